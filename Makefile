@@ -1,0 +1,36 @@
+# Two commands on a bare machine with Python, make, a compiler and a package index:
+#   make quickstart    sets up .venv and distils a real teacher, with a report at the end
+#   make test          sets up .venv and runs the tests
+# PYTHON=python3.12 chooses the interpreter, ARGS="..." goes to the command that is run.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; exit; fi; \
+	done; echo python3)
+JOBS ?= 2
+ARGS ?=
+
+.PHONY: quickstart test install lint format clean
+
+quickstart:
+	@$(PYTHON) scripts/install.py
+	.venv/bin/limbeck quickstart $(ARGS)
+
+test:
+	@$(PYTHON) scripts/install.py --dev
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) $(ARGS)
+
+install:
+	@$(PYTHON) scripts/install.py --dev
+
+lint: install
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: install
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,103 @@
+"""Finds a model folder: on this machine, or on the Hugging Face Hub by its id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its base's
+    EntryNotFoundError,
+    GatedRepoError,
+    HFValidationError,
+    HTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from limbeck.errors import CheckpointError, did_you_mean
+
+# Nothing else is fetched: neither pickles, nor code, nor other formats of the same weights, nor the
+# other models that some repositories keep in folders.
+_TEXT_PATTERNS = ["*.json", "*.txt"]
+_WEIGHTS_PATTERN = "*.safetensors"
+_OTHER_MODELS_PATTERN = "*/*.safetensors"
+
+
+def resolve_folder(
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+    offline: bool = False,
+    weights: bool = True,
+) -> Path:
+    """Returns the folder of a model: itself if it is one, else a snapshot from the Hub.
+
+    Args:
+        name_or_path: A folder, or a Hub id such as `bert-base-uncased` or `organisation/name`.
+        revision: Branch, tag or commit on the Hub; its main branch if absent.
+        token: Access token for the Hub; if absent, the one that `hf auth login` stored.
+        cache_dir: Where snapshots are kept; the Hub library's own place if absent.
+        offline: Uses only what the cache has.
+        weights: Whether the weights are wanted too; a tokenizer or a configuration needs none.
+
+    Raises:
+        CheckpointError: If there is neither such a folder nor such a model, or it can't be
+            fetched.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise CheckpointError(f"'{path}' is a file; give its folder, '{path.parent}'.")
+    if isinstance(name_or_path, Path):
+        raise CheckpointError(f"there is no folder '{path}'.{_nearest_folder(path)}")
+    try:
+        return Path(
+            snapshot_download(
+                name_or_path,
+                revision=revision,
+                token=token,
+                cache_dir=cache_dir,
+                local_files_only=offline,
+                allow_patterns=[*_TEXT_PATTERNS, _WEIGHTS_PATTERN] if weights else _TEXT_PATTERNS,
+                ignore_patterns=_OTHER_MODELS_PATTERN,
+            )
+        )
+    except HFValidationError:
+        raise CheckpointError(f"there is no folder '{path}'.{_nearest_folder(path)}") from None
+    except (OSError, EntryNotFoundError, HTTPError) as error:
+        # EntryNotFoundError is also what the Hub library raises without a network or offline.
+        reason = _explain(error, name=name_or_path, revision=revision, offline=offline)
+        raise CheckpointError(reason + _nearest_folder(path)) from error
+
+
+def _nearest_folder(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" Nor is there '{path.parent}'." if path.parent.is_absolute() else ""
+    near = did_you_mean(path.name, [p.name for p in path.parent.iterdir() if p.is_dir()])
+    return f"{near} (folders in '{path.parent}')" if near else ""
+
+
+def _explain(error: Exception, *, name: str, revision: str | None, offline: bool) -> str:
+    where = f"'{name}'" if revision is None else f"'{name}' at revision '{revision}'"
+    if isinstance(error, GatedRepoError):
+        return (
+            f"{where} is gated: ask for access on https://huggingface.co/{name}, then pass token= "
+            "or run 'hf auth login'."
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return f"the Hub's '{name}' has no revision '{revision}'."
+    if isinstance(error, RepositoryNotFoundError):
+        return (
+            f"there is no folder {where} here and no such model on the Hub; if it is private, pass "
+            "token= or run 'hf auth login'."
+        )
+    if offline:
+        return (
+            f"there is no folder {where} here, and the Hub cache does not have it; offline=True "
+            "fetches nothing: fetch it once with offline=False, or give a folder."
+        )
+    reason = " ".join(str(error).split())
+    return f"there is no folder {where} here, and it could not be fetched from the Hub: {reason}"

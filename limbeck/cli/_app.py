@@ -1,0 +1,34 @@
+"""All commands, put together."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from limbeck.cli import _corpus, _lists, _models, _recipes
+from limbeck.version import __version__
+
+_HELP = """Distil BERT and its relatives into small, fast text encoders, with the proof beside them.
+
+`limbeck init RECIPE > run.toml` writes a settings file with everything that can be set, and
+`limbeck RECIPE run.toml [key=value ...]` runs it.
+"""
+
+
+def build_app() -> App:
+    """Builds the command line; every recipe in `limbeck.recipes` becomes a command."""
+    app = App(
+        name="limbeck",
+        help=_HELP,
+        version=__version__,
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,  # `main` words it
+    )
+    for command in _recipes.recipe_commands():
+        app.command(command.function, name=command.name, help=command.help)
+    app.command(_corpus.build_corpus_app())
+    app.command(_models.report)
+    app.command(_models.predict)
+    app.command(_models.bench)
+    app.command(_lists.list_room, name="list")
+    app.command(_lists.init)
+    return app

@@ -1,0 +1,61 @@
+"""What there is: lists of the rooms, and settings files to start from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from limbeck import listing
+from limbeck.cli._common import COMMON, Common, align, summary_of
+from limbeck.errors import SettingsError, did_you_mean
+
+ROOMS = {
+    "losses": "limbeck.losses",
+    "models": "limbeck.models",
+    "tasks": "limbeck.tasks",
+    "methods": "limbeck.compress",
+    "recipes": "limbeck.recipes",
+}
+
+Kind = Literal["losses", "models", "tasks", "methods", "recipes", "presets"]
+
+
+def list_room(
+    kind: Annotated[Kind, Parameter(help="What to list.")], *, common: Common = COMMON
+) -> dict[str, Any]:
+    """List losses, models, tasks, methods, recipes or presets, by the names that settings use."""
+    from limbeck.recipes._presets import list_presets
+
+    if kind == "presets":
+        presets = list_presets().values()
+        entries = [{"name": p.name, "recipe": p.recipe, "summary": p.summary} for p in presets]
+    else:
+        room = ROOMS[kind]
+        entries = [{"name": n, "summary": summary_of(room, n)} for n in listing.list_names(room)]
+    if entries:
+        common.tell(*align(list(entry.values()) for entry in entries))
+    return {kind: entries}
+
+
+def init(
+    name: Annotated[str, Parameter(help="A recipe or a preset.")], *, common: Common = COMMON
+) -> dict[str, Any]:
+    """Print a settings file for a recipe or a preset: `limbeck init distill > run.toml`."""
+    from limbeck.config import dump_toml
+    from limbeck.recipes._presets import list_presets
+
+    presets = list_presets()
+    recipes = [recipe.replace("_", "-") for recipe in listing.list_names(ROOMS["recipes"])]
+    if name in presets:
+        recipe, text = presets[name].recipe, presets[name].path.read_text(encoding="utf-8")
+    elif name.replace("_", "-") in recipes:
+        recipe = name.replace("_", "-")
+        text = dump_toml(listing.load(ROOMS["recipes"], recipe).SettingsType, recipe=recipe)
+    else:
+        raise SettingsError(
+            f"there is no recipe or preset '{name}'.{did_you_mean(name, [*recipes, *presets])} "
+            f"Recipes: {', '.join(recipes)}. Presets: {', '.join(presets) or 'none'}."
+        )
+    common.tell(text.rstrip("\n"))
+    return {"recipe": recipe, "toml": text}

@@ -1,0 +1,207 @@
+"""Commands on finished models and runs: `report`, `predict`, `bench`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from limbeck.cli._common import COMMON, Common, Flag, align, note
+from limbeck.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from limbeck.inference.speed import Quartiles
+
+_SENTENCES = (
+    "Good.",
+    "It works, and it is quick.",
+    "The film takes its time, and takes ours with it.",
+    "She had read the letter twice before the train came in, and once more after it had left.",
+    "A still divides what rises first from what rises later, and the rest is thrown away.",
+    (
+        "Nobody in the village could say when the mill had last turned, but everybody knew who "
+        "owned the water, and who had sold it, and for how little."
+    ),
+    (
+        "What the report does not mention is that the two figures were taken on different "
+        "machines, in different years, by people who did not count the same things."
+    ),
+    (
+        "If the weather holds, the harvest will be in by the end of the week, and then there will "
+        "be time to mend the roof, to see about the horse, and to answer the three letters that "
+        "have been lying behind the clock since the spring, unopened because everybody knows what "
+        "they say."
+    ),
+)
+"""What `bench` reads if no texts are given: ordinary sentences from one word to sixty."""
+
+
+def report(
+    *runs: Annotated[Path, Parameter(help="Finished run folders of `limbeck finetune`.")],
+    out: Annotated[Path, Parameter(help="Folder to write the report to.")],
+    teacher: Annotated[str | None, Parameter(help="Label of the teacher's run.")] = None,
+    distill_run: Annotated[Path | None, Parameter(help="Run that made the student.")] = None,
+    title: Annotated[str | None, Parameter(help="Heading of the report.")] = None,
+    measure: Annotated[bool, Parameter(help="Measure speed now.")] = True,
+    dry_run: Annotated[bool, Flag, Parameter(help="Read the runs; write nothing.")] = False,
+    common: Common = COMMON,
+) -> dict[str, Any]:
+    """Join runs into one page: what the student kept, at what size and speed."""
+    from limbeck.report import write_report
+    from limbeck.report.runs import read_finetune_run
+
+    if not runs:
+        raise SettingsError("command line: no run given; accepted: one or more folders of finetune")
+    if dry_run:
+        read = [read_finetune_run(folder) for folder in runs]
+        common.tell(*align((str(run.folder), run.role, run.label) for run in read))
+        return {"dry_run": True, "labels": [run.label for run in read], "out": str(out)}
+    written = write_report(
+        runs,
+        out=out,
+        teacher=teacher,
+        distill_run=distill_run,
+        title=title,
+        measure=measure,
+        progress=common.progress(),
+    )
+    files = [str(out / name) for name in ("report.md", "report.html", "report.json")]
+    note(written.headline, f"written: {', '.join(files)}")
+    return {"headline": written.headline, "files": files}
+
+
+def predict(
+    model: Annotated[str, Parameter(help="Model folder or Hub id.")],
+    *texts: Annotated[str, Parameter(help="Texts; without any, one from each line of stdin.")],
+    task: Annotated[str, Parameter(help="Which pipeline.")] = "text-classification",
+    top_k: Annotated[int, Parameter(help="Labels per text.")] = 1,
+    common: Common = COMMON,
+) -> dict[str, Any]:
+    """Label texts with a fine-tuned model."""
+    from limbeck.inference import pipeline
+
+    run = pipeline(task, model=model)
+    given = list(texts) or _read_stdin()
+    answers = run(given, top_k=top_k)
+    for text, labels in zip(given, answers, strict=True):
+        shown = "  ".join(f"{item['label']} {item['score']:.4f}" for item in labels)
+        common.tell(f"{shown}  {text}")
+    predictions = [{"text": t, "labels": a} for t, a in zip(given, answers, strict=True)]
+    return {"model": model, "predictions": predictions}
+
+
+def _read_stdin() -> list[str]:
+    """Returns the lines of standard input; one that is not text is an error with its number."""
+    lines = []
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            lines.append(line.decode("utf-8").rstrip("\r\n"))
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"standard input, line {number}: byte {error.start} is not UTF-8. "
+                "Convert it first, as with: iconv -f latin1 -t utf-8"
+            ) from None
+    return lines
+
+
+def bench(
+    *models: Annotated[str, Parameter(help="Model folders or Hub ids; the first is compared to.")],
+    texts: Annotated[Path | None, Parameter(help="File with one text a line.")] = None,
+    repeats: Annotated[int, Parameter(help="Rounds; the median counts.")] = 7,
+    batch_size: Annotated[int, Parameter(help="Texts per batch for the throughput.")] = 32,
+    max_length: Annotated[int, Parameter(help="Longest input in tokens.")] = 128,
+    threads: Annotated[int | None, Parameter(help="CPU threads.")] = None,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, ...")] = "auto",
+    dry_run: Annotated[bool, Flag, Parameter(help="Show what would be measured.")] = False,
+    common: Common = COMMON,
+) -> dict[str, Any]:
+    """Measure latency and throughput of models side by side, in turns, so that ratios hold."""
+    labels = _labels(models)
+    lines = _read_texts(texts)
+    if dry_run:
+        common.tell(*(f"{label}: {model}" for label, model in zip(labels, models, strict=True)))
+        common.tell(f"{len(lines)} texts, {repeats} rounds, batches of {batch_size}")
+        return {"dry_run": True, "models": list(models), "num_texts": len(lines)}
+
+    import torch
+
+    from limbeck.inference.speed import compare_speed, measure_speed
+    from limbeck.tokenizers import AutoTokenizer
+    from limbeck.train import choose_device
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    target = choose_device(device)
+    loaded = {k: _load(m).to(target) for k, m in zip(labels, models, strict=True)}
+    speeds = measure_speed(
+        loaded,
+        {k: AutoTokenizer.from_pretrained(m) for k, m in zip(labels, models, strict=True)},
+        texts=lines,
+        repeats=repeats,
+        batch_size=batch_size,
+        max_length=max_length,
+        progress=common.progress(),
+    )
+    rows = [("model", "ms per text", "texts/s", "latency", "throughput")]
+    result: dict[str, Any] = {}
+    for label, speed in speeds.items():
+        ratio = compare_speed(speed, reference=speeds[labels[0]])
+        rows.append(
+            (
+                label,
+                _spread(speed.latency_ms),
+                _spread(speed.texts_per_second),
+                f"x {ratio.latency.median:.2f}",
+                f"x {ratio.throughput.median:.2f}",
+            )
+        )
+        result[label] = speed.to_dict()
+    common.tell(*align(rows))
+    return {"reference": labels[0], "speeds": result}
+
+
+def _labels(models: Sequence[str]) -> list[str]:
+    """Names models by the last part of their path, or by all of it where that is not enough."""
+    if not models:
+        raise SettingsError("command line: no model given; accepted: model folders or Hub ids")
+    repeated = sorted({model for model in models if models.count(model) > 1})
+    if repeated:
+        raise SettingsError(f"command line: '{repeated[0]}' is given twice; accepted: once each")
+    names = [Path(model).name for model in models]
+    return names if len(set(names)) == len(names) else list(models)
+
+
+def _read_texts(path: Path | None) -> list[str]:
+    if path is None:
+        return list(_SENTENCES) * 4
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--texts: {path} can't be read as text: {error}") from None
+    texts = [line for line in lines if line.strip()]
+    if not texts:
+        raise SettingsError(f"--texts: {path} holds no text; accepted: one text a line")
+    return texts
+
+
+def _load(name_or_path: str) -> nn.Module:
+    """Loads a model with the head that its folder says it has."""
+    import limbeck
+    from limbeck.checkpoints import read_config, resolve_folder
+
+    architectures = read_config(resolve_folder(name_or_path)).get("architectures") or ["Model"]
+    _, found, head = str(architectures[0]).partition("For")
+    auto = (
+        getattr(limbeck, f"AutoModelFor{head}", limbeck.AutoModel) if found else limbeck.AutoModel
+    )
+    model: nn.Module = auto.from_pretrained(name_or_path)
+    return model
+
+
+def _spread(value: Quartiles) -> str:
+    return f"{value.median:,.2f} ({value.lower:,.2f}-{value.upper:,.2f})"

@@ -1,0 +1,253 @@
+"""Progress as people see it: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from limbeck.train.progress import Progress
+
+Clock = Callable[[], float]
+
+_WINDOW_SECONDS = 60.0
+_LINE_EVERY_SECONDS = 10.0
+
+
+def open_progress(*, quiet: bool = False) -> Progress:
+    """Returns a bar if stderr is a terminal, lines if it is not."""
+    if quiet:
+        return PlainProgress(every_seconds=float("inf"), announce=False)
+    return BarProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+class Meter:
+    """How far a task has come and how fast it goes.
+
+    The rate is that of the last minute, and does not count the first report: a resumed run says at
+    once how much was done before.
+
+    Args:
+        total: Units in all, None if not known.
+        unit: What is counted; `s` for a task that a time bounds, whose work done is seconds, `%`
+            for one that tells only the share that is done.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(self, total: float | None, unit: str, *, clock: Clock = time.monotonic) -> None:
+        self.total = total
+        is_bytes = unit in ("byte", "bytes")
+        self._is_time = unit == "s"
+        self._is_share = unit == "%"
+        self._scale = 1e6 if is_bytes else 1
+        self._units = "MB" if is_bytes else unit if self._is_share else f"{unit.removesuffix('s')}s"
+        self.done = 0.0
+        self.fields: dict[str, str | float] = {}
+        self._clock = clock
+        self._started = clock()
+        self._samples: deque[tuple[float, float]] = deque()
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Seconds since the task began."""
+        return self._clock() - self._started
+
+    def advance(self, amount: float) -> None:
+        """Adds work done."""
+        self.done += amount
+        now = self._clock()
+        self._samples.append((now, self.done))
+        while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW_SECONDS:
+            self._samples.popleft()
+
+    def rate(self) -> float | None:
+        """Returns units per second, None if not known yet."""
+        if len(self._samples) < 2:
+            return None
+        (first_time, first_done), (last_time, last_done) = self._samples[0], self._samples[-1]
+        seconds = last_time - first_time
+        return (last_done - first_done) / seconds if seconds > 0 else None
+
+    def describe(self) -> str:
+        """Says all of it in one line: `120/1,000 steps, 3.1 steps/s, 4:44 left, loss 1.5`.
+
+        A task bounded by time has no rate: `5:37/62:00, 56:23 left, loss 1.5`. What is left is the
+        task's own time, without pauses such as evaluations.
+        """
+        return ", ".join([self.amount(of_total=True), *self._outlook(), *self._figures()])
+
+    def _outlook(self) -> Iterator[str]:
+        """Yields the rate and the time left, as far as they are known."""
+        left = None if self.total is None else max(self.total - self.done, 0)
+        if self._is_time:
+            if left is not None:
+                yield f"{_minutes(left)} left"
+            return
+        rate = self.rate()
+        if rate:
+            if not self._is_share:
+                yield f"{_number(rate / self._scale)} {self._units}/s"
+            if left is not None:
+                yield f"{format_seconds(left / rate)} left"
+
+    def summarise(self) -> str:
+        """Says what was done in which time: `1,000 steps in 5:22, loss 1.4`."""
+        took = self.amount(of_total=False)
+        if not self._is_time:
+            took += f" in {format_seconds(self.elapsed_seconds)}"
+        return ", ".join([took, *self._figures()])
+
+    def amount(self, *, of_total: bool) -> str:
+        """Says how much is done."""
+        if self._is_time:
+            words = _minutes(self.done)
+            return f"{words}/{_minutes(self.total)}" if of_total and self.total else words
+        is_scaled = self._scale != 1
+        words = f"{self.done / self._scale:,.{1 if is_scaled else 0}f}"
+        if of_total and self.total is not None and not self._is_share:
+            words += f"/{self.total / self._scale:,.{1 if is_scaled else 0}f}"
+        return f"{words} {self._units}"
+
+    def _figures(self) -> list[str]:
+        return [f"{name.replace('_', ' ')} {_number(v)}" for name, v in self.fields.items()]
+
+
+def format_seconds(seconds: float) -> str:
+    """Writes a duration.
+
+    Example:
+        >>> format_seconds(3.21), format_seconds(125), format_seconds(7325)
+        ('3.2 s', '2:05', '2:02:05')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _minutes(seconds: float) -> str:
+    """Writes minutes and seconds, past an hour too, so that what is done and the total line up."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes:,}:{rest:02}"
+
+
+def _number(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+class PlainProgress:
+    """Writes a line when a task begins, now and then while it runs, and when it ends.
+
+    Args:
+        every_seconds: Time between two lines of one task.
+        announce: Whether to write anything but `log` lines.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        every_seconds: float = _LINE_EVERY_SECONDS,
+        announce: bool = True,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._every_seconds, self._announce, self._clock = every_seconds, announce, clock
+
+    @contextmanager
+    def task(self, description: str, *, total: float | None, unit: str) -> Iterator[_PlainTask]:
+        """Opens a task."""
+        meter = Meter(total, unit, clock=self._clock)
+        task = _PlainTask(self, description, meter, every_seconds=self._every_seconds)
+        yield task
+        if self._announce:
+            self.log(f"{description}: {meter.summarise()}")
+
+    def log(self, message: str) -> None:
+        """Writes one line."""
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
+
+
+class _PlainTask:
+    def __init__(
+        self, owner: PlainProgress, description: str, meter: Meter, *, every_seconds: float
+    ) -> None:
+        self._owner, self._description, self._meter = owner, description, meter
+        self._every_seconds = every_seconds
+        self._next = every_seconds
+
+    def advance(self, amount: float = 1) -> None:
+        """Adds work done; writes a line if it is time."""
+        self._meter.advance(amount)
+        if self._meter.elapsed_seconds >= self._next:
+            self._next = self._meter.elapsed_seconds + self._every_seconds
+            self._owner.log(f"{self._description}: {self._meter.describe()}")
+
+    def update(self, **fields: str | float) -> None:
+        """Sets figures that the next line shows."""
+        self._meter.fields.update(fields)
+
+
+class BarProgress:
+    """Draws a bar for each running task at the bottom of the terminal, a line for each ended."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        self._console = Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[words]}", markup=False),
+            console=self._console,
+            transient=True,
+            refresh_per_second=5,
+        )
+        self._num_open = 0
+
+    @contextmanager
+    def task(self, description: str, *, total: float | None, unit: str) -> Iterator[_BarTask]:
+        """Opens a task."""
+        if self._num_open == 0:
+            self._bars.start()
+        self._num_open += 1
+        meter = Meter(total, unit)
+        number = self._bars.add_task(description, total=total, words="")
+        try:
+            yield _BarTask(self._bars, number, meter)
+            self.log(f"{description}: {meter.summarise()}")
+        finally:
+            self._bars.remove_task(number)
+            self._num_open -= 1
+            if self._num_open == 0:
+                self._bars.stop()
+
+    def log(self, message: str) -> None:
+        """Writes one line above the bars."""
+        self._console.print(message, markup=False)
+
+
+class _BarTask:
+    def __init__(self, bars: Any, number: Any, meter: Meter) -> None:
+        self._bars, self._number, self._meter = bars, number, meter
+
+    def advance(self, amount: float = 1) -> None:
+        """Adds work done."""
+        self._meter.advance(amount)
+        self._bars.update(self._number, completed=self._meter.done, words=self._meter.describe())
+
+    def update(self, **fields: str | float) -> None:
+        """Sets figures shown beside the bar."""
+        self._meter.fields.update(fields)
+        self._bars.update(self._number, words=self._meter.describe())

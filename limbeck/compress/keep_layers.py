@@ -1,0 +1,184 @@
+"""Keep layers: a student that starts as its teacher with fewer layers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import SettingsError
+from limbeck.models import Model, ModelConfig, find_architecture, find_class
+
+# teacher depth -> student depth -> teacher layers, 0-based. The row 12 -> 6 made the released
+# DistilBERT weights.
+# Source: `scripts/extract_distilbert.py` and `seq2seq-distillation/make_student.py` of the
+# archived huggingface/transformers-research-projects.
+_ORIGINAL_LAYERS: Mapping[int, Mapping[int, tuple[int, ...]]] = {
+    6: {1: (0,), 2: (0, 5), 3: (0, 2, 5), 4: (0, 1, 3, 5)},
+    12: {
+        1: (0,),
+        2: (0, 6),
+        3: (0, 6, 11),
+        4: (0, 4, 8, 11),
+        6: (0, 2, 4, 7, 9, 11),
+        9: (0, 1, 2, 4, 5, 7, 9, 10, 11),
+    },
+}
+# What a student of another family takes over, by BERT's names.
+_SHARED = (
+    "vocab_size",
+    "max_position_embeddings",
+    "initializer_range",
+    "pad_token_id",
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+)
+_SCHEMES = ("every_other", "original", "even")
+
+
+def choose_layers(
+    layers: str | Sequence[int], *, num_teacher_layers: int, num_student_layers: int | None = None
+) -> tuple[int, ...]:
+    """Returns the teacher's layers, 0-based and ascending, that become the student's.
+
+    Args:
+        layers: `every_other` (0, 2, 4, ... as the DistilBERT article says), `original` (the
+            tables of the original code), `even` (evenly spaced, first and last included), or the
+            layers themselves.
+        num_teacher_layers: Depth of the teacher.
+        num_student_layers: Depth of the student; half the teacher's, rounded up, if not given.
+
+    Raises:
+        SettingsError: If the scheme is unknown or has no answer for these depths, or a listed
+            layer does not exist or stands twice.
+
+    Example:
+        >>> choose_layers("every_other", num_teacher_layers=12)
+        (0, 2, 4, 6, 8, 10)
+        >>> choose_layers("even", num_teacher_layers=12, num_student_layers=3)
+        (0, 6, 11)
+    """
+    depth = (num_teacher_layers + 1) // 2 if num_student_layers is None else num_student_layers
+    if not 1 <= depth <= num_teacher_layers:
+        raise SettingsError(
+            f"num_student_layers = {depth}: the teacher has {num_teacher_layers} layers; "
+            f"accepted: 1 to {num_teacher_layers}"
+        )
+    if not isinstance(layers, str):
+        return _check_listed(tuple(layers), num_teacher_layers, num_student_layers)
+    if layers == "every_other":
+        chosen = tuple(range(0, num_teacher_layers, 2))
+        if len(chosen) == depth:
+            return chosen
+        raise SettingsError(
+            f"layers = 'every_other' gives {len(chosen)} of {num_teacher_layers} layers, not "
+            f"{depth}; use 'even' for another depth, or list the layers"
+        )
+    if layers == "even":
+        if depth == 1:
+            return (0,)
+        last = num_teacher_layers - 1
+        return tuple((2 * i * last + depth - 1) // (2 * (depth - 1)) for i in range(depth))
+    if layers == "original":
+        table = _ORIGINAL_LAYERS.get(num_teacher_layers, {})
+        if depth in table:
+            return table[depth]
+        known = [f"{t} -> {s}" for t, rows in _ORIGINAL_LAYERS.items() for s in rows]
+        raise SettingsError(
+            f"layers = 'original' has no entry for {num_teacher_layers} -> {depth}; it has "
+            f"{', '.join(known)}. Use 'even', or list the layers"
+        )
+    raise SettingsError(
+        f"layers = '{layers}'; accepted: {', '.join(_SCHEMES)}, or a list such as [0, 2, 4]"
+    )
+
+
+def _check_listed(
+    layers: tuple[int, ...], num_teacher_layers: int, num_student_layers: int | None
+) -> tuple[int, ...]:
+    wrong = [i for i in layers if not 0 <= i < num_teacher_layers]
+    if wrong or not layers:
+        raise SettingsError(
+            f"layers = {list(layers)}: the teacher's layers are 0 to {num_teacher_layers - 1}"
+        )
+    if list(layers) != sorted(set(layers)):
+        raise SettingsError(f"layers = {list(layers)}: must ascend, each layer once")
+    if num_student_layers not in (None, len(layers)):
+        raise SettingsError(
+            f"layers = {list(layers)} are {len(layers)}, but num_student_layers = "
+            f"{num_student_layers}; leave one of them out"
+        )
+    return layers
+
+
+@torch.no_grad()
+def keep_layers(
+    teacher: Model,
+    *,
+    layers: Sequence[int],
+    model_type: str = "distilbert",
+    fold_token_types: bool = True,
+    copy_transform: bool = True,
+) -> Model:
+    """Makes a student of some of a teacher's layers; the teacher is left as it is.
+
+    Copied: word and position embeddings, the embedding LayerNorm, the layers, and whatever of the
+    head both have, such as the tied decoder and its bias. A student without token types drops the
+    teacher's table.
+
+    Args:
+        teacher: Any model; the student has the same kind of head.
+        layers: The teacher's layers, 0-based, that become layers 0, 1, ... of the student.
+        model_type: Architecture of the student, of the teacher's width.
+        fold_token_types: Where the student has no token types, add the teacher's row for type 0
+            to every position, which leaves the embeddings' output as it was.
+        copy_transform: Copy the dense layer and LayerNorm before the decoder; else they keep
+            their random start.
+
+    Source:
+        Sanh et al., "DistilBERT", 2019, section 2, "Student initialization".
+    """
+    config = student_config(teacher.config, num_layers=len(layers), model_type=model_type)
+    student = find_class(model_type, teacher.kind)(config)
+    target = student.state_dict()
+    source = _renumber(teacher.state_dict(), layers)
+    token_types = source.get("encoder.embeddings.token_type.weight")
+    if fold_token_types and token_types is not None:
+        position = "encoder.embeddings.position.weight"
+        if "encoder.embeddings.token_type.weight" not in target:
+            source[position] = source[position] + token_types[0]
+    copied = {
+        name: tensor
+        for name, tensor in source.items()
+        if name in target and (copy_transform or not name.startswith("head.transform."))
+    }
+    student.load_state_dict(target | copied)
+    return student.to(teacher.device)
+
+
+def student_config(teacher: ModelConfig, *, num_layers: int, model_type: str) -> ModelConfig:
+    """Returns a teacher's configuration with another depth, in the student's family."""
+    if model_type == teacher.model_type:
+        return teacher.replace(num_hidden_layers=num_layers)
+    shared = {name: getattr(teacher, teacher.common_names.get(name, name)) for name in _SHARED}
+    config_type = find_architecture(model_type).config_type
+    return config_type().replace(num_hidden_layers=num_layers, **shared)
+
+
+def _renumber(weights: Mapping[str, Tensor], layers: Sequence[int]) -> dict[str, Tensor]:
+    """Returns the weights with the kept layers numbered from 0 and the others left out."""
+    new_number = {str(old): str(new) for new, old in enumerate(layers)}
+    renumbered = {}
+    for name, tensor in weights.items():
+        match = re.match(r"encoder\.layers\.(\d+)\.(.*)", name)
+        if match is None:
+            renumbered[name] = tensor
+        elif match.group(1) in new_number:
+            renumbered[f"encoder.layers.{new_number[match.group(1)]}.{match.group(2)}"] = tensor
+    return renumbered

@@ -1,0 +1,13 @@
+"""Settings: TOML and `key=value` overrides in, frozen and validated objects out.
+
+A run is described by a class derived from `Settings`. Defaults stand in that class only; the
+string under a field is its documentation, on the command line and in generated files.
+"""
+
+from __future__ import annotations
+
+from limbeck.config._dump import dump_toml
+from limbeck.config._read import is_override, parse_override, read_settings
+from limbeck.config._settings import Settings
+
+__all__ = ["Settings", "dump_toml", "is_override", "parse_override", "read_settings"]

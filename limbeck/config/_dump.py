@@ -1,0 +1,130 @@
+"""Writes settings as TOML, each with its documentation, so that reading it gives the same back."""
+
+from __future__ import annotations
+
+import json
+import operator
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from limbeck.config._describe import describe, settings_classes
+from limbeck.config._read import UNSET
+from limbeck.config._settings import Settings
+
+_LINE_LENGTH = 98
+_BARE_KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+def dump_toml(settings: Settings | type[Settings], *, recipe: str | None = None) -> str:
+    """Writes settings as a commented TOML file.
+
+    Args:
+        settings: Filled settings, or a class: then the defaults are written, and what has none is
+            marked as required and commented out.
+        recipe: Written as the first key, so that the file says which recipe it is for.
+
+    Returns:
+        The text; `read_settings` of it gives the same settings back.
+    """
+    lines = [f"recipe = {_value(recipe)}", ""] if recipe else []
+    lines.extend(_dump_table(settings, prefix=""))
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _dump_table(settings: Settings | type[Settings], *, prefix: str) -> Iterator[str]:
+    """Yields the lines of one table: its plain settings first, then the tables in it."""
+    cls = settings if isinstance(settings, type) else type(settings)
+    tables: list[tuple[str, FieldInfo, Any]] = []
+    for name, field in cls.model_fields.items():
+        value = _current(settings, name, field)
+        if _is_table(value, field):
+            tables.append((name, field, value))
+            continue
+        yield from _comment(field, accepted=True)
+        if value is PydanticUndefined:
+            yield f"# {name} =   # required"
+        elif value is None and field.default is None:
+            yield f"# {name} ="
+        else:
+            yield f"{name} = {_value(value)}"
+        yield ""
+    for name, field, value in tables:
+        yield from _comment(field, accepted=False)
+        yield from _dump_nested(f"{prefix}{_key(name)}", field, value)
+
+
+def _dump_nested(name: str, field: FieldInfo | None, value: Any) -> Iterator[str]:
+    if field is not None and value is PydanticUndefined:
+        value = settings_classes(field.annotation)[0]
+    if isinstance(value, (Settings, type)):
+        yield f"[{name}]"
+        yield from _dump_table(value, prefix=f"{name}.")
+    else:  # a table of tables
+        for key, item in value.items():
+            yield from _dump_nested(f"{name}.{_key(key)}", None, item)
+
+
+def _current(settings: Settings | type[Settings], name: str, field: FieldInfo) -> Any:
+    if isinstance(settings, Settings):
+        return getattr(settings, name)
+    default = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(default, Mapping):  # perhaps of plain values that validation makes settings of
+        annotation: Any = field.annotation
+        if field.metadata:
+            annotation = operator.getitem(Annotated, (annotation, *field.metadata))
+        return TypeAdapter(annotation).validate_python(default)
+    return default
+
+
+def _is_table(value: Any, field: FieldInfo) -> bool:
+    if value is PydanticUndefined:
+        # A required table has keys of its own to show; a required list of them has not.
+        return len(settings_classes(field.annotation)) == 1
+    if isinstance(value, Mapping):
+        return bool(value) and all(isinstance(item, Settings) for item in value.values())
+    return isinstance(value, Settings)
+
+
+def _comment(field: FieldInfo, *, accepted: bool) -> Iterator[str]:
+    about = " ".join((field.description or "").split())
+    if accepted:
+        about += f" Accepted: {describe(field.annotation, tuple(field.metadata))}."
+    yield from textwrap.wrap(
+        about.strip(),
+        width=_LINE_LENGTH,
+        initial_indent="# ",
+        subsequent_indent="# ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _key(name: str) -> str:
+    return name if name and set(name) <= _BARE_KEY else _value(name)
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return f'"{UNSET}"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Enum):
+        return _value(value.value)
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, Settings):
+        return _value({name: getattr(value, name) for name in type(value).model_fields})
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    # A JSON string is a TOML string, but for the one control character JSON leaves as it is.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

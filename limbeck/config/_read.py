@@ -1,0 +1,209 @@
+"""Reads settings: a TOML file or a preset, then `key=value` overrides, then validation."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from limbeck.config._describe import Location, admits, child, settings_classes
+from limbeck.config._explain import explain, leaf_names
+from limbeck.config._settings import Settings
+from limbeck.errors import SettingsError, did_you_mean
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+COMMAND_LINE = "command line"
+UNSET = "none"
+"""How TOML and the command line write Python's None, for which TOML has no word."""
+
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
+
+
+def read_settings(
+    cls: type[SettingsT],
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    presets: Mapping[str, Path] | None = None,
+    recipe: str | None = None,
+) -> SettingsT:
+    """Reads a run's settings from a TOML file or a preset, then `key=value` overrides.
+
+    Args:
+        cls: The settings class to fill.
+        path: A TOML file, or the name of a preset; None to take the defaults.
+        overrides: `key=value` texts, the last one winning. A dotted key reaches into nested
+            settings. The value is read as TOML; what is not TOML, and what a text setting would
+            otherwise get as a number, is text. `key=` goes back to the default, `key=none` unsets.
+        presets: Where the named presets lie.
+        recipe: The recipe that is about to run. A file may begin with `recipe = "..."`; one that
+            names another recipe is refused.
+
+    Raises:
+        SettingsError: If the file can't be read, or anything in it or in an override is wrong; the
+            message says which of the two, what was given and what is accepted.
+    """
+    values, file = ({}, "settings") if path is None else _read_file(path, presets or {})
+    if "recipe" not in cls.model_fields:
+        _check_recipe(values.pop("recipe", None), expected=recipe, file=file)
+    given: set[Location] = set()
+    for text in overrides:
+        location = _apply(cls, values, text)
+        given.add(location)
+
+    def where(location: Location) -> str:
+        starts = (location[:length] for length in range(1, len(location) + 1))
+        if any(start in given for start in starts) or (path is None and overrides):
+            return COMMAND_LINE
+        is_part = any(override[: len(location)] == location for override in given)
+        return f"{file} and {COMMAND_LINE}" if is_part else file
+
+    try:
+        return cls.model_validate(_unset(cls, values))
+    except ValidationError as error:
+        raise SettingsError(explain(cls, error, where=where)) from None
+
+
+def is_override(text: str) -> bool:
+    """Returns whether a command-line argument is written as `key=value`."""
+    key, equals, _ = text.partition("=")
+    return bool(equals) and _KEY.fullmatch(key) is not None
+
+
+def parse_override(text: str) -> tuple[tuple[str, ...], str]:
+    """Splits `key=value` into the parts of the key and the value as it was written.
+
+    Raises:
+        SettingsError: If the text is not of that form.
+    """
+    if not is_override(text):
+        raise SettingsError(
+            f"{COMMAND_LINE}: '{text}' is not a setting; accepted: key=value, such as seed=1 or "
+            "masking.probability=0.2."
+        )
+    key, _, value = text.partition("=")
+    return tuple(key.split(".")), value
+
+
+def _read_file(path: Path, presets: Mapping[str, Path]) -> tuple[dict[str, Any], str]:
+    name = str(path)
+    if name in presets:
+        path = presets[name]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        known = f" Presets: {', '.join(sorted(presets))}." if presets else ""
+        raise SettingsError(
+            f"there is no settings file{' or preset' if presets else ''} '{name}'."
+            f"{did_you_mean(name, [*presets, *_neighbours(path)])}{known}"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{name}: not UTF-8 text (at byte {error.start})") from None
+    except OSError as error:
+        raise SettingsError(f"{name}: can't be read: {error.strerror}") from None
+    try:
+        return tomllib.loads(text), name
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{name}: not valid TOML: {error}{_quote(text, str(error))}") from None
+
+
+def _neighbours(path: Path) -> list[str]:
+    return [str(p) for p in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+
+
+def _quote(text: str, message: str) -> str:
+    """Shows the line that a TOML error points at, and the commonest remedy."""
+    found = re.search(r"at line (\d+)", message)
+    if found is None:
+        return ""
+    line = text.splitlines()[int(found[1]) - 1 : int(found[1])]
+    shown = f": {line[0].strip()}" if line else ""
+    return f"{shown} (text stands in quotes, true and false in small letters)"
+
+
+def _check_recipe(found: object, *, expected: str | None, file: str) -> None:
+    if found is not None and expected is not None and found != expected:
+        raise SettingsError(
+            f"{file}: holds the settings of a '{found}' run, not of '{expected}'. "
+            f"Run it with: limbeck {found} {file}"
+        )
+
+
+def _apply(cls: type[Settings], values: dict[str, Any], text: str) -> Location:
+    """Writes one override into the values read so far and returns the place it went to."""
+    parts, raw = parse_override(text)
+    annotation: Any = cls
+    table = values
+    for depth, part in enumerate(parts[:-1], start=1):
+        inner = table.setdefault(part, _default_table(annotation, part))
+        if not isinstance(inner, dict):
+            _refuse_non_table(cls, text, parts[:depth], inner)
+        annotation, table = child(annotation, part), inner
+    annotation = child(annotation, parts[-1])
+    if raw == "":
+        table.pop(parts[-1], None)
+    else:
+        table[parts[-1]] = _parse_value(annotation, raw)
+    return parts
+
+
+def _default_table(annotation: Any, part: str) -> dict[str, Any]:
+    """Returns what a dotted override adds to: the default's entries, if the default is a mapping.
+
+    A nested settings class starts empty here; `Settings` completes it from the default itself.
+    """
+    for settings in settings_classes(annotation):
+        if part in settings.model_fields:
+            field = settings.model_fields[part]
+            default = field.get_default(call_default_factory=True, validated_data={})
+            if isinstance(default, Mapping):
+                return {
+                    name: value.model_dump() if isinstance(value, Settings) else deepcopy(value)
+                    for name, value in default.items()
+                }
+    return {}
+
+
+def _refuse_non_table(
+    cls: type[Settings], text: str, parts: tuple[str, ...], found: object
+) -> None:
+    name = ".".join(parts)
+    nested = [n for n in leaf_names(cls) if "." in n]
+    raise SettingsError(
+        f"{COMMAND_LINE}: '{text}' can't be applied: '{name}' is {found!r}, not a table."
+        + (f" Nested settings: {', '.join(nested)}." if nested else "")
+    )
+
+
+def _parse_value(annotation: Any, raw: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {raw}")
+    except tomllib.TOMLDecodeError:
+        return raw
+    if set(parsed) != {"value"}:  # a line break in the text began a second setting
+        return raw
+    value = parsed["value"]
+    if isinstance(value, (str, list, dict)):
+        return value
+    takes_text = admits(annotation, str) or admits(annotation, Path)
+    takes_value = admits(annotation, type(value)) or (
+        isinstance(value, int) and not isinstance(value, bool) and admits(annotation, float)
+    )
+    return raw if takes_text and not takes_value else value
+
+
+def _unset(annotation: Any, value: Any) -> Any:
+    """Puts None where a setting that may be None was given as the word `none`."""
+    if value == UNSET and admits(annotation, type(None)):
+        return None
+    if isinstance(value, dict):
+        return {k: _unset(child(annotation, k), v) for k, v in value.items()}
+    if isinstance(value, list) and settings_classes(child(annotation, 0)):
+        return [_unset(child(annotation, 0), v) for v in value]
+    return value

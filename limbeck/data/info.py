@@ -1,0 +1,176 @@
+"""What corpus.json says about a corpus."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from limbeck.data._files import write_json
+from limbeck.errors import DataError
+
+INFO_FILE: Final = "corpus.json"
+COUNTS_FILE: Final = "token_counts.npy"
+STATE_FILE: Final = "build-state.json"
+FORMAT_VERSION: Final = 1
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ShardInfo(_Record):
+    """One shard: NAME.bin with the tokens, NAME.documents.bin with where documents end."""
+
+    name: str = Field(pattern=r"^[a-z]+-[0-9]{5,}$")
+    """Name of the shard's files without their endings: no path, which could lead anywhere."""
+    num_tokens: int
+    """Tokens in the shard, document separators included."""
+    num_documents: int
+    """Documents that end in the shard."""
+    tokens_sha256: str
+    """Checksum of the token file."""
+    documents_sha256: str
+    """Checksum of the document index."""
+
+
+class SplitInfo(_Record):
+    """One split of a corpus."""
+
+    num_tokens: int
+    """Tokens in the split, one separator a document included."""
+    num_documents: int
+    """Documents in the split."""
+    shards: tuple[ShardInfo, ...]
+    """The shards in order."""
+
+    @model_validator(mode="after")
+    def _check_sums(self) -> Self:
+        sums = (
+            sum(shard.num_tokens for shard in self.shards),
+            sum(shard.num_documents for shard in self.shards),
+        )
+        if sums != (self.num_tokens, self.num_documents):
+            raise ValueError(
+                f"the shards hold {sums[0]} tokens and {sums[1]} documents, not "
+                f"{self.num_tokens} and {self.num_documents}"
+            )
+        return self
+
+
+class WriterState(_Record):
+    """Where a split's writer stood at a point from which a build can continue."""
+
+    num_tokens: int
+    """Tokens written."""
+    num_documents: int
+    """Documents written."""
+    open_documents: int
+    """Documents that end in the shard that is not finished."""
+    shards: tuple[ShardInfo, ...]
+    """The finished shards in order."""
+
+
+class SourceInfo(_Record):
+    """One source that was read."""
+
+    name: str
+    """File name, or `hf://NAME`."""
+    num_bytes: int | None
+    """Size on disk; None for a Hub data set."""
+
+
+class CorpusInfo(_Record):
+    """Contents of a corpus folder, as in its corpus.json."""
+
+    format_version: int
+    """Version of the folder's layout."""
+    vocab_size: int
+    """Size of the vocabulary that the token numbers belong to."""
+    tokenizer_fingerprint: str
+    """Fingerprint of the tokenizer."""
+    separator_id: int
+    """Token that stands after every document."""
+    dtype: Literal["<u2", "<u4"]
+    """NumPy name of the tokens' type: `<u2` or `<u4`."""
+    splits: dict[str, SplitInfo]
+    """The splits `train` and `heldout`."""
+    num_characters: int
+    """Characters of text in the documents kept."""
+    num_duplicates: int
+    """Documents left out because an equal one came before."""
+    num_empty: int
+    """Documents left out because they had no token."""
+    num_malformed: int
+    """Records skipped because they were malformed."""
+    token_counts_sha256: str
+    """Checksum of token_counts.npy."""
+    sources: tuple[SourceInfo, ...]
+    """What was read, in order."""
+    settings: dict[str, Any]
+    """The settings that decide the corpus."""
+
+    @property
+    def num_tokens(self) -> dict[str, int]:
+        """Tokens by split, one separator a document included."""
+        return {name: split.num_tokens for name, split in self.splits.items()}
+
+    @property
+    def num_documents(self) -> dict[str, int]:
+        """Documents by split."""
+        return {name: split.num_documents for name, split in self.splits.items()}
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the token files on disk."""
+        return sum(self.num_tokens.values()) * int(self.dtype[-1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON, in a fixed order."""
+        return self.model_dump(mode="json")
+
+    def write(self, folder: Path) -> None:
+        """Writes corpus.json atomically."""
+        write_json(folder / INFO_FILE, self.to_dict())
+
+
+def read_info(folder: Path) -> CorpusInfo:
+    """Reads a folder's corpus.json.
+
+    Raises:
+        DataError: If it is not there, not ours, or of another version.
+    """
+    path = folder / INFO_FILE
+    try:
+        values = json.loads(path.read_bytes())
+        version = values["format_version"]
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(_why_missing(folder)) from None
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DataError(f"{path} is damaged: {error!r}. Build the corpus again") from None
+    if version != FORMAT_VERSION:
+        raise DataError(
+            f"{path} has format_version {version}; this version of Limbeck reads "
+            f"{FORMAT_VERSION}. Build the corpus again"
+        )
+    try:
+        return CorpusInfo.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path} is damaged: {place}: {first['msg']}") from None
+
+
+def _why_missing(folder: Path) -> str:
+    if (folder / STATE_FILE).exists():
+        return (
+            f"the corpus in {folder} is not complete: its build was interrupted. Run the same "
+            "`limbeck corpus build` again, it continues where it stopped"
+        )
+    if not folder.is_dir():
+        return f"there is no corpus folder {folder}; make one with `limbeck corpus build`"
+    return f"{folder} is not a corpus folder: it has no {INFO_FILE}"

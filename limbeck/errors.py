@@ -1,0 +1,96 @@
+"""Errors a user can meet; all are `LimbeckError`, and every message names its fix."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+
+class LimbeckError(Exception):
+    """Base of every error that Limbeck raises on purpose."""
+
+
+class SettingsError(LimbeckError, ValueError):
+    """A setting, argument or option is wrong."""
+
+
+class CheckpointError(LimbeckError):
+    """A model folder or a training checkpoint can't be read or written."""
+
+
+class MissingHeadError(CheckpointError):
+    """A model folder holds a whole encoder, but not the head that was asked for."""
+
+
+class DataError(LimbeckError):
+    """A text, corpus or data set can't be used as it is."""
+
+
+class TrainingError(LimbeckError):
+    """A training run had to stop, such as on a loss that is not finite."""
+
+
+class ExportError(LimbeckError):
+    """A model can't be written in another format, or the result differs from the model."""
+
+
+class MissingExtraError(LimbeckError, ImportError):
+    """A feature needs a package that an optional extra installs."""
+
+
+def did_you_mean(given: str, accepted: Iterable[str]) -> str:
+    """Returns ` Did you mean 'x'?` for the nearest accepted name, or an empty string.
+
+    Example:
+        >>> did_you_mean("tempreture", ["temperature", "epochs"])
+        " Did you mean 'temperature'?"
+        >>> did_you_mean("zzz", ["temperature"])
+        ''
+    """
+    nearest = difflib.get_close_matches(given, list(accepted), n=1)
+    return f" Did you mean '{nearest[0]}'?" if nearest else ""
+
+
+def find_extra(package: str, *, extra: str, purpose: str) -> Path:
+    """Returns the folder of an installed package without running any of its code.
+
+    Args:
+        package: Name of the package, as it is imported.
+        extra: Name of the extra in `pip install "limbeck[extra]"`.
+        purpose: What needs it, for the message.
+
+    Raises:
+        MissingExtraError: If the package is not installed.
+    """
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise _missing(package, extra=extra, purpose=purpose)
+    return Path(found.origin).parent
+
+
+def require_extra(module: str, *, extra: str, purpose: str) -> ModuleType:
+    """Imports a module that an optional extra installs.
+
+    Args:
+        module: Dotted name of the module to import.
+        extra: Name of the extra in `pip install "limbeck[extra]"`.
+        purpose: What needs it, for the message.
+
+    Raises:
+        MissingExtraError: If the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise _missing(module.partition(".")[0], extra=extra, purpose=purpose) from error
+
+
+def _missing(package: str, *, extra: str, purpose: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"{purpose} needs the package '{package}', which is not installed. "
+        f'Install it with: pip install "limbeck[{extra}]"'
+    )

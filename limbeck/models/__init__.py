@@ -1,0 +1,39 @@
+"""Architectures, one public module each, and the models users know by name.
+
+An architecture is data and a `build()` over the blocks of `limbeck.nn`: see `bert.py`. The module's
+name is the `model_type` of `config.json`, and its `ARCHITECTURE` is all that the rest needs.
+"""
+
+from limbeck.models._architecture import Architecture, Parts
+from limbeck.models._auto import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForMultipleChoice,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    find_architecture,
+    find_class,
+)
+from limbeck.models._config import ModelConfig
+from limbeck.models._kinds import KINDS, Kind
+from limbeck.models._model import Model
+
+__all__ = [
+    "KINDS",
+    "Architecture",
+    "AutoConfig",
+    "AutoModel",
+    "AutoModelForMaskedLM",
+    "AutoModelForMultipleChoice",
+    "AutoModelForQuestionAnswering",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
+    "Kind",
+    "Model",
+    "ModelConfig",
+    "Parts",
+    "find_architecture",
+    "find_class",
+]

@@ -1,0 +1,233 @@
+"""What all model configurations share: labels, checks, and `config.json` in and out."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from limbeck.errors import SettingsError, did_you_mean
+from limbeck.nn import ACTIVATIONS
+
+PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
+
+
+def _checked(default: Any, accepted: str, check: Callable[[Any], bool]) -> Any:
+    return field(default=default, metadata={"accepted": accepted, "check": check})
+
+
+def _is_int(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def size(default: int) -> Any:
+    """A field that counts something of which there is at least one."""
+    return _checked(default, "a whole number from 1", lambda v: _is_int(v, 1))
+
+
+def rate(default: float | None, *, optional: bool = False) -> Any:
+    """A dropout probability."""
+    accepted = "a number from 0 to 1" + (", or null" if optional else "")
+    return _checked(
+        default, accepted, lambda v: (optional and v is None) or (_is_number(v) and 0 <= v <= 1)
+    )
+
+
+def positive(default: float) -> Any:
+    """A number above 0."""
+    return _checked(default, "a number above 0", lambda v: _is_number(v) and v > 0)
+
+
+def flag(*, default: bool) -> Any:
+    """A yes or no."""
+    return _checked(default, "true or false", lambda v: isinstance(v, bool))
+
+
+def activation(default: str) -> Any:
+    """The name of an activation."""
+    accepted = "one of " + ", ".join(ACTIVATIONS)
+    return _checked(default, accepted, lambda v: isinstance(v, str) and v in ACTIVATIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A model's shape and labels, under the names of Hugging Face's `config.json`.
+
+    Each family's configuration adds its own fields; sizes are also readable under the names that
+    BERT uses, whatever the family calls them.
+
+    Raises:
+        SettingsError: Names every field that is wrong, with its value and what is accepted.
+    """
+
+    model_type: ClassVar[str]
+    common_names: ClassVar[Mapping[str, str]] = {}
+    """BERT's name of a field -> this family's."""
+    fixed_values: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Keys of `config.json` that would change what is computed -> the values that don't."""
+
+    vocab_size: int = size(30522)
+    max_position_embeddings: int = size(512)
+    initializer_range: float = positive(0.02)
+    """Standard deviation of new weights."""
+    pad_token_id: int | None = _checked(
+        0, "a whole number from 0, or null", lambda v: v is None or _is_int(v, 0)
+    )
+    tie_word_embeddings: bool = flag(default=True)
+    """Whether the masked-LM decoder is the word embedding; no head is built where it is not."""
+    problem_type: str | None = _checked(
+        None,
+        "one of " + ", ".join(PROBLEM_TYPES) + ", or null",
+        lambda v: v is None or v in PROBLEM_TYPES,
+    )
+    num_labels: int = 0
+    """How many labels there are; 0 stands for as many as `id2label` has, or else 2."""
+    id2label: Mapping[int, str] = field(default_factory=dict)
+    """Names of the labels; LABEL_0, LABEL_1, ... if absent."""
+    label2id: Mapping[str, int] = field(default_factory=dict)
+    """The inverse of `id2label`, and made from it if absent."""
+
+    if TYPE_CHECKING:  # fields or properties of each family's configuration
+
+        @property
+        def hidden_size(self) -> int: ...
+        @property
+        def num_hidden_layers(self) -> int: ...
+        @property
+        def num_attention_heads(self) -> int: ...
+        @property
+        def intermediate_size(self) -> int: ...
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{f.name} is {getattr(self, f.name)!r}; accepted: {f.metadata['accepted']}"
+            for f in dataclasses.fields(self)
+            if "check" in f.metadata and not f.metadata["check"](getattr(self, f.name))
+        ]
+        if not faults:
+            faults = self._find_contradictions()
+        if faults:
+            raise SettingsError(f"{type(self).__name__}: " + "; ".join(faults) + ".")
+        id2label, label2id = _complete_labels(self.num_labels, self.id2label, self.label2id)
+        object.__setattr__(self, "num_labels", len(id2label))
+        object.__setattr__(self, "id2label", id2label)
+        object.__setattr__(self, "label2id", label2id)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads the content of a `config.json`; keys that change no number are passed over.
+
+        Raises:
+            SettingsError: If a value is wrong, asks for something that this family does not have,
+                or contradicts another, or a key is a misspelt field.
+        """
+        own = {f.name for f in dataclasses.fields(cls)}
+        for common, name in cls.common_names.items():
+            if common in values and name in values and values[common] != values[name]:
+                raise SettingsError(
+                    f"{common} is {values[common]!r} and {name} is {values[name]!r}, but they are "
+                    "two names of one field; keep one of them."
+                )
+        renamed = {cls.common_names.get(key, key): value for key, value in values.items()}
+        for key, accepted in cls.fixed_values.items():
+            if key in renamed and renamed[key] not in accepted:
+                raise SettingsError(
+                    f"{key} is {renamed[key]!r}; accepted: {' or '.join(map(repr, accepted))}."
+                )
+        for key in renamed.keys() - own:
+            # What begins with an underscore is the writer's own: `_num_labels` in old files.
+            if key.startswith("_"):
+                continue
+            # A misspelt key would otherwise be a default that nobody asked for. Files hold many
+            # keys that are not ours, so only what differs by a letter or two counts as misspelt.
+            if near := difflib.get_close_matches(key, own - renamed.keys(), n=1, cutoff=0.9):
+                raise SettingsError(
+                    f"there is no field '{key}' in {cls.__name__}. Did you mean '{near[0]}'?"
+                )
+        return cls(**{key: value for key, value in renamed.items() if key in own})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content of a `config.json`."""
+        values = dataclasses.asdict(self)
+        del values["num_labels"]  # as in transformers, the labels' names say it
+        if self.problem_type is None:
+            del values["problem_type"]
+        values["id2label"] = {str(index): label for index, label in self.id2label.items()}
+        return {"model_type": self.model_type, **values}
+
+    def replace(self, **changes: Any) -> Self:
+        """Returns a checked copy with other values, by this family's or BERT's field names.
+
+        A new number of labels gives them new names, unless names are given too.
+
+        Example:
+            >>> from limbeck import DistilBertConfig
+            >>> DistilBertConfig().replace(num_hidden_layers=3, num_labels=5).n_layers
+            3
+
+        Raises:
+            SettingsError: If there is no such field, or a value is wrong.
+        """
+        changes = {self.common_names.get(key, key): value for key, value in changes.items()}
+        if changes.keys() & {"num_labels", "id2label"}:
+            changes = {"num_labels": 0, "id2label": {}, "label2id": {}} | changes
+        known = {f.name for f in dataclasses.fields(self)}
+        for key in changes.keys() - known:
+            raise SettingsError(
+                f"there is no field '{key}' in {type(self).__name__}." + did_you_mean(key, known)
+            )
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def resolved_problem_type(self) -> str:
+        """`problem_type`, or what the number of labels implies: one is a regression."""
+        implied = "regression" if self.num_labels == 1 else "single_label_classification"
+        return self.problem_type or implied
+
+    def _find_contradictions(self) -> list[str]:
+        faults = []
+        if self.hidden_size % self.num_attention_heads:
+            faults.append(
+                f"{self.common_names.get('hidden_size', 'hidden_size')} {self.hidden_size} is not "
+                f"divisible by {self.num_attention_heads}, the number of attention heads"
+            )
+        if self.pad_token_id is not None and self.pad_token_id >= self.vocab_size:
+            faults.append(
+                f"pad_token_id is {self.pad_token_id}; accepted: below vocab_size {self.vocab_size}"
+            )
+        return faults
+
+
+def _complete_labels(
+    num_labels: Any, id2label: Any, label2id: Any
+) -> tuple[dict[int, str], dict[str, int]]:
+    """Fills in what the other two say of the labels, and refuses where they contradict."""
+    if not _is_int(num_labels, 0):
+        raise SettingsError(f"num_labels is {num_labels!r}; accepted: a whole number from 1.")
+    try:
+        names = {int(index): str(label) for index, label in dict(id2label or {}).items()}
+        indices = {str(label): int(index) for label, index in dict(label2id or {}).items()}
+    except (TypeError, ValueError):
+        raise SettingsError(
+            f"id2label is {id2label!r} and label2id {label2id!r}; accepted: mappings from a number "
+            "to a name, and back."
+        ) from None
+    if not names:
+        names = {index: label for label, index in indices.items()}
+    if not names:
+        names = {index: f"LABEL_{index}" for index in range(num_labels or 2)}
+    names = dict(sorted(names.items()))
+    if list(names) != list(range(len(names))) or len(set(names.values())) != len(names):
+        raise SettingsError(f"id2label is {names}; accepted: one name each for 0, 1, 2, ...")
+    if num_labels not in (0, len(names)):
+        raise SettingsError(f"num_labels is {num_labels}, but id2label has {len(names)} labels.")
+    inverse = {label: index for index, label in names.items()}
+    if indices and indices != inverse:
+        raise SettingsError(f"label2id {indices} is not the inverse of id2label {names}.")
+    return names, inverse

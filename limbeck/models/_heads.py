@@ -1,0 +1,59 @@
+"""Heads that families build alike."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from limbeck.errors import SettingsError
+from limbeck.models._config import ModelConfig
+from limbeck.models._kinds import MULTIPLE_CHOICE, QUESTION_ANSWERING
+from limbeck.nn import MaskedLMHead, ScoreHead, VocabularyTransform, build_activation
+
+
+def build_masked_lm_head(
+    config: ModelConfig, *, word: nn.Embedding, activation: str, eps: float
+) -> MaskedLMHead:
+    """Returns the vocabulary head, tied to the word embedding.
+
+    Raises:
+        SettingsError: If the configuration asks for a decoder of its own.
+    """
+    if not config.tie_word_embeddings:
+        raise SettingsError(
+            "tie_word_embeddings is False; accepted for a masked-LM head: True, a decoder that is "
+            "the word embedding."
+        )
+    return MaskedLMHead(
+        transform=VocabularyTransform(
+            dense=nn.Linear(config.hidden_size, config.hidden_size),
+            activation=build_activation(activation),
+            norm=nn.LayerNorm(config.hidden_size, eps=eps),
+        ),
+        word=word,
+    )
+
+
+def build_score_head(
+    config: ModelConfig,
+    *,
+    kind: str,
+    dropout: float,
+    dense: nn.Module | None = None,
+    activation: nn.Module | None = None,
+) -> ScoreHead:
+    """Returns a head with as many scores as its kind has: labels, a start and an end, or one.
+
+    Raises:
+        SettingsError: If a head for answers is to have other than two labels.
+    """
+    num_scores = 1 if kind == MULTIPLE_CHOICE.name else config.num_labels
+    if kind == QUESTION_ANSWERING.name and num_scores != 2:
+        raise SettingsError(
+            f"num_labels is {num_scores}; accepted for question answering: 2, a start and an end."
+        )
+    return ScoreHead(
+        dense=dense or nn.Identity(),
+        activation=activation or nn.Identity(),
+        dropout=nn.Dropout(dropout) if dropout else nn.Identity(),
+        output=nn.Linear(config.hidden_size, num_scores),
+    )

@@ -1,0 +1,228 @@
+"""The one class behind every model: parts that an architecture built, and how they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import SettingsError
+from limbeck.models._architecture import Architecture
+from limbeck.models._config import ModelConfig
+from limbeck.models._inputs import check_inputs, flatten_choices
+from limbeck.models._kinds import Kind
+from limbeck.models._pretrained import load_model, save_model
+from limbeck.nn import Encoder, EncoderOutput, ModelOutput, initialise
+
+
+class Model(nn.Module):
+    """An encoder with or without a pooler and a head, newly initialised, in training mode.
+
+    Args:
+        config: The family's configuration.
+        add_pooling_layer: Whether a bare encoder has its family's pooler; None for what the
+            family does.
+
+    Raises:
+        SettingsError: If the configuration is another family's, or such a model can't have it.
+    """
+
+    architecture: ClassVar[Architecture]
+    kind: ClassVar[Kind]
+    config: ModelConfig
+    encoder: Encoder
+    pooler: nn.Module | None
+    head: nn.Module
+    """Only on models that have one: from hidden states to scores."""
+
+    def __init__(self, config: ModelConfig, *, add_pooling_layer: bool | None = None) -> None:
+        super().__init__()
+        if not isinstance(config, self.architecture.config_type):
+            raise SettingsError(
+                f"{type(self).__name__} was given a {type(config).__name__}; accepted: "
+                f"{self.architecture.config_type.__name__}."
+            )
+        self.config = config
+        pooler = self._decide_pooler(wanted=add_pooling_layer)
+        device = torch.get_default_device()
+        with torch.device("meta"):  # spares torch's own initialisation, which would be overwritten
+            parts = self.architecture.build(config, self.kind.name, pooler)
+        self.encoder, self.pooler = parts.encoder, parts.pooler
+        if parts.head is not None:
+            self.head = parts.head
+        self.to_empty(device=device)
+        initialise(self, std=config.initializer_range)
+        if self.architecture.finish_initialisation is not None:
+            self.architecture.finish_initialisation(config, self.encoder)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | Path | None = None,
+        offline: bool = False,
+        new_head: bool = False,
+        num_labels: int | None = None,
+        id2label: Mapping[int, str] | None = None,
+        label2id: Mapping[str, int] | None = None,
+        problem_type: str | None = None,
+        add_pooling_layer: bool | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Self:
+        """Loads a model from a folder or the Hub, whole or not at all, in evaluation mode.
+
+        Args:
+            name_or_path: A model folder, or a Hub id such as `bert-base-uncased`.
+            revision: Branch, tag or commit on the Hub.
+            token: Access token for the Hub; if absent, the one stored by `hf auth login`.
+            cache_dir: Where the Hub's files are kept.
+            offline: Uses only what the cache has.
+            new_head: Draws the head anew (from torch's global generator) and leaves out whatever
+                heads the file has; how fine-tuning starts. A pooler that the file lacks is drawn
+                anew too.
+            num_labels: Replaces the configuration's; likewise `id2label`, `label2id`,
+                `problem_type`.
+            id2label: Names of the labels.
+            label2id: The inverse of `id2label`.
+            problem_type: `single_label_classification`, `multi_label_classification` or
+                `regression`.
+            add_pooling_layer: For bare encoders: False leaves the pooler out.
+            dtype: Type of the weights in memory; float32 if absent, whatever the file has.
+
+        Raises:
+            CheckpointError: If there is no such model, or it is not one that this class can hold
+                exactly: the message names each tensor that is missing, left over or of a wrong
+                shape.
+            SettingsError: If the arguments contradict each other.
+        """
+        changes = {
+            "num_labels": num_labels,
+            "id2label": id2label,
+            "label2id": label2id,
+            "problem_type": problem_type,
+        }
+        return load_model(
+            cls,
+            name_or_path,
+            hub={"revision": revision, "token": token, "cache_dir": cache_dir, "offline": offline},
+            new_head=new_head,
+            changes={name: value for name, value in changes.items() if value is not None},
+            add_pooling_layer=add_pooling_layer,
+            dtype=dtype or torch.float32,
+        )
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes `config.json` and `model.safetensors`, which `transformers` loads too.
+
+        Raises:
+            CheckpointError: If the folder can't be written.
+        """
+        save_model(self, Path(folder))
+
+    def encode(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        *,
+        collect: AbstractSet[str] = frozenset(),
+    ) -> EncoderOutput:
+        """Runs the encoder alone; arguments and shapes are those of `Encoder.forward`.
+
+        Raises:
+            SettingsError: If an input's shape or type is wrong, a row is longer than the model
+                has positions, or (on a CPU) an id is outside its table.
+        """
+        check_inputs(
+            self,
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+        )
+        try:
+            encoded: EncoderOutput = self.encoder(
+                input_ids, attention_mask, token_type_ids, position_ids, collect=collect
+            )
+        except IndexError as error:
+            # Looking at every id beforehand would be a branch on data, which exporters refuse.
+            raise SettingsError(
+                f"an id is out of range ({error}): input_ids must be below "
+                f"{self.config.vocab_size}, position_ids below "
+                f"{self.config.max_position_embeddings}, token_type_ids below the number of "
+                "token types. Is the tokenizer this model's?"
+            ) from error
+        return encoded
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        *,
+        collect: AbstractSet[str] = frozenset(),
+    ) -> ModelOutput:
+        """Runs the model; arguments and errors are those of `encode`.
+
+        For multiple choice each input has one more dimension, (batch, choices, sequence).
+        """
+        choices = input_ids.shape[:-1]
+        others = [attention_mask, token_type_ids, position_ids]
+        if self.kind.has_choices:
+            input_ids, *others = flatten_choices(input_ids, *others)
+        encoded = self.encode(input_ids, *others, collect=collect)
+        hidden = encoded.last_hidden_state
+        pooled = None if self.pooler is None else self.pooler(hidden)
+        scores: dict[str, Tensor] = {}
+        if self.kind.has_head:
+            first = hidden[:, 0] if pooled is None else pooled
+            scores = self.kind.score(self.head, first if self.kind.uses_pooler else hidden)
+        if self.kind.has_choices:
+            scores = {name: score.reshape(choices) for name, score in scores.items()}
+        return ModelOutput(
+            last_hidden_state=hidden,
+            pooler_output=pooled,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+            **scores,
+        )
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers there are to train; a tied weight counts once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.encoder.embeddings.word.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+        return self.encoder.embeddings.word.weight.dtype
+
+    def _decide_pooler(self, *, wanted: bool | None) -> bool:
+        has_pooler = self.architecture.has_pooler
+        if wanted is not None and self.kind.has_head:
+            raise SettingsError(
+                f"add_pooling_layer is for bare encoders; {type(self).__name__} decides itself."
+            )
+        if wanted and not has_pooler:
+            raise SettingsError(
+                f"add_pooling_layer is True, but {type(self).__name__} has no pooler."
+            )
+        return has_pooler and self.kind.uses_pooler and wanted is not False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> ModelOutput:
+        output: ModelOutput = super().__call__(*args, **kwargs)
+        return output

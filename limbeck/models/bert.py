@@ -1,0 +1,211 @@
+"""BERT: token types, pooler, post-LayerNorm blocks.
+
+Source: Devlin et al. 2019, https://arxiv.org/abs/1810.04805.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from limbeck.models import _config as fields
+from limbeck.models._architecture import Architecture, Parts
+from limbeck.models._config import ModelConfig
+from limbeck.models._heads import build_masked_lm_head, build_score_head
+from limbeck.models._kinds import (
+    ENCODER,
+    MASKED_LM,
+    MULTIPLE_CHOICE,
+    QUESTION_ANSWERING,
+    SEQUENCE_CLASSIFICATION,
+    TOKEN_CLASSIFICATION,
+)
+from limbeck.models._model import Model
+from limbeck.models._names import NameTable
+from limbeck.nn import (
+    Embeddings,
+    Encoder,
+    EncoderLayer,
+    FeedForward,
+    FirstTokenPooler,
+    SelfAttention,
+    build_activation,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertConfig(ModelConfig):
+    """BERT-base, unless told otherwise."""
+
+    model_type: ClassVar[str] = "bert"
+    fixed_values: ClassVar = {
+        "position_embedding_type": ("absolute", None),
+        "is_decoder": (False, None),
+        "add_cross_attention": (False, None),
+        "pruned_heads": ({}, None),
+    }
+
+    hidden_size: int = fields.size(768)
+    num_hidden_layers: int = fields.size(12)
+    num_attention_heads: int = fields.size(12)
+    intermediate_size: int = fields.size(3072)
+    hidden_act: str = fields.activation("gelu")
+    hidden_dropout_prob: float = fields.rate(0.1)
+    attention_probs_dropout_prob: float = fields.rate(0.1)
+    type_vocab_size: int = fields.size(2)
+    layer_norm_eps: float = fields.positive(1e-12)
+    classifier_dropout: float | None = fields.rate(None, optional=True)
+    """Dropout before the classifier; `hidden_dropout_prob` if absent."""
+
+
+def build(config: BertConfig, kind: str, pooler: bool) -> Parts:  # noqa: FBT001
+    """Composes a model of the given kind."""
+    encoder = Encoder(
+        embeddings=_build_embeddings(config),
+        layers=[_build_layer(config) for _ in range(config.num_hidden_layers)],
+    )
+    return Parts(
+        encoder=encoder,
+        pooler=_build_pooler(config) if pooler else None,
+        head=_build_head(config, kind, encoder.embeddings.word),
+    )
+
+
+def _build_embeddings(config: BertConfig) -> Embeddings:
+    size = config.hidden_size
+    return Embeddings(
+        word=nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id),
+        position=nn.Embedding(config.max_position_embeddings, size),
+        token_type=nn.Embedding(config.type_vocab_size, size),
+        norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
+        dropout=nn.Dropout(config.hidden_dropout_prob),
+    )
+
+
+def _build_layer(config: BertConfig) -> EncoderLayer:
+    size = config.hidden_size
+    return EncoderLayer(
+        attention=SelfAttention(
+            size,
+            num_heads=config.num_attention_heads,
+            dropout=config.attention_probs_dropout_prob,
+        ),
+        attention_dropout=nn.Dropout(config.hidden_dropout_prob),
+        attention_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
+        feed_forward=FeedForward(
+            size,
+            intermediate_size=config.intermediate_size,
+            activation=build_activation(config.hidden_act),
+        ),
+        feed_forward_dropout=nn.Dropout(config.hidden_dropout_prob),
+        feed_forward_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
+    )
+
+
+def _build_pooler(config: BertConfig) -> FirstTokenPooler:
+    return FirstTokenPooler(
+        dense=nn.Linear(config.hidden_size, config.hidden_size), activation=nn.Tanh()
+    )
+
+
+def _build_head(config: BertConfig, kind: str, word: nn.Embedding) -> nn.Module | None:
+    rate = config.classifier_dropout
+    dropout = config.hidden_dropout_prob if rate is None else rate
+    if kind == ENCODER.name:
+        return None
+    if kind == MASKED_LM.name:
+        return build_masked_lm_head(
+            config, word=word, activation=config.hidden_act, eps=config.layer_norm_eps
+        )
+    return build_score_head(
+        config, kind=kind, dropout=0.0 if kind == QUESTION_ANSWERING.name else dropout
+    )
+
+
+_CLASSIFIER = {"head.output": "classifier"}
+NAMES = NameTable(
+    prefix="bert",
+    body={
+        "encoder.embeddings.word": "embeddings.word_embeddings",
+        "encoder.embeddings.position": "embeddings.position_embeddings",
+        "encoder.embeddings.token_type": "embeddings.token_type_embeddings",
+        "encoder.embeddings.norm": "embeddings.LayerNorm",
+        "encoder.layers.{i}.attention.query": "encoder.layer.{i}.attention.self.query",
+        "encoder.layers.{i}.attention.key": "encoder.layer.{i}.attention.self.key",
+        "encoder.layers.{i}.attention.value": "encoder.layer.{i}.attention.self.value",
+        "encoder.layers.{i}.attention.output": "encoder.layer.{i}.attention.output.dense",
+        "encoder.layers.{i}.attention_norm": "encoder.layer.{i}.attention.output.LayerNorm",
+        "encoder.layers.{i}.feed_forward.up": "encoder.layer.{i}.intermediate.dense",
+        "encoder.layers.{i}.feed_forward.down": "encoder.layer.{i}.output.dense",
+        "encoder.layers.{i}.feed_forward_norm": "encoder.layer.{i}.output.LayerNorm",
+        "pooler.dense": "pooler.dense",
+    },
+    heads={
+        MASKED_LM.name: {
+            "head.transform.dense": "cls.predictions.transform.dense",
+            "head.transform.norm": "cls.predictions.transform.LayerNorm",
+            "head": "cls.predictions",
+        },
+        SEQUENCE_CLASSIFICATION.name: _CLASSIFIER,
+        QUESTION_ANSWERING.name: {"head.output": "qa_outputs"},
+        TOKEN_CLASSIFICATION.name: _CLASSIFIER,
+        MULTIPLE_CHOICE.name: _CLASSIFIER,
+    },
+    other_heads=frozenset({"cls.seq_relationship"}),
+    tied={
+        "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    },
+)
+ARCHITECTURE = Architecture(
+    class_prefix="Bert",
+    config_type=BertConfig,
+    names=NAMES,
+    build=build,
+    has_token_types=True,
+    has_pooler=True,
+)
+
+
+class BertModel(Model):
+    """The bare encoder with its pooler."""
+
+    architecture = ARCHITECTURE
+    kind = ENCODER
+
+
+class BertForMaskedLM(Model):
+    """Scores the vocabulary at each position."""
+
+    architecture = ARCHITECTURE
+    kind = MASKED_LM
+
+
+class BertForSequenceClassification(Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+    architecture = ARCHITECTURE
+    kind = SEQUENCE_CLASSIFICATION
+
+
+class BertForQuestionAnswering(Model):
+    """Scores each position as the start and as the end of the answer."""
+
+    architecture = ARCHITECTURE
+    kind = QUESTION_ANSWERING
+
+
+class BertForTokenClassification(Model):
+    """Scores labels for each token."""
+
+    architecture = ARCHITECTURE
+    kind = TOKEN_CLASSIFICATION
+
+
+class BertForMultipleChoice(Model):
+    """Scores each of several choices."""
+
+    architecture = ARCHITECTURE
+    kind = MULTIPLE_CHOICE

@@ -1,0 +1,54 @@
+"""Sum of word, position and, where the family has them, token-type embeddings."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Embeddings(nn.Module):
+    """Looks the tokens up, adds where they stand and what they belong to, and normalises.
+
+    Source: Devlin et al. 2019, https://arxiv.org/abs/1810.04805, figure 2.
+    """
+
+    def __init__(
+        self,
+        *,
+        word: nn.Embedding,
+        position: nn.Embedding,
+        token_type: nn.Embedding | None,
+        norm: nn.Module,
+        dropout: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.word = word
+        self.position = position
+        self.token_type = token_type
+        self.norm = norm
+        self.dropout = dropout
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> Tensor:
+        """Embeds a batch; absent token types are 0, absent positions count from 0 in each row.
+
+        Shape:
+            input_ids, token_type_ids: (batch, sequence).
+            position_ids: (batch, sequence) or (1, sequence).
+            result: (batch, sequence, hidden_size).
+        """
+        if position_ids is None:
+            position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)
+        embedded = self.word(input_ids) + self.position(position_ids)
+        if self.token_type is not None:
+            embedded = embedded + (
+                self.token_type.weight[0]
+                if token_type_ids is None
+                else self.token_type(token_type_ids)
+            )
+        result: Tensor = self.dropout(self.norm(embedded))
+        return result

@@ -1,0 +1,87 @@
+"""What stands on an encoder: a pooler, the vocabulary head, and heads that give scores."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FirstTokenPooler(nn.Module):
+    """A dense layer and an activation on the first token, BERT's `[CLS]`.
+
+    Source: Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 3.
+    """
+
+    def __init__(self, *, dense: nn.Linear, activation: nn.Module) -> None:
+        super().__init__()
+        self.dense = dense
+        self.activation = activation
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Shape: (batch, sequence, hidden_size) to (batch, hidden_size)."""
+        pooled: Tensor = self.activation(self.dense(hidden[:, 0]))
+        return pooled
+
+
+class VocabularyTransform(nn.Module):
+    """Dense, activation, LayerNorm: what a hidden state passes before the decoder."""
+
+    def __init__(self, *, dense: nn.Linear, activation: nn.Module, norm: nn.Module) -> None:
+        super().__init__()
+        self.dense = dense
+        self.activation = activation
+        self.norm = norm
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Shape: (..., hidden_size) to (..., hidden_size)."""
+        transformed: Tensor = self.norm(self.activation(self.dense(hidden)))
+        return transformed
+
+
+class MaskedLMHead(nn.Module):
+    """Scores every word of the vocabulary; its decoder is the word embedding, with a bias.
+
+    It reads the embedding's weight at each call and does not own it, so the weight is one
+    parameter with one name, whatever is moved, copied or loaded.
+
+    Source: Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 3.1; tying: Press and
+    Wolf 2017, https://arxiv.org/abs/1608.05859.
+    """
+
+    def __init__(self, *, transform: VocabularyTransform, word: nn.Embedding) -> None:
+        super().__init__()
+        self.transform = transform
+        self.bias = nn.Parameter(torch.zeros(word.num_embeddings))
+        # In a tuple, so that torch does not register the encoder's module a second time here.
+        self._word = (word,)
+
+    @property
+    def decoder_weight(self) -> Tensor:
+        """The tied decoder, (vocab_size, hidden_size)."""
+        return self._word[0].weight
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Shape: (..., hidden_size) to (..., vocab_size)."""
+        return F.linear(self.transform(hidden), self.decoder_weight, self.bias)
+
+
+class ScoreHead(nn.Module):
+    """Dense, activation, dropout and a linear layer to the scores, on sequences or on tokens.
+
+    What a family's head does not have, it passes as `nn.Identity()`.
+    """
+
+    def __init__(
+        self, *, dense: nn.Module, activation: nn.Module, dropout: nn.Module, output: nn.Linear
+    ) -> None:
+        super().__init__()
+        self.dense = dense
+        self.activation = activation
+        self.dropout = dropout
+        self.output = output
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Shape: (..., hidden_size) to (..., num_scores)."""
+        scores: Tensor = self.output(self.dropout(self.activation(self.dense(hidden))))
+        return scores

@@ -1,0 +1,335 @@
+"""The run that `pretrain` and `distill` share: packed text in, a trained masked LM out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from limbeck.config import Settings
+from limbeck.data import Corpus, MaskedBatch, MaskedBatches, MaskingSettings
+from limbeck.losses import Loss
+from limbeck.models import Model
+from limbeck.recipes._objective import LanguageModelObjective, evaluate_language_model
+from limbeck.tokenizers import Tokenizer
+from limbeck.train import (
+    Budget,
+    MetricsWriter,
+    Precision,
+    Progress,
+    Schedule,
+    TrainState,
+    build_adamw,
+    choose_device,
+    defer_interrupts,
+    load_state,
+    save_state,
+    train_steps,
+    watch_steps,
+)
+
+_HELD_OUT_MICRO_ROWS = 32
+_HELD_OUT_SEED = 0  # the same masks for every model, so that figures of two runs compare
+
+
+class LanguageModelSettings(Settings):
+    """What `pretrain` and `distill` have in common."""
+
+    corpus: Path
+    """Corpus folder, from `limbeck corpus build`."""
+    out: Path
+    """Run folder; started again with the same settings, a run goes on where it stopped."""
+    seed: int = 0
+    """Decides new weights, dropout, the order of the text and the masks."""
+
+    sequence_length: int = Field(default=128, ge=8)
+    """Tokens in a row, special tokens included."""
+    batch_size: int = Field(default=32, ge=1)
+    """Rows in an optimiser step, over all micro-batches."""
+    accumulate: int = Field(default=1, ge=1)
+    """Micro-batches a step is split into, to need less memory; the result is the same."""
+    confine_attention: bool = False
+    """Whether a token sees only its own document where a row holds parts of several."""
+    masking: MaskingSettings = MaskingSettings()
+    """How tokens are chosen and replaced."""
+
+    max_epochs: float | None = Field(default=None, gt=0)
+    """End of the run, in passes over the training text."""
+    max_steps: int | None = Field(default=None, gt=0)
+    """End of the run, in optimiser steps."""
+    max_minutes: float | None = Field(default=None, gt=0)
+    """End of the run, in minutes of training. Not reproducible to the bit."""
+
+    learning_rate: float = Field(default=5e-4, gt=0)
+    """Peak of the schedule."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """AdamW's decay rates."""
+    eps: float = Field(default=1e-6, gt=0)
+    """AdamW's epsilon."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled decay of matrices and embeddings; never of biases and norms."""
+    schedule: Schedule = Schedule()
+    """Warm-up and decay of the learning rate."""
+    max_grad_norm: float | None = Field(default=5.0, gt=0)
+    """Gradients are scaled down to this norm."""
+    chunk_rows: int = Field(default=1024, ge=1)
+    """Most rows whose full-vocabulary logits are held at a time."""
+
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    precision: Precision = "fp32"
+    """Arithmetic of the forward pass: fp32, bf16 or fp16."""
+    compile: bool = False
+    """Compile both encoders with `torch.compile`; needs a C++ compiler on a CPU."""
+
+    log_every: int = Field(default=10, ge=1)
+    """Steps between lines of kind `train` in metrics.jsonl."""
+    evaluate_every: int = Field(default=500, ge=1)
+    """Steps between held-out measurements; one is always made at the start and the end."""
+    evaluate_rows: int = Field(default=256, ge=1)
+    """Most held-out rows a measurement uses."""
+    save_every: int = Field(default=500, ge=1)
+    """Steps between checkpoints."""
+    tensorboard: bool = False
+    """Also write TensorBoard files (needs `limbeck[tensorboard]`)."""
+
+
+def train_language_model(
+    settings: LanguageModelSettings,
+    *,
+    corpus: Corpus,
+    student: Model,
+    losses: Mapping[str, Loss],
+    teacher: Model | None = None,
+    freeze_body: bool = False,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Trains, measures and checkpoints a student, going on where an earlier run stopped.
+
+    Args:
+        settings: Of the recipe.
+        corpus: Made with the models' tokenizer.
+        student: Initialised; holds the trained weights afterwards.
+        losses: By name.
+        teacher: None if no loss needs one.
+        freeze_body: Train the masked-LM head alone, the encoder in eval mode.
+        progress: Where the run reports.
+
+    Returns:
+        Steps, tokens, seconds, and the held-out figures before and after.
+
+    Raises:
+        TrainingError: On a loss or gradient that is not finite.
+        KeyboardInterrupt: After a checkpoint, when Ctrl-C or SIGTERM asked to stop.
+    """
+    device = choose_device(settings.device)
+    _place(student, teacher, device=device, freeze_body=freeze_body, compiled=settings.compile)
+    batches = make_batches(corpus, settings)
+    budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
+    held_out = make_held_out_batches(corpus, settings)
+    objective = LanguageModelObjective(
+        student, losses, teacher=teacher, chunk_rows=settings.chunk_rows, freeze_body=freeze_body
+    )
+    optimizer = build_adamw(
+        [student],
+        learning_rate=settings.learning_rate,
+        betas=settings.betas,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+    )
+    torch.manual_seed(settings.seed)
+    checkpoints, modules = settings.out / "checkpoints", {"student": student}
+    state = load_state(checkpoints, modules=modules, optimizer=optimizer) or TrainState()
+    if state.step:
+        progress.log(f"going on after step {state.step}")
+
+    tokens_per_step = settings.batch_size * settings.sequence_length
+
+    def measure(step: int) -> dict[str, float]:
+        figures = evaluate_language_model(
+            student, held_out, teacher=teacher, device=device, chunk_rows=settings.chunk_rows
+        )
+        metrics.write("evaluate", step=step, num_tokens=step * tokens_per_step, **figures)
+        progress.log(f"step {step}: held out " + _in_words(figures))
+        return figures
+
+    with (
+        MetricsWriter(
+            settings.out, tensorboard=settings.tensorboard, resume_step=state.step
+        ) as metrics,
+        defer_interrupts() as interrupt,
+        watch_steps(progress, "training", budget=budget, start=state) as watch,
+    ):
+        # The figures travel with the checkpoint, so that a resumed run measures nothing twice.
+        figures = state.extra.get("held_out") or {"0": measure(0)}
+        for step in train_steps(
+            objective,
+            (batch.split(settings.accumulate) for batch in batches.steps(state.step)),
+            optimizer=optimizer,
+            schedule=settings.schedule,
+            budget=budget,
+            device=device,
+            max_grad_norm=settings.max_grad_norm,
+            precision=settings.precision,
+            start=state,
+        ):
+            watch.show(step)
+            if step.number % settings.log_every == 0:
+                metrics.write_step(step)
+            if step.number % settings.evaluate_every == 0:
+                figures = {"0": figures["0"], str(step.number): measure(step.number)}
+            state = TrainState.after(step, extra={"held_out": figures})
+            if step.number % settings.save_every == 0 or interrupt.requested:
+                save_state(checkpoints, state, modules=modules, optimizer=optimizer)
+            if interrupt.requested:
+                raise KeyboardInterrupt
+        if str(state.step) not in figures:
+            figures = {"0": figures["0"], str(state.step): measure(state.step)}
+        extra = {"held_out": figures}
+        save_state(checkpoints, replace(state, extra=extra), modules=modules, optimizer=optimizer)
+    return {
+        "num_steps": state.step,
+        "num_tokens": state.step * tokens_per_step,
+        "elapsed_seconds": state.elapsed_seconds,
+        "held_out_before": figures["0"],
+        "held_out_after": figures[str(state.step)],
+    }
+
+
+def make_batches(corpus: Corpus, settings: LanguageModelSettings) -> MaskedBatches:
+    """Returns the training batches of a corpus."""
+    return MaskedBatches(
+        corpus.split("train"),
+        tokenizer=corpus.tokenizer,
+        token_counts=corpus.token_counts,
+        masking=settings.masking,
+        batch_size=settings.batch_size,
+        sequence_length=settings.sequence_length,
+        seed=settings.seed,
+        confine_attention=settings.confine_attention,
+    )
+
+
+def make_budget(settings: LanguageModelSettings, *, steps_per_epoch: int) -> Budget:
+    """Returns where the run ends; three epochs if nothing is said, as in the article."""
+    max_epochs = settings.max_epochs
+    if (settings.max_steps, settings.max_minutes, max_epochs) == (None, None, None):
+        max_epochs = 3.0
+    bounds = [settings.max_steps] if settings.max_steps is not None else []
+    if max_epochs is not None:
+        bounds.append(math.ceil(max_epochs * steps_per_epoch))
+    return Budget(max_steps=min(bounds, default=None), max_minutes=settings.max_minutes)
+
+
+def make_held_out_batches(corpus: Corpus, settings: LanguageModelSettings) -> list[MaskedBatch]:
+    """Returns the first held-out rows under masks that no setting of the run changes."""
+    split = corpus.split("heldout")
+    batches = MaskedBatches(
+        split,
+        tokenizer=corpus.tokenizer,
+        token_counts=None,
+        masking=MaskingSettings(),
+        batch_size=settings.evaluate_rows,
+        sequence_length=settings.sequence_length,
+        seed=_HELD_OUT_SEED,
+        keep_last=True,
+    )
+    batch = batches.batch(0)
+    return batch.split(math.ceil(len(batch) / _HELD_OUT_MICRO_ROWS))
+
+
+def save_language_model(model: Model, tokenizer: Tokenizer, folder: Path) -> Path:
+    """Writes a model folder, its tokenizer giving the inputs that the model takes."""
+    model.save_pretrained(folder)
+    if not model.architecture.has_token_types:
+        tokenizer = tokenizer.without_token_types()
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _place(
+    student: Model,
+    teacher: Model | None,
+    *,
+    device: torch.device,
+    freeze_body: bool,
+    compiled: bool,
+) -> None:
+    """Puts the models where and how they run; a teacher and a frozen body are in eval mode."""
+    student.to(device).train()
+    if freeze_body:
+        student.encoder.requires_grad_(requires_grad=False).eval()
+    if teacher is not None:
+        teacher.to(device).eval().requires_grad_(requires_grad=False)
+    if compiled:
+        student.encoder.compile()
+        if teacher is not None:
+            teacher.encoder.compile()
+
+
+def _in_words(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+
+
+def require_enough_text(settings: LanguageModelSettings, corpus: Corpus) -> None:
+    """Refuses a corpus that can't fill a step, or has no held-out row, before a run begins.
+
+    Raises:
+        DataError: Names the split and what it lacks.
+    """
+    make_batches(corpus, settings)
+    make_held_out_batches(corpus, settings)
+
+
+def plan_language_model(
+    settings: LanguageModelSettings,
+    *,
+    corpus: Corpus,
+    student: Model,
+    teacher: Model | None = None,
+) -> dict[str, Any]:
+    """Returns the sizes and the length of a run that has not been started."""
+    steps_per_epoch = make_batches(corpus, settings).steps_per_epoch
+    budget = make_budget(settings, steps_per_epoch=steps_per_epoch)
+    models = {"student": student} | ({} if teacher is None else {"teacher": teacher})
+    return {
+        "out": str(settings.out),
+        "device": str(choose_device(settings.device)),
+        "training_tokens": corpus.split("train").num_tokens,
+        "held_out_tokens": corpus.split("heldout").num_tokens,
+        "tokens_per_step": settings.batch_size * settings.sequence_length,
+        "steps_per_epoch": steps_per_epoch,
+        "max_steps": budget.max_steps,
+        "max_minutes": budget.max_minutes,
+        **{
+            f"{role}_{name}": value
+            for role, model in models.items()
+            for name, value in (
+                ("num_layers", model.config.num_hidden_layers),
+                ("num_parameters", model.num_parameters),
+            )
+        },
+    }
+
+
+def summarise_language_model(result: dict[str, Any]) -> str:
+    """Returns a finished run in a few lines."""
+    before, after = result["held_out_before"], result["held_out_after"]
+    steps, tokens, minutes = (
+        result["num_steps"],
+        result["num_tokens"],
+        result["elapsed_seconds"] / 60,
+    )
+    return "\n".join(
+        [
+            f"{steps:,} steps, {tokens:,} tokens, {minutes:.1f} minutes",
+            "held out, before and after:",
+            *(f"  {name:<22} {before[name]:>8.4f} {after[name]:>8.4f}" for name in after),
+            f"The model:    {result['model']}",
+        ]
+    )

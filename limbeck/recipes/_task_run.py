@@ -1,0 +1,229 @@
+"""What `finetune` and `evaluate` share: settings, the task's data as token ids, predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from limbeck.checkpoints import resolve_folder
+from limbeck.config import Settings
+from limbeck.errors import DataError, SettingsError
+from limbeck.models import AutoConfig, Model, ModelConfig
+from limbeck.tasks import EncodedExample, Task, evaluation_batches, read_task
+from limbeck.tokenizers import AutoTokenizer, Tokenizer
+from limbeck.train import Precision, Progress, autocast
+
+
+class TaskRunSettings(Settings):
+    """A model and a task's data."""
+
+    model: str
+    """Model folder or Hub id."""
+    data: str | dict[str, str]
+    """Folder with train, validation and test files, `hf://owner/name[:config]`, or a table with one
+    file, glob or `hf://owner/name[:config]#split` per split."""
+    out: Path
+    """Run folder; started again with the same settings, a run goes on where it stopped."""
+    task: str = "sst2"
+    """Task, as `limbeck list tasks` shows it."""
+    task_options: dict[str, Any] = Field(default_factory=dict)
+    """The task's own options, such as its columns: `task_options.text_column=review`."""
+
+    task_label: str | None = None
+    """Name of the task in reports; by default that of `task`."""
+    label: str | None = None
+    """Name of the model in reports; by default that of its folder."""
+    role: Literal["teacher", "student", "baseline", "other"] = "other"
+    """Part of the model in reports."""
+
+    max_length: int = Field(default=128, ge=8)
+    """Longest input in tokens, special tokens included; longer ones are cut."""
+    evaluation_batch_size: int = Field(default=64, ge=1)
+    """Examples predicted at a time."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    precision: Precision = "fp32"
+    """Arithmetic of the forward pass: fp32, bf16 or fp16."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """A task's examples as token ids, for one model.
+
+    Attributes:
+        settings: Of the run.
+        folder: The model folder.
+        config: The model's configuration.
+        tokenizer: The model's tokenizer.
+        task: The task and its splits.
+        examples: The encoded examples of the splits that the run uses.
+    """
+
+    settings: TaskRunSettings
+    folder: Path
+    config: ModelConfig
+    tokenizer: Tokenizer
+    task: Task
+    examples: Mapping[str, Sequence[EncodedExample]]
+
+    @classmethod
+    def read(
+        cls,
+        settings: TaskRunSettings,
+        *,
+        needed: Sequence[str],
+        optional: Collection[str] = (),
+        use_model_labels: bool,
+        progress: Progress,
+    ) -> Self:
+        """Reads the model's configuration and tokenizer and the data, and checks that they fit.
+
+        Args:
+            settings: Of the run.
+            needed: Splits that must be there.
+            optional: Splits that are used if they are there.
+            use_model_labels: Whether the model's labels are the task's, where the task leaves them
+                open.
+            progress: Where the sizes are shown.
+
+        Raises:
+            DataError: If the data can't be used.
+            SettingsError: If the model can't take the inputs.
+        """
+        folder = resolve_folder(settings.model)
+        config, tokenizer = (
+            AutoConfig.from_pretrained(folder),
+            AutoTokenizer.from_pretrained(folder),
+        )
+        _check_inputs(settings.max_length, config=config, tokenizer=tokenizer)
+        labels = list(config.id2label.values()) if use_model_labels else None
+        task = read_task(settings.task, settings.data, options=settings.task_options, labels=labels)
+        for name in needed:
+            if name not in task.splits:
+                raise DataError(
+                    f"data = {settings.data!r} has no {name} split, which this run needs (it has: "
+                    f"{', '.join(task.splits)}); give it with data.{name}=FILE"
+                )
+        examples = {
+            name: task.encode(split, tokenizer, max_length=settings.max_length)
+            for name, split in task.splits.items()
+            if name in {*needed, *optional}
+        }
+        for name, encoded in examples.items():
+            num_full = sum(len(example.input_ids) == settings.max_length for example in encoded)
+            cut = f", {num_full:,} of them at the limit of {settings.max_length} tokens"
+            progress.log(f"{task.name}: {len(encoded):,} {name} examples{cut if num_full else ''}")
+        return cls(
+            settings=settings,
+            folder=folder,
+            config=config,
+            tokenizer=tokenizer,
+            task=task,
+            examples=examples,
+        )
+
+    @torch.inference_mode()
+    def predict(self, model: Model, split: str) -> Tensor:
+        """Returns the logits of a split's examples, the model in eval mode meanwhile.
+
+        Shape:
+            result: (examples, labels) float32 on the CPU, in the order of the data.
+        """
+        was_training = model.training
+        model.eval()
+        indices: list[int] = []
+        parts: list[Tensor] = []
+        for chosen, batch in evaluation_batches(
+            self.examples[split],
+            batch_size=self.settings.evaluation_batch_size,
+            pad_token_id=self.tokenizer.pad_token_id,
+        ):
+            with autocast(model.device, self.settings.precision):
+                output = model(**batch.to(model.device).inputs())
+            indices += chosen
+            parts.append(self.task.logits(output).float().cpu())
+        model.train(was_training)
+        return torch.cat(parts)[torch.tensor(indices).argsort()]
+
+    def score(self, logits: Mapping[str, Tensor]) -> dict[str, dict[str, float] | None]:
+        """Returns the metrics of each split, None for one without labels."""
+        splits = self.task.splits
+        return {
+            name: self.task.score(splits[name], values) if splits[name].is_labelled else None
+            for name, values in logits.items()
+        }
+
+    def write_predictions(self, path: Path, logits: Mapping[str, Tensor]) -> None:
+        """Writes one JSON line per example of each split."""
+        with path.open("w", encoding="utf-8") as file:
+            for name, values in logits.items():
+                for record in self.task.predictions(self.task.splits[name], values):
+                    file.write(json.dumps({"split": name, **record}, ensure_ascii=False) + "\n")
+
+    def require_same_labels(self) -> None:
+        """Refuses to go on with a head whose labels stand in another order than the task's.
+
+        Raises:
+            DataError: If the model's labels are not the task's.
+            SettingsError: If they are, in another order.
+        """
+        given = list(self.config.id2label.values())
+        places = torch.arange(len(given))
+        if not torch.equal(self.task.align(places, given), places):
+            raise SettingsError(
+                f"new_head = false, but the labels of {self.settings.model} ({', '.join(given)}) "
+                "stand in another order than the task's; set new_head = true, or give "
+                f"task_options.labels = {given}"
+            )
+
+    def describe(self, recipe: str) -> dict[str, Any]:
+        """Returns how `result.json` begins."""
+        return {
+            "recipe": recipe,
+            "task": self.settings.task_label or self.task.name,
+            "metric": self.task.metric,
+            "label": self.settings.label or Path(self.settings.model).name,
+            "role": self.settings.role,
+            "model": self.settings.model,
+        }
+
+
+def describe_model(model: Model, folder: Path) -> dict[str, Any]:
+    """Returns a model's depth, number of parameters, and bytes of weight files."""
+    return {
+        "num_layers": model.config.num_hidden_layers,
+        "num_parameters": model.num_parameters,
+        "file_bytes": sum(path.stat().st_size for path in folder.glob("*.safetensors")),
+    }
+
+
+def format_score(scores: Mapping[str, float], metric: str) -> str:
+    """Words a metric, the accuracy with its standard error.
+
+    Example:
+        >>> format_score({"accuracy": 0.5, "accuracy_standard_error": 0.05}, "accuracy")
+        'accuracy 0.500 ± 0.050'
+    """
+    error = scores.get(f"{metric}_standard_error")
+    return f"{metric} {scores[metric]:.3f}" + ("" if error is None else f" ± {error:.3f}")
+
+
+def _check_inputs(max_length: int, *, config: ModelConfig, tokenizer: Tokenizer) -> None:
+    """Refuses inputs that the model has no embeddings for."""
+    if max_length > config.max_position_embeddings:
+        raise SettingsError(
+            f"max_length = {max_length}, but the model has {config.max_position_embeddings} "
+            f"positions; accepted: 8 to {config.max_position_embeddings}"
+        )
+    if tokenizer.vocab_size > config.vocab_size:
+        raise SettingsError(
+            f"the tokenizer has {tokenizer.vocab_size} pieces, but the model embeds "
+            f"{config.vocab_size}; use the tokenizer that the model was trained with"
+        )

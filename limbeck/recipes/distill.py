@@ -1,0 +1,167 @@
+"""Distil a masked language model into a shallower one, on running text."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import BeforeValidator, Field, SerializeAsAny
+
+from limbeck.compress.keep_layers import choose_layers, keep_layers
+from limbeck.data import Corpus
+from limbeck.errors import MissingHeadError, SettingsError
+from limbeck.losses import Loss, build_loss
+from limbeck.models import AutoModelForMaskedLM, Model
+from limbeck.recipes._language_model import (
+    LanguageModelSettings,
+    plan_language_model,
+    require_enough_text,
+    save_language_model,
+    summarise_language_model,
+    train_language_model,
+)
+from limbeck.recipes._run import finish_run, start_run
+from limbeck.tokenizers import AutoTokenizer
+from limbeck.train import Progress
+
+
+def _build_losses(values: Any) -> Any:
+    if not isinstance(values, dict):
+        return values
+    return {
+        name: value if isinstance(value, Loss) else build_loss(name, value)
+        for name, value in values.items()
+    }
+
+
+_TRIPLE_LOSS: dict[str, Any] = {
+    "soft_targets": {"weight": 5.0},
+    "masked_lm": {"weight": 2.0},
+    "cosine": {"weight": 1.0},
+}
+
+
+class DistillSettings(LanguageModelSettings):
+    """Settings of `limbeck distill`."""
+
+    teacher: str
+    """Model folder or Hub id with a masked-LM head. `limbeck pretrain model=... new_head=true
+    freeze_body=true` gives one to an encoder that has none."""
+    student: str | None = None
+    """Model folder or Hub id to go on from; None makes the student of the teacher's layers."""
+    layers: str | tuple[int, ...] = "every_other"
+    """The teacher's layers that the student starts from: `every_other`, `original`, `even`, or a
+    list of them, 0-based."""
+    num_student_layers: int | None = Field(default=None, ge=1)
+    """Depth of the student; half the teacher's, rounded up, if not given."""
+    model_type: str = "distilbert"
+    """Architecture of the student."""
+    fold_token_types: bool = True
+    """Where the student has no token types, add the teacher's row for type 0 to every position."""
+    copy_transform: bool = True
+    """Copy the masked-LM head's dense layer and LayerNorm too."""
+    freeze_positions: bool = False
+    """Keep the position embeddings as they start, as the original code did."""
+    losses: Annotated[
+        dict[str, SerializeAsAny[Loss]], BeforeValidator(_build_losses), Field(min_length=1)
+    ] = Field(default_factory=lambda: dict(_TRIPLE_LOSS), validate_default=True)
+    """The losses by name, each with its settings; the total is their weighted sum."""
+
+
+SettingsType = DistillSettings
+summarise = summarise_language_model
+
+
+def plan(settings: DistillSettings) -> dict[str, Any]:
+    """Returns what a run would do, without doing it."""
+    corpus, teacher, student = _prepare(settings)
+    return plan_language_model(settings, corpus=corpus, student=student, teacher=teacher)
+
+
+def run(settings: DistillSettings, *, progress: Progress) -> dict[str, Any]:
+    """Distils the teacher and writes `out/model`; goes on where an earlier run stopped."""
+    torch.manual_seed(settings.seed)
+    corpus, teacher, student = _prepare(settings)
+    earlier = start_run(settings.out, "distill", settings)
+    if earlier.result is not None:
+        progress.log(f"{settings.out} is already complete")
+        return dict(earlier.result)
+    figures = train_language_model(
+        settings,
+        corpus=corpus,
+        student=student,
+        losses=settings.losses,
+        teacher=teacher,
+        progress=progress,
+    )
+    folder = save_language_model(student, corpus.tokenizer, settings.out / "model")
+    return finish_run(
+        settings.out,
+        {
+            "recipe": "distill",
+            "model": str(folder),
+            "teacher": settings.teacher,
+            "num_layers": student.config.num_hidden_layers,
+            "num_parameters": student.num_parameters,
+            "teacher_num_layers": teacher.config.num_hidden_layers,
+            "teacher_num_parameters": teacher.num_parameters,
+            **figures,
+        },
+    )
+
+
+def _prepare(
+    settings: DistillSettings,
+) -> tuple[Corpus, Model, Model]:
+    """Opens the corpus, loads the teacher, makes the student, and checks that they fit."""
+    corpus = Corpus.open(settings.corpus)
+    require_enough_text(settings, corpus)
+    corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.teacher))
+    teacher = _load_teacher(settings.teacher)
+    if settings.student is None:
+        chosen = choose_layers(
+            settings.layers,
+            num_teacher_layers=teacher.config.num_hidden_layers,
+            num_student_layers=settings.num_student_layers,
+        )
+        student = keep_layers(
+            teacher,
+            layers=chosen,
+            model_type=settings.model_type,
+            fold_token_types=settings.fold_token_types,
+            copy_transform=settings.copy_transform,
+        )
+    else:
+        corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.student))
+        student = AutoModelForMaskedLM.from_pretrained(settings.student)
+    student.encoder.embeddings.position.requires_grad_(not settings.freeze_positions)
+    _require_fit(settings, teacher=teacher, student=student)
+    return corpus, teacher, student
+
+
+def _load_teacher(name: str) -> Model:
+    try:
+        return AutoModelForMaskedLM.from_pretrained(name)
+    except MissingHeadError as error:
+        raise MissingHeadError(
+            f"the teacher {name} has no masked-LM head, so it has no opinion on masked words. Fit "
+            f"one first: limbeck pretrain model={name} new_head=true freeze_body=true "
+            "corpus=... out=RUN, then give teacher=RUN/model"
+        ) from error
+
+
+def _require_fit(settings: DistillSettings, *, teacher: Model, student: Model) -> None:
+    widths = teacher.config.hidden_size, student.config.hidden_size
+    for name, loss in settings.losses.items():
+        if loss.needs == "last_hidden_state" and widths[0] != widths[1]:
+            raise SettingsError(
+                f"losses.{name} compares hidden states, but the teacher's hidden_size is "
+                f"{widths[0]} and the student's {widths[1]}; leave this loss out, or take a "
+                "student as wide as the teacher"
+            )
+    sizes = teacher.config.vocab_size, student.config.vocab_size
+    if sizes[0] != sizes[1]:
+        raise SettingsError(
+            f"the teacher's vocab_size is {sizes[0]} and the student's {sizes[1]}; soft targets "
+            "need one vocabulary: take a student with the teacher's tokenizer"
+        )

@@ -1,0 +1,82 @@
+"""Score a fine-tuned model on one split of a task, and keep every prediction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from limbeck.recipes._run import finish_run, start_run
+from limbeck.recipes._task_run import (
+    TaskData,
+    TaskRunSettings,
+    describe_model,
+    format_score,
+)
+from limbeck.train import Progress, SilentProgress, choose_device
+
+
+class EvaluateSettings(TaskRunSettings):
+    """One fine-tuned model, one split."""
+
+    split: Literal["train", "validation", "test"] = "validation"
+    """Split to predict, and to score if it has labels."""
+
+
+SettingsType = EvaluateSettings
+
+
+def run(settings: EvaluateSettings, *, progress: Progress) -> dict[str, Any]:
+    """Predicts the split, and scores it if it has labels.
+
+    Returns:
+        What stands in `result.json`.
+
+    Raises:
+        DataError: If the data can't be used, or its labels are not the model's.
+        CheckpointError: If the model has no head for the task.
+    """
+    started = time.perf_counter()
+    data = _read_data(settings, progress)
+    model = data.task.load_model(data.folder, new_head=False).to(choose_device(settings.device))
+    logits = data.task.align(
+        data.predict(model, settings.split), list(data.config.id2label.values())
+    )
+    start_run(settings.out, recipe="evaluate", settings=settings)
+    data.write_predictions(settings.out / "predictions.jsonl", {settings.split: logits})
+    result = {
+        **data.describe("evaluate"),
+        **describe_model(model, data.folder),
+        "split": settings.split,
+        "num_examples": len(data.examples[settings.split]),
+        "scores": data.score({settings.split: logits})[settings.split],
+        "elapsed_seconds": time.perf_counter() - started,
+    }
+    return finish_run(settings.out, result)
+
+
+def plan(settings: EvaluateSettings) -> dict[str, Any]:
+    """Returns what a run would do, without doing it."""
+    data = _read_data(settings, SilentProgress())
+    return {
+        **data.describe("evaluate"),
+        "out": str(settings.out),
+        "device": str(choose_device(settings.device)),
+        "split": settings.split,
+        "num_examples": len(data.examples[settings.split]),
+    }
+
+
+def summarise(result: Mapping[str, Any]) -> str:
+    """Words a result: the main metric, or that there is none."""
+    scores = result["scores"]
+    if scores is None:
+        return f"{result['label']}: {result['split']} has no labels; predicted, not scored"
+    shown = format_score(scores, result["metric"])
+    return f"{result['label']}: {result['split']} {shown}, {result['num_examples']} examples"
+
+
+def _read_data(settings: EvaluateSettings, progress: Progress) -> TaskData:
+    return TaskData.read(
+        settings, needed=(settings.split,), use_model_labels=True, progress=progress
+    )

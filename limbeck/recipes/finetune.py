@@ -1,0 +1,304 @@
+"""Fine-tune a model on a task, over several seeds, and keep the best epoch of each."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, field_validator
+
+from limbeck.models import Model
+from limbeck.recipes._run import finish_run, start_run
+from limbeck.recipes._task_run import (
+    TaskData,
+    TaskRunSettings,
+    describe_model,
+    format_score,
+)
+from limbeck.recipes._task_training import (
+    BestWeights,
+    TaskObjective,
+    is_evaluation_due,
+    share_folder,
+)
+from limbeck.tasks import TrainBatches
+from limbeck.train import (
+    Budget,
+    MetricsWriter,
+    Progress,
+    Schedule,
+    SilentProgress,
+    TrainState,
+    build_adamw,
+    choose_device,
+    defer_interrupts,
+    load_state,
+    save_state,
+    train_steps,
+    watch_steps,
+)
+
+
+class FinetuneSettings(TaskRunSettings):
+    """One model, one task, one or more seeds."""
+
+    initialise: Literal["pretrained", "random"] = "pretrained"
+    """`pretrained` starts from the model's weights, `random` from new ones of its architecture."""
+    new_head: bool = True
+    """Start with a new head; false goes on with the head of an already fine-tuned model."""
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    """One run each; a seed decides new weights, dropout and the order of the examples."""
+
+    epochs: float = Field(default=3.0, gt=0)
+    """Passes over the training examples."""
+    max_steps: int | None = Field(default=None, gt=0)
+    """End of each seed's run in optimiser steps, if that comes first."""
+    max_minutes: float | None = Field(default=None, gt=0)
+    """End of each seed's run in minutes of training, if that comes first; evaluation is not
+    counted. Not reproducible to the bit."""
+    batch_size: int = Field(default=32, ge=1)
+    """Examples in an optimiser step, over all micro-batches."""
+    accumulate: int = Field(default=1, ge=1)
+    """Micro-batches a step is split into, to need less memory; the result is the same."""
+
+    learning_rate: float = Field(default=5e-5, gt=0)
+    """Peak of the schedule."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Each layer learns at this many times the rate of the layer above it."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay rates."""
+    eps: float = Field(default=1e-8, gt=0)
+    """AdamW's epsilon."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled decay of matrices and embeddings; never of biases and norms."""
+    schedule: Schedule = Schedule(warmup_ratio=0.1)
+    """Warm-up and decay of the learning rate."""
+    max_grad_norm: float | None = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this norm."""
+
+    evaluations_per_epoch: int = Field(default=1, ge=1)
+    """Validations in each epoch; the weights of the best one are kept."""
+    log_every: int = Field(default=10, ge=1)
+    """Steps between lines of kind `train` in metrics.jsonl."""
+    save_every: int = Field(default=500, ge=1)
+    """Steps between checkpoints."""
+    tensorboard: bool = False
+    """Also write TensorBoard files (needs `limbeck[tensorboard]`)."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("give each seed once, since every one counts as a run of its own")
+        return seeds
+
+
+SettingsType = FinetuneSettings
+
+# Names for reports change no weight, and more seeds are more runs.
+_MAY_CHANGE = ("seeds", "label", "role", "task_label")
+
+
+def run(settings: FinetuneSettings, *, progress: Progress) -> dict[str, Any]:
+    """Fine-tunes and scores each seed; a seed that is already finished is not run again.
+
+    Returns:
+        What stands in `result.json`.
+
+    Raises:
+        DataError: If the task's data can't be used.
+        SettingsError: If settings do not fit the model or each other.
+        TrainingError: If a loss is not finite.
+        KeyboardInterrupt: After a checkpoint, when Ctrl-C or SIGTERM asked to stop.
+    """
+    data = _read_data(settings, progress)
+    start_run(settings.out, recipe="finetune", settings=settings, may_change=_MAY_CHANGE)
+    seeds = [_run_seed(settings, data, seed=seed, progress=progress) for seed in settings.seeds]
+    best = max(seeds, key=lambda record: float(record["validation"][data.task.metric]))
+    share_folder(settings.out / best["folder"] / "model", settings.out / "model")
+    result = {
+        **data.describe("finetune"),
+        "initialise": settings.initialise,
+        **{name: best[name] for name in ("num_layers", "num_parameters", "file_bytes")},
+        "best_seed": best["seed"],
+        "seeds": seeds,
+    }
+    return finish_run(settings.out, result)
+
+
+def plan(settings: FinetuneSettings) -> dict[str, Any]:
+    """Returns what a run would do, without doing it."""
+    data = _read_data(settings, SilentProgress())
+    num_train = len(data.examples["train"])
+    steps_per_epoch = math.ceil(num_train / settings.batch_size)
+    budget = _make_budget(settings, steps_per_epoch=steps_per_epoch)
+    return {
+        **data.describe("finetune"),
+        "out": str(settings.out),
+        "device": str(choose_device(settings.device)),
+        "num_layers": data.config.num_hidden_layers,
+        **{f"num_{split}_examples": len(part) for split, part in data.examples.items()},
+        "steps_per_epoch": steps_per_epoch,
+        "max_steps": budget.max_steps,
+        "max_minutes": budget.max_minutes,
+        "seeds": list(settings.seeds),
+    }
+
+
+def summarise(result: Mapping[str, Any]) -> str:
+    """Words a result: each seed's main metric on each split."""
+    lines = []
+    for record in result["seeds"]:
+        shown = [
+            f"{split} {format_score(record[split], result['metric'])}"
+            for split in ("validation", "test")
+            if record[split] is not None
+        ]
+        epoch = f"best epoch {record['best_epoch']:g}"
+        lines.append(f"{result['label']}, seed {record['seed']}: {', '.join(shown)} ({epoch})")
+    return "\n".join(lines)
+
+
+def _read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
+    """Reads the task's data, and checks that the model can go on from where it is."""
+    data = TaskData.read(
+        settings,
+        needed=("train", "validation"),
+        optional=("test",),
+        use_model_labels=not settings.new_head,
+        progress=progress,
+    )
+    if not settings.new_head:
+        data.require_same_labels()
+    return data
+
+
+def _run_seed(
+    settings: FinetuneSettings, data: TaskData, *, seed: int, progress: Progress
+) -> dict[str, Any]:
+    """Trains one seed, or goes on with it, and scores its best weights."""
+    folder = settings.out / f"seed-{seed}"
+    if (folder / "result.json").exists():
+        progress.log(f"seed {seed}: finished before")
+        return dict(json.loads((folder / "result.json").read_text(encoding="utf-8")))
+    torch.manual_seed(seed)
+    if settings.initialise == "random":
+        model = data.task.new_model(data.folder)
+    else:
+        model = data.task.load_model(data.folder, new_head=settings.new_head)
+    model.to(choose_device(settings.device))
+    best = BestWeights(model, metric=data.task.metric)
+    state = _train(settings, data, model=model, best=best, seed=seed, progress=progress)
+    best.model.save_pretrained(folder / "model")
+    data.tokenizer.save_pretrained(folder / "model")
+    splits = [split for split in ("validation", "test") if split in data.examples]
+    logits = {split: data.predict(best.model, split) for split in splits}
+    data.write_predictions(folder / "predictions.jsonl", logits)
+    record: dict[str, Any] = {
+        "seed": seed,
+        "folder": folder.name,
+        "validation": None,
+        "test": None,
+        **data.score(logits),
+        "best_epoch": best.record["epoch"],
+        "best_step": best.record["step"],
+        "num_steps": state.step,
+        "elapsed_seconds": state.elapsed_seconds,
+        **describe_model(best.model, folder / "model"),
+    }
+    finish_run(folder, record)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return record
+
+
+def _train(
+    settings: FinetuneSettings,
+    data: TaskData,
+    *,
+    model: Model,
+    best: BestWeights,
+    seed: int,
+    progress: Progress,
+) -> TrainState:
+    """Makes the steps of one seed from its last checkpoint on, evaluating on the way."""
+    folder = settings.out / f"seed-{seed}"
+    optimizer = build_adamw(
+        [model],
+        learning_rate=settings.learning_rate,
+        betas=settings.betas,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        layer_decay=settings.layer_decay,
+    )
+    modules = {"model": model, "best": best.model}
+    state = load_state(folder / "checkpoints", modules=modules, optimizer=optimizer) or TrainState()
+    if state.step:
+        best.restore(state.extra)
+        progress.log(f"seed {seed}: going on after step {state.step}")
+    batches = TrainBatches(
+        data.examples["train"],
+        batch_size=settings.batch_size,
+        accumulate=settings.accumulate,
+        pad_token_id=data.tokenizer.pad_token_id,
+        seed=seed,
+    )
+    budget = _make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
+
+    def evaluate(step: int) -> None:
+        scores = data.task.score(data.task.splits["validation"], data.predict(model, "validation"))
+        epoch = round(step / batches.steps_per_epoch, 4)
+        epoch = int(epoch) if epoch.is_integer() else epoch
+        best.offer(model, step=step, epoch=epoch, scores=scores)
+        metrics.write("evaluate", step=step, epoch=epoch, **scores)
+        shown = ", ".join(f"{name} {scores[name]:.4f}" for name in (data.task.metric, "loss"))
+        progress.log(f"seed {seed}, epoch {epoch:g}: validation {shown}")
+
+    with (
+        MetricsWriter(folder, tensorboard=settings.tensorboard, resume_step=state.step) as metrics,
+        defer_interrupts() as interrupt,
+        watch_steps(progress, f"seed {seed}", budget=budget, start=state) as watch,
+    ):
+        model.train()
+        for step in train_steps(
+            TaskObjective(data.task, model),
+            batches.steps(state.step),
+            optimizer=optimizer,
+            schedule=settings.schedule,
+            budget=budget,
+            device=choose_device(settings.device),
+            max_grad_norm=settings.max_grad_norm,
+            precision=settings.precision,
+            start=state,
+        ):
+            watch.show(step)
+            if step.number % settings.log_every == 0:
+                metrics.write_step(step)
+            if is_evaluation_due(
+                step.number,
+                steps_per_epoch=batches.steps_per_epoch,
+                per_epoch=settings.evaluations_per_epoch,
+            ):
+                evaluate(step.number)
+            state = TrainState.after(step, extra=best.state())
+            if step.number % settings.save_every == 0 or interrupt.requested:
+                save_state(folder / "checkpoints", state, modules=modules, optimizer=optimizer)
+            if interrupt.requested:
+                raise KeyboardInterrupt
+        if best.evaluated_step != state.step:
+            evaluate(state.step)
+            state = replace(state, extra=best.state())
+        if interrupt.requested:  # during the last evaluation
+            save_state(folder / "checkpoints", state, modules=modules, optimizer=optimizer)
+    return state
+
+
+def _make_budget(settings: FinetuneSettings, *, steps_per_epoch: int) -> Budget:
+    num_steps = math.ceil(settings.epochs * steps_per_epoch)
+    return Budget(
+        max_steps=min(num_steps, settings.max_steps or num_steps), max_minutes=settings.max_minutes
+    )

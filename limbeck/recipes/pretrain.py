@@ -1,0 +1,121 @@
+"""Pretrain a masked language model, from scratch or from a model folder, body frozen or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pydantic import Field, model_validator
+
+from limbeck.data import Corpus
+from limbeck.losses import build_loss
+from limbeck.models import AutoModelForMaskedLM, Model, find_architecture
+from limbeck.nn import MaskedLMHead
+from limbeck.recipes._language_model import (
+    LanguageModelSettings,
+    plan_language_model,
+    require_enough_text,
+    save_language_model,
+    summarise_language_model,
+    train_language_model,
+)
+from limbeck.recipes._run import finish_run, start_run
+from limbeck.tokenizers import AutoTokenizer
+from limbeck.train import Progress
+
+
+class PretrainSettings(LanguageModelSettings):
+    """Settings of `limbeck pretrain`."""
+
+    model: str | None = None
+    """Model folder or Hub id to start from; None starts from random weights of the architecture
+    below."""
+    new_head: bool = False
+    """Draw the masked-LM head anew: for an encoder that has none, such as a sentence encoder."""
+    freeze_body: bool = False
+    """Train the masked-LM head alone, on top of the encoder as it is."""
+
+    model_type: str = "distilbert"
+    """Architecture of a model from scratch."""
+    hidden_size: int = Field(default=768, ge=1)
+    """Width of a model from scratch."""
+    num_hidden_layers: int = Field(default=6, ge=1)
+    """Depth of a model from scratch."""
+    num_attention_heads: int = Field(default=12, ge=1)
+    """Attention heads of a model from scratch."""
+    intermediate_size: int = Field(default=3072, ge=1)
+    """Inner width of the feed-forward blocks of a model from scratch."""
+    max_position_embeddings: int = Field(default=512, ge=8)
+    """Longest input of a model from scratch, in tokens."""
+
+    @model_validator(mode="after")
+    def _model_is_given_where_needed(self) -> PretrainSettings:
+        for name in ("freeze_body", "new_head"):
+            if getattr(self, name) and self.model is None:
+                raise ValueError(f"{name} = true needs weights to start from; give a `model` too")
+        return self
+
+
+SettingsType = PretrainSettings
+summarise = summarise_language_model
+
+
+def plan(settings: PretrainSettings) -> dict[str, Any]:
+    """Returns what a run would do, without doing it."""
+    corpus = Corpus.open(settings.corpus)
+    return plan_language_model(settings, corpus=corpus, student=_build_model(settings, corpus))
+
+
+def run(settings: PretrainSettings, *, progress: Progress) -> dict[str, Any]:
+    """Trains the model and writes `out/model`; goes on where an earlier run stopped."""
+    corpus = Corpus.open(settings.corpus)
+    torch.manual_seed(settings.seed)
+    model = _build_model(settings, corpus)
+    earlier = start_run(settings.out, "pretrain", settings)
+    if earlier.result is not None:
+        progress.log(f"{settings.out} is already complete")
+        return dict(earlier.result)
+    figures = train_language_model(
+        settings,
+        corpus=corpus,
+        student=model,
+        losses={"masked_lm": build_loss("masked_lm", {})},
+        freeze_body=settings.freeze_body,
+        progress=progress,
+    )
+    folder = save_language_model(model, corpus.tokenizer, settings.out / "model")
+    return finish_run(settings.out, {"recipe": "pretrain", "model": str(folder), **figures})
+
+
+def _build_model(settings: PretrainSettings, corpus: Corpus) -> Model:
+    require_enough_text(settings, corpus)
+    if settings.model is not None:
+        corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.model))
+        model = AutoModelForMaskedLM.from_pretrained(settings.model, new_head=settings.new_head)
+        if settings.new_head:
+            _start_at_word_frequencies(model, corpus)
+        return model
+    config = find_architecture(settings.model_type).config_type()
+    config = config.replace(
+        vocab_size=corpus.info.vocab_size,
+        pad_token_id=corpus.tokenizer.pad_token_id,
+        hidden_size=settings.hidden_size,
+        num_hidden_layers=settings.num_hidden_layers,
+        num_attention_heads=settings.num_attention_heads,
+        intermediate_size=settings.intermediate_size,
+        max_position_embeddings=settings.max_position_embeddings,
+    )
+    return AutoModelForMaskedLM.from_config(config)
+
+
+@torch.no_grad()
+def _start_at_word_frequencies(model: Model, corpus: Corpus) -> None:
+    """Sets a new head's bias to the words' log frequencies: a bias learns them slowest of all.
+
+    Source:
+        Initialising the last bias at the prior: Lin et al., "Focal Loss for Dense Object
+        Detection", ICCV 2017, section 4.1.
+    """
+    counts = torch.from_numpy(corpus.token_counts).double() + 1
+    assert isinstance(model.head, MaskedLMHead)
+    model.head.bias.copy_((counts / counts.sum()).log())

@@ -1,0 +1,273 @@
+"""Distil a real encoder to half its layers, fine-tune it beside its baselines, and report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from limbeck.compress.keep_layers import choose_layers, keep_layers
+from limbeck.config import Settings
+from limbeck.data import CorpusSettings, build_corpus
+from limbeck.errors import MissingHeadError
+from limbeck.models import AutoConfig, AutoModelForMaskedLM
+from limbeck.recipes import distill, finetune, pretrain
+from limbeck.recipes._language_model import save_language_model
+from limbeck.recipes._run import finish_run, start_run
+from limbeck.recipes.quickstart._teacher import write_shipped_teacher
+from limbeck.recipes.quickstart._time import Shares, share_minutes
+from limbeck.report import ModelFacts, write_report
+from limbeck.tokenizers import AutoTokenizer
+from limbeck.train import Progress
+
+DATA = Path(__file__).parent / "data"
+SPLITS = ("train", "validation", "test")
+
+# The shipped teacher is a sentence encoder whose masked-LM head was fitted afterwards: it knows
+# more in its hidden states than in its vocabulary, so the cosine loss weighs more than usual.
+_LOSSES: dict[str, Any] = {
+    "soft_targets": {"weight": 5},
+    "masked_lm": {"weight": 2},
+    "cosine": {"weight": 10},
+}
+
+
+class QuickstartSettings(Settings):
+    """Settings of `limbeck quickstart`."""
+
+    out: Path = Path("runs/quickstart")
+    """Folder of everything that is written; started again, the quickstart goes on there."""
+    minutes: float = Field(default=13.0, ge=0.5)
+    """About how long to train and measure, in minutes; more minutes mean more distillation, more
+    fine-tuning and, from 24 on, more seeds."""
+    teacher: str | None = None
+    """Model folder or Hub id, such as `bert-base-uncased`; None takes the shipped encoder. One
+    without a masked-LM head gets a new one, fitted first."""
+    num_student_layers: int | None = Field(default=None, ge=1)
+    """Depth of the student; half the teacher's, rounded up, if not given."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+
+
+SettingsType = QuickstartSettings
+
+
+def plan(settings: QuickstartSettings) -> dict[str, Any]:
+    """Returns what a run would do, without doing it."""
+    shares = share_minutes(settings.minutes)
+    return {
+        "out": str(settings.out),
+        "teacher": settings.teacher or "all-MiniLM-L6-v2 (6 layers, 384 wide)",
+        "distillation_minutes": shares.distill,
+        "fine_tuning_steps": shares.finetune_steps,
+        "fine_tuning_seeds": list(shares.seeds),
+        "fine_tuned_models": ["teacher", "student", "copied layers", "random weights"],
+    }
+
+
+def run(settings: QuickstartSettings, *, progress: Progress) -> dict[str, Any]:
+    """Runs every stage and writes `out/report`; finished stages are not run again."""
+    out, shares = settings.out, share_minutes(settings.minutes)
+    earlier = start_run(out, "quickstart", settings)
+    if earlier.result is not None:
+        progress.log(f"{out} is already complete; give another out=... to run it again")
+        return dict(earlier.result)
+    # Read top to bottom: this is the way that any model goes.
+    progress.log(f"1 of 5: the teacher and its text, in {out}")
+    encoder = _prepare_teacher(settings)
+    corpus = _build_corpus(out / "corpus", teacher=encoder, progress=progress)
+    teacher = _ensure_head(encoder, corpus, settings, shares, progress=progress)
+
+    progress.log(f"2 of 5: distilling with the triple loss for {shares.distill:.1f} minutes")
+    depth = AutoConfig.from_pretrained(teacher).num_hidden_layers
+    layers = choose_layers(
+        "every_other" if settings.num_student_layers is None else "even",
+        num_teacher_layers=depth,
+        num_student_layers=settings.num_student_layers,
+    )
+    distillation = distill.DistillSettings(
+        teacher=teacher,
+        corpus=corpus,
+        out=out / "distill",
+        layers=layers,
+        max_minutes=shares.distill,
+        losses=_LOSSES,
+        batch_size=16,
+        learning_rate=3e-4,
+        evaluate_every=200,
+        evaluate_rows=64,
+        device=settings.device,
+    )
+    distill.run(distillation, progress=progress)
+
+    progress.log("3 of 5: the baseline of copied layers, without distillation")
+    copied = _copy_layers(teacher, layers, out / "copied")
+
+    progress.log("4 of 5: fine-tuning teacher, student and baselines alike")
+    student = str(out / "distill/model")
+    runs = [
+        _finetune(settings, shares, model, label, role, progress=progress, **options)
+        for model, label, role, options in (
+            (teacher, "teacher", "teacher", {}),
+            (student, "distilled student", "student", {}),
+            (str(copied), "copied layers, not distilled", "baseline", {}),
+            (str(copied), "random weights", "baseline", {"initialise": "random"}),
+        )
+    ]
+
+    progress.log("5 of 5: measuring speed, writing the report")
+    report = write_report(
+        runs, out=out / "report", distill_run=out / "distill", device="cpu", progress=progress
+    )
+    return finish_run(
+        out,
+        {
+            "recipe": "quickstart",
+            "headline": report.headline,
+            "findings": [comparison.text for comparison in report.comparisons],
+            "models": [_row(model) for model in report.models],
+            "report": str(out / "report/report.html"),
+            "student": str(runs[1] / "model"),
+            "try": f'limbeck predict {runs[1] / "model"} "a still that keeps the spirit"',
+        },
+    )
+
+
+def summarise(result: dict[str, Any]) -> str:
+    """Returns what a person wants to read at the end: table, findings, where everything is."""
+    columns = list(result["models"][0])
+    rows = [columns, *([row[column] for column in columns] for row in result["models"])]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(
+        [
+            "",
+            *lines,
+            "",
+            result["headline"],
+            *(f"- {finding}" for finding in result["findings"]),
+            "",
+            f"The report:   {result['report']}",
+            f"The student:  {result['student']}",
+            f"Try it:       {result['try']}",
+        ]
+    )
+
+
+def _row(model: ModelFacts) -> dict[str, str]:
+    """Returns one line of the table that the terminal shows."""
+    error = model.scores.standard_error
+    return {
+        "model": model.label,
+        "layers": str(model.num_layers),
+        "parameters": f"{model.num_parameters / 1e6:.1f} M",
+        "file": f"{model.file_bytes / 1e6:.0f} MB",
+        "accuracy": f"{model.scores.mean:.1%}" + (f" ± {100 * error:.1f}" if error else ""),
+        "retention": f"{model.retention.estimate:.1%}" if model.retention else "-",
+        "latency": f"{model.speed.latency_ms.median:.1f} ms" if model.speed else "-",
+        "speed-up": f"{model.speed_up.latency.median:.2f}x" if model.speed_up else "-",
+    }
+
+
+def _prepare_teacher(settings: QuickstartSettings) -> str:
+    if settings.teacher is not None:
+        return settings.teacher
+    folder = settings.out / "teacher"
+    if not (folder / "tokenizer_config.json").exists():
+        write_shipped_teacher(folder)
+    return str(folder)
+
+
+def _build_corpus(folder: Path, *, teacher: str, progress: Progress) -> Path:
+    """Tokenises the shipped text and the task's own training sentences."""
+    rows = (DATA / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    sentences = folder.with_name("sentences.txt")
+    sentences.write_text("".join(json.loads(row)["sentence"] + "\n" for row in rows), "utf-8")
+    build_corpus(
+        [DATA / "text.jsonl.gz", sentences],
+        tokenizer=AutoTokenizer.from_pretrained(teacher),
+        out=folder,
+        settings=CorpusSettings(heldout_ratio=0.03, documents="line"),
+        progress=progress,
+    )
+    return folder
+
+
+def _ensure_head(
+    teacher: str,
+    corpus: Path,
+    settings: QuickstartSettings,
+    shares: Shares,
+    *,
+    progress: Progress,
+) -> str:
+    """Returns the teacher, with a newly fitted masked-LM head if it has none."""
+    try:
+        AutoModelForMaskedLM.from_pretrained(teacher)
+    except MissingHeadError:
+        progress.log(f"{teacher} has no masked-LM head: fitting one")
+    else:
+        return teacher
+    fitting = pretrain.PretrainSettings(
+        model=teacher,
+        new_head=True,
+        freeze_body=True,
+        corpus=corpus,
+        out=settings.out / "head",
+        max_minutes=shares.distill / 2,
+        batch_size=16,
+        learning_rate=5e-3,
+        evaluate_rows=64,
+        device=settings.device,
+    )
+    return str(pretrain.run(fitting, progress=progress)["model"])
+
+
+def _copy_layers(teacher: str, layers: Sequence[int], folder: Path) -> Path:
+    if not (folder / "tokenizer_config.json").exists():
+        model = keep_layers(AutoModelForMaskedLM.from_pretrained(teacher), layers=layers)
+        save_language_model(model, AutoTokenizer.from_pretrained(teacher), folder)
+    return folder
+
+
+def _finetune(
+    settings: QuickstartSettings,
+    shares: Shares,
+    model: str,
+    label: str,
+    role: str,
+    *,
+    progress: Progress,
+    **options: Any,
+) -> Path:
+    progress.log(f"fine-tuning: {label}")
+    folder = settings.out / "finetune" / label.partition(",")[0].replace(" ", "-")
+    run_settings = finetune.FinetuneSettings.from_values(
+        {
+            "model": model,
+            "label": label,
+            "role": role,
+            "task": "sst2",
+            "task_label": "sentence polarity",
+            "data": {split: str(DATA / f"{split}.jsonl") for split in SPLITS},
+            "out": folder,
+            "epochs": 1000.0,
+            "max_steps": shares.finetune_steps,
+            "max_minutes": shares.minutes_for(role),
+            "learning_rate": 1e-4,
+            "seeds": shares.seeds,
+            "device": settings.device,
+            **options,
+        }
+    )
+    finetune.run(run_settings, progress=progress)
+    return folder

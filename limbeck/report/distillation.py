@@ -1,0 +1,92 @@
+"""What a distillation changed, from its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from limbeck.report.facts import Distillation
+from limbeck.report.runs import DistillRun
+
+HELD_OUT = {
+    "mlm_loss": "Masked-LM loss (nats per masked token)",
+    "mlm_accuracy": "Masked-LM accuracy",
+    "kl_to_teacher": "KL to the teacher (nats)",
+    "teacher_agreement": "Top-1 agreement with the teacher",
+    "cosine": "Cosine with the teacher's hidden states",
+}
+"""Held-out figures in the order of the report."""
+
+OF_TEACHER = {"mlm_loss": "teacher_mlm_loss", "mlm_accuracy": "teacher_mlm_accuracy"}
+"""Figures that the teacher has too, on the same masks."""
+
+_BOOKKEEPING = {
+    "kind",
+    "step",
+    "num_tokens",
+    "elapsed_seconds",
+    "tokens_per_second",
+    "learning_rate",
+    "grad_norm",
+}
+
+
+def summarise_distillation(run: DistillRun) -> Distillation:
+    """Returns the held-out figures at both ends and the curves between."""
+    evaluate = _last_of_each_step(run.evaluate)
+    train = _last_of_each_step(run.train)
+    tokens_per_step = _tokens_per_step(run, evaluate)
+    last_step = max([0, *(line["step"] for line in (*train, *evaluate))])
+    num_tokens = run.result.get("num_tokens")
+    if num_tokens is None and tokens_per_step is not None:
+        num_tokens = round(tokens_per_step * last_step)
+    seconds = run.result.get("elapsed_seconds") or max(
+        (line["elapsed_seconds"] for line in train if "elapsed_seconds" in line), default=None
+    )
+    return Distillation(
+        folder=str(run.folder),
+        is_complete=bool(run.result),
+        num_steps=run.result.get("num_steps", last_step),
+        num_tokens=num_tokens,
+        elapsed_seconds=seconds,
+        before=_figures(evaluate[0]) if evaluate else {},
+        after=_figures(evaluate[-1]) if evaluate else {},
+        before_step=evaluate[0]["step"] if evaluate else 0,
+        train=_curves(train, tokens_per_step=tokens_per_step),
+        evaluate=_curves(evaluate, tokens_per_step=tokens_per_step),
+    )
+
+
+def _last_of_each_step(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list({line["step"]: line for line in lines}.values())
+
+
+def _tokens_per_step(run: DistillRun, evaluate: Sequence[Mapping[str, Any]]) -> float | None:
+    """Returns tokens per step, all steps of a distillation having as many."""
+    for line in (*reversed(evaluate), {**run.result, "step": run.result.get("num_steps", 0)}):
+        if line["step"] > 0 and line.get("num_tokens"):
+            return float(line["num_tokens"]) / float(line["step"])
+    return None
+
+
+def _figures(line: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        name: float(value)
+        for name, value in line.items()
+        if name not in _BOOKKEEPING and isinstance(value, int | float)
+    }
+
+
+def _curves(
+    lines: Sequence[Mapping[str, Any]], *, tokens_per_step: float | None
+) -> dict[str, list[float]]:
+    """Returns figures as columns, those that every line has, with `step` and `tokens`."""
+    if not lines:
+        return {}
+    rows = [_figures(line) for line in lines]
+    shared = [name for name in rows[0] if all(name in row for row in rows)]
+    curves = {name: [row[name] for row in rows] for name in shared}
+    curves["step"] = [float(line["step"]) for line in lines]
+    if tokens_per_step is not None:
+        curves["tokens"] = [step * tokens_per_step for step in curves["step"]]
+    return curves

@@ -1,0 +1,172 @@
+"""What a report says, before it is worded or drawn; written as it stands to `report.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from limbeck.inference.speed import Speed, SpeedUp
+from limbeck.report.statistics import Interval, Paired
+
+Verdict = Literal["ahead", "behind", "not distinguishable", "not compared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """The main metric of one model on the reported split.
+
+    Attributes:
+        seeds: The seeds.
+        values: The metric of each seed.
+        mean: Over seeds; retention and differences are of means.
+        median: Over seeds.
+        lowest: Over seeds.
+        highest: Over seeds.
+        standard_error: Of the mean over the test examples; None if the metric has none here.
+    """
+
+    seeds: tuple[int, ...]
+    values: tuple[float, ...]
+    mean: float
+    median: float
+    lowest: float
+    highest: float
+    standard_error: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """One model of the report.
+
+    Attributes:
+        label: Its name.
+        role: `teacher`, `student`, `baseline` or `other`.
+        model: What fine-tuning started from.
+        folder: Its run folder.
+        num_layers: Encoder layers.
+        num_parameters: Parameters, the head included.
+        file_bytes: Size of the weight file.
+        scores: The main metric.
+        retention: Score over the teacher's; None for the teacher itself, or where there is none.
+        agreement_with_teacher: Share of examples on which it predicts what the teacher predicts.
+        agreement_between_seeds: The same among its own seeds; None for one seed.
+        speed: Measured speed, or None.
+        speed_up: How many times as fast as the teacher, measured in the same run, or None.
+        training_seconds: Fine-tuning time of all seeds, or None if not written down.
+    """
+
+    label: str
+    role: str
+    model: str
+    folder: str
+    num_layers: int
+    num_parameters: int
+    file_bytes: int
+    scores: Scores
+    retention: Interval | None
+    agreement_with_teacher: float | None
+    agreement_between_seeds: float | None
+    speed: Speed | None
+    speed_up: SpeedUp | None
+    training_seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A model against another on the same examples.
+
+    Attributes:
+        model: Label of the first.
+        reference: Label of the second.
+        reference_role: Role of the second.
+        paired: The bootstrap; None if the metric has none.
+        verdict: What the data can tell.
+        text: The verdict in words, with the figures.
+    """
+
+    model: str
+    reference: str
+    reference_role: str
+    paired: Paired | None
+    verdict: Verdict
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """A distillation's way, as measured on held-out text.
+
+    Attributes:
+        folder: Its run folder.
+        is_complete: Whether the run has finished.
+        num_steps: Optimiser steps made.
+        num_tokens: Tokens seen, or None if not written down.
+        elapsed_seconds: Training time, or None if not written down.
+        before: First held-out evaluation: figure to value.
+        after: Last held-out evaluation.
+        before_step: Steps made at the first evaluation.
+        train: Curves of training: name to values, with `step` and, if known, `tokens`.
+        evaluate: Curves of held-out evaluation, likewise.
+    """
+
+    folder: str
+    is_complete: bool
+    num_steps: int
+    num_tokens: int | None
+    elapsed_seconds: float | None
+    before: dict[str, float]
+    after: dict[str, float]
+    before_step: int
+    train: dict[str, list[float]]
+    evaluate: dict[str, list[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that a report says.
+
+    Attributes:
+        title: Heading of the page.
+        headline: The result in one sentence.
+        task: Name of the task.
+        metric: Its main metric.
+        split: The split that is reported.
+        num_examples: Examples in that split.
+        teacher: Label of the teacher.
+        student: Label of the student in the headline, or None if no run is of a student.
+        models: Teacher first, then students, baselines and others.
+        comparisons: Each student against each baseline and the teacher.
+        distillation: The student's distillation, or None.
+        notes: How the figures were obtained and what they can't tell, in sentences.
+        conditions: Machine and versions, in words.
+        files: What was written, by kind.
+    """
+
+    title: str
+    headline: str
+    task: str
+    metric: str
+    split: str
+    num_examples: int
+    teacher: str
+    student: str | None
+    models: tuple[ModelFacts, ...]
+    comparisons: tuple[Comparison, ...]
+    distillation: Distillation | None
+    notes: tuple[str, ...]
+    conditions: Mapping[str, str]
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    def model(self, label: str) -> ModelFacts:
+        """Returns the model of that label."""
+        return next(model for model in self.models if model.label == label)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns everything as plain JSON values."""
+        values = asdict(self)
+        for facts, written in zip(self.models, values["models"], strict=True):
+            written["speed"] = facts.speed.to_dict() if facts.speed else None
+        values["files"] = {kind: path.name for kind, path in self.files.items()}
+        return values

@@ -1,0 +1,121 @@
+"""How a report's figures were obtained, and what they can't tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from limbeck.report import wording
+from limbeck.report.facts import ModelFacts
+from limbeck.report.runs import FinetuneRun
+from limbeck.report.statistics import METRICS, MIN_DISCORDANT
+
+_FEW_SEEDS = 5
+
+
+def describe_method(
+    models: Sequence[ModelFacts], *, metric: str, split: str, num_examples: int
+) -> list[str]:
+    """Returns the notes of a report, each a sentence or two."""
+    return [
+        *_on_intervals(metric, num_examples),
+        *_on_seeds(models),
+        *_on_split(split),
+        *_on_speed(models, split),
+    ]
+
+
+def describe_conditions(runs: Sequence[FinetuneRun]) -> dict[str, str]:
+    """Returns machine, versions and runs in words, as far as they were written down."""
+    record = runs[0].record
+    hardware: dict[str, Any] = record.get("hardware") or {}
+    conditions = {}
+    if hardware.get("cpu"):
+        cores = hardware.get("num_usable_cores") or hardware.get("num_cores")
+        conditions["Processor"] = f"{hardware['cpu']}" + (
+            f", {cores} cores usable" if cores else ""
+        )
+    if hardware.get("gpus"):
+        conditions["Accelerator"] = ", ".join(hardware["gpus"])
+    versions = dict(record.get("versions") or {})
+    if "limbeck_version" in record:
+        versions = {"limbeck": record["limbeck_version"], **versions}
+    if versions:
+        conditions["Versions"] = ", ".join(f"{name} {value}" for name, value in versions.items())
+    for run in runs:
+        conditions[f"Run of {run.label}"] = f"{run.folder}, from {run.model}"
+    return conditions
+
+
+def _on_intervals(metric: str, num_examples: int) -> list[str]:
+    if metric not in METRICS:
+        return [
+            (
+                f"No interval is computed for {wording.metric_name(metric)}, so no difference is "
+                f"claimed; metrics with intervals are {', '.join(METRICS)}."
+            )
+        ]
+    error = "for accuracy the binomial one, sqrt(p (1 − p) / n)" if metric == "accuracy" else (
+        "by bootstrap over the examples"
+    )  # fmt: skip
+    return [
+        (
+            f"Retention and differences pair the models on the same {wording.count(num_examples)} "
+            "examples. Their intervals are 95 % percentile intervals over 4,000 bootstrap "
+            "resamples of the examples and, where a model has several seeds, of its seeds."
+        ),
+        (
+            "A difference is called one only if its interval leaves out 0 and the two models "
+            f"differ on {MIN_DISCORDANT} examples or more. Intervals are for one comparison each; "
+            "with many comparisons, some would leave out 0 by chance."
+        ),
+        f"The standard error is that of the score over test examples, {error}.",
+    ]
+
+
+def _on_seeds(models: Sequence[ModelFacts]) -> list[str]:
+    numbers = sorted({len(model.scores.seeds) for model in models})
+    if numbers[0] == 1:
+        alone = [model.label for model in models if len(model.scores.seeds) == 1]
+        named = "Every model" if len(alone) == len(models) else ", ".join(alone)
+        return [
+            (
+                f"{named}: one seed. What another seed would give is not in the intervals, which "
+                "are therefore too narrow."
+            )
+        ]
+    if numbers[0] < _FEW_SEEDS:
+        return [
+            (
+                f"With {numbers[0]} seeds the spread over seeds is known only roughly, and so are "
+                "the intervals."
+            )
+        ]
+    return []
+
+
+def _on_split(split: str) -> list[str]:
+    if split == "test":
+        return []
+    return [
+        (
+            f"Scores are on the {split} split, which also chose the best epoch: they are somewhat "
+            "too high, for all models."
+        )
+    ]
+
+
+def _on_speed(models: Sequence[ModelFacts], split: str) -> list[str]:
+    speeds = [model.speed for model in models if model.speed is not None]
+    if not speeds:
+        return ["Speed was not measured."]
+    speed = speeds[0]
+    return [
+        (
+            f"Speed was measured on {speed.device} with {speed.num_threads} threads, in "
+            f"{len(speed.rounds)} rounds over {speed.num_texts} texts of the {split} split "
+            f"({speed.num_latency_texts} of them for the latency), cut at {speed.max_length} "
+            "tokens. The models took turns text by text; on a busy machine times move, ratios "
+            "less. A model is called faster only if it was in every round."
+        )
+    ]

@@ -1,0 +1,247 @@
+"""Figures and findings in words; no sentence claims more than its interval shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from limbeck.inference.speed import Quartiles
+from limbeck.report.facts import Comparison, ModelFacts, Verdict
+from limbeck.report.statistics import Interval, Paired
+
+MINUS = "−"
+
+_METRIC_NAMES = {
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "matthews_correlation": "Matthews correlation",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+}
+_FRACTIONS = {2: "Half the layers", 3: "A third of the layers", 4: "A quarter of the layers"}
+
+
+def metric_name(metric: str) -> str:
+    """Returns a metric's name for sentences."""
+    return _METRIC_NAMES.get(metric, metric.replace("_", " "))
+
+
+def points(value: float, *, signed: bool = False) -> str:
+    """Returns a share in points, one decimal.
+
+    Example:
+        >>> points(0.8342), points(-0.0061, signed=True), points(0.004, signed=True)
+        ('83.4', '−0.6', '+0.4')
+    """
+    rounded = round(100 * value, 1) + 0.0  # no negative zero
+    text = f"{rounded:+.1f}" if signed and rounded else f"{rounded:.1f}"
+    return text.replace("-", MINUS)
+
+
+def interval(value: Interval, *, signed: bool = False) -> str:
+    """Returns the ends of an interval in points, such as `96.1 to 99.4`."""
+    return f"{points(value.low, signed=signed)} to {points(value.high, signed=signed)}"
+
+
+def count(value: float) -> str:
+    """Returns a whole number with thousands separated.
+
+    Example:
+        >>> count(1821)
+        '1,821'
+    """
+    return f"{value:,.0f}"
+
+
+def magnitude(value: float) -> str:
+    """Returns a large number with three figures and a letter.
+
+    Example:
+        >>> magnitude(22_713_216), magnitude(109_482_240), magnitude(3.3e9), magnitude(950)
+        ('22.7 M', '109 M', '3.30 G', '950')
+    """
+    for limit, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= limit:
+            return _three_figures(value / limit) + letter
+    return f"{value:.0f}"
+
+
+def file_size(num_bytes: int) -> str:
+    """Returns a size in MB of 10^6 bytes.
+
+    Example:
+        >>> file_size(90_868_376), file_size(265_000_000), file_size(21_000)
+        ('90.9 MB', '265 MB', '0.02 MB')
+    """
+    megabytes = num_bytes / 1e6
+    return f"{_three_figures(megabytes) if megabytes >= 1 else f'{megabytes:.2f}'} MB"
+
+
+def duration(seconds: float) -> str:
+    """Returns a time in the unit that suits it.
+
+    Example:
+        >>> duration(42.3), duration(326), duration(5400)
+        ('42 s', '5 min 26 s', '1 h 30 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def milliseconds(value: float) -> str:
+    """Returns milliseconds with three figures."""
+    return f"{_three_figures(value)} ms"
+
+
+def times(value: Quartiles) -> str:
+    """Returns a ratio with its quartiles, such as `1.92× (1.90 to 1.95)`."""
+    return f"{value.median:.2f}× ({value.lower:.2f} to {value.upper:.2f})"
+
+
+def quoted(label: str) -> str:
+    """Returns a label in quotation marks: labels may hold commas and brackets."""
+    return f"“{label}”"
+
+
+def verdict_of(paired: Paired | None) -> Verdict:
+    """Returns what a comparison can tell."""
+    if paired is None:
+        return "not compared"
+    if not paired.is_distinguishable:
+        return "not distinguishable"
+    return "ahead" if paired.difference.estimate > 0 else "behind"
+
+
+def describe_comparison(
+    model: ModelFacts, reference: ModelFacts, paired: Paired | None, *, num_examples: int
+) -> str:
+    """Returns a comparison as a sentence, with its figures."""
+    of_model, of_reference = quoted(model.label), quoted(reference.label)
+    if reference.role == "teacher":
+        is_named_so = reference.label.casefold() == "teacher"
+        of_reference = "the teacher" if is_named_so else f"the teacher {of_reference}"
+    if paired is None:
+        return (
+            f"{of_model} against {of_reference}: "
+            f"{points(model.scores.mean - reference.scores.mean, signed=True)} points, without an "
+            "interval, since none is known for this metric; no difference is claimed."
+        )
+    verdict = verdict_of(paired)
+    ends = interval(paired.difference, signed=True)
+    level = f"{100 * paired.difference.level:.0f} % interval"
+    if verdict == "not distinguishable":
+        return (
+            f"{of_model} is not distinguishable from {of_reference} on {count(num_examples)} "
+            f"examples: {points(paired.difference.estimate, signed=True)} points, {level} {ends}."
+        )
+    relation = "ahead of" if verdict == "ahead" else "behind"
+    return (
+        f"{of_model} is {relation} {of_reference} by "
+        f"{points(abs(paired.difference.estimate))} points ({level} {ends}, "
+        f"n = {count(num_examples)}){_seed_clause(model, reference)}."
+    )
+
+
+_WIDEST_SHARE = 0.3
+"""Width of a retention's interval above which the headline claims nothing."""
+
+
+def headline(
+    teacher: ModelFacts,
+    student: ModelFacts | None,
+    *,
+    task: str,
+    metric: str,
+    split: str,
+    num_examples: int,
+) -> str:
+    """Returns the result in one sentence."""
+    where = f"{task} {split}"
+    if student is None:
+        return (
+            f"{quoted(teacher.label)} reaches {points(teacher.scores.mean)} {metric_name(metric)} "
+            f"on {where} (n = {count(num_examples)}{_error_clause(teacher)}); no student is among "
+            "these runs."
+        )
+    parts = [_layers_clause(teacher, student)]
+    if student.speed_up is not None:
+        parts.append(speed_clause(student.speed_up.latency))
+    share = student.retention
+    if share is None:
+        kept = f"{points(student.scores.mean)} {metric_name(metric)} against the teacher's "
+        kept += points(teacher.scores.mean)
+    else:
+        too_wide = share.high - share.low > _WIDEST_SHARE
+        kept = "too few examples to tell what it keeps: " if too_wide else "keeps "
+        kept += f"{points(share.estimate)} % "
+        kept += f"({100 * share.level:.0f} % interval {interval(share)}) of the teacher's "
+        kept += metric_name(metric)
+    parts.append(f"{kept} on {where} (n = {count(num_examples)}{_error_clause(student)})")
+    return ", ".join(parts) + "."
+
+
+def speed_clause(ratio: Quartiles) -> str:
+    """Returns a speed-up in words; only one that every round shows is called one.
+
+    Example:
+        >>> speed_clause(Quartiles.of([1.8, 1.9, 2.0]))
+        '1.9 times as fast at batch 1'
+        >>> speed_clause(Quartiles.of([0.98, 1.3, 1.5]))
+        'not measurably faster at batch 1'
+    """
+    if ratio.lowest > 1:
+        return f"{ratio.median:.1f} times as fast at batch 1"
+    if ratio.highest < 1:
+        return f"slower at batch 1 ({ratio.median:.2f} times the speed)"
+    return "not measurably faster at batch 1"
+
+
+def describe_baselines(comparisons: Sequence[Comparison]) -> str:
+    """Returns the outcome against all baselines in a few words, for the top of the page."""
+    if not comparisons:
+        return "No baseline among these runs: what distillation added can't be told."
+    ahead = [c for c in comparisons if c.verdict == "ahead"]
+    if len(ahead) == len(comparisons):
+        return f"Ahead of {'both baselines' if len(ahead) == 2 else 'every baseline'}."
+    if not ahead:
+        return "Not shown to be ahead of any baseline."
+    behind = _listed([c for c in comparisons if c.verdict != "ahead"])
+    return f"Ahead of {_listed(ahead)}; not shown to be ahead of {behind}."
+
+
+def _three_figures(value: float) -> str:
+    magnitude = abs(value)
+    decimals = 0 if magnitude >= 99.95 else 1 if magnitude >= 9.995 else 2
+    return f"{value:,.{decimals}f}"
+
+
+def _listed(comparisons: Sequence[Comparison]) -> str:
+    return ", ".join(quoted(comparison.reference) for comparison in comparisons)
+
+
+def _layers_clause(teacher: ModelFacts, student: ModelFacts) -> str:
+    for divisor, words in _FRACTIONS.items():
+        if student.num_layers * divisor == teacher.num_layers:
+            return words
+    if student.num_layers == teacher.num_layers:
+        return f"As many layers as the teacher ({teacher.num_layers})"
+    return f"{student.num_layers} layers for the teacher's {teacher.num_layers}"
+
+
+def _error_clause(model: ModelFacts) -> str:
+    error = model.scores.standard_error
+    return "" if error is None else f", standard error {points(error)} points"
+
+
+def _seed_clause(model: ModelFacts, reference: ModelFacts) -> str:
+    """Says whether the seeds' ranges overlap, where there is more than one seed."""
+    if min(len(model.scores.values), len(reference.scores.values)) < 2:
+        return "; one seed does not show how much another would move it"
+    apart = (
+        model.scores.lowest > reference.scores.highest
+        or model.scores.highest < reference.scores.lowest
+    )
+    return "; no seed of one reaches the other's" if apart else "; the ranges over seeds overlap"

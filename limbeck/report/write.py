@@ -1,0 +1,100 @@
+"""Writes a report: reads the runs, measures, joins, renders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from limbeck.report import wording
+from limbeck.report.distillation import summarise_distillation
+from limbeck.report.facts import Report
+from limbeck.report.html import render_html
+from limbeck.report.join import join_comparisons, join_models, order_runs, read_scored
+from limbeck.report.markdown import render_markdown
+from limbeck.report.notes import describe_conditions, describe_method
+from limbeck.report.runs import choose_split, read_distill_run, read_finetune_run
+from limbeck.report.speeds import measure_runs
+from limbeck.train.progress import Progress
+
+
+def write_report(
+    runs: Sequence[Path],
+    *,
+    out: Path,
+    teacher: str | None = None,
+    distill_run: Path | None = None,
+    title: str | None = None,
+    measure: bool = True,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Report:
+    """Joins fine-tuning runs into `report.md`, `report.html` and `report.json`.
+
+    The report is on the test split if all runs were scored on it, else on validation. The HTML
+    page holds all it needs, plots included, and loads nothing.
+
+    Args:
+        runs: Finished run folders of `finetune`, of one task: the teacher's, the student's and
+            the baselines', as their `role` says.
+        out: Folder to write to; made if it does not exist.
+        teacher: Label of the run that is the teacher; needed unless exactly one has that role.
+        distill_run: Run folder of the distillation that made the student.
+        title: Heading; by default from the labels and the task.
+        measure: Measure speed now, on this machine, with the texts that the runs used.
+        device: Where to measure: `cpu`, `cuda`, ...
+        progress: Where to report.
+
+    Raises:
+        DataError: If a run has not finished, or the runs can't be compared.
+        SettingsError: If there is no single teacher.
+    """
+    read = order_runs([read_finetune_run(Path(folder)) for folder in runs], teacher=teacher)
+    split = choose_split(read)
+    scored = read_scored(read, split)
+    distillation = None
+    if distill_run is not None:
+        distillation = summarise_distillation(read_distill_run(Path(distill_run)))
+    speeds = measure_runs(read, split=split, device=device, progress=progress) if measure else {}
+    models = join_models(read, scored, speeds=speeds)
+    student = next((model for model in models if model.role == "student"), None)
+    task, metric, num_examples = read[0].task, read[0].metric, len(scored.labels)
+    report = Report(
+        title=title or _title(models[0].label, student.label if student else None, task),
+        headline=wording.headline(
+            models[0],
+            student,
+            task=task,
+            metric=metric,
+            split=split,
+            num_examples=num_examples,
+        ),
+        task=task,
+        metric=metric,
+        split=split,
+        num_examples=num_examples,
+        teacher=models[0].label,
+        student=student.label if student else None,
+        models=tuple(models),
+        comparisons=tuple(join_comparisons(models, scored)),
+        distillation=distillation,
+        notes=tuple(describe_method(models, metric=metric, split=split, num_examples=num_examples)),
+        conditions=describe_conditions(read),
+    )
+    return _write(report, Path(out))
+
+
+def _title(teacher: str, student: str | None, task: str) -> str:
+    return f"{teacher} on {task}" if student is None else f"{teacher} to {student}, on {task}"
+
+
+def _write(report: Report, out: Path) -> Report:
+    out.mkdir(parents=True, exist_ok=True)
+    files = {kind: out / f"report.{kind}" for kind in ("md", "html", "json")}
+    report = replace(report, files=files)
+    files["md"].write_text(render_markdown(report), encoding="utf-8")
+    files["html"].write_text(render_html(report), encoding="utf-8")
+    values = json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    files["json"].write_text(values + "\n", encoding="utf-8")
+    return report

@@ -1,0 +1,54 @@
+"""What a model is fine-tuned for: how examples are read and encoded, which head, which metrics.
+
+Every public module here is a task and offers `SettingsType`, the task's own options, and
+`read(name, data, *, settings, labels)`, which returns a `Task`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from limbeck.listing import load
+from limbeck.tasks._base import SPLITS, EncodedExample, Example, Split, Task, TaskBatch
+from limbeck.tasks._batches import TrainBatches, collate, evaluation_batches
+
+__all__ = [
+    "SPLITS",
+    "EncodedExample",
+    "Example",
+    "Split",
+    "Task",
+    "TaskBatch",
+    "TrainBatches",
+    "collate",
+    "evaluation_batches",
+    "read_task",
+]
+
+
+def read_task(
+    name: str,
+    data: str | Mapping[str, str],
+    *,
+    options: Mapping[str, Any] | None = None,
+    labels: Sequence[str] | None = None,
+) -> Task:
+    """Reads a task's data set.
+
+    Args:
+        name: A task's name, as `limbeck list tasks` shows it.
+        data: A folder with train, validation and test files, `hf://owner/name[:config]`, or one
+            file, glob or `hf://owner/name[:config]#split` for each split.
+        options: The task's own options, such as `{"text_column": "review"}`.
+        labels: The labels that a fine-tuned model knows, in the order of its logits; they count
+            where neither the options nor the task itself fix the labels.
+
+    Raises:
+        SettingsError: If the task or an option is unknown.
+        DataError: If the data can't be used; the message names file and line.
+    """
+    module = load("limbeck.tasks", name)
+    settings = module.SettingsType.from_values(dict(options or {}), where="task_options")
+    task: Task = module.read(name.replace("_", "-"), data, settings=settings, labels=labels)
+    return task

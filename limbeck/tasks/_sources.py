@@ -1,0 +1,232 @@
+"""Where a task's rows come from: JSON Lines, CSV, TSV, gzip of these, or a Hub data set."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from limbeck.errors import DataError, did_you_mean
+
+_HUB = "hf://"
+_SPLIT_NAMES = {
+    "train": ("train",),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test",),
+}
+_FORMATS = ("jsonl", "json", "csv", "tsv")
+_FILE = re.compile(
+    r"(?P<stem>[^.]+?)(-\d+(-of-\d+)?)?\.(?P<format>" + "|".join(_FORMATS) + r")(\.gz)?"
+)
+
+
+class Row(NamedTuple):
+    """One row and where it stands, for messages."""
+
+    values: Mapping[str, Any]
+    place: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one split.
+
+    Attributes:
+        where: The files or the data set, for messages.
+        rows: In the order of the source.
+        class_names: For columns of classes, as Hub data sets declare them: the names by index.
+    """
+
+    where: str
+    rows: list[Row]
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def read_splits(data: str | Mapping[str, str]) -> dict[str, Rows]:
+    """Reads all splits of a data set.
+
+    Args:
+        data: A folder with train, validation and test files, `hf://owner/name[:config]`, or one
+            file, glob or `hf://owner/name[:config]#split` per split.
+
+    Raises:
+        DataError: If there is nothing to read, a row is malformed, or a split is empty.
+    """
+    if isinstance(data, Mapping):
+        splits = {_known_split(name): _read_source(source) for name, source in data.items()}
+    elif data.startswith(_HUB):
+        splits = _read_hub(data)
+    else:
+        splits = {name: _read_files(files) for name, files in _files_by_split(Path(data)).items()}
+    for name, split in splits.items():
+        if not split.rows:
+            raise DataError(f"{split.where} ({name}) has no rows; give a file with at least one")
+    return splits
+
+
+def _known_split(name: str) -> str:
+    if name not in _SPLIT_NAMES:
+        raise DataError(
+            f"data.{name}: there is no split of that name; accepted: {', '.join(_SPLIT_NAMES)}."
+            + did_you_mean(name, _SPLIT_NAMES)
+        )
+    return name
+
+
+def _read_source(source: str) -> Rows:
+    """Reads one split from a file, a glob or one split of a Hub data set."""
+    if source.startswith(_HUB):
+        name, mark, split = source.partition("#")
+        splits = _read_hub(name, split=split if mark else None)
+        if len(splits) != 1:
+            raise DataError(
+                f"'{source}' does not say which split; write {source}#train, for example"
+            )
+        return next(iter(splits.values()))
+    path = Path(source)
+    if path.is_file():
+        return _read_files([path])
+    files = sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise DataError(f"'{source}' is neither a file nor a glob that matches one")
+    return _read_files(files)
+
+
+def _files_by_split(folder: Path) -> dict[str, list[Path]]:
+    """Returns the files of each split of a folder, by their names."""
+    if not folder.is_dir():
+        kind = "a single file" if folder.is_file() else "not there"
+        raise DataError(
+            f"data = '{folder}' is {kind}; give a folder with train, validation and test files, "
+            f"one file per split (data.train={folder}), or a Hub data set ({_HUB}owner/name)"
+        )
+    found: dict[str, list[Path]] = {}
+    for split, stems in _SPLIT_NAMES.items():
+        groups: dict[str, list[Path]] = {}
+        for path in sorted(folder.iterdir()):
+            match = _FILE.fullmatch(path.name)
+            if match and match["stem"] in stems:
+                groups.setdefault(f"{match['stem']}*.{match['format']}", []).append(path)
+        if len(groups) > 1:
+            raise DataError(
+                f"{folder} has several files for {split}: {', '.join(groups)}; "
+                f"say which with data.{split}=FILE"
+            )
+        if groups:
+            found[split] = next(iter(groups.values()))
+    if not found:
+        names = ", ".join(sorted(p.name for p in folder.iterdir())[:10]) or "nothing"
+        raise DataError(
+            f"{folder} has no train, validation or test file (it has: {names}); expected names "
+            f"are train.jsonl, validation.csv, test.tsv.gz and the like, or give data.train=FILE"
+        )
+    return found
+
+
+def _read_files(files: list[Path]) -> Rows:
+    rows: list[Row] = []
+    for path in files:
+        match = _FILE.fullmatch(path.name)
+        kind = match["format"] if match else path.name.removesuffix(".gz").rpartition(".")[2]
+        if kind not in _FORMATS:
+            raise DataError(
+                f"{path}: can't tell its format from its name; accepted endings: "
+                f"{', '.join('.' + name for name in _FORMATS)}, each also with .gz"
+            )
+        rows += _read_file(path, kind)
+    return Rows(", ".join(str(path) for path in files), rows)
+
+
+def _read_file(path: Path, kind: str) -> list[Row]:
+    try:
+        with path.open("rb") as raw:
+            binary = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+            return list(
+                _json_lines(path, text) if kind.startswith("json") else _table(path, text, kind)
+            )
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 ({error}); convert it first") from None
+    except (OSError, EOFError, zlib.error) as error:  # no right to read it, or a damaged gzip
+        raise DataError(f"{path} can't be read: {error}") from None
+
+
+def _json_lines(path: Path, text: TextIO) -> Iterator[Row]:
+    for number, line in enumerate(text, start=1):
+        place = f"{path}, line {number}"
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{place}: not a JSON object: {error.msg} at {line[:60]!r}") from None
+        if not isinstance(values, dict):
+            raise DataError(
+                f"{place}: expected one JSON object a line such as "
+                f'{{"text": "...", "label": 1}}, got {line[:60].strip()!r}'
+            )
+        yield Row(values, place)
+
+
+def _table(path: Path, text: TextIO, kind: str) -> Iterator[Row]:
+    # Tab-separated files of the GLUE kind have bare quotation marks inside sentences.
+    options: dict[str, Any] = (
+        {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == "tsv" else {"strict": True}
+    )
+    reader = csv.reader(text, **options)
+    try:
+        header = next(reader, [])
+        for fields in reader:
+            place = f"{path}, line {reader.line_num}"
+            if not fields:
+                continue
+            if len(fields) != len(header):
+                raise DataError(
+                    f"{place}: {len(fields)} fields, but the header has {len(header)} "
+                    f"({', '.join(header)})"
+                )
+            yield Row(dict(zip(header, fields, strict=True)), place)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}") from None
+
+
+def _read_hub(address: str, *, split: str | None = None) -> dict[str, Rows]:
+    """Reads `hf://owner/name[:config]`; all splits that are train, validation or test, or one."""
+    import datasets
+
+    name, _, config = address.removeprefix(_HUB).partition(":")
+    try:
+        loaded = datasets.load_dataset(name, config or None, split=split)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"the data set {address} can't be loaded: {reason}") from error
+    parts = (
+        {split: loaded}
+        if split
+        else {name: loaded[name] for name in _SPLIT_NAMES if name in loaded}
+    )
+    if not parts:
+        raise DataError(
+            f"{address} has the splits {', '.join(loaded)}; say which is which, such as "
+            f"data.validation={address}#{next(iter(loaded))}"
+        )
+    return {
+        part: Rows(
+            f"{address}#{part}",
+            [Row(values, f"{address}#{part}, row {i}") for i, values in enumerate(rows)],
+            {
+                column: tuple(feature.names)
+                for column, feature in rows.features.items()
+                if isinstance(feature, datasets.ClassLabel)
+            },
+        )
+        for part, rows in parts.items()
+    }

@@ -1,0 +1,14 @@
+"""Tokenizers: a thin, typed face on the `tokenizers` library, for WordPiece vocabularies.
+
+`AutoTokenizer.from_pretrained` reads a folder or a Hub repository, `Tokenizer` turns texts into
+ids and back, `train_wordpiece` makes a vocabulary from a corpus. The ids are those of
+`transformers` for the same files.
+"""
+
+from __future__ import annotations
+
+from limbeck.tokenizers.encoding import BatchEncoding
+from limbeck.tokenizers.tokenizer import AutoTokenizer, Tokenizer
+from limbeck.tokenizers.training import train_wordpiece
+
+__all__ = ["AutoTokenizer", "BatchEncoding", "Tokenizer", "train_wordpiece"]

@@ -1,0 +1,51 @@
+"""Reading a tokenizer's small files; errors name the file and where in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from limbeck.checkpoints import read_json
+from limbeck.errors import CheckpointError
+
+
+def read_text(path: Path) -> str:
+    """Reads a UTF-8 file.
+
+    Raises:
+        CheckpointError: If the file can't be read or is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(
+            f"{path} is not UTF-8 text (byte {error.start}); the file is damaged or of another "
+            "kind, so copy it again from where it came."
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be read: {error.strerror}.") from error
+
+
+def read_optional_json(path: Path) -> dict[str, Any]:
+    """Returns the object in a JSON file, or an empty one where there is no such file.
+
+    Raises:
+        CheckpointError: If the file is there and can't be read, or is no JSON object.
+    """
+    return read_json(path) if path.is_file() else {}
+
+
+def read_vocab(path: Path) -> dict[str, int]:
+    """Reads a `vocab.txt`: one piece a line, the line's number from 0 is its id.
+
+    A piece that stands twice keeps its later id, as in `transformers`.
+
+    Raises:
+        CheckpointError: If the file is empty or not UTF-8.
+    """
+    lines = read_text(path).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    if not lines:
+        raise CheckpointError(f"{path} is empty; it must hold one vocabulary piece a line.")
+    return {line.rstrip(): index for index, line in enumerate(lines)}

@@ -1,0 +1,203 @@
+"""Truncation and padding as users ask for them, checked and turned into settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tokenizers import Tokenizer
+
+from limbeck.errors import SettingsError, did_you_mean
+from limbeck.tokenizers.config import UNLIMITED_LENGTH, TokenizerConfig
+
+TruncationName = Literal["longest_first", "only_first", "only_second", "do_not_truncate"]
+PaddingName = Literal["longest", "max_length", "do_not_pad"]
+TRUNCATIONS = ("longest_first", "only_first", "only_second")
+PADDINGS = ("longest", "max_length")
+
+
+@dataclass(frozen=True)
+class Truncation:
+    """How inputs are cut to `max_length` tokens, special tokens included."""
+
+    strategy: str
+    max_length: int
+    stride: int
+    side: str
+
+
+@dataclass(frozen=True)
+class Padding:
+    """How inputs are filled up; `length` None means to the longest of the batch."""
+
+    length: int | None
+    multiple: int | None
+    side: str
+    token_id: int
+    token: str
+    type_id: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """The truncation and padding of one call."""
+
+    truncation: Truncation | None = None
+    padding: Padding | None = None
+
+    def apply(self, backend: Tokenizer) -> Tokenizer:
+        """Sets a pipeline, which nobody else may be using, to these options and returns it."""
+        if self.truncation is not None:
+            backend.enable_truncation(
+                self.truncation.max_length,
+                stride=self.truncation.stride,
+                strategy=self.truncation.strategy,
+                direction=self.truncation.side,
+            )
+        if self.padding is not None:
+            backend.enable_padding(
+                direction=self.padding.side,
+                pad_id=self.padding.token_id,
+                pad_type_id=self.padding.type_id,
+                pad_token=self.padding.token,
+                length=self.padding.length,
+                pad_to_multiple_of=self.padding.multiple,
+            )
+        return backend
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of a call that concern length, as given."""
+
+    truncation: bool | str | None
+    padding: bool | str | None
+    max_length: int | None
+    stride: int
+    pad_to_multiple_of: int | None
+    overflow: bool
+
+
+def resolve_options(
+    request: Request, config: TokenizerConfig, *, pad_token_id: int, num_special: int, pair: bool
+) -> Options:
+    """Checks a request and resolves it against the tokenizer's own settings.
+
+    Args:
+        request: The arguments as given.
+        config: The tokenizer's settings.
+        pad_token_id: Id of the padding token.
+        num_special: Number of special tokens that the call adds to each input.
+        pair: Whether the call has pairs of texts.
+
+    Raises:
+        SettingsError: If a name is unknown, a number is out of range or an argument has no effect.
+    """
+    for name in ("max_length", "pad_to_multiple_of"):
+        _check_count(getattr(request, name), name, least=1)
+    _check_count(request.stride, "stride", least=0)
+    strategy = _name("truncation", request.truncation, accepted=TRUNCATIONS)
+    filling = _name("padding", request.padding, accepted=PADDINGS)
+    _check_effect(request, strategy, filling)
+    truncation = padding = None
+    if strategy is not None:
+        _check_pair(strategy, pair=pair)
+        length = _length(request, config, asked_by=f"truncation={strategy!r}")
+        truncation = Truncation(strategy, length, request.stride, config.truncation_side)
+        _check_room(truncation, num_special=num_special)
+    if filling is not None:
+        asked_by = "padding='max_length'"
+        padding = Padding(
+            length=_length(request, config, asked_by=asked_by) if filling == "max_length" else None,
+            multiple=request.pad_to_multiple_of,
+            side=config.padding_side,
+            token_id=pad_token_id,
+            token=config.special_tokens["pad_token"],
+            type_id=config.pad_token_type_id,
+        )
+        _check_multiple(truncation, padding)
+    return Options(truncation, padding)
+
+
+def _check_count(value: object, name: str, *, least: int) -> None:
+    if value is None and name != "stride":
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SettingsError(f"{name} is {value!r}; accepted: a whole number of at least {least}.")
+
+
+def _name(argument: str, value: object, *, accepted: tuple[str, ...]) -> str | None:
+    if value is True:
+        return accepted[0]
+    off = {"truncation": "do_not_truncate", "padding": "do_not_pad"}[argument]
+    if value is None or value is False or value == off:
+        return None
+    if isinstance(value, str) and value in accepted:
+        return value
+    names = ", ".join(repr(name) for name in accepted)
+    raise SettingsError(
+        f"{argument} is {value!r}; accepted: False, True (which means {accepted[0]!r}), {names}."
+        + did_you_mean(str(value), accepted)
+    )
+
+
+def _check_effect(request: Request, strategy: str | None, filling: str | None) -> None:
+    if request.max_length is not None and strategy is None and filling != "max_length":
+        raise SettingsError(
+            f"max_length={request.max_length} has no effect without truncation=True or "
+            "padding='max_length'; give one of them, or leave max_length out."
+        )
+    if request.stride and (strategy is None or not request.overflow):
+        raise SettingsError(
+            f"stride={request.stride} has no effect without truncation=True and "
+            "return_overflowing_tokens=True, which make the windows; give both, or leave it out."
+        )
+    if request.pad_to_multiple_of is not None and filling is None:
+        raise SettingsError(
+            f"pad_to_multiple_of={request.pad_to_multiple_of} has no effect without padding; give "
+            "padding='longest' or padding='max_length', or leave it out."
+        )
+
+
+def _check_pair(strategy: str, *, pair: bool) -> None:
+    if strategy == "only_second" and not pair:
+        raise SettingsError(
+            "truncation='only_second' needs text_pair, and this call has single texts; use "
+            "truncation='longest_first' or 'only_first'."
+        )
+
+
+def _length(request: Request, config: TokenizerConfig, *, asked_by: str) -> int:
+    length = config.model_max_length if request.max_length is None else request.max_length
+    # Other tools write other huge numbers for "not set"; no length in use is near any of them.
+    if length >= min(UNLIMITED_LENGTH, 2**31):
+        raise SettingsError(
+            f"{asked_by} needs a length: max_length is {request.max_length} and the tokenizer's "
+            "model_max_length is not set. Give max_length, such as max_length=512."
+        )
+    return length
+
+
+def _check_room(truncation: Truncation, *, num_special: int) -> None:
+    room = truncation.max_length - num_special
+    if room < 1:
+        raise SettingsError(
+            f"max_length={truncation.max_length} leaves no room for text beside the {num_special} "
+            f"special tokens; it must be at least {num_special + 1}."
+        )
+    if truncation.stride >= room:
+        raise SettingsError(
+            f"stride={truncation.stride} must be smaller than the {room} tokens of text in a "
+            f"window (max_length={truncation.max_length} less {num_special} special tokens); use "
+            f"a stride of at most {room - 1}."
+        )
+
+
+def _check_multiple(truncation: Truncation | None, padding: Padding) -> None:
+    if truncation and padding.multiple and truncation.max_length % padding.multiple:
+        below = truncation.max_length // padding.multiple * padding.multiple
+        raise SettingsError(
+            f"max_length={truncation.max_length} is not a multiple of pad_to_multiple_of="
+            f"{padding.multiple}, so padding would exceed it; use max_length="
+            f"{below or padding.multiple} or another multiple."
+        )

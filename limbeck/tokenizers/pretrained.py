@@ -1,0 +1,256 @@
+"""A tokenizer's folder: which files it has, what they mean together, and writing them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, normalizers
+
+from limbeck.checkpoints import replace_file, write_json
+from limbeck.errors import CheckpointError
+from limbeck.tokenizers.backend import (
+    add_missing_tokens,
+    build_pipeline,
+    is_plain_bert,
+    parse_pipeline,
+    set_bert_template,
+)
+from limbeck.tokenizers.config import (
+    BERT_CLASSES,
+    ROLES,
+    TokenizerConfig,
+    parse_config,
+    read_flag,
+    read_values,
+    token_content,
+)
+from limbeck.tokenizers.files import read_optional_json, read_text, read_vocab
+
+_NORMALIZER_KEYS = {
+    "do_lower_case": "lowercase",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+    "strip_accents": "strip_accents",
+}
+_NORMALIZER_DEFAULTS = {
+    "do_lower_case": True,
+    "tokenize_chinese_chars": True,
+    "strip_accents": None,
+}
+
+
+def load_folder(folder: Path) -> tuple[Tokenizer, TokenizerConfig]:
+    """Reads the tokenizer of a folder.
+
+    Raises:
+        CheckpointError: If files are missing, malformed, contradict each other or are of a kind
+            that is not supported.
+    """
+    values = read_values(folder)
+    model_config = read_optional_json(folder / "config.json")
+    where = str(folder / "tokenizer_config.json")
+    config = parse_config(values, model_config=model_config, where=where)
+    settings = _normalizer_settings(values, where=where)
+    json_path, vocab_path = folder / "tokenizer.json", folder / "vocab.txt"
+    if json_path.is_file():
+        backend = parse_pipeline(read_text(json_path), where=str(json_path))
+        if config.is_bert and is_plain_bert(backend):
+            # A folder that names no class at all is read by its tokenizer.json alone.
+            named = values.get("tokenizer_class") or model_config.get("model_type")
+            _apply_settings(backend, settings, path=json_path, check=bool(named))
+        source = json_path
+    elif vocab_path.is_file():
+        backend = _from_vocab(read_vocab(vocab_path), config, settings, path=vocab_path)
+        source = vocab_path
+    else:
+        raise CheckpointError(
+            f"{folder} has no tokenizer: neither tokenizer.json nor vocab.txt is there. Copy them "
+            "from the model that this one comes from, or save one there with save_pretrained."
+        )
+    _check_special_tokens(backend, config, path=source)
+    _add_tokens(backend, values, folder=folder, where=where)
+    if config.is_bert:
+        set_bert_template(backend, config.special_tokens)
+    return backend, config
+
+
+def save_folder(backend: Tokenizer, config: TokenizerConfig, folder: Path) -> None:
+    """Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`, `vocab.txt`.
+
+    Raises:
+        CheckpointError: If the folder can't be made or written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file; give a folder to save the tokenizer in.")
+    values = config.to_dict()
+    if is_plain_bert(backend):
+        values |= {key: getattr(backend.normalizer, name) for key, name in _NORMALIZER_KEYS.items()}
+    elif config.is_bert:
+        # transformers would build BERT's own pipeline for that class and lose this one.
+        values["tokenizer_class"] = "PreTrainedTokenizerFast"
+    write_json(folder / "tokenizer_config.json", values)
+    write_json(folder / "special_tokens_map.json", config.special_tokens)
+    _write_text(folder / "tokenizer.json", backend.to_str(pretty=True))
+    vocab = backend.get_vocab(with_added_tokens=False)
+    if sorted(vocab.values()) == list(range(len(vocab))):
+        pieces = sorted(vocab, key=vocab.__getitem__)
+        _write_text(folder / "vocab.txt", "".join(f"{piece}\n" for piece in pieces))
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replace_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _normalizer_settings(values: Mapping[str, Any], *, where: str) -> dict[str, bool | None]:
+    """Returns the normaliser settings that stand in the file, by their names there."""
+    settings: dict[str, bool | None] = {}
+    for key, default in _NORMALIZER_DEFAULTS.items():
+        if key in values:
+            given = values[key] is not None
+            settings[key] = read_flag(values, key, default=False, where=where) if given else default
+    return settings
+
+
+def _apply_settings(
+    backend: Tokenizer, settings: Mapping[str, bool | None], *, path: Path, check: bool
+) -> None:
+    """Sets what `tokenizer_config.json` says over what `tokenizer.json` says.
+
+    `transformers` does so too, and takes its defaults for what is not said. Where a default
+    would change the ids against `tokenizer.json`, nobody can know which was meant.
+    """
+    normalizer = backend.normalizer
+    assert isinstance(normalizer, normalizers.BertNormalizer)
+    found = {key: getattr(normalizer, name) for key, name in _NORMALIZER_KEYS.items()}
+    wanted = found | dict(settings)
+    for key, default in _NORMALIZER_DEFAULTS.items():
+        if not check or key in settings:
+            continue
+        if _effect(key, wanted) != _effect(key, wanted | {key: default}):
+            raise CheckpointError(
+                f"{path} says {_NORMALIZER_KEYS[key]}={found[key]}, tokenizer_config.json does not "
+                f"say {key}, and transformers would then use {default}. Write the right one into "
+                f'tokenizer_config.json: "{key}": {json.dumps(found[key])} to follow '
+                "tokenizer.json."
+            )
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=bool(wanted["tokenize_chinese_chars"]),
+        strip_accents=wanted["strip_accents"],
+        lowercase=bool(wanted["do_lower_case"]),
+    )
+
+
+def _effect(key: str, settings: Mapping[str, bool | None]) -> bool | None:
+    """Returns what a setting comes to; strip_accents=None means "as do_lower_case says"."""
+    value = settings[key]
+    return settings["do_lower_case"] if value is None else value
+
+
+def _from_vocab(
+    vocab: Mapping[str, int],
+    config: TokenizerConfig,
+    settings: Mapping[str, bool | None],
+    *,
+    path: Path,
+) -> Tokenizer:
+    if not config.is_bert:
+        raise CheckpointError(
+            f"{path.parent} has only a vocab.txt, and its tokenizer_class is "
+            f"'{config.tokenizer_class}', of which Limbeck can't tell how it splits texts; "
+            f"accepted with vocab.txt alone: {', '.join(sorted(BERT_CLASSES))}. Save the tokenizer "
+            "with transformers, which writes a tokenizer.json."
+        )
+    chosen = _NORMALIZER_DEFAULTS | dict(settings)
+    return build_pipeline(
+        vocab,
+        unk_token=config.special_tokens["unk_token"],
+        lowercase=bool(chosen["do_lower_case"]),
+        tokenize_chinese_chars=bool(chosen["tokenize_chinese_chars"]),
+        strip_accents=chosen["strip_accents"],
+    )
+
+
+def _check_special_tokens(backend: Tokenizer, config: TokenizerConfig, *, path: Path) -> None:
+    missing = {
+        role: content
+        for role, content in config.special_tokens.items()
+        if backend.token_to_id(content) is None
+    }
+    if missing:
+        names = ", ".join(f"{content} ({role})" for role, content in missing.items())
+        raise CheckpointError(
+            f"{path} has no {names}. If the vocabulary spells a special token in another way, name "
+            'it in tokenizer_config.json, such as "cls_token": "<s>"; otherwise the file is not '
+            "the vocabulary of a BERT-like model."
+        )
+
+
+def _add_tokens(backend: Tokenizer, values: Mapping[str, Any], *, folder: Path, where: str) -> None:
+    """Adds the tokens that the small files name and the pipeline does not know yet."""
+    numbered = _numbered_tokens(values, where=where)
+    extras = _extra_tokens(values, where=where)
+    named = {
+        token_content(values.get(role) or default, key=role, where=where): values.get(role)
+        for role, default in ROLES.items()
+    }
+    if not numbered:
+        path = folder / "added_tokens.json"
+        for content, index in read_optional_json(path).items():
+            if not isinstance(index, int):
+                raise CheckpointError(f"{path}: {content!r} is {index!r}; accepted: its id.")
+            special = content in named or content in extras
+            numbered[index] = AddedToken(content, special=special, normalized=not special)
+    tokens: dict[str, AddedToken | None] = {
+        numbered[index].content: numbered[index] for index in sorted(numbered)
+    }
+    for content, value in named.items():
+        given = (
+            _added_token(value | {"special": True}, where=where)
+            if isinstance(value, dict)
+            else None
+        )
+        tokens.setdefault(content, given)
+    for content in extras:
+        tokens.setdefault(content, None)
+    add_missing_tokens(backend, tokens)
+    for index, token in numbered.items():
+        if backend.token_to_id(token.content) != index:
+            raise CheckpointError(
+                f"{where} gives the added token {token.content!r} the id {index}, and by the "
+                f"vocabulary it is {backend.token_to_id(token.content)}; the files of {folder} do "
+                "not belong together."
+            )
+
+
+def _numbered_tokens(values: Mapping[str, Any], *, where: str) -> dict[int, AddedToken]:
+    tokens = values.get("added_tokens_decoder") or {}
+    if not isinstance(tokens, Mapping) or not all(
+        key.isdecimal() and isinstance(token, Mapping) for key, token in tokens.items()
+    ):
+        raise CheckpointError(
+            f"{where}: added_tokens_decoder is {str(tokens)[:80]}; accepted: an object from ids to "
+            'tokens, such as {"100": {"content": "<x>"}}.'
+        )
+    return {int(key): _added_token(token, where=where) for key, token in tokens.items()}
+
+
+def _extra_tokens(values: Mapping[str, Any], *, where: str) -> list[str]:
+    key = "extra_special_tokens"
+    tokens = values.get(key) or values.get("additional_special_tokens") or []
+    if isinstance(tokens, Mapping):
+        tokens = list(tokens.values())
+    if not isinstance(tokens, list):
+        raise CheckpointError(f"{where}: {key} is {tokens!r}; accepted: a list of tokens.")
+    return [token_content(token, key=key, where=where) for token in tokens]
+
+
+def _added_token(value: Mapping[str, Any], *, where: str) -> AddedToken:
+    flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    given = {
+        flag: read_flag(value, flag, default=False, where=where) for flag in flags if flag in value
+    }
+    return AddedToken(token_content(value, key="added_tokens_decoder", where=where), **given)

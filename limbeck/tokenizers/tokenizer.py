@@ -1,0 +1,226 @@
+"""The tokenizer: texts to ids and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer as Backend
+
+from limbeck.checkpoints import resolve_folder
+from limbeck.errors import DataError
+from limbeck.tokenizers.backend import copy_pipeline
+from limbeck.tokenizers.config import TokenizerConfig
+from limbeck.tokenizers.encoding import BatchEncoding, TensorKind, as_tensors, collect, unbatch
+from limbeck.tokenizers.options import (
+    Options,
+    PaddingName,
+    Request,
+    TruncationName,
+    resolve_options,
+)
+from limbeck.tokenizers.pretrained import load_folder, save_folder
+from limbeck.tokenizers.texts import (
+    as_batch,
+    check_pair_truncation,
+    encode_batch,
+    encode_ids,
+    pair_up,
+)
+from limbeck.tokenizers.vocabulary import Vocabulary
+
+_MAX_PIPELINES = 32
+
+
+class Tokenizer(Vocabulary):
+    """A WordPiece tokenizer; immutable, so threads may share it.
+
+    Make one with `from_pretrained` or `train_wordpiece`.
+
+    Args:
+        backend: The pipeline, which from now on belongs to this object.
+        config: Special tokens, lengths and input names.
+
+    Example:
+        >>> from limbeck.tokenizers import train_wordpiece
+        >>> tokenizer = train_wordpiece(["to be or not to be"], vocab_size=60, min_frequency=1)
+        >>> tokenizer("to be")["input_ids"] == [
+        ...     tokenizer.cls_token_id,
+        ...     *tokenizer.convert_tokens_to_ids(["to", "be"]),
+        ...     tokenizer.sep_token_id,
+        ... ]
+        True
+    """
+
+    def __init__(self, backend: Backend, config: TokenizerConfig) -> None:
+        super().__init__(backend, config)
+        self._pipelines: dict[Options, Backend] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | Path | None = None,
+        offline: bool = False,
+    ) -> Tokenizer:
+        """Loads a tokenizer from a folder or a Hub repository.
+
+        Args:
+            name_or_path: A folder, or the name of a repository such as `bert-base-uncased`.
+            revision: Branch, tag or commit of the repository.
+            token: Access token for a private repository.
+            cache_dir: Where downloads are kept.
+            offline: Whether to use only what is already downloaded.
+
+        Raises:
+            CheckpointError: If there are no tokenizer files, or they can't be used.
+        """
+        folder = resolve_folder(
+            name_or_path,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            offline=offline,
+            weights=False,
+        )
+        return cls(*load_folder(folder))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes the tokenizer's files into a folder, which is made if need be.
+
+        `transformers.AutoTokenizer` loads it to the same ids.
+
+        Raises:
+            CheckpointError: If the folder can't be made or written.
+        """
+        save_folder(self._backend, self.config, Path(folder))
+
+    def without_token_types(self) -> Tokenizer:
+        """Returns the same tokenizer for a model that has no token types, such as DistilBERT."""
+        names = tuple(n for n in self.config.model_input_names if n != "token_type_ids")
+        config = replace(self.config, model_input_names=names)
+        if config.is_bert:
+            config = replace(config, tokenizer_class="DistilBertTokenizer")
+        return Tokenizer(copy_pipeline(self._backend), config)
+
+    def __call__(
+        self,
+        text: str | Sequence[str] | Sequence[Sequence[str]],
+        text_pair: str | Sequence[str] | Sequence[Sequence[str]] | None = None,
+        *,
+        add_special_tokens: bool = True,
+        truncation: bool | TruncationName | None = False,
+        max_length: int | None = None,
+        padding: bool | PaddingName = False,
+        pad_to_multiple_of: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
+        return_overflowing_tokens: bool = False,
+        return_offsets_mapping: bool = False,
+        return_tensors: TensorKind | None = None,
+    ) -> BatchEncoding:
+        """Encodes a text or a batch, or pairs of texts; batches use all cores.
+
+        Args:
+            text: A text, or a list of texts.
+            text_pair: The second text of each pair. An empty string is an empty second text.
+            add_special_tokens: Whether to frame the inputs with [CLS] and [SEP].
+            truncation: What to cut where an input is longer than `max_length`: tokens of the
+                longer text of a pair (`longest_first`, or True), or of one text only.
+            max_length: Length in tokens, special ones included; default `model_max_length`.
+            padding: Fill up to the longest input (`longest`, or True) or to `max_length`.
+            pad_to_multiple_of: Round the padded length up to a multiple of this.
+            stride: Number of tokens that a window repeats from the one before it.
+            is_split_into_words: Whether each text is a list of words.
+            return_overflowing_tokens: Whether to return what was cut off as further windows;
+                `overflow_to_sample_mapping` tells which text each window is from.
+            return_offsets_mapping: Whether to return each token's start and end character.
+            return_tensors: `pt` or `np` for tensors with a batch axis; default lists.
+
+        Raises:
+            DataError: If a text is not a str, or a pair can't be cut as asked.
+            SettingsError: If the options are wrong or contradict each other.
+        """
+        inputs, batched = as_batch(text, name="text", words=is_split_into_words)
+        pair = text_pair is not None
+        if pair:
+            seconds, both = as_batch(text_pair, name="text_pair", words=is_split_into_words)
+            inputs = pair_up(inputs, seconds, batched=(batched, both))
+        num_special = self.num_special_tokens(pair=pair) if add_special_tokens else 0
+        options = resolve_options(
+            Request(
+                truncation=truncation,
+                padding=padding,
+                max_length=max_length,
+                stride=stride,
+                pad_to_multiple_of=pad_to_multiple_of,
+                overflow=return_overflowing_tokens,
+            ),
+            self.config,
+            pad_token_id=self.pad_token_id,
+            num_special=num_special,
+            pair=pair,
+        )
+        words = is_split_into_words
+        if pair and options.truncation:
+            check_pair_truncation(
+                self._backend, inputs, options.truncation, num_special=num_special, words=words
+            )
+        batch = collect(
+            encode_batch(
+                self._pipeline(options), inputs, add_special_tokens=add_special_tokens, words=words
+            ),
+            names=self.config.model_input_names,
+            overflow=return_overflowing_tokens,
+            offsets=return_offsets_mapping,
+        )
+        if return_tensors is not None:
+            return as_tensors(batch, return_tensors)
+        return batch if batched or return_overflowing_tokens else unbatch(batch)
+
+    def encode_batch_ids(
+        self, texts: Sequence[str], *, add_special_tokens: bool
+    ) -> list[np.ndarray[Any, np.dtype[np.int32]]]:
+        """Encodes texts to ids alone, whole, on all cores: the fast path for building a corpus.
+
+        Raises:
+            DataError: If an item is not a str or has a lone surrogate.
+        """
+        inputs, batched = as_batch(texts, name="texts", words=False)
+        if not batched:
+            raise DataError("texts is a single str; encode_batch_ids takes a list of str.")
+        return encode_ids(self._backend, inputs, add_special_tokens=add_special_tokens)
+
+    def tokenize(self, text: str) -> list[str]:
+        """Returns the pieces of a text, without special tokens."""
+        inputs, _ = as_batch([text], name="text", words=False)
+        return list(encode_batch(self._backend, inputs, add_special_tokens=False)[0].tokens)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Worker processes get the tokenizer without the pipelines, which are cheap to make again.
+        return self.__dict__ | {"_pipelines": {}}
+
+    def _pipeline(self, options: Options) -> Backend:
+        """Returns a pipeline with these options, which is never changed once it can be seen."""
+        if options == Options():
+            return self._backend
+        pipeline = self._pipelines.get(options)
+        if pipeline is None:
+            pipeline = options.apply(copy_pipeline(self._backend))
+            if len(self._pipelines) >= _MAX_PIPELINES:
+                self._pipelines.clear()
+            # Two threads may both get here; either pipeline is right.
+            self._pipelines[options] = pipeline
+        return pipeline
+
+
+class AutoTokenizer:
+    """The name under which users of `transformers` look for `from_pretrained`."""
+
+    from_pretrained = Tokenizer.from_pretrained

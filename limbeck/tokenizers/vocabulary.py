@@ -1,0 +1,158 @@
+"""The vocabulary side of a tokenizer: which ids there are and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer as Backend
+
+from limbeck.errors import SettingsError
+from limbeck.tokenizers.backend import PREFIX, compute_fingerprint
+from limbeck.tokenizers.config import TokenizerConfig
+from limbeck.tokenizers.decoding import clean_up, read_ids
+
+
+class Vocabulary:
+    """Ids, pieces and special tokens of a pipeline; the base of `Tokenizer`.
+
+    Args:
+        backend: The pipeline, which from now on belongs to this object.
+        config: Special tokens, lengths and input names.
+
+    Raises:
+        SettingsError: If the pipeline lacks a special token that the config names.
+    """
+
+    def __init__(self, backend: Backend, config: TokenizerConfig) -> None:
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = config.split_special_tokens
+        self.config = config
+        self._backend = backend
+        self._ids = {
+            role: _find_special(backend, content, role)
+            for role, content in config.special_tokens.items()
+        }
+
+    def decode(self, ids: Iterable[int], *, skip_special_tokens: bool = False) -> str:
+        """Returns the text of a row of ids (a list, an array or a tensor of one axis).
+
+        Raises:
+            DataError: If an id is not in the vocabulary.
+        """
+        row = read_ids(ids, vocab_size=self.vocab_size)
+        text = self._backend.decode(row, skip_special_tokens=skip_special_tokens)
+        return clean_up(text) if self.config.clean_up_tokenization_spaces else text
+
+    def batch_decode(
+        self, rows: Iterable[Iterable[int]], *, skip_special_tokens: bool = False
+    ) -> list[str]:
+        """Returns the text of each row of ids."""
+        return [self.decode(row, skip_special_tokens=skip_special_tokens) for row in rows]
+
+    def convert_tokens_to_ids(self, tokens: Sequence[str]) -> list[int]:
+        """Returns the id of each piece; a piece outside the vocabulary gets the unknown id."""
+        found = [self._backend.token_to_id(token) for token in tokens]
+        return [self.unk_token_id if index is None else index for index in found]
+
+    def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
+        """Returns the piece of each id.
+
+        Raises:
+            DataError: If an id is not in the vocabulary.
+        """
+        row = read_ids(ids, vocab_size=self.vocab_size)
+        return [self._backend.id_to_token(index) or "" for index in row]
+
+    def num_special_tokens(self, *, pair: bool = False) -> int:
+        """Returns how many special tokens a call adds to a text, or to a pair of texts."""
+        return self._backend.num_special_tokens_to_add(pair)
+
+    def get_vocab(self) -> dict[str, int]:
+        """Returns every piece with its id, added tokens included."""
+        return self._backend.get_vocab()
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """Number of rows that an embedding table needs: the largest id plus one."""
+        return max(self.get_vocab().values()) + 1
+
+    @cached_property
+    def continuation_mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Whether a piece continues a word.
+
+        Shape:
+            (vocab_size,), read-only.
+        """
+        mask = np.zeros(self.vocab_size, dtype=np.bool_)
+        special = set(self.all_special_ids)
+        for piece, index in self.get_vocab().items():
+            mask[index] = piece.startswith(PREFIX) and len(piece) > 2 and index not in special
+        mask.setflags(write=False)
+        return mask
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over what decides ids: vocabulary, special tokens and normaliser settings."""
+        return compute_fingerprint(self._backend, self.config)
+
+    @cached_property
+    def all_special_ids(self) -> list[int]:
+        """Ids of the special tokens, the five named ones and any others, in ascending order."""
+        added = self._backend.get_added_tokens_decoder()
+        others = {index for index, token in added.items() if token.special}
+        return sorted(others | set(self._ids.values()))
+
+    @property
+    def model_max_length(self) -> int:
+        """Longest input of the model in tokens; about 1e30 where the files name none."""
+        return self.config.model_max_length
+
+    @property
+    def model_input_names(self) -> tuple[str, ...]:
+        """The keys that a call returns."""
+        return self.config.model_input_names
+
+    @property
+    def pad_token_id(self) -> int:
+        """Id of the padding token."""
+        return self._ids["pad_token"]
+
+    @property
+    def cls_token_id(self) -> int:
+        """Id of the token at the start of every input."""
+        return self._ids["cls_token"]
+
+    @property
+    def sep_token_id(self) -> int:
+        """Id of the token after every text."""
+        return self._ids["sep_token"]
+
+    @property
+    def mask_token_id(self) -> int:
+        """Id of the token that hides a piece in masked-language-model training."""
+        return self._ids["mask_token"]
+
+    @property
+    def unk_token_id(self) -> int:
+        """Id of the token for words that the vocabulary can't spell."""
+        return self._ids["unk_token"]
+
+    def __len__(self) -> int:
+        return self.vocab_size
+
+    def __repr__(self) -> str:
+        return f"Tokenizer(vocab_size={self.vocab_size}, {self.config.tokenizer_class})"
+
+
+def _find_special(backend: Backend, content: str, role: str) -> int:
+    index = backend.token_to_id(content)
+    if index is None:
+        raise SettingsError(
+            f"the pipeline's vocabulary has no {content!r}, which the config names as {role}; add "
+            "it to the vocabulary or name another."
+        )
+    return index

@@ -1,0 +1,48 @@
+"""How weights move: loop, optimiser, schedule, budget, checkpoints of a run, metrics.
+
+Knows no loss, teacher or task.
+"""
+
+from limbeck.train.budget import Budget
+from limbeck.train.interrupt import Interrupt, defer_interrupts
+from limbeck.train.loop import (
+    Batch,
+    Objective,
+    Precision,
+    Step,
+    TrainState,
+    autocast,
+    choose_device,
+    train_steps,
+)
+from limbeck.train.metrics import MetricsWriter, read_metrics
+from limbeck.train.optimizer import build_adamw
+from limbeck.train.progress import Progress, SilentProgress, Task
+from limbeck.train.schedule import Schedule
+from limbeck.train.state import load_state, save_state
+from limbeck.train.watch import StepWatch, watch_steps
+
+__all__ = [
+    "Batch",
+    "Budget",
+    "Interrupt",
+    "MetricsWriter",
+    "Objective",
+    "Precision",
+    "Progress",
+    "Schedule",
+    "SilentProgress",
+    "Step",
+    "StepWatch",
+    "Task",
+    "TrainState",
+    "autocast",
+    "build_adamw",
+    "choose_device",
+    "defer_interrupts",
+    "load_state",
+    "read_metrics",
+    "save_state",
+    "train_steps",
+    "watch_steps",
+]

@@ -1,0 +1,245 @@
+"""The training loop as a generator: the recipe's `for` body is the callback system."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import SettingsError, TrainingError
+from limbeck.train.budget import Budget
+from limbeck.train.schedule import Schedule
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+class Batch(Protocol):
+    """What the loop needs to know of a micro-batch."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of real tokens, for the throughput."""
+
+    def to(self, device: torch.device) -> Self:
+        """Returns the batch with its tensors on `device`."""
+
+
+BatchT = TypeVar("BatchT", bound=Batch)
+BatchT_contra = TypeVar("BatchT_contra", contravariant=True)
+
+
+class Objective(Protocol[BatchT_contra]):
+    """A loss as sums and counts, so that splitting a step into micro-batches changes nothing."""
+
+    def counts(self, batch: BatchT_contra) -> Mapping[str, int]:
+        """Returns, per term, how many items it averages over; from the batch alone."""
+
+    def __call__(
+        self, batch: BatchT_contra, counts: Mapping[str, int]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Returns this micro-batch's share of the step's loss, and of each term (detached).
+
+        Args:
+            batch: The micro-batch.
+            counts: Per term, the count over all micro-batches of the step.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One optimiser step that has been made.
+
+    Attributes:
+        number: Steps made so far, this one included.
+        loss: The step's loss, before the update.
+        terms: The unweighted value of each term of the loss.
+        learning_rate: Of the topmost parameters.
+        grad_norm: Euclidean norm of all gradients, before clipping.
+        num_tokens: Real tokens in the step's batches.
+        elapsed_seconds: Training time so far, that before a resume included.
+        loss_scale: State of the loss scale after the step; empty but for fp16.
+    """
+
+    number: int
+    loss: float
+    terms: dict[str, float]
+    learning_rate: float
+    grad_norm: float
+    num_tokens: int
+    elapsed_seconds: float
+    loss_scale: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainState:
+    """Where a run stands.
+
+    Attributes:
+        step: Optimiser steps made.
+        elapsed_seconds: Training time so far.
+        loss_scale: State of the loss scale; empty but for fp16.
+        extra: What the recipe keeps beside the weights; plain JSON.
+    """
+
+    step: int = 0
+    elapsed_seconds: float = 0.0
+    loss_scale: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def after(cls, step: Step, extra: dict[str, Any]) -> Self:
+        """Returns where a run stands after a step."""
+        return cls(
+            step=step.number,
+            elapsed_seconds=step.elapsed_seconds,
+            loss_scale=step.loss_scale,
+            extra=extra,
+        )
+
+
+def train_steps(
+    objective: Objective[BatchT],
+    batches: Iterable[Sequence[BatchT]],
+    *,
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    budget: Budget,
+    device: torch.device,
+    max_grad_norm: float | None = None,
+    precision: Precision = "fp32",
+    start: TrainState | None = None,
+) -> Iterator[Step]:
+    """Makes optimiser steps until the budget or the batches end, yielding after each one.
+
+    Time spent in the body of the caller's `for` does not count as training time.
+
+    Args:
+        objective: The loss.
+        batches: For each step, from `start` on, its micro-batches.
+        optimizer: From `build_adamw`: its groups carry `peak_learning_rate`.
+        schedule: Learning rate over the run.
+        budget: Where the run ends.
+        device: Where the model is.
+        max_grad_norm: Gradients are scaled down to this norm; None leaves them.
+        precision: Arithmetic of the forward pass; weights stay in float32.
+        start: Where a resumed run stands.
+
+    Raises:
+        TrainingError: On a loss or gradient that is not finite, before the weights move.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+    start = start or TrainState()
+    if start.loss_scale:
+        scaler.load_state_dict(start.loss_scale)
+    elapsed, number, iterator = start.elapsed_seconds, start.step, iter(batches)
+    while not budget.is_spent(number, elapsed):
+        started = time.perf_counter()
+        micro_batches = next(iterator, None)
+        if micro_batches is None:
+            return
+        factor = schedule.factor(budget.progress(number, elapsed))
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_learning_rate"] * factor
+        optimizer.zero_grad(set_to_none=True)
+        loss, terms = _accumulate(objective, micro_batches, device, precision, scaler)
+        scaler.unscale_(optimizer)
+        norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm or math.inf, foreach=True)
+        number += 1
+        grad_norm = _require_finite(number, loss, float(norm), terms, scaler)
+        scaler.step(optimizer)
+        scaler.update()
+        elapsed += time.perf_counter() - started
+        yield Step(
+            number=number,
+            loss=loss,
+            terms=terms,
+            learning_rate=max(group["lr"] for group in optimizer.param_groups),
+            grad_norm=grad_norm,
+            num_tokens=sum(batch.num_tokens for batch in micro_batches),
+            elapsed_seconds=elapsed,
+            loss_scale=scaler.state_dict(),
+        )
+
+
+def _accumulate(
+    objective: Objective[BatchT],
+    micro_batches: Sequence[BatchT],
+    device: torch.device,
+    precision: Precision,
+    scaler: torch.amp.GradScaler,
+) -> tuple[float, dict[str, float]]:
+    """Adds up the gradients of all micro-batches; returns the step's loss and terms."""
+    counts: Counter[str] = Counter()
+    for batch in micro_batches:
+        counts.update(objective.counts(batch))
+    losses: list[Tensor] = []
+    shares: dict[str, list[Tensor]] = {}
+    for batch in micro_batches:
+        with autocast(device, precision):
+            loss, terms = objective(batch.to(device), counts)
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
+        for name, value in terms.items():
+            shares.setdefault(name, []).append(value)
+    names = list(shares)
+    sums = torch.stack(
+        [torch.stack(values).sum().double() for values in (losses, *shares.values())]
+    )
+    total, *values = sums.tolist()  # the only wait for the device in a step, but for the norm
+    return total, dict(zip(names, values, strict=True))
+
+
+def _require_finite(
+    step: int,
+    loss: float,
+    grad_norm: float,
+    terms: Mapping[str, float],
+    scaler: torch.amp.GradScaler,
+) -> float:
+    """Returns the gradient norm; stops the run where it or the loss is not finite."""
+    # With fp16, overflowing gradients are part of finding the loss scale: the scaler skips them.
+    overflow_is_expected = scaler.is_enabled() and scaler.get_scale() > 1
+    if math.isfinite(loss) and (math.isfinite(grad_norm) or overflow_is_expected):
+        return grad_norm
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
+    raise TrainingError(
+        f"step {step}: the loss is {loss:.4g} ({shown}) and the gradient norm {grad_norm:.4g}; "
+        "the weights were not changed. Lower learning_rate, raise schedule.warmup_ratio or set "
+        "max_grad_norm; with precision fp16 try bf16 or fp32. The last good checkpoint is kept."
+    )
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Returns the context in which forward passes run at the given precision."""
+    if precision == "fp32":
+        return nullcontext()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    return torch.autocast(device.type, dtype=dtype)
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Returns the device of a name, `auto` being the first accelerator or else the CPU.
+
+    Raises:
+        SettingsError: If torch can't use the device.
+    """
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise SettingsError(
+            f"device = '{name}' can't be used: {reason}. Accepted: auto, cpu, cuda, cuda:0, mps"
+        ) from None
+    return device

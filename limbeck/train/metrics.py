@@ -1,0 +1,101 @@
+"""What a run measured, one JSON object a line, and in TensorBoard where asked."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from limbeck.errors import require_extra
+from limbeck.train.loop import Step
+
+
+class MetricsWriter:
+    """Appends to `metrics.jsonl` in a run folder; each line is written through at once.
+
+    Args:
+        folder: The run folder.
+        tensorboard: Also write TensorBoard event files to `folder/tensorboard`.
+        resume_step: Lines of steps after this one, left by a run that was stopped past its last
+            checkpoint, are dropped, so that each step stands once.
+
+    Raises:
+        MissingExtraError: If TensorBoard is asked for and not installed.
+    """
+
+    def __init__(self, folder: Path, *, tensorboard: bool = False, resume_step: int = 0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "metrics.jsonl"
+        # Without a checkpoint the run starts anew, and measures its step 0 again.
+        lines = read_metrics(folder) if resume_step else []
+        kept = [line for line in lines if line["step"] <= resume_step]
+        partial = path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        partial.replace(path)
+        self._file = path.open("a", encoding="utf-8")
+        self._board: Any = None
+        if tensorboard:
+            require_extra("tensorboard", extra="tensorboard", purpose="tensorboard = true")
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_step + 1)
+
+    def write(self, kind: str, *, step: int, **values: float | str | None) -> None:
+        """Adds one line.
+
+        Args:
+            kind: What was measured: `train`, `evaluate`, ...
+            step: Optimiser steps made when it was measured.
+            values: The figures, each with its unit in its name. One that is not finite, such as
+                the gradient norm of a step that fp16 skipped, becomes null, as JSON has no word
+                for it.
+        """
+        for name, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                values[name] = None
+        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def write_step(self, step: Step) -> None:
+        """Adds a line of kind `train`: the step's figures, its terms as `loss_NAME`."""
+        values = {
+            f.name: getattr(step, f.name)
+            for f in fields(step)
+            if f.name not in ("terms", "loss_scale")
+        }
+        terms = {f"loss_{name}": value for name, value in step.terms.items()}
+        self.write("train", step=values.pop("number"), **values, **terms)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Returns the lines of a run's `metrics.jsonl`, an unfinished last line left out."""
+    path = folder / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:  # the process was killed while it wrote this line
+            break
+    return lines

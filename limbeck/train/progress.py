@@ -1,0 +1,49 @@
+"""What long work tells whoever watches it; `cli` draws it, the library never prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Task(Protocol):
+    """One running piece of work."""
+
+    def advance(self, amount: float = 1) -> None:
+        """Adds to the work done, in the task's unit."""
+
+    def update(self, **fields: str | float) -> None:
+        """Shows named figures beside the work done, such as `loss=1.5`."""
+
+
+class Progress(Protocol):
+    """Where long work reports; given to every recipe's `run`."""
+
+    def task(
+        self, description: str, *, total: float | None, unit: str
+    ) -> AbstractContextManager[Task]:
+        """Opens a task of `total` units (None where it can't be known)."""
+
+    def log(self, message: str) -> None:
+        """Shows one line that stays."""
+
+
+class _SilentTask:
+    def advance(self, amount: float = 1) -> None:
+        """Shows nothing."""
+
+    def update(self, **fields: str | float) -> None:
+        """Shows nothing."""
+
+
+class SilentProgress:
+    """Shows nothing: for library use and tests."""
+
+    @contextmanager
+    def task(self, description: str, *, total: float | None, unit: str) -> Iterator[Task]:  # noqa: ARG002
+        """Opens a task that shows nothing."""
+        yield _SilentTask()
+
+    def log(self, message: str) -> None:
+        """Drops the line."""

@@ -1,0 +1,181 @@
+"""Checkpoints of a run: everything that decides how it goes on, written atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.checkpoints import read_safetensors, write_safetensors
+from limbeck.errors import CheckpointError
+from limbeck.train.loop import TrainState
+
+logger = logging.getLogger(__name__)
+
+_TENSORS = "state.safetensors"
+_RECORD = "state.json"
+
+
+def save_state(
+    folder: Path,
+    state: TrainState,
+    *,
+    modules: Mapping[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    keep: int = 2,
+) -> Path:
+    """Writes a checkpoint `folder/step-00000100` and removes all but the newest `keep`.
+
+    The data position needs no record: batches are a function of the step. A checkpoint appears
+    under its name only when it is complete and on disk.
+
+    Args:
+        folder: The run's `checkpoints` folder.
+        state: Step, time and what the recipe wants kept.
+        modules: Everything with weights: models and losses with parameters.
+        optimizer: Its moments and settings are kept.
+        keep: How many checkpoints stay; two, so that one damaged file loses little.
+    """
+    target = folder / f"step-{state.step:08d}"
+    partial = folder / f".partial-{target.name}"
+    for unfinished in folder.glob(".partial-*"):  # the process was killed while it wrote this one
+        shutil.rmtree(unfinished)
+    partial.mkdir(parents=True)
+    optimizer_state = optimizer.state_dict()
+    tensors = _module_tensors(modules) | _optimizer_tensors(optimizer_state) | _random_tensors()
+    write_safetensors(partial / _TENSORS, tensors)
+    record = {
+        "step": state.step,
+        "elapsed_seconds": state.elapsed_seconds,
+        "loss_scale": state.loss_scale,
+        "extra": state.extra,
+        "param_groups": optimizer_state["param_groups"],
+        "sha256": _sha256(partial / _TENSORS),
+    }
+    (partial / _RECORD).write_text(json.dumps(record), encoding="utf-8")
+    for path in (partial / _TENSORS, partial / _RECORD, partial):
+        _flush_to_disk(path)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    _flush_to_disk(folder)
+    for old in _newest_first(folder)[keep:]:
+        shutil.rmtree(old)
+    return target
+
+
+def load_state(
+    folder: Path, *, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer
+) -> TrainState | None:
+    """Restores the newest good checkpoint into the modules, the optimiser and torch's generators.
+
+    A damaged checkpoint is passed over with a logged warning that names it.
+
+    Returns:
+        Where the run stands, or None if there is no good checkpoint.
+
+    Raises:
+        CheckpointError: If a checkpoint is whole but belongs to other modules or parameter groups.
+    """
+    for path in _newest_first(folder):
+        try:
+            record = json.loads((path / _RECORD).read_text(encoding="utf-8"))
+            if _sha256(path / _TENSORS) != record["sha256"]:
+                raise CheckpointError(f"{path / _TENSORS} differs from its checksum")
+            tensors = read_safetensors(path / _TENSORS)
+        except (OSError, ValueError, KeyError, CheckpointError) as error:
+            logger.warning("checkpoint %s is damaged and is passed over: %s", path, error)
+            continue
+        _restore(path, tensors, record, modules=modules, optimizer=optimizer)
+        return TrainState(
+            step=record["step"],
+            elapsed_seconds=record["elapsed_seconds"],
+            loss_scale=record["loss_scale"],
+            extra=record["extra"],
+        )
+    return None
+
+
+def _restore(
+    path: Path,
+    tensors: dict[str, Tensor],
+    record: dict[str, Any],
+    *,
+    modules: Mapping[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    for role, module in modules.items():
+        try:
+            module.load_state_dict(_strip_prefix(tensors, f"module.{role}."))
+        except RuntimeError as error:
+            raise _foreign(path, role, error) from None
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _strip_prefix(tensors, "optimizer.").items():
+        index, _, key = name.partition(".")
+        moments.setdefault(int(index), {})[key] = tensor
+    try:
+        optimizer.load_state_dict({"state": moments, "param_groups": record["param_groups"]})
+    except ValueError as error:
+        raise _foreign(path, "optimiser", error) from None
+    torch.set_rng_state(tensors["random.cpu"])
+    for name, state in _strip_prefix(tensors, "random.cuda.").items():
+        if int(name) < torch.cuda.device_count():
+            torch.cuda.set_rng_state(state, int(name))
+
+
+def _foreign(path: Path, role: str, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path} does not belong to this run's {role}: {error}. "
+        "Give another `out` folder, or remove the checkpoints."
+    )
+
+
+def _module_tensors(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    return {
+        f"module.{role}.{name}": tensor
+        for role, module in modules.items()
+        for name, tensor in module.state_dict().items()
+    }
+
+
+def _optimizer_tensors(state: dict[str, Any]) -> dict[str, Tensor]:
+    return {
+        f"optimizer.{index}.{key}": tensor
+        for index, moments in state["state"].items()
+        for key, tensor in moments.items()
+    }
+
+
+def _random_tensors() -> dict[str, Tensor]:
+    states = {"random.cpu": torch.get_rng_state()}
+    for number in range(torch.cuda.device_count()):
+        states[f"random.cuda.{number}"] = torch.cuda.get_rng_state(number)
+    return states
+
+
+def _strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,309 @@
+"""Files whole or not at all, JSON, safetensors, shards: what is read and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from limbeck.checkpoints import (
+    read_config,
+    read_json,
+    read_safetensors,
+    read_tensors,
+    replace_file,
+    write_json,
+    write_model,
+    write_safetensors,
+)
+from limbeck.checkpoints.tensors import read_metadata
+from limbeck.errors import CheckpointError
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_replaced_whole(tmp_path):
+    path = tmp_path / "new" / "value.txt"
+    with replace_file(path) as temporary:
+        temporary.write_text("first")
+        assert not path.exists()
+    with replace_file(path) as temporary:
+        temporary.write_text("second")
+        assert path.read_text() == "first"
+    assert path.read_text() == "second"
+    assert names_in(path.parent) == ["value.txt"]
+
+
+def test_failure_leaves_the_old_file(tmp_path):
+    path = tmp_path / "value.txt"
+    path.write_text("old")
+
+    def write_half():
+        with replace_file(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["value.txt"]
+
+
+def test_unwritable_place(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"can't write .*file/a/value.json: "):
+        write_json(tmp_path / "file" / "a" / "value.json", {})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4))
+@settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_json_survives(tmp_path, value):
+    write_json(tmp_path / "value.json", value)
+    assert read_json(tmp_path / "value.json") == value
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", r"config.json is not JSON: Expecting value: line 1 column 1"),
+        (b'{"a": 1,\n "b": }', r"config.json is not JSON: .*line 2 column 7"),
+        (b"[1, 2]", r"config.json holds a JSON list; accepted: an object"),
+        (b'{"a": "\xff"}', r"config.json is not UTF-8 text: byte 7"),
+        (b"[" * 100_000, r"config.json is not JSON"),
+    ],
+)
+def test_wrong_json(tmp_path, content, match):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=match):
+        read_config(tmp_path)
+
+
+def test_absent_json_says_what_is_there(tmp_path):
+    with pytest.raises(CheckpointError, match=r"has no config.json; it holds: nothing"):
+        read_config(tmp_path)
+    (tmp_path / "vocab.txt").write_text("")
+    with pytest.raises(CheckpointError, match=r"has no config.json; it holds: vocab.txt"):
+        read_config(tmp_path)
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(CheckpointError, match=r"can't read .*config.json"):
+        read_config(tmp_path)
+
+
+def test_tensors_survive(tmp_path):
+    path = tmp_path / "x.safetensors"
+    shared = torch.arange(6.0)
+    tensors = {
+        "half": torch.randn(2, 3).half(),
+        "bfloat": torch.randn(4).bfloat16(),
+        "double": torch.randn(1, 1, 2, dtype=torch.float64),
+        "whole": torch.tensor([-1, 2**40]),
+        "bytes": torch.arange(5, dtype=torch.uint8),
+        "transposed": torch.randn(3, 4).T,
+        "empty": torch.zeros(0, 3),
+        "nothing": torch.zeros(0),
+        "scalar": torch.tensor(3.5),
+        "one": shared,
+        "same": shared,
+        "part": shared[2:4],
+        "grad": torch.nn.Parameter(torch.ones(2)),
+    }
+    write_safetensors(path, tensors, metadata={"step": "7"})
+    found = read_safetensors(path)
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(found[name], tensor), name
+        assert found[name].dtype == tensor.dtype
+        assert found[name].is_contiguous()
+    assert read_metadata(path) == {"format": "pt", "step": "7"}
+    path.write_bytes(b"")  # what was read is not a view of the file
+    assert torch.equal(found["double"], tensors["double"])
+
+
+@pytest.mark.parametrize("read", [read_safetensors, read_metadata])
+def test_damaged_tensors(tmp_path, read):
+    path = tmp_path / "x.safetensors"
+    with pytest.raises(CheckpointError, match=r"can't read .*x.safetensors: No such file"):
+        read(path)
+    write_safetensors(path, {"a": torch.ones(100)})
+    whole = path.read_bytes()
+    for content in (whole[:-1], whole[:20], b"", b"\x80\x05pickle", whole + b"more"):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"x.safetensors"):
+            read(path)
+
+
+def test_model_folder(tmp_path):
+    folder = tmp_path / "model"
+    write_model(folder, {"model_type": "bert"}, {"a": torch.ones(2)})
+    assert names_in(folder) == ["config.json", "model.safetensors"]
+    assert read_config(folder) == {"model_type": "bert"}
+    assert torch.equal(read_tensors(folder)["a"], torch.ones(2))
+    with pytest.raises(CheckpointError, match=r"config.json: that is a file, not a folder"):
+        write_model(folder / "config.json", {}, {})
+
+
+# --- shards -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shards(tmp_path):
+    for number in (1, 2):
+        save_file(
+            {f"t{number}": torch.full((2,), float(number))}, tmp_path / f"part{number}.safetensors"
+        )
+    write_index(tmp_path, {"t1": "part1.safetensors", "t2": "part2.safetensors"})
+    return tmp_path
+
+
+def write_index(folder, weight_map):
+    index = {"metadata": {}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def test_shards_are_joined(shards):
+    found = read_tensors(shards)
+    assert {name: tensor[0].item() for name, tensor in found.items()} == {"t1": 1, "t2": 2}
+
+
+def test_one_file_comes_before_shards(shards):
+    save_file({"t": torch.ones(1)}, shards / "model.safetensors")
+    assert list(read_tensors(shards)) == ["t"]
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        "../part1.safetensors",
+        "/etc/passwd",
+        "sub/part1.safetensors",
+        "..\\part1.safetensors",
+        "..",
+        "",
+        7,
+        None,
+        ["part1.safetensors"],
+    ],
+)
+def test_shard_outside_the_folder(shards, shard):
+    write_index(shards, {"t1": shard, "t2": "part2.safetensors"})
+    with pytest.raises(CheckpointError, match=r"puts 't1' into .*accepted: the name of a .safe"):
+        read_tensors(shards)
+
+
+@pytest.mark.parametrize(
+    ("weight_map", "match"),
+    [
+        ({"t1": "part3.safetensors"}, r"names the shard 'part3.safetensors', which is not in the"),
+        ({"t1": "part1.bin"}, r"puts 't1' into 'part1.bin'; accepted: the name of"),
+        ({"t1": "part1.safetensors", "t5": "part1.safetensors"}, r"disagree: 't5' is not in it"),
+        ({"t0": "part1.safetensors"}, r"disagree: 't0' is not in it"),
+        ({}, r"has no 'weight_map'"),
+        (["t1"], r"has no 'weight_map'"),
+    ],
+)
+def test_wrong_index(shards, weight_map, match):
+    write_index(shards, weight_map)
+    with pytest.raises(CheckpointError, match=match):
+        read_tensors(shards)
+
+
+def test_shard_with_more_than_the_index_says(shards):
+    save_file({"t1": torch.ones(1), "t9": torch.ones(1)}, shards / "part1.safetensors")
+    with pytest.raises(CheckpointError, match=r"disagree: 't9' is in it but not listed"):
+        read_tensors(shards)
+
+
+def test_truncated_shard(shards):
+    path = shards / "part2.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"part2.safetensors \(\d+ bytes\) is damaged"):
+        read_tensors(shards)
+
+
+# --- pickles ----------------------------------------------------------------------------------
+
+
+class Bomb:
+    """Unpickled, it would leave a file behind."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_pickle_is_refused_and_never_opened(tmp_path):
+    torch.save({"a": Bomb(tmp_path / "ran")}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"only as 'pytorch_model.bin'.*can run code"):
+        read_tensors(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_way_to_convert_a_pickle_works_and_runs_nothing_of_its_name(tmp_path):
+    folder = tmp_path / 'it\'s a "model" $(mkdir ran)'
+    folder.mkdir()
+    shared = torch.randn(2, 3)
+    torch.save({"a": shared, "b": shared, "c": shared.T}, folder / "pytorch_model';`mkdir ran`.bin")
+    with pytest.raises(CheckpointError, match=r"convert it: python -c") as caught:
+        read_tensors(folder)
+    command = str(caught.value).partition("convert it: python ")[2]
+    subprocess.run(f"{sys.executable} {command}", shell=True, check=True, cwd=tmp_path)
+    found = read_tensors(folder)
+    assert torch.equal(found["b"], shared)
+    assert torch.equal(found["c"], shared.T)
+    assert load_file(folder / "model.safetensors").keys() == {"a", "b", "c"}
+    assert names_in(tmp_path) == [folder.name]
+
+
+def test_the_way_to_convert_shards_of_pickles_works(tmp_path):
+    for number in (1, 2):
+        name = f"pytorch_model-0000{number}-of-00002.bin"
+        torch.save({f"t{number}": torch.ones(number)}, tmp_path / name)
+    torch.save({"lr": torch.ones(1)}, tmp_path / "optimizer.pt")
+    with pytest.raises(CheckpointError, match=r"only as 'pytorch_model-00001-of") as caught:
+        read_tensors(tmp_path)
+    command = str(caught.value).partition("convert it: python ")[2]
+    subprocess.run(f"{sys.executable} {command}", shell=True, check=True)
+    assert read_tensors(tmp_path).keys() == {"t1", "t2"}
+
+
+def test_weights_of_another_library(tmp_path):
+    (tmp_path / "tf_model.h5").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"Convert 'tf_model.h5' with the library that wrote"):
+        read_tensors(tmp_path)
+
+
+def test_no_weights_at_all(tmp_path):
+    with pytest.raises(CheckpointError, match=r"accepted: model.safetensors, .* holds: nothing\.$"):
+        read_tensors(tmp_path)
+    snapshot = tmp_path / "snapshots" / "0123"
+    snapshot.mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=r"nothing\. From the Hub only safetensors are fetch"):
+        read_tensors(snapshot)
+
+
+def test_a_run_folder_is_told_from_the_model_folder_in_it(tmp_path: Path) -> None:
+    (tmp_path / "run/model").mkdir(parents=True)
+    (tmp_path / "run/model/config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"run has no config.json.*mean '.*run/model'\?"):
+        read_json(tmp_path / "run/config.json")

@@ -1,0 +1,277 @@
+"""The command line in-process: commands, help, words and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import limbeck.recipes
+from limbeck import listing
+from limbeck.cli import main
+from limbeck.version import __version__
+
+RECIPE = '''"""Heats something up."""
+
+from __future__ import annotations
+
+import logging
+
+from limbeck.config import Settings
+from limbeck.errors import DataError, TrainingError
+
+
+class HeatSettings(Settings):
+    """Settings of the test."""
+
+    temperature: float
+    """How hot."""
+    how: str = "well"
+    """What happens."""
+
+
+SettingsType = HeatSettings
+
+
+def plan(settings):
+    return {"steps": 3, "sizes": {"tokens": 100}}
+
+
+def run(settings, *, progress):
+    with progress.task("heating", total=3, unit="step") as task:
+        for _ in range(3):
+            task.advance()
+            task.update(loss=1.25)
+            progress.log("hotter")
+    if settings.how == "badly":
+        raise TrainingError("the loss is nan at step 3")
+    if settings.how == "interrupted":
+        raise KeyboardInterrupt
+    if settings.how == "unforeseen":
+        raise IndexError("list index out of range")
+    logging.getLogger("limbeck.recipes.heat").warning("a damaged checkpoint was passed over")
+    return {"recipe": "heat", "temperature": settings.temperature, "scores": {"a": 0.5}}
+'''
+
+
+@pytest.fixture
+def heat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adds a recipe the way a contributor does: one more file in the room."""
+    room = tmp_path / "room"
+    room.mkdir()
+    (room / "heat.py").write_text(RECIPE)
+    paths = [*limbeck.recipes.__path__, str(room)]
+    monkeypatch.setattr(limbeck.recipes, "__path__", paths)
+    monkeypatch.delitem(sys.modules, "limbeck.recipes.heat", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.mark.usefixtures("heat")
+class TestRecipeCommand:
+    def test_a_new_file_is_a_command(self, capsys: Captured) -> None:
+        assert main(["--help"]) == 0
+        assert "Heats something up." in capsys.readouterr().out
+        assert main(["heat", "--help"]) == 0
+        assert "limbeck heat RUN.toml [key=value ...]" in capsys.readouterr().out
+        assert main(["list", "recipes"]) == 0
+        shown = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+        assert ["heat", "Heats something up."] in shown
+
+    def test_people_read_stderr(self, capsys: Captured) -> None:
+        assert main(["heat", "temperature=3"]) == 0
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.splitlines() == [
+            "hotter",
+            "hotter",
+            "hotter",
+            "heating: 3 steps in 0.0 s, loss 1.25",
+            "warning: a damaged checkpoint was passed over",
+            "recipe: heat",
+            "temperature: 3",
+            "scores.a: 0.5",
+        ]
+
+    def test_programs_read_one_object(self, capsys: Captured) -> None:
+        assert main(["heat", "temperature=3", "--json", "--quiet"]) == 0
+        out, err = capsys.readouterr()
+        expected = {"recipe": "heat", "temperature": 3.0, "scores": {"a": 0.5}}
+        assert json.loads(out) == expected
+        assert "heating" not in err
+
+    def test_init_makes_a_file_that_runs(self, capsys: Captured, tmp_path: Path) -> None:
+        assert main(["init", "heat"]) == 0
+        text = capsys.readouterr().out
+        assert "# How hot. Accepted: a number.\n# temperature =   # required\n" in text
+        (tmp_path / "run.toml").write_text(text)
+        assert main(["heat", "run.toml"]) == 2
+        assert "'temperature' is required: a number (How hot)" in capsys.readouterr().err
+        assert main(["heat", "run.toml", "temperature=4", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["temperature"] == 4
+        assert main(["init", "heat", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"recipe": "heat", "toml": text}
+
+    def test_dry_run(self, capsys: Captured) -> None:
+        assert main(["heat", "temperature=3", "--dry-run"]) == 0
+        out, err = capsys.readouterr()
+        assert "temperature = 3.0\n" in out
+        assert "# What would be done:\n#   steps: 3\n#   sizes.tokens: 100\n" in out
+        assert err == ""
+        assert main(["heat", "temperature=3", "--dry-run", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {
+            "dry_run": True,
+            "recipe": "heat",
+            "settings": {"temperature": 3.0, "how": "well"},
+            "plan": {"steps": 3, "sizes": {"tokens": 100}},
+        }
+
+    @pytest.mark.parametrize(
+        ("how", "code", "words"),
+        [
+            ("badly", 1, "limbeck: the loss is nan at step 3"),
+            ("interrupted", 130, "limbeck: interrupted; a run goes on from its last checkpoint"),
+            ("unforeseen", 1, "limbeck: IndexError: list index out of range"),
+        ],
+    )
+    def test_exit_codes(self, how: str, code: int, words: str, capsys: Captured) -> None:
+        command = ["heat", "temperature=1", f"how={how}"]
+        assert main(command) == code
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert words in err
+        assert "Traceback" not in err
+        assert main([*command, "--debug", "--json"]) == code
+        out, err = capsys.readouterr()
+        assert "Traceback" in err
+        assert json.loads(out)["error"]["code"] == code
+
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [
+            (["heat", "temperature=hot"], "command line: temperature = 'hot' is not accepted."),
+            (["heat", "temprature=1"], "Did you mean 'temperature'?"),
+            (["heat", "run.tml"], "there is no settings file or preset 'run.tml'."),
+            (
+                ["heat", "a.toml", "b.toml"],
+                "2 settings files given (a.toml, b.toml); accepted: one",
+            ),
+            (["heat", "temperature=1", "2"], "'2' comes after the setting 'temperature=1'"),
+            (
+                ["heat", "temperature=1", "--dri-run"],
+                "Unknown option: --dri-run. Did you mean --dry-run?",
+            ),
+            (["heet"], 'Unknown command "heet". Did you mean "heat"?'),
+            (
+                ["init", "heet"],
+                "there is no recipe or preset 'heet'. Did you mean 'heat'? Recipes:",
+            ),
+            (["list", "loses"], 'Invalid value "loses" for KIND.'),
+        ],
+    )
+    def test_wrong_commands(self, words: list[str], expected: str, capsys: Captured) -> None:
+        assert main(words) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert expected in err
+
+
+def test_version(capsys: Captured) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+COMMANDS = [
+    *([name.replace("_", "-")] for name in listing.list_names("limbeck.recipes")),
+    ["corpus"],
+    ["corpus", "build"],
+    ["corpus", "info"],
+    ["report"],
+    ["predict"],
+    ["bench"],
+    ["list"],
+    ["init"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help(command: list[str], capsys: Captured) -> None:
+    assert main([*command, "--help"]) == 0
+    assert f"Usage: limbeck {' '.join(command)}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["losses", "models", "tasks", "methods", "recipes", "presets"])
+def test_lists(kind: str, capsys: Captured) -> None:
+    assert main(["list", kind, "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)[kind]
+    assert entries
+    assert all(entry["summary"] for entry in entries)
+    assert main(["list", kind]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"{entry['name']} " in shown for entry in entries)
+
+
+@pytest.mark.parametrize("name", listing.list_names("limbeck.recipes"))
+def test_init_of_every_recipe_reads_back(name: str, tmp_path: Path, capsys: Captured) -> None:
+    from limbeck.config import dump_toml, read_settings
+    from limbeck.errors import SettingsError
+
+    assert main(["init", name]) == 0
+    path = tmp_path / "run.toml"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    settings_type = listing.load("limbeck.recipes", name).SettingsType
+    required = [n for n, field in settings_type.model_fields.items() if field.is_required()]
+    overrides = [f"{n}=x" for n in required]
+    settings = read_settings(settings_type, path, overrides, recipe=name)
+    assert settings == read_settings(settings_type, None, overrides)
+    path.write_text(dump_toml(settings, recipe=name), encoding="utf-8")
+    assert read_settings(settings_type, path, recipe=name) == settings
+    undocumented = [n for n, f in settings_type.model_fields.items() if not f.description]
+    assert not undocumented, "a setting is documented by the string under it"
+    if required:
+        with pytest.raises(SettingsError, match=f"'{required[0]}' is required"):
+            read_settings(settings_type, None, overrides[1:])
+
+
+def test_presets_are_complete_settings(capsys: Captured) -> None:
+    from limbeck.config import read_settings
+    from limbeck.recipes._presets import list_presets
+
+    for preset in list_presets().values():
+        assert main(["init", preset.name]) == 0
+        assert f'recipe = "{preset.recipe}"' in capsys.readouterr().out
+        settings_type = listing.load("limbeck.recipes", preset.recipe).SettingsType
+        fields = settings_type.model_fields.items()
+        missing = [n for n, f in fields if f.is_required()]
+        overrides = [f"{name}=x" for name in missing]
+        assert read_settings(settings_type, preset.path, overrides, recipe=preset.recipe)
+
+
+def test_unknown_preset_is_refused() -> None:
+    from limbeck.errors import SettingsError
+    from limbeck.recipes._presets import list_presets, load_preset
+
+    assert load_preset("distilbert") == list_presets(recipe="distill")["distilbert"]
+    with pytest.raises(SettingsError, match=r"no preset 'distilbrt'\. Did you mean 'distilbert'\?"):
+        load_preset("distilbrt")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, limbeck, limbeck.cli\n"
+        "assert limbeck.cli.main(['--help']) == 0\n"
+        "heavy = {'torch', 'numpy', 'tokenizers', 'datasets', 'huggingface_hub', 'pydantic'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_module_is_the_command() -> None:
+    command = [sys.executable, "-m", "limbeck", "--version"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == __version__

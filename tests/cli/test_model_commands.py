@@ -1,0 +1,200 @@
+"""Commands that need models and texts, on tiny real ones."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import limbeck
+from limbeck.cli import _models, main
+from limbeck.errors import DataError
+from limbeck.tokenizers.training import train_wordpiece
+
+TEXTS = [
+    "the still divides what rises first from what rises later",
+    "what is left in the pot is thrown away",
+    "nobody could say when the mill had last turned",
+    "everybody knew who owned the water",
+] * 40
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a text, a teacher, a student and a bare encoder."""
+    base = tmp_path_factory.mktemp("models")
+    documents = [f"{text} {number}" for number, text in enumerate(TEXTS)]
+    (base / "text.txt").write_text("\n\n".join(documents))
+    tokenizer = train_wordpiece(TEXTS, vocab_size=200)
+    torch.manual_seed(0)
+    sizes = {
+        "vocab_size": tokenizer.vocab_size,
+        "hidden_size": 16,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+    }
+    teacher = limbeck.BertConfig(num_hidden_layers=2, num_labels=2, **sizes)
+    models = {
+        "teacher": limbeck.BertForSequenceClassification(teacher),
+        "masked": limbeck.BertForMaskedLM(teacher),
+        "bare": limbeck.BertModel(teacher),
+    }
+    for name, model in models.items():
+        model.save_pretrained(base / name)
+        tokenizer.save_pretrained(base / name)
+    return base
+
+
+@pytest.fixture(autouse=True)
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+def read_json(capsys: Captured) -> dict[str, object]:
+    value = json.loads(capsys.readouterr().out)
+    assert isinstance(value, dict)
+    return value
+
+
+BUILD = ["corpus", "build", "text.txt", "heldout_ratio=0.3", "--tokenizer", "masked"]
+
+
+def test_corpus_and_distill(capsys: Captured) -> None:
+    build = [*BUILD, "--out", "corpus"]
+    assert main([*build, "--dry-run", "--json"]) == 0
+    assert read_json(capsys)["sources"] == ["text.txt"]
+    assert not Path("corpus").exists()
+    assert main(build) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].split() == ["split", "documents", "tokens", "shards"]
+    assert "MB" in err
+    assert main(["corpus", "info", "corpus", "--json"]) == 0
+    info = read_json(capsys)
+    assert info["verified"] is True
+    assert main(["corpus", "info", "masked"]) == 1
+    assert "masked" in capsys.readouterr().err
+
+    settings = ["teacher=masked", "corpus=corpus", "out=run", "sequence_length=16", "max_steps=2"]
+    command = ["distill", *settings, "batch_size=4", "device=cpu"]
+    assert main([*command, "--dry-run", "--json"]) == 0
+    planned = read_json(capsys)
+    assert planned["recipe"] == "distill"
+    assert planned["plan"]
+    assert main([*command, "--json"]) == 0
+    assert read_json(capsys)["num_layers"] == 1
+    record = json.loads(Path("run/run.json").read_text())
+    assert record["settings"]["max_steps"] == 2
+    assert main([*command, "batch_size=8"]) == 2
+    assert "batch_size was 4, now 8" in capsys.readouterr().err
+
+
+def test_wrong_corpus_settings(capsys: Captured) -> None:
+    assert main([*BUILD, "--out", "other", "heldout_ration=1"]) == 2
+    assert "Did you mean 'heldout_ratio'?" in capsys.readouterr().err
+    assert main(["corpus", "build", "absent.txt", "--tokenizer", "masked", "--out", "other"]) == 1
+    assert "absent.txt" in capsys.readouterr().err
+    assert not Path("other").exists()
+
+
+def test_predict(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["predict", "teacher", "the mill", "the water", "--top-k", "2", "--json"]) == 0
+    predictions = read_json(capsys)["predictions"]
+    assert isinstance(predictions, list)
+    assert [item["text"] for item in predictions] == ["the mill", "the water"]
+    assert all(len(item["labels"]) == 2 for item in predictions)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the mill\nthe pot\n")))
+    assert main(["predict", "teacher"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[1] for line in lines] == ["the mill", "the pot"]
+
+
+def test_predict_without_a_head(capsys: Captured) -> None:
+    assert main(["predict", "bare", "x"]) == 1
+    assert main(["predict", "absent", "x"]) in (1, 2)
+    assert "absent" in capsys.readouterr().err
+
+
+def test_bench(capsys: Captured) -> None:
+    options = {"--repeats": "1", "--batch-size": "4", "--max-length": "64"}
+    measure = ["bench", "teacher", "bare", *(word for pair in options.items() for word in pair)]
+    assert main([*measure, "--device", "cpu", "--json", "--quiet"]) == 0
+    result = read_json(capsys)
+    assert result["reference"] == "teacher"
+    assert set(result["speeds"]) == {"teacher", "bare"}  # type: ignore[call-overload]
+    Path("lines.txt").write_text("the mill\n\nthe pot\n")
+    assert main([*measure, "--device", "cpu", "--texts", "lines.txt"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == ["model", "teacher", "bare"]
+    assert rows[1].split()[-4:] == ["x", "1.00", "x", "1.00"]
+    assert main([*measure, "--texts", "lines.txt", "--dry-run"]) == 0
+    assert "2 texts, 1 rounds, batches of 4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (["bench"], "no model given; accepted: model folders or Hub ids"),
+        (["bench", "bare", "bare"], "'bare' is given twice; accepted: once each"),
+        (["bench", "bare", "--texts", "no.txt"], "--texts: no.txt can't be read as text"),
+        (["bench", "bare", "--texts", "empty.txt"], "--texts: empty.txt holds no text"),
+        (["predict", "teacher", "x", "--top-k", "0"], "top_k = 0: must be at least 1"),
+        (["report", "--out", "x"], "no run given; accepted: one or more folders of finetune"),
+    ],
+)
+def test_wrong_arguments(command: list[str], expected: str, capsys: Captured) -> None:
+    Path("empty.txt").write_text("\n \n")
+    assert main(command) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_report_of_what_is_no_run(capsys: Captured) -> None:
+    assert main(["report", "bare", "--out", "report"]) == 1
+    assert "bare" in capsys.readouterr().err
+    assert not Path("report").exists()
+
+
+def test_finetune_evaluate_report(capsys: Captured) -> None:
+    Path("data").mkdir()
+    for split in ("train", "validation", "test"):
+        rows = [{"sentence": text, "label": i % 2} for i, text in enumerate(TEXTS[:24])]
+        Path(f"data/{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = ["data=data", "max_steps=2", "batch_size=8", "max_length=32", "device=cpu"]
+    command = ["finetune", *settings, "model=bare"]
+    for role in ("teacher", "student"):
+        assert main([*command, f"out=runs/{role}", f"role={role}", f"label={role}"]) == 0
+    assert "student, seed 0: validation accuracy 0." in capsys.readouterr().err
+    evaluate = [
+        "evaluate",
+        "model=runs/teacher/model",
+        "data=data",
+        "out=runs/evaluated",
+        "max_length=32",
+    ]
+    assert main([*evaluate, "device=cpu", "--json"]) == 0
+    assert read_json(capsys)["recipe"] == "evaluate"
+
+    report = ["report", "runs/teacher", "runs/student", "--out", "page", "--no-measure"]
+    assert main([*report, "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "runs/teacher  teacher  teacher",
+        "runs/student  student  student",
+    ]
+    assert not Path("page").exists()
+    assert main([*report, "--json"]) == 0
+    files = read_json(capsys)["files"]
+    assert files == ["page/report.md", "page/report.html", "page/report.json"]
+    assert all(Path(file).stat().st_size for file in files)  # type: ignore[attr-defined]
+
+
+def test_bytes_on_standard_input_that_are_not_text_are_named_by_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"fine\n\xff bad\n")))
+    with pytest.raises(DataError, match=r"standard input, line 2: byte 0 is not UTF-8.*iconv"):
+        _models._read_stdin()

@@ -1,0 +1,125 @@
+"""Progress as lines and as a bar, on a clock that stands still unless told otherwise."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from limbeck.cli._progress import BarProgress, Meter, PlainProgress, open_progress
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_meter_says_rate_and_rest() -> None:
+    clock = Clock()
+    meter = Meter(1000, "step", clock=clock)
+    assert meter.describe() == "0/1,000 steps"
+    meter.advance(500)  # done in an earlier run: not part of the rate
+    assert meter.describe() == "500/1,000 steps"
+    clock.now = 10
+    meter.advance(20)
+    meter.fields["loss"] = 1.23456
+    meter.fields["tokens_per_second"] = 12345.6
+    assert meter.describe() == (
+        "520/1,000 steps, 2 steps/s, 4:00 left, loss 1.235, tokens per second 12,346"
+    )
+    assert meter.summarise() == "520 steps in 10 s, loss 1.235, tokens per second 12,346"
+
+
+def test_meter_forgets_what_is_over_a_minute_old() -> None:
+    clock = Clock()
+    meter = Meter(None, "bytes", clock=clock)
+    for _ in range(100):
+        clock.now += 1
+        meter.advance(1e6)
+    clock.now += 30
+    meter.advance(0)
+    clock.now += 30
+    meter.advance(6e6)
+    assert meter.rate() == pytest.approx(6e6 / 60, rel=0.05)
+    assert meter.describe() == "106.0 MB, 0.1 MB/s"
+
+
+def test_meter_of_a_task_that_time_bounds_has_no_rate() -> None:
+    clock = Clock()
+    meter = Meter(3720, "s", clock=clock)
+    assert meter.describe() == "0:00/62:00, 62:00 left"
+    meter.advance(300)  # done in an earlier run
+    clock.now = 60  # half a minute of it was an evaluation, which the budget does not count
+    meter.advance(37.2)
+    meter.fields["step"] = 101
+    assert meter.describe() == "5:37/62:00, 56:23 left, step 101"
+    assert meter.summarise() == "5:37, step 101"
+    assert Meter(None, "s", clock=clock).describe() == "0:00"
+
+
+def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    progress = PlainProgress(every_seconds=10, clock=clock)
+    with progress.task("distilling", total=4, unit="step") as task:
+        for _ in range(4):
+            clock.now += 6
+            task.advance()
+            task.update(loss=2.5)
+    assert capsys.readouterr().err.splitlines() == [
+        "distilling: 2/4 steps, 0.1667 steps/s, 12 s left, loss 2.5",
+        "distilling: 4/4 steps, 0.1667 steps/s, 0.0 s left, loss 2.5",
+        "distilling: 4 steps in 24 s, loss 2.5",
+    ]
+
+
+def test_a_failed_task_does_not_say_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        PlainProgress().task("distilling", total=4, unit="step"),
+    ):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == ""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    progress = open_progress()
+    assert isinstance(progress, BarProgress)
+    with progress.task("training", total=2, unit="step") as outer:
+        progress.log("a [line] that stays")
+        with progress.task("measuring", total=None, unit="row") as inner:
+            inner.advance(3)
+        outer.advance()
+        outer.update(loss=1.5)
+    text = screen.getvalue()
+    assert "a [line] that stays" in text
+    assert "measuring: 3 rows in 0.0 s" in text
+    assert "training: 1 steps in 0.0 s, loss 1.5" in text
+    with progress.task("again", total=1, unit="step"):
+        pass
+    assert "again: 0 steps" in screen.getvalue()
+
+
+def test_lines_elsewhere() -> None:
+    assert isinstance(open_progress(), PlainProgress)
+    assert isinstance(open_progress(quiet=True), PlainProgress)
+
+
+def test_a_share_is_shown_without_a_rate() -> None:
+    now = [0.0]
+    meter = Meter(100, "%", clock=lambda: now[0])
+    meter.advance(0)
+    now[0] = 30.0
+    meter.advance(25)
+    assert meter.describe() == "25 %, 1:30 left"

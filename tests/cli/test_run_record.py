@@ -1,0 +1,119 @@
+"""run.json and result.json: what they hold, and what a second start in the same folder does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from limbeck.config import Settings
+from limbeck.errors import SettingsError
+from limbeck.recipes._run import describe_git, finish_run, start_run, write_json_atomic
+from limbeck.version import __version__
+
+
+class Inner(Settings):
+    rate: float = 0.5
+
+
+class Heat(Settings):
+    out: Path = Path("x")
+    temperature: float = 2.0
+    minutes: float | None = None
+    seed: int = 7
+    inner: Inner = Inner()
+
+
+def test_record_is_complete(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "run"
+    run = start_run(folder, recipe="heat", settings=Heat(), command="limbeck heat")
+    record = json.loads((folder / "run.json").read_text())
+    assert record == run.record
+    assert not run.resumed
+    assert run.result is None
+    assert record["settings"]["inner"] == {"rate": 0.5}
+    assert (record["recipe"], record["seed"], record["command"]) == ("heat", 7, "limbeck heat")
+    assert record["limbeck_version"] == __version__
+    assert {"python", "torch", "tokenizers", "safetensors"} <= set(record["versions"])
+    hardware = record["hardware"]
+    assert hardware["cpu"]
+    assert hardware["num_cores"] >= hardware["num_usable_cores"] >= 1
+    assert hardware["num_threads"] >= 1
+    assert record["started_at"].endswith("+00:00")
+    assert [p.name for p in folder.iterdir()] == ["run.json"]
+
+
+def test_same_settings_resume(tmp_path: Path) -> None:
+    start_run(tmp_path, recipe="heat", settings=Heat())
+    again = start_run(tmp_path, recipe="heat", settings=Heat())
+    assert again.resumed
+    assert again.result is None
+    assert len(again.record["resumed_at"]) == 1
+    finish_run(tmp_path, {"score": 1.5})
+    finished = start_run(tmp_path, recipe="heat", settings=Heat())
+    assert finished.result == {"score": 1.5}
+    assert len(finished.record["resumed_at"]) == 2
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    start_run(tmp_path, recipe="heat", settings=Heat())
+    other = Heat(temperature=3, minutes=1, inner=Inner(rate=0.25))
+    with pytest.raises(SettingsError) as caught:
+        start_run(tmp_path, recipe="heat", settings=other, may_change={"minutes"})
+    assert str(caught.value) == (
+        f"{tmp_path} already holds a 'heat' run with other settings: temperature was 2.0, now 3.0; "
+        "inner.rate was 0.5, now 0.25. To go on with it give the same settings; otherwise give "
+        f"another out=..., or remove {tmp_path} to start over."
+    )
+    with pytest.raises(SettingsError, match="already holds a 'heat' run, not a 'cool' run"):
+        start_run(tmp_path, recipe="cool", settings=Heat())
+
+
+def test_may_change_updates_the_record(tmp_path: Path) -> None:
+    start_run(tmp_path, recipe="heat", settings=Heat())
+    run = start_run(tmp_path, recipe="heat", settings=Heat(minutes=3), may_change={"minutes"})
+    assert run.record["settings"]["minutes"] == 3
+
+
+def test_folders_that_are_no_run(tmp_path: Path) -> None:
+    (tmp_path / ".hidden").touch()
+    start_run(tmp_path, recipe="heat", settings=Heat())
+    holiday = tmp_path / "holiday"
+    holiday.mkdir()
+    (holiday / "photo.jpg").touch()
+    with pytest.raises(SettingsError, match=r"holiday is not empty and holds no run; give a new"):
+        start_run(holiday, recipe="heat", settings=Heat())
+    with pytest.raises(SettingsError, match=r"photo\.jpg is a file, not a folder for a run"):
+        start_run(holiday / "photo.jpg", recipe="heat", settings=Heat())
+    (holiday / "run.json").write_text("{")
+    with pytest.raises(SettingsError, match=r"run\.json: not readable as the record of a run"):
+        start_run(holiday, recipe="heat", settings=Heat())
+
+
+def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_json_atomic(path, {"a": 1})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_json_atomic(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_git_state(tmp_path: Path) -> None:
+    assert describe_git(tmp_path) is None
+
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(
+            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True
+        )
+
+    git("init", "--initial-branch", "trunk")
+    git("commit", "--allow-empty", "--message", "first")
+    state = describe_git(tmp_path)
+    assert state is not None
+    assert (state["branch"], state["dirty"], len(state["commit"])) == ("trunk", False, 40)
+    (tmp_path / "new").touch()
+    assert describe_git(tmp_path) == {**state, "dirty": True}

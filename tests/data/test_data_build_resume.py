@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limbeck.data import Corpus, CorpusSettings, build_corpus
+from limbeck.errors import DataError
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from limbeck.data import CorpusSettings, build_corpus
+from limbeck.tokenizers import Tokenizer
+tokenizer, out, settings, *sources = sys.argv[1:]
+build_corpus(
+    sources,
+    tokenizer=Tokenizer.from_pretrained(tokenizer),
+    out=Path(out),
+    settings=CorpusSettings.model_validate_json(settings),
+)
+"""
+
+
+class StopAfter:
+    """A progress display whose user presses Ctrl-C after some records."""
+
+    def __init__(self, records: int):
+        self.left = records
+
+    @contextlib.contextmanager
+    def task(self, description, *, total, unit):
+        yield self
+
+    def advance(self, amount=1):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+    def update(self, **fields):
+        pass
+
+    def log(self, message):
+        pass
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory, texts) -> list[Path]:
+    """A JSON Lines file with malformed lines and duplicates, a compressed one, a text file."""
+    folder = tmp_path_factory.mktemp("sources")
+    lines = [json.dumps({"text": text}) for text in texts]
+    first, second, third = folder / "a.jsonl", folder / "b.jsonl.gz", folder / "c.txt"
+    first.write_text("\n".join([*lines[:6], "{", "", *lines[4:8], '{"text": "  "}']))
+    second.write_bytes(gzip.compress("\n".join(lines[7:14]).encode()))
+    third.write_text("\n\n".join(texts[14:22]))
+    return [first, second, third]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    stops=st.lists(st.integers(0, 26), min_size=1, max_size=3),
+    every=st.sampled_from([0.0, 0.002, 1e9]),
+    shard_tokens=st.sampled_from([150, 400, 10**6]),
+    deduplicate=st.booleans(),
+)
+def test_a_stopped_build_ends_as_one_without_a_stop(
+    tmp_path_factory, tokenizer, sources, stops, every, shard_tokens, deduplicate
+):
+    folder = tmp_path_factory.mktemp("resume")
+    chosen = CorpusSettings(
+        heldout_ratio=0.3,
+        on_error="skip",
+        shard_tokens=shard_tokens,
+        deduplicate=deduplicate,
+        batch_characters=1000,
+        save_every_seconds=every,
+    )
+
+    def build(name, **more):
+        return build_corpus(
+            sources, tokenizer=tokenizer, out=folder / name, settings=chosen, **more
+        )
+
+    whole = build("whole")
+    for stop in stops:
+        with contextlib.suppress(KeyboardInterrupt):
+            build("stopped", progress=StopAfter(stop))
+    assert build("stopped") == whole
+    assert content_of(folder / "stopped") == content_of(folder / "whole")
+    Corpus.open(folder / "stopped").verify()
+
+
+@pytest.mark.slow
+def test_a_killed_build_continues_to_the_same_bytes(tmp_path, tokenizer, texts):
+    source = tmp_path / "a.jsonl"
+    rows = [json.dumps({"text": f"{text} {i}"}) + "\n" for i in range(100) for text in texts]
+    source.write_text("".join(rows))
+    chosen = CorpusSettings(
+        heldout_ratio=0.2, shard_tokens=5000, deduplicate=True, save_every_seconds=0
+    )
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    out = tmp_path / "killed"
+    arguments = [str(tmp_path / "tokenizer"), str(out), chosen.model_dump_json(), str(source)]
+    root = Path(__file__).parents[2]
+    reached = []
+    for _ in range(2):
+        command = [sys.executable, "-c", SCRIPT, *arguments]
+        process = subprocess.Popen(command, cwd=root, env=os.environ | {"PYTHONPATH": str(root)})
+        before = _record(out)
+        while process.poll() is None and _record(out) < before + 30:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "the build ended before it could be killed"
+        reached.append(_record(out))
+    assert 0 < reached[0] < reached[1] < 4000
+    fast = chosen.model_copy(update={"save_every_seconds": 60.0, "batch_characters": 5000})
+    for folder in (out, tmp_path / "whole"):
+        build_corpus([source], tokenizer=tokenizer, out=folder, settings=fast)
+    assert content_of(out) == content_of(tmp_path / "whole")
+
+
+def _record(folder: Path) -> int:
+    path = folder / "build-state.json"
+    return json.loads(path.read_text())["record"] if path.exists() else 0
+
+
+@pytest.fixture
+def begun(tmp_path, tokenizer, sources):
+    """A folder with a build that was stopped, and a function that continues it."""
+    out = tmp_path / "out"
+
+    def build(given=sources, tokenizer=tokenizer, progress=None, **values):
+        values = {"on_error": "skip", "save_every_seconds": 0.0, "shard_tokens": 100} | values
+        more = {"progress": progress} if progress else {}
+        chosen = CorpusSettings.from_values(values)
+        return build_corpus(given, tokenizer=tokenizer, out=out, settings=chosen, **more)
+
+    with pytest.raises(KeyboardInterrupt):
+        build(progress=StopAfter(12))
+    return out, build
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_another_request_for_the_same_folder_names_the_difference(
+    begun, tokenizer, other_tokenizer, sources, tmp_path, finished
+):
+    out, build = begun
+    if finished:
+        build()
+    fingerprints = f"{tokenizer.fingerprint[:12]}, now it is {other_tokenizer.fingerprint[:12]}"
+    with pytest.raises(DataError, match=f"was begun with the tokenizer {fingerprints}. Give what"):
+        build(tokenizer=other_tokenizer)
+    with pytest.raises(DataError, match=r"heldout_ratio=0.01, now it is heldout_ratio=0.2"):
+        build(heldout_ratio=0.2)
+    with pytest.raises(DataError, match=r"begun with 3 sources, now there are 2"):
+        build(sources[:2])
+    swapped = [sources[1], sources[0], sources[2]]
+    with pytest.raises(DataError, match=r"the source .*a.jsonl of \d+ bytes, now there is .*b.jso"):
+        build(swapped)
+    before = content_of(out)
+    info = build(batch_characters=2000)
+    assert build() == info
+    if finished:
+        assert content_of(out) == before
+
+
+def test_lost_files_of_a_stopped_build_are_noticed(begun):
+    out, build = begun
+    shard = out / "train-00000.bin"
+    size = shard.stat().st_size
+    os.truncate(shard, size - 2)
+    with pytest.raises(
+        DataError, match=r"train-00000.bin is missing or doesn't have the \d+ bytes"
+    ):
+        build()
+    shards = sorted(out.glob("train-*[0-9].bin"))
+    os.truncate(shard, size)
+    os.truncate(shards[-1], 0)
+    with pytest.raises(
+        DataError, match=rf"{shards[-1].name} has 0 bytes but had \d+ when the buil"
+    ):
+        build()
+    state = json.loads((out / "build-state.json").read_text())
+    state["writers"]["train"]["shards"][0]["name"] = "../elsewhere"
+    for content in (b"{", b'{"\xff": 1}', json.dumps(state).encode()):
+        (out / "build-state.json").write_bytes(content)
+        with pytest.raises(DataError, match=r"(?s)build-state.json is damaged .*delete the folder"):
+            build()
+
+
+def test_lost_digests_of_a_stopped_build_are_noticed(tmp_path, tokenizer, sources):
+    out = tmp_path / "out"
+    chosen = CorpusSettings(deduplicate=True, on_error="skip", save_every_seconds=0)
+    build = {"tokenizer": tokenizer, "out": out, "settings": chosen}
+    with pytest.raises(KeyboardInterrupt):
+        build_corpus(sources, progress=StopAfter(12), **build)
+    os.truncate(out / "build-digests.bin", 16)
+    with pytest.raises(
+        DataError, match=r"build-digests.bin is missing or too short; delete the folder"
+    ):
+        build_corpus(sources, **build)

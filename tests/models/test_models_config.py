@@ -1,0 +1,105 @@
+"""Configurations: Hugging Face's names in and out, common names, labels."""
+
+from __future__ import annotations
+
+import pytest
+import transformers
+from hypothesis import given
+from hypothesis import strategies as st
+from model_oracle import FAMILIES, our_config
+
+import limbeck
+from limbeck import SettingsError, listing
+from limbeck.models import find_architecture
+
+
+@pytest.mark.parametrize("family", listing.list_names("limbeck.models"))
+def test_survives_a_dump(family):
+    config_type = find_architecture(family).config_type
+    config = config_type(num_labels=3, problem_type="regression")
+    assert config_type.from_dict(config.to_dict()) == config
+    assert config.to_dict()["model_type"] == family
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_defaults_and_names_are_theirs(family):
+    name = {"bert": "BertConfig", "distilbert": "DistilBertConfig"}[family]
+    theirs = getattr(transformers, name)().to_dict()
+    ours = getattr(limbeck, name)().to_dict()
+    assert {key: theirs.get(key) for key in ours} == ours | {
+        "id2label": {int(k): v for k, v in ours["id2label"].items()}
+    }
+
+
+def test_common_names():
+    config = limbeck.DistilBertConfig(dim=48, n_layers=3, n_heads=6, hidden_dim=96)
+    assert (config.hidden_size, config.num_hidden_layers) == (48, 3)
+    assert (config.num_attention_heads, config.intermediate_size) == (6, 96)
+    changed = config.replace(num_hidden_layers=1, hidden_size=12, n_heads=2)
+    assert (changed.n_layers, changed.dim, changed.n_heads) == (1, 12, 2)
+    read = limbeck.DistilBertConfig.from_dict({"hidden_size": 12, "num_attention_heads": 3})
+    assert (read.dim, read.n_heads) == (12, 3)
+    both = {"dim": 24, "hidden_size": 24, "n_heads": 4}
+    assert limbeck.DistilBertConfig.from_dict(both).dim == 24
+    with pytest.raises(SettingsError, match=r"hidden_size is 48 and dim is 24, but they are two n"):
+        limbeck.DistilBertConfig.from_dict(both | {"hidden_size": 48})
+
+
+def test_replace_refuses_unknown_fields():
+    with pytest.raises(
+        SettingsError, match=r"no field 'num_layers' in BertConfig. Did you mean 'num"
+    ):
+        limbeck.BertConfig().replace(num_layers=3)
+
+
+@given(st.lists(st.text(), min_size=1, max_size=6, unique=True))
+def test_labels(labels):
+    config = our_config("bert", id2label=dict(enumerate(labels)))
+    assert config.num_labels == len(labels)
+    assert config.label2id == {label: index for index, label in enumerate(labels)}
+    assert type(config).from_dict(config.to_dict()) == config
+    more = config.replace(num_labels=len(labels) + 1)
+    assert more.id2label[len(labels)] == f"LABEL_{len(labels)}"
+
+
+def test_labels_from_the_inverse_alone():
+    assert our_config("bert", label2id={"b": 1, "a": 0}).id2label == {0: "a", 1: "b"}
+
+
+def test_default_labels_are_two():
+    assert our_config("distilbert").id2label == {0: "LABEL_0", 1: "LABEL_1"}
+
+
+@pytest.mark.parametrize(
+    ("num_labels", "problem_type", "expected"),
+    [
+        (1, None, "regression"),
+        (2, None, "single_label_classification"),
+        (3, "multi_label_classification", "multi_label_classification"),
+        (2, "regression", "regression"),
+    ],
+)
+def test_problem_type(num_labels, problem_type, expected):
+    config = our_config("bert", num_labels=num_labels, problem_type=problem_type)
+    assert config.resolved_problem_type == expected
+
+
+def test_auto_config(tmp_path):
+    config = our_config("distilbert", num_labels=4)
+    limbeck.DistilBertModel(config).save_pretrained(tmp_path)
+    assert limbeck.AutoConfig.from_pretrained(tmp_path) == config
+
+
+def test_bookkeeping_is_passed_over():
+    values = {
+        "architectures": ["BertModel"],
+        "transformers_version": "4.8.2",
+        "use_cache": True,
+        "gradient_checkpointing": False,
+        "position_embedding_type": "absolute",
+        "directionality": "bidi",
+        "pooler_fc_size": 768,
+        "_name_or_path": "somewhere",
+        "_num_labels": 5,  # beside `id2label` in many old classifiers
+    }
+    assert limbeck.BertConfig.from_dict(values) == limbeck.BertConfig()

@@ -1,0 +1,98 @@
+"""Parameter counts of the published models, without allocating them, and how new weights look."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import transformers
+from model_oracle import CASE_IDS, CASES, FAMILIES, our_class, our_config
+
+import limbeck
+
+
+# The figures: Devlin et al. 2019 and Sanh et al. 2019, by their released checkpoints.
+@pytest.mark.parametrize(
+    ("name", "config", "arguments", "expected"),
+    [
+        ("BertModel", {}, {}, 109_482_240),
+        ("BertModel", {}, {"add_pooling_layer": False}, 108_891_648),
+        ("BertForMaskedLM", {}, {}, 109_514_298),
+        ("DistilBertModel", {}, {}, 66_362_880),
+        ("DistilBertForMaskedLM", {}, {}, 66_985_530),
+        ("DistilBertForSequenceClassification", {}, {}, 66_955_010),
+        ("DistilBertModel", {"vocab_size": 28996}, {}, 65_190_912),
+        ("DistilBertModel", {"vocab_size": 119547}, {}, 134_734_080),
+    ],
+)
+def test_published_counts(name, config, arguments, expected):
+    config_type = limbeck.DistilBertConfig if "Distil" in name else limbeck.BertConfig
+    with torch.device("meta"):
+        model = getattr(limbeck, name)(config_type(**config), **arguments)
+    assert model.num_parameters == expected
+    assert model.device.type == "meta"
+
+
+@pytest.mark.parametrize(("family", "kind"), CASES, ids=CASE_IDS)
+def test_tiny_counts_equal_theirs(family, kind):
+    ours = our_class(family, kind)(our_config(family))
+    name = type(ours).__name__
+    with torch.device("meta"):
+        theirs = getattr(transformers, name)(
+            getattr(transformers, type(ours.config).__name__)(**_own_fields(ours.config))
+        )
+    assert ours.num_parameters == theirs.num_parameters()
+
+
+def _own_fields(config):
+    return {k: v for k, v in config.to_dict().items() if k not in ("model_type", "architectures")}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_decoder_is_the_word_embedding(family):
+    model = limbeck.AutoModelForMaskedLM.from_config(our_config(family))
+    for one in (model, copy.deepcopy(model), copy.deepcopy(model).double()):
+        assert one.head.decoder_weight is one.encoder.embeddings.word.weight
+    assert not [name for name in model.state_dict() if "decoder" in name]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_new_weights(family):
+    torch.manual_seed(3)
+    model = limbeck.AutoModelForMaskedLM.from_config(
+        our_config(family, vocab_size=3000, initializer_range=0.05, pad_token_id=7)
+    )
+    assert model.training
+    word = model.encoder.embeddings.word.weight
+    assert word.std().item() == pytest.approx(0.05, rel=0.02)
+    assert word.mean().item() == pytest.approx(0, abs=1e-3)
+    assert not word[7].any()
+    for name, parameter in model.named_parameters():
+        if "norm.weight" in name:
+            assert (parameter == 1).all(), name
+        elif name.endswith("bias"):
+            assert not parameter.any(), name
+        else:
+            assert parameter.std().item() == pytest.approx(0.05, rel=0.15), name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_seed_decides_new_weights(family):
+    drawn = []
+    for seed in (5, 5, 6):
+        torch.manual_seed(seed)
+        model = limbeck.AutoModelForSequenceClassification.from_config(our_config(family))
+        drawn.append(model.state_dict())
+    same = [torch.equal(drawn[0][n], drawn[1][n]) for n in drawn[0]]
+    assert all(same)
+    assert not torch.equal(drawn[0]["head.output.weight"], drawn[2]["head.output.weight"])
+
+
+def test_sinusoidal_positions_are_theirs():
+    config = our_config("distilbert", sinusoidal_pos_embds=True)
+    theirs = transformers.DistilBertModel(transformers.DistilBertConfig(**_own_fields(config)))
+    ours = limbeck.DistilBertModel(config)
+    torch.testing.assert_close(
+        ours.encoder.embeddings.position.weight, theirs.embeddings.position_embeddings.weight
+    )

@@ -1,0 +1,106 @@
+"""Evaluation of a fine-tuned model: the same figures as fine-tuning gave, and clear refusals."""
+
+import json
+
+import pytest
+import torch
+from tiny_task import write_data, write_model
+
+from limbeck.checkpoints import read_safetensors, write_safetensors
+from limbeck.errors import CheckpointError, DataError
+from limbeck.recipes.evaluate import EvaluateSettings, plan, run, summarise
+from limbeck.recipes.finetune import FinetuneSettings
+from limbeck.recipes.finetune import run as finetune
+from limbeck.train import SilentProgress
+
+
+def evaluate(model, data, out, **changes):
+    settings = EvaluateSettings(
+        model=str(model), data=data, out=out, max_length=16, device="cpu", **changes
+    )
+    return run(settings, progress=SilentProgress())
+
+
+def test_scores_equal_those_of_fine_tuning(tmp_path):
+    data = write_data(tmp_path / "data")
+    settings = FinetuneSettings(
+        model=write_model(tmp_path / "model"),
+        data=data,
+        out=tmp_path / "run",
+        max_length=16,
+        learning_rate=3e-3,
+        device="cpu",
+    )
+    record = finetune(settings, progress=SilentProgress())["seeds"][0]
+    for split in ("validation", "test"):
+        out = tmp_path / f"evaluate-{split}"
+        result = evaluate(tmp_path / "run/model", data, out, split=split, label="A", role="student")
+        assert result["scores"] == pytest.approx(record[split])
+        assert json.loads((out / "result.json").read_text()) == result
+        expected = {
+            "recipe": "evaluate",
+            "task": "sst2",
+            "metric": "accuracy",
+            "label": "A",
+            "role": "student",
+            "num_layers": 2,
+            "split": split,
+            "num_examples": record[split]["num_examples"],
+        }
+        assert expected.items() <= result.items()
+        assert summarise(result).startswith(f"A: {split} accuracy {record[split]['accuracy']:.3f}")
+        lines = (out / "predictions.jsonl").read_text().splitlines()
+        assert len(lines) == record[split]["num_examples"]
+        own = (tmp_path / "run/seed-0/predictions.jsonl").read_text().splitlines()
+        assert [line for line in own if json.loads(line)["split"] == split] == lines
+
+
+def test_labels_in_another_order_are_put_right(tmp_path):
+    data = write_data(tmp_path / "data")
+    straight = write_model(tmp_path / "straight", head=["negative", "positive"])
+    swapped = write_model(tmp_path / "swapped", head=["POSITIVE", "NEGATIVE"])
+    tensors = read_safetensors(tmp_path / "straight/model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        tensors[name] = tensors[name][torch.tensor([1, 0])].contiguous()
+    write_safetensors(tmp_path / "swapped/model.safetensors", tensors)
+    results = [evaluate(m, data, tmp_path / f"e{i}") for i, m in enumerate([straight, swapped])]
+    assert results[0]["scores"] == results[1]["scores"]
+
+
+def test_a_split_without_labels_is_predicted_and_not_scored(tmp_path):
+    data = write_data(tmp_path / "data", test_labelled=False)
+    model = write_model(tmp_path / "model", head=["NEGATIVE", "POSITIVE"])
+    settings = EvaluateSettings(model=model, data=data, out=tmp_path / "x", max_length=16)
+    assert plan(settings)["num_examples"] == 24
+    only = {"test": f"{data}/test.jsonl"}
+    result = evaluate(model, only, tmp_path / "run", split="test")
+    assert result["scores"] is None
+    assert summarise(result) == "model: test has no labels; predicted, not scored"
+    first = json.loads((tmp_path / "run/predictions.jsonl").read_text().splitlines()[0])
+    assert first["label"] is None
+    assert first["prediction"] in ("NEGATIVE", "POSITIVE")
+
+
+def test_labels_of_the_model_are_those_of_the_task(tmp_path):
+    (tmp_path / "rows.csv").write_text("text,label\ngood film,glad\nbad film,sad\n")
+    model = write_model(tmp_path / "model", head=["sad", "so-so", "glad"])
+    data = {"validation": str(tmp_path / "rows.csv")}
+    result = evaluate(model, data, tmp_path / "run", task="text-classification")
+    lines = (tmp_path / "run/predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["label"] for line in lines] == ["glad", "sad"]
+    assert len(json.loads(lines[0])["scores"]) == 3
+    assert result["num_examples"] == 2
+
+
+def test_what_cannot_work_is_refused(tmp_path):
+    data = write_data(tmp_path / "data", test=0)
+    model = write_model(tmp_path / "model", head=["NEGATIVE", "POSITIVE"])
+    with pytest.raises(DataError, match=r"has no test split.*it has: train, validation"):
+        evaluate(model, data, tmp_path / "run", split="test")
+    encoder = write_model(tmp_path / "encoder")
+    with pytest.raises(CheckpointError, match=r"missing 'classifier\.weight'"):
+        evaluate(encoder, data, tmp_path / "run")
+    stars = write_model(tmp_path / "stars", head=["1 star", "2 stars", "3 stars"])
+    with pytest.raises(DataError, match=r"labels \(1 star, .*\) are not .*\(NEGATIVE, POSITIVE\)"):
+        evaluate(stars, data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,271 @@
+"""Classification tasks: labels, columns, encoding, scores; and what every task must have."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from limbeck import listing
+from limbeck.errors import DataError, SettingsError
+from limbeck.tasks import SPLITS, read_task
+from limbeck.tasks._labels import align_logits
+from limbeck.tasks._metrics import classification_scores
+from limbeck.tokenizers import train_wordpiece
+
+PAIRS = [
+    {"premise": "a dog runs", "hypothesis": "an animal moves", "gold": "entailment"},
+    {"premise": "a dog runs", "hypothesis": "a cat sleeps", "gold": "contradiction"},
+    {"premise": "a dog runs", "hypothesis": "it rains", "gold": "neutral"},
+]
+PAIR_OPTIONS = {
+    "text_column": "premise",
+    "text_pair_column": "hypothesis",
+    "label_column": "gold",
+}
+
+
+def write(folder, **splits):
+    for name, rows in splits.items():
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    return str(folder)
+
+
+def rows(*labels, column="text"):
+    return [{column: f"text {i}", "label": label} for i, label in enumerate(labels)]
+
+
+@pytest.mark.parametrize("name", listing.list_names("limbeck.tasks"))
+def test_every_task_has_documented_options_and_reads(name, tmp_path):
+    module = listing.load("limbeck.tasks", name)
+    assert listing.summary(module)
+    fields = module.SettingsType.model_fields
+    assert all(field.description for field in fields.values())
+    column = fields["text_column"].default
+    data = write(tmp_path, **{split: rows(0, 1, 1, column=column) for split in SPLITS})
+    task = read_task(name.replace("_", "-"), data)
+    assert task.name == name.replace("_", "-")
+    assert list(task.splits) == list(SPLITS)
+    logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]])
+    scores = task.score(task.splits["test"], logits)
+    assert scores["num_examples"] == 3
+    assert 0 <= scores[task.metric] <= 1
+    assert [record["index"] for record in task.predictions(task.splits["test"], logits)] == [
+        0,
+        1,
+        2,
+    ]
+
+
+def test_sst2_labels_have_the_names_of_published_models_and_minus_one_is_unlabelled(tmp_path):
+    data = write(
+        tmp_path,
+        train=rows(0, 1, column="sentence"),
+        test=rows(-1, -1, column="sentence"),
+    )
+    task = read_task("sst2", data)
+    assert task.labels == ("NEGATIVE", "POSITIVE")
+    assert task.splits["train"].is_labelled
+    assert not task.splits["test"].is_labelled
+    record = task.predictions(task.splits["test"], torch.tensor([[0.0, 1.0], [1.0, 0.0]]))[0]
+    assert record == {
+        "index": 0,
+        "label": None,
+        "prediction": "POSITIVE",
+        "scores": [0.268941, 0.731059],
+    }
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "indices"),
+    [
+        ([1, 0, 2], ("LABEL_0", "LABEL_1", "LABEL_2"), [1, 0, 2]),
+        (["1", "0"], ("LABEL_0", "LABEL_1"), [1, 0]),
+        ([10, 2, 4], ("2", "4", "10"), [2, 0, 1]),
+        (["spam", "ham"], ("ham", "spam"), [1, 0]),
+        ([True, False], ("false", "true"), [1, 0]),
+    ],
+)
+def test_labels_are_found_in_the_training_split(tmp_path, labels, names, indices):
+    task = read_task("text-classification", write(tmp_path, train=rows(*labels)))
+    assert task.labels == names
+    assert [example.label for example in task.splits["train"].examples] == indices
+
+
+def test_given_labels_decide_names_and_order(tmp_path):
+    data = write(tmp_path, train=rows("Pos", 0, "NEG", 1))
+    task = read_task("text-classification", data, options={"labels": ["neg", "pos"]})
+    assert [example.label for example in task.splits["train"].examples] == [1, 0, 0, 1]
+    task = read_task("text-classification", data, labels=["pos", "neg"])
+    assert [example.label for example in task.splits["train"].examples] == [0, 0, 1, 1]
+    data = write(tmp_path, train=rows(-1, 0, 1))
+    task = read_task("text-classification", data, options={"labels": ["-1", "0", "1"]})
+    assert [example.label for example in task.splits["train"].examples] == [0, 1, 2]
+
+
+def test_declared_classes_of_a_hub_data_set_are_the_labels(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+    write(folder, train=rows(0, 2), test=rows(-1, -1))
+    (folder / "README.md").write_text(
+        "---\ndataset_info:\n  features:\n  - {name: text, dtype: string}\n"
+        "  - name: label\n    dtype: {class_label: {names: {'0': sad, '1': so-so, '2': glad}}}\n"
+        "---\n"
+    )
+    task = read_task("text-classification", f"hf://{folder}")
+    assert task.labels == ("sad", "so-so", "glad")
+    assert [example.label for example in task.splits["train"].examples] == [0, 2]
+    assert not task.splits["test"].is_labelled
+
+
+def test_pairs_are_encoded_with_segments_and_cut(tmp_path):
+    task = read_task("text-classification", write(tmp_path, train=PAIRS), options=PAIR_OPTIONS)
+    assert task.labels == ("contradiction", "entailment", "neutral")
+    texts = [text for row in PAIRS for text in (row["premise"], row["hypothesis"])]
+    tokenizer = train_wordpiece(texts, vocab_size=200, min_frequency=1)
+    encoded = task.encode(task.splits["train"], tokenizer, max_length=8)
+    expected = tokenizer("a dog runs", "an animal moves", truncation=True, max_length=8)
+    assert list(encoded[0].input_ids) == expected["input_ids"]
+    assert list(encoded[0].token_type_ids) == expected["token_type_ids"]
+    assert encoded[0].label == 1
+    assert all(len(example.input_ids) <= 8 for example in encoded)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (
+            {"train": rows("good", "bad"), "validation": rows("good", "godo")},
+            {},
+            r"validation\.jsonl, line 2: unknown label 'godo' .*known: bad, good\. .*'good'",
+        ),
+        (
+            {"train": rows(0, 1), "test": rows(0, 7)},
+            {},
+            r"test\.jsonl, line 2: unknown label '7' .*known: LABEL_0, LABEL_1",
+        ),
+        (
+            {"train": [{"txet": "a", "label": 0}]},
+            {"labels": ["a", "b"]},
+            r"train\.jsonl, line 1: .* no column 'text'; it has: txet, .*'txet'.*text_column",
+        ),
+        (
+            {"train": rows(0, 1)},
+            {"label_column": "gold"},
+            r"no column 'gold'; it has: text, label.*task_options\.label_column",
+        ),
+        (
+            {"train": [*rows(0, 1), {"text": None, "label": 1}]},
+            {},
+            r"train\.jsonl, line 3: column 'text' holds None, not text",
+        ),
+        (
+            {"train": rows(0.37, 1)},
+            {},
+            r"train\.jsonl, line 1: the label 0\.37 in column 'label' is not a class",
+        ),
+        (
+            {"train": rows(1, 1, 1)},
+            {},
+            r"train\.jsonl: column 'label' has 1 different labels in 3 rows \(1\)",
+        ),
+        (
+            {"train": rows(0, 1, -1)},
+            {},
+            r"train\.jsonl, line 3: column 'label' has no label, nor have 0 other rows of train",
+        ),
+        (
+            {"train": rows(0, 1), "test": rows(0, -1, -1)},
+            {},
+            r"test\.jsonl, line 2: .*nor have 1 other rows of test. Only a test split may",
+        ),
+    ],
+)
+def test_bad_data_is_refused_with_file_line_and_fix(tmp_path, content, options, message):
+    with pytest.raises(DataError, match=message):
+        read_task("text-classification", write(tmp_path, **content), options=options)
+
+
+def test_wrong_settings_are_refused(tmp_path):
+    data = write(tmp_path, train=rows(0, 1, 2))
+    with pytest.raises(SettingsError, match=r"no 'sst3' among the tasks; accepted: sst2.*'sst2'"):
+        read_task("sst3", data)
+    with pytest.raises(SettingsError, match=r"task_options.*'text_colum'.*'text_column'"):
+        read_task("text-classification", data, options={"text_colum": "x"})
+    with pytest.raises(SettingsError, match=r"at least two labels, each once"):
+        read_task("text-classification", data, options={"labels": ["a", "a"]})
+    with pytest.raises(SettingsError, match=r"metric = 'f1' needs two labels.* has 3 .*macro_f1"):
+        read_task("text-classification", data, options={"metric": "f1"})
+
+
+def test_logits_are_brought_into_the_order_of_the_task():
+    logits = torch.tensor([[1.0, 2.0]])
+    same = align_logits(logits, of_model=["negative", "positive"], of_task=["NEGATIVE", "POSITIVE"])
+    assert torch.equal(same, logits)
+    swapped = align_logits(
+        logits, of_model=["POSITIVE", "NEGATIVE"], of_task=["NEGATIVE", "POSITIVE"]
+    )
+    assert torch.equal(swapped, torch.tensor([[2.0, 1.0]]))
+    unnamed = align_logits(
+        logits, of_model=["LABEL_0", "LABEL_1"], of_task=["NEGATIVE", "POSITIVE"]
+    )
+    assert torch.equal(unnamed, logits)
+    with pytest.raises(DataError, match=r"labels \(1 star, 2 stars\) are not .*\(NEGATIVE, POS"):
+        align_logits(logits, of_model=["1 star", "2 stars"], of_task=["NEGATIVE", "POSITIVE"])
+    with pytest.raises(DataError, match=r"labels \(LABEL_0, LABEL_1, LABEL_2\) are not"):
+        align_logits(
+            torch.zeros(1, 3),
+            of_model=["LABEL_0", "LABEL_1", "LABEL_2"],
+            of_task=["NEGATIVE", "POSITIVE"],
+        )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
+def test_scores_equal_their_definitions(pairs):
+    truth, predicted = (np.array(column) for column in zip(*pairs, strict=True))
+    scores = classification_scores(truth, predicted, num_labels=4)
+    accuracy = np.mean(truth == predicted)
+    assert scores["accuracy"] == pytest.approx(accuracy)
+    assert scores["accuracy_standard_error"] == pytest.approx(
+        math.sqrt(accuracy * (1 - accuracy) / len(pairs))
+    )
+    per_label = []
+    for label in range(4):
+        hits = np.sum((truth == label) & (predicted == label))
+        total = np.sum(truth == label) + np.sum(predicted == label)
+        per_label.append(2 * hits / total if total else 0.0)
+    assert scores["macro_f1"] == pytest.approx(np.mean(per_label))
+    assert "f1" not in scores
+    binary = classification_scores(truth % 2, predicted % 2, num_labels=2)
+    assert binary["f1"] == f1_score(truth % 2, predicted % 2, zero_division=0)
+
+
+def test_loss_is_the_sum_over_examples_and_predictions_the_softmax(tmp_path):
+    task = read_task("text-classification", write(tmp_path, train=rows(0, 1, 0)))
+    logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
+    loss = -logits.double().log_softmax(-1)[torch.arange(3), torch.tensor([0, 1, 0])]
+    scores = task.score(task.splits["train"], logits)
+    assert scores["loss"] == pytest.approx(float(loss.mean()))
+    assert scores["accuracy"] == pytest.approx(1 / 3)
+    record = task.predictions(task.splits["train"], logits)[2]
+    assert (record["label"], record["prediction"]) == ("LABEL_0", "LABEL_1")
+    assert record["scores"] == pytest.approx(logits[2].softmax(-1).tolist(), abs=1e-6)
+
+
+def test_real_sst2_is_read_whole():
+    folder = Path(__file__).parents[2].parent / "shared/data/glue/sst2"
+    if not folder.exists():
+        pytest.skip("needs ../shared/data")
+    task = read_task("sst2", str(folder))
+    sizes = {name: len(split.examples) for name, split in task.splits.items()}
+    assert sizes == {"train": 67349, "validation": 872, "test": 1821}
+    assert not task.splits["test"].is_labelled
