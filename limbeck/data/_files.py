@@ -8,14 +8,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from limbeck.errors import DataError
+
+PARTIAL_SUFFIX: Final = ".partial"
+"""Ends the names of files under way; a kill leaves one behind."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file beside its place, flushes it to the disk and moves it there."""
-    temporary = path.with_name(path.name + ".partial")
+    temporary = path.with_name(path.name + PARTIAL_SUFFIX)
     with temporary.open("wb") as stream:
         stream.write(content)
         stream.flush()

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from limbeck.data._files import explain_failed_writes, sha256_of, write_atomically
+from limbeck.data._files import (
+    PARTIAL_SUFFIX,
+    explain_failed_writes,
+    sha256_of,
+    write_atomically,
+)
 from limbeck.data._silence import make_silent_progress
 from limbeck.data.build_state import (
     DIGESTS_FILE,
@@ -196,7 +201,9 @@ class _Build:
             writer.close()
 
     def _remove_leftovers(self, info: CorpusInfo) -> None:
-        """Removes shards of an earlier build that stopped before its first saved point."""
+        """Removes what interrupted builds left: shards begun anew elsewhere, half-written files."""
+        for path in self._folder.glob(f"*{PARTIAL_SUFFIX}"):
+            path.unlink()
         names = {shard.name for split in info.splits.values() for shard in split.shards}
         for split in SPLITS:
             for path in self._folder.glob(f"{split}-*.bin"):
