@@ -16,7 +16,14 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError
 from limbeck.models import AutoConfig, Model, ModelConfig
-from limbeck.tasks import EncodedExample, Task, evaluation_batches, read_task
+from limbeck.tasks import (
+    EncodedExample,
+    Record,
+    Task,
+    evaluation_batches,
+    read_task,
+    remove_padding,
+)
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Precision, Progress, autocast
 
@@ -117,9 +124,10 @@ class TaskData:
             if name in {*needed, *optional}
         }
         for name, encoded in examples.items():
-            num_full = sum(len(example.input_ids) == settings.max_length for example in encoded)
+            num_full = sum(example.num_tokens == settings.max_length for example in encoded)
             cut = f", {num_full:,} of them at the limit of {settings.max_length} tokens"
-            progress.log(f"{task.name}: {len(encoded):,} {name} examples{cut if num_full else ''}")
+            num_examples = len(task.splits[name].examples)
+            progress.log(f"{task.name}: {num_examples:,} {name} examples{cut if num_full else ''}")
         return cls(
             settings=settings,
             folder=folder,
@@ -129,43 +137,33 @@ class TaskData:
             examples=examples,
         )
 
-    @torch.inference_mode()
-    def predict(self, model: Model, split: str) -> Tensor:
-        """Returns the logits of a split's examples, the model in eval mode meanwhile.
+    def predict(self, model: Model, split: str, *, align: bool = False) -> list[Record]:
+        """Returns a prediction for each of a split's examples, the model in eval mode meanwhile.
 
-        Shape:
-            result: (examples, labels) float32 on the CPU, in the order of the data.
+        Args:
+            model: The model.
+            split: Name of the split.
+            align: Bring the model's labels into the task's order, if its names say another.
         """
-        was_training = model.training
-        model.eval()
-        indices: list[int] = []
-        parts: list[Tensor] = []
-        for chosen, batch in evaluation_batches(
+        logits: Sequence[Tensor] = predict_logits(
+            self.task,
+            model,
             self.examples[split],
             batch_size=self.settings.evaluation_batch_size,
             pad_token_id=self.tokenizer.pad_token_id,
-        ):
-            with autocast(model.device, self.settings.precision):
-                output = model(**batch.to(model.device).inputs())
-            indices += chosen
-            parts.append(self.task.logits(output).float().cpu())
-        model.train(was_training)
-        return torch.cat(parts)[torch.tensor(indices).argsort()]
+            precision=self.settings.precision,
+        )
+        if align:
+            logits = self.task.align(logits, list(self.config.id2label.values()))
+        return self.task.predict(self.task.splits[split], self.examples[split], logits)
 
-    def score(self, logits: Mapping[str, Tensor]) -> dict[str, dict[str, float] | None]:
+    def score(self, records: Mapping[str, Sequence[Record]]) -> dict[str, dict[str, float] | None]:
         """Returns the metrics of each split, None for one without labels."""
         splits = self.task.splits
         return {
             name: self.task.score(splits[name], values) if splits[name].is_labelled else None
-            for name, values in logits.items()
+            for name, values in records.items()
         }
-
-    def write_predictions(self, path: Path, logits: Mapping[str, Tensor]) -> None:
-        """Writes one JSON line per example of each split."""
-        with path.open("w", encoding="utf-8") as file:
-            for name, values in logits.items():
-                for record in self.task.predictions(self.task.splits[name], values):
-                    file.write(json.dumps({"split": name, **record}, ensure_ascii=False) + "\n")
 
     def require_same_labels(self) -> None:
         """Refuses to go on with a head whose labels stand in another order than the task's.
@@ -176,7 +174,7 @@ class TaskData:
         """
         given = list(self.config.id2label.values())
         places = torch.arange(len(given))
-        if not torch.equal(self.task.align(places, given), places):
+        if not torch.equal(self.task.align([places], given)[0], places):
             raise SettingsError(
                 f"new_head = false, but the labels of {self.settings.model} ({', '.join(given)}) "
                 "stand in another order than the task's; set new_head = true, or give "
@@ -193,6 +191,40 @@ class TaskData:
             "role": self.settings.role,
             "model": self.settings.model,
         }
+
+
+def predict_logits(
+    task: Task,
+    model: Model,
+    examples: Sequence[EncodedExample],
+    *,
+    batch_size: int,
+    pad_token_id: int,
+    precision: Precision = "fp32",
+) -> list[Tensor]:
+    """Returns each example's logits without padding, float32 on the CPU, in their order."""
+    was_training = model.training
+    model.eval()
+    found: dict[int, Tensor] = {}
+    with torch.inference_mode():
+        for batch in evaluation_batches(
+            task, examples, batch_size=batch_size, pad_token_id=pad_token_id
+        ):
+            batch = batch.to(model.device)
+            with autocast(model.device, precision):
+                output = model(**batch.inputs())
+            logits = task.logits(output, batch).float().cpu()
+            found.update(zip(batch.positions, remove_padding(task, logits, batch), strict=True))
+    model.train(was_training)
+    return [found[i] for i in range(len(examples))]
+
+
+def write_predictions(path: Path, records: Mapping[str, Sequence[Record]]) -> None:
+    """Writes one JSON line per example of each split."""
+    with path.open("w", encoding="utf-8") as file:
+        for split, values in records.items():
+            for record in values:
+                file.write(json.dumps({"split": split, **record}, ensure_ascii=False) + "\n")
 
 
 def describe_model(model: Model, folder: Path) -> dict[str, Any]:

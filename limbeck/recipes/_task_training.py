@@ -12,27 +12,55 @@ from typing import Any
 from torch import Tensor
 
 from limbeck.models import Model
+from limbeck.recipes._task_teacher import TaskTeacher
 from limbeck.tasks import Task, TaskBatch
 
 
 class TaskObjective:
-    """The task's loss, averaged over the examples of a step."""
+    """The task's loss against its labels, and with a teacher the losses against its outputs.
 
-    def __init__(self, task: Task, model: Model) -> None:
+    Args:
+        task: The task.
+        model: What is trained.
+        teacher: What it learns from besides the labels.
+        label_weight: Weight of the loss against the labels.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        model: Model,
+        *,
+        teacher: TaskTeacher | None = None,
+        label_weight: float = 1.0,
+    ) -> None:
         self._task = task
         self._model = model
+        self._teacher = teacher
+        self._label_weight = label_weight
 
     def counts(self, batch: TaskBatch) -> dict[str, int]:
-        """Returns the number of examples."""
-        return {"task": batch.num_examples}
+        """Returns what each term is averaged over."""
+        counts = {} if self._teacher is None else self._teacher.counts(batch)
+        return {"task": 0 if batch.labels is None else self._task.loss_count(batch), **counts}
 
     def __call__(
         self, batch: TaskBatch, counts: Mapping[str, int]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the batch's share of the step's loss."""
-        output = self._model(**batch.inputs())
-        loss = self._task.loss_sum(output, batch) / counts["task"]
-        return loss, {"task": loss.detach()}
+        """Returns the batch's share of the step's loss and of each term."""
+        collect = frozenset() if self._teacher is None else self._teacher.collect
+        output = self._model(**batch.inputs(), collect=collect)
+        logits = self._task.logits(output, batch)
+        total, terms = logits.new_zeros(()), {"task": logits.new_zeros(())}
+        if batch.labels is not None:
+            loss = self._task.loss_sum(logits, batch) / max(counts["task"], 1)
+            terms["task"] = loss.detach()
+            total = total + self._label_weight * loss
+        if self._teacher is not None:
+            for name, weight, share in self._teacher.terms(output, logits, batch, counts):
+                terms[name] = share.detach()
+                total = total + weight * share
+        return total, terms
 
 
 class BestWeights:
@@ -47,22 +75,31 @@ class BestWeights:
         self.model = copy.deepcopy(model)
         self.record: dict[str, Any] = {}
         self.evaluated_step = -1
+        self.num_without_gain = 0
+        """Evaluations since the best one."""
         self._metric = metric
 
     def offer(self, model: Model, *, step: int, epoch: float, scores: Mapping[str, float]) -> None:
         """Keeps the weights if they score higher than any before."""
         self.evaluated_step = step
+        self.num_without_gain += 1
         if not self.record or scores[self._metric] > self.record["scores"][self._metric]:
             self.model.load_state_dict(model.state_dict())
             self.record = {"step": step, "epoch": epoch, "scores": dict(scores)}
+            self.num_without_gain = 0
 
     def state(self) -> dict[str, Any]:
         """Returns what a checkpoint keeps beside the weights."""
-        return {"best": self.record, "evaluated_step": self.evaluated_step}
+        return {
+            "best": self.record,
+            "evaluated_step": self.evaluated_step,
+            "num_without_gain": self.num_without_gain,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes over what `state` gave."""
         self.record, self.evaluated_step = state["best"], state["evaluated_step"]
+        self.num_without_gain = state["num_without_gain"]
 
 
 def is_evaluation_due(step: int, *, steps_per_epoch: int, per_epoch: int) -> bool:

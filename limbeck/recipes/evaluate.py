@@ -12,6 +12,7 @@ from limbeck.recipes._task_run import (
     TaskRunSettings,
     describe_model,
     format_score,
+    write_predictions,
 )
 from limbeck.train import Progress, SilentProgress, choose_device
 
@@ -39,17 +40,22 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> dict[str, Any]:
     started = time.perf_counter()
     data = _read_data(settings, progress)
     model = data.task.load_model(data.folder, new_head=False).to(choose_device(settings.device))
-    logits = data.task.align(
-        data.predict(model, settings.split), list(data.config.id2label.values())
-    )
+    split = data.task.splits[settings.split]
+    records = data.predict(model, settings.split, align=True)
     start_run(settings.out, recipe="evaluate", settings=settings)
-    data.write_predictions(settings.out / "predictions.jsonl", {settings.split: logits})
+    write_predictions(settings.out / "predictions.jsonl", {settings.split: records})
+    submission = data.task.submission(split, records)
+    if submission is not None:
+        name, content = submission
+        (settings.out / name).write_text(content, encoding="utf-8")
     result = {
         **data.describe("evaluate"),
         **describe_model(model, data.folder),
         "split": settings.split,
-        "num_examples": len(data.examples[settings.split]),
-        "scores": data.score({settings.split: logits})[settings.split],
+        "num_examples": len(split.examples),
+        "scores": data.score({settings.split: records})[settings.split],
+        "details": data.task.details(split, records) if split.is_labelled else {},
+        "submission": None if submission is None else submission[0],
         "elapsed_seconds": time.perf_counter() - started,
     }
     return finish_run(settings.out, result)
@@ -63,7 +69,7 @@ def plan(settings: EvaluateSettings) -> dict[str, Any]:
         "out": str(settings.out),
         "device": str(choose_device(settings.device)),
         "split": settings.split,
-        "num_examples": len(data.examples[settings.split]),
+        "num_examples": len(data.task.splits[settings.split].examples),
     }
 
 

@@ -12,6 +12,10 @@ from typing import Any, Literal
 import torch
 from pydantic import Field, field_validator
 
+from limbeck.checkpoints import resolve_folder
+from limbeck.compress.keep_layers import choose_layers, keep_layers
+from limbeck.errors import SettingsError
+from limbeck.losses import build_loss
 from limbeck.models import Model
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_run import (
@@ -19,7 +23,9 @@ from limbeck.recipes._task_run import (
     TaskRunSettings,
     describe_model,
     format_score,
+    write_predictions,
 )
+from limbeck.recipes._task_teacher import TaskTeacher
 from limbeck.recipes._task_training import (
     BestWeights,
     TaskObjective,
@@ -51,8 +57,19 @@ class FinetuneSettings(TaskRunSettings):
     """`pretrained` starts from the model's weights, `random` from new ones of its architecture."""
     new_head: bool = True
     """Start with a new head; false goes on with the head of an already fine-tuned model."""
+    keep_layers: int | str | tuple[int, ...] | None = None
+    """Start from some of the model's layers: how many (evenly spaced), `every_other`, `original`,
+    or a list such as [0, 2, 4]; None starts from all."""
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     """One run each; a seed decides new weights, dropout and the order of the examples."""
+
+    teacher: str | None = None
+    """Folder or Hub id of a model that is fine-tuned on this task, to be learned from."""
+    losses: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """What the student learns from the teacher, as `limbeck list losses` shows; by default
+    `soft_targets`, or `logit_mse` where the task predicts numbers."""
+    label_weight: float = Field(default=1.0, ge=0)
+    """Weight of the loss against the data set's labels; 0 learns from the teacher alone."""
 
     epochs: float = Field(default=3.0, gt=0)
     """Passes over the training examples."""
@@ -83,6 +100,8 @@ class FinetuneSettings(TaskRunSettings):
 
     evaluations_per_epoch: int = Field(default=1, ge=1)
     """Validations in each epoch; the weights of the best one are kept."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after this many validations in a row without a better score; None never does."""
     log_every: int = Field(default=10, ge=1)
     """Steps between lines of kind `train` in metrics.jsonl."""
     save_every: int = Field(default=500, ge=1)
@@ -118,7 +137,11 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> dict[str, Any]:
     """
     data = _read_data(settings, progress)
     start_run(settings.out, recipe="finetune", settings=settings, may_change=_MAY_CHANGE)
-    seeds = [_run_seed(settings, data, seed=seed, progress=progress) for seed in settings.seeds]
+    teacher = _load_teacher(settings, data)
+    seeds = [
+        _run_seed(settings, data, teacher=teacher, seed=seed, progress=progress)
+        for seed in settings.seeds
+    ]
     best = max(seeds, key=lambda record: float(record["validation"][data.task.metric]))
     share_folder(settings.out / best["folder"] / "model", settings.out / "model")
     result = {
@@ -173,13 +196,51 @@ def _read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
         use_model_labels=not settings.new_head,
         progress=progress,
     )
+    if not data.task.is_trainable:
+        raise SettingsError(
+            f"task = '{settings.task}' has nothing to fine-tune: it is evaluated zero-shot, with "
+            "limbeck evaluate"
+        )
     if not settings.new_head:
         data.require_same_labels()
     return data
 
 
+def _load_teacher(settings: FinetuneSettings, data: TaskData) -> TaskTeacher | None:
+    """Loads the teacher, if there is one, with the losses against it."""
+    if settings.teacher is None:
+        if settings.losses:
+            raise SettingsError(
+                f"losses.{next(iter(settings.losses))} compares with a teacher, but there is none; "
+                "give teacher=MODEL, fine-tuned on this task"
+            )
+        return None
+    default = "logit_mse" if data.task.targets == "real" else "soft_targets"
+    losses = settings.losses or {default: {}}
+    folder = resolve_folder(settings.teacher)
+    model = data.task.load_model(folder, new_head=False).to(choose_device(settings.device))
+    return TaskTeacher(
+        data.task, model, {name: build_loss(name, values) for name, values in losses.items()}
+    )
+
+
+def _keep_layers(model: Model, wanted: int | str | tuple[int, ...]) -> Model:
+    """Returns a model of the same architecture and head with some of the layers."""
+    layers = choose_layers(
+        "even" if isinstance(wanted, int) else wanted,
+        num_teacher_layers=model.config.num_hidden_layers,
+        num_student_layers=wanted if isinstance(wanted, int) else None,
+    )
+    return keep_layers(model, layers=layers, model_type=model.config.model_type)
+
+
 def _run_seed(
-    settings: FinetuneSettings, data: TaskData, *, seed: int, progress: Progress
+    settings: FinetuneSettings,
+    data: TaskData,
+    *,
+    teacher: TaskTeacher | None,
+    seed: int,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Trains one seed, or goes on with it, and scores its best weights."""
     folder = settings.out / f"seed-{seed}"
@@ -191,20 +252,24 @@ def _run_seed(
         model = data.task.new_model(data.folder)
     else:
         model = data.task.load_model(data.folder, new_head=settings.new_head)
+    if settings.keep_layers is not None:
+        model = _keep_layers(model, settings.keep_layers)
     model.to(choose_device(settings.device))
     best = BestWeights(model, metric=data.task.metric)
-    state = _train(settings, data, model=model, best=best, seed=seed, progress=progress)
+    state = _train(
+        settings, data, model=model, teacher=teacher, best=best, seed=seed, progress=progress
+    )
     best.model.save_pretrained(folder / "model")
     data.tokenizer.save_pretrained(folder / "model")
     splits = [split for split in ("validation", "test") if split in data.examples]
-    logits = {split: data.predict(best.model, split) for split in splits}
-    data.write_predictions(folder / "predictions.jsonl", logits)
+    records = {split: data.predict(best.model, split) for split in splits}
+    write_predictions(folder / "predictions.jsonl", records)
     record: dict[str, Any] = {
         "seed": seed,
         "folder": folder.name,
         "validation": None,
         "test": None,
-        **data.score(logits),
+        **data.score(records),
         "best_epoch": best.record["epoch"],
         "best_step": best.record["step"],
         "num_steps": state.step,
@@ -221,6 +286,7 @@ def _train(
     data: TaskData,
     *,
     model: Model,
+    teacher: TaskTeacher | None,
     best: BestWeights,
     seed: int,
     progress: Progress,
@@ -241,6 +307,7 @@ def _train(
         best.restore(state.extra)
         progress.log(f"seed {seed}: going on after step {state.step}")
     batches = TrainBatches(
+        data.task,
         data.examples["train"],
         batch_size=settings.batch_size,
         accumulate=settings.accumulate,
@@ -248,6 +315,7 @@ def _train(
         seed=seed,
     )
     budget = _make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
+    objective = TaskObjective(data.task, model, teacher=teacher, label_weight=settings.label_weight)
 
     def evaluate(step: int) -> None:
         scores = data.task.score(data.task.splits["validation"], data.predict(model, "validation"))
@@ -255,7 +323,8 @@ def _train(
         epoch = int(epoch) if epoch.is_integer() else epoch
         best.offer(model, step=step, epoch=epoch, scores=scores)
         metrics.write("evaluate", step=step, epoch=epoch, **scores)
-        shown = ", ".join(f"{name} {scores[name]:.4f}" for name in (data.task.metric, "loss"))
+        names = [name for name in (data.task.metric, "loss") if name in scores]
+        shown = ", ".join(f"{name} {scores[name]:.4f}" for name in names)
         progress.log(f"seed {seed}, epoch {epoch:g}: validation {shown}")
 
     with (
@@ -265,7 +334,7 @@ def _train(
     ):
         model.train()
         for step in train_steps(
-            TaskObjective(data.task, model),
+            objective,
             batches.steps(state.step),
             optimizer=optimizer,
             schedule=settings.schedule,
@@ -289,6 +358,9 @@ def _train(
                 save_state(folder / "checkpoints", state, modules=modules, optimizer=optimizer)
             if interrupt.requested:
                 raise KeyboardInterrupt
+            if settings.patience is not None and best.num_without_gain >= settings.patience:
+                progress.log(f"seed {seed}: no better score in {settings.patience} validations")
+                break
         if best.evaluated_step != state.step:
             evaluate(state.step)
             state = replace(state, extra=best.state())

@@ -10,13 +10,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limbeck.listing import load
-from limbeck.tasks._base import SPLITS, EncodedExample, Example, Split, Task, TaskBatch
+from limbeck.tasks._base import (
+    PADDING,
+    SPLITS,
+    EncodedExample,
+    Record,
+    Split,
+    Task,
+    TaskBatch,
+    remove_padding,
+    restore_padding,
+)
 from limbeck.tasks._batches import TrainBatches, collate, evaluation_batches
 
 __all__ = [
+    "PADDING",
     "SPLITS",
     "EncodedExample",
-    "Example",
+    "Record",
     "Split",
     "Task",
     "TaskBatch",
@@ -24,6 +35,8 @@ __all__ = [
     "collate",
     "evaluation_batches",
     "read_task",
+    "remove_padding",
+    "restore_padding",
 ]
 
 

@@ -1,35 +1,32 @@
-"""What a task is to the recipes: the protocol that every task fulfils, and its value types."""
+"""What a task is to the recipes: the base of every kind of task, and the value types they share."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
 
-from limbeck.models import Model
+from limbeck.models import AutoConfig, AutoModel, Model
 from limbeck.nn import ModelOutput
 from limbeck.tokenizers import Tokenizer
 
 SPLITS = ("train", "validation", "test")
 
+Record = dict[str, Any]
+"""One prediction as it is written down: plain JSON."""
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One example as it stands in the data set.
 
-    Attributes:
-        text: The sentence, or the first of two.
-        text_pair: The second sentence, or None.
-        label: Index of its label, or None where the label is not public.
-    """
+class Example(Protocol):
+    """One example as it stands in the data set; every kind of task has its own."""
 
-    text: str
-    text_pair: str | None
-    label: int | None
+    @property
+    def label(self) -> Any:
+        """What is to be predicted, or None where it is not public."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Split:
     """The examples of one split, in the order of the file; either all have a label or none."""
 
     name: str
-    examples: Sequence[Example]
+    examples: Sequence[Any]
 
     @property
     def is_labelled(self) -> bool:
@@ -45,13 +42,28 @@ class Split:
         return self.examples[0].label is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedExample:
-    """An example as token ids; `label` is what the task's loss compares with."""
+    """An example, or one window of it, as token ids.
 
-    input_ids: Sequence[int]
-    token_type_ids: Sequence[int] | None
-    label: int | None
+    Attributes:
+        index: Which example of the split it comes from.
+        input_ids: Token ids; for multiple choice a list of them for each choice.
+        token_type_ids: As `input_ids`, or None for a family without them.
+        label: What the task's loss compares with, or None.
+    """
+
+    index: int
+    input_ids: Sequence[Any]
+    token_type_ids: Sequence[Any] | None
+    label: Any
+
+    @property
+    def num_tokens(self) -> int:
+        """Length of the (longest) row."""
+        if self.input_ids and isinstance(self.input_ids[0], Sequence):
+            return max(len(row) for row in self.input_ids)
+        return len(self.input_ids)
 
 
 @dataclass(frozen=True)
@@ -59,11 +71,12 @@ class TaskBatch:
     """Examples padded to the longest among them.
 
     Attributes:
-        input_ids: (batch, sequence) int64.
-        attention_mask: (batch, sequence) int64, 1 where real; None if nothing is padded.
-        token_type_ids: (batch, sequence) int64, or None for a family without them.
-        labels: (batch,) int64, or None where they are not public.
+        input_ids: (batch, sequence) int64; (batch, choices, sequence) for multiple choice.
+        attention_mask: As `input_ids`, int64, 1 where real; None if nothing is padded.
+        token_type_ids: As `input_ids`, or None for a family without them.
+        labels: (batch, ...), or None where they are not public.
         num_tokens: Real tokens.
+        positions: Where the rows stand among the encoded examples they were taken from.
     """
 
     input_ids: Tensor
@@ -71,6 +84,7 @@ class TaskBatch:
     token_type_ids: Tensor | None
     labels: Tensor | None
     num_tokens: int
+    positions: Sequence[int]
 
     @property
     def num_examples(self) -> int:
@@ -99,21 +113,40 @@ class TaskBatch:
         }
         return {name: tensor for name, tensor in given.items() if tensor is not None}
 
+    def mask(self) -> Tensor:
+        """Returns the attention mask, of ones if nothing is padded."""
+        if self.attention_mask is not None:
+            return self.attention_mask
+        return torch.ones_like(self.input_ids)
 
-class Task(Protocol):
-    """One task with its data: everything that `finetune` and `evaluate` need to know of it."""
 
-    @property
-    def name(self) -> str:
-        """The task's name in settings and reports."""
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """One task with its data: everything that the recipes need to know of it.
 
-    @property
-    def metric(self) -> str:
-        """The main metric: higher is better, and the best epoch is the one where it is highest."""
+    What is said of logits holds for every kind: (batch, ...), in float32 or wider. Where their
+    last dimension runs over tokens or choices, padding has `PADDING` there.
 
-    @property
-    def splits(self) -> Mapping[str, Split]:
-        """The splits that the data set has, among train, validation and test."""
+    Attributes:
+        name: The task's name in settings and reports.
+        metric: The main metric: the best epoch is the one where it is highest.
+        splits: The splits that the data set has, among train, validation and test.
+    """
+
+    auto_model: ClassVar[type[AutoModel]]
+    """Makes the models of the head that the task needs."""
+    targets: ClassVar[Literal["categorical", "real"]] = "categorical"
+    """What a row of `distributions` holds: the logits of one distribution, or plain numbers."""
+    is_trainable: ClassVar[bool] = True
+    """Whether there is something to fine-tune; zero-shot tasks only evaluate."""
+
+    name: str
+    metric: str
+    splits: Mapping[str, Split]
+
+    @abstractmethod
+    def head(self) -> dict[str, Any]:
+        """Returns what the task changes in a model's configuration, such as `num_labels`."""
 
     def load_model(self, folder: Path, *, new_head: bool) -> Model:
         """Loads a model folder with this task's head.
@@ -122,26 +155,101 @@ class Task(Protocol):
             folder: The model folder.
             new_head: Initialise the head from torch's generator instead of reading it.
         """
+        if not new_head:
+            return self.auto_model.from_pretrained(folder)
+        return self.auto_model.from_pretrained(folder, new_head=True, **self.head())
 
     def new_model(self, folder: Path) -> Model:
         """Returns a model of the architecture in `folder` with random weights."""
+        config = AutoConfig.from_pretrained(folder).replace(**self.head())
+        return self.auto_model.from_config(config)
 
+    @abstractmethod
     def encode(
         self, split: Split, tokenizer: Tokenizer, *, max_length: int
     ) -> Sequence[EncodedExample]:
-        """Turns examples into token ids, cutting them at `max_length`."""
+        """Turns examples into token ids, at least one row an example, in their order."""
 
-    def logits(self, output: ModelOutput) -> Tensor:
-        """Returns what predictions are made from, (batch, ...)."""
+    def label_tensor(self, labels: Sequence[Any], batch_shape: torch.Size) -> Tensor:
+        """Stacks the labels of a batch whose `input_ids` have the given shape."""
+        return torch.tensor(labels)
 
-    def loss_sum(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
-        """Returns the loss added up over the batch's examples."""
+    @abstractmethod
+    def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
+        """Returns what predictions and losses are made from, with gradient."""
 
-    def score(self, split: Split, logits: Tensor) -> dict[str, float]:
-        """Returns the metrics of a labelled split."""
+    def sizes(self, batch: TaskBatch) -> list[int] | None:
+        """Returns how much of the last dimension of each row's logits is real; None for all."""
+        return None
 
-    def predictions(self, split: Split, logits: Tensor) -> list[dict[str, Any]]:
-        """Returns one JSON record per example: index, label, prediction, scores."""
+    def distributions(self, logits: Tensor, batch: TaskBatch) -> Tensor:
+        """Returns logits as rows that soft targets compare, (rows, width); see `targets`."""
+        return logits
 
-    def align(self, logits: Tensor, model_labels: Sequence[str]) -> Tensor:
+    def num_distributions(self, batch: TaskBatch) -> int:
+        """Returns the number of rows that `distributions` gives, known from the batch alone."""
+        return batch.num_examples
+
+    @abstractmethod
+    def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
+        """Returns the loss against a batch's labels, added up over what `loss_count` counts."""
+
+    def loss_count(self, batch: TaskBatch) -> int:
+        """Returns what the loss is averaged over: by default examples."""
+        return batch.num_examples
+
+    @abstractmethod
+    def predict(
+        self, split: Split, encoded: Sequence[EncodedExample], logits: Sequence[Tensor]
+    ) -> list[Record]:
+        """Returns one record per example: index, label, prediction and what belongs to it.
+
+        Args:
+            split: The examples.
+            encoded: What `encode` gave for them.
+            logits: For each of these, its row of logits without padding.
+        """
+
+    @abstractmethod
+    def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
+        """Returns the metrics of a labelled split from the records of `predict`."""
+
+    def details(self, split: Split, records: Sequence[Record]) -> dict[str, Any]:
+        """Returns what else is worth knowing of a labelled split, such as a confusion matrix."""
+        return {}
+
+    def submission(self, split: Split, records: Sequence[Record]) -> tuple[str, str] | None:
+        """Returns the name and content of the file that a benchmark's server takes, if any."""
+        return None
+
+    def align(self, logits: Sequence[Tensor], model_labels: Sequence[str]) -> Sequence[Tensor]:
         """Brings a model's logits into the order of the task's labels."""
+        return logits
+
+
+PADDING = -1e4
+"""Logit of what is padding: probability 0 in every precision, and finite, so that the divergence
+between two models that both have it is 0 and not NaN."""
+
+
+def remove_padding(task: Task, logits: Tensor, batch: TaskBatch) -> list[Tensor]:
+    """Cuts a batch's logits into one tensor a row, without padding."""
+    sizes = task.sizes(batch)
+    if sizes is None:
+        return list(logits)
+    return [row[..., :size] for row, size in zip(logits, sizes, strict=True)]
+
+
+def restore_padding(rows: Sequence[Tensor]) -> Tensor:
+    """Stacks what `remove_padding` gave."""
+    width = max(row.shape[-1] for row in rows)
+    stacked = rows[0].new_full((len(rows), *rows[0].shape[:-1], width), PADDING)
+    for number, row in enumerate(rows):
+        stacked[number, ..., : row.shape[-1]] = row
+    return stacked
+
+
+def at_least_float32(tensor: Tensor | None) -> Tensor:
+    """Returns a model's scores in float32, or as they are if wider."""
+    assert tensor is not None
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

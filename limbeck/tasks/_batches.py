@@ -3,37 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from limbeck.tasks._base import EncodedExample, TaskBatch
+from limbeck.tasks._base import EncodedExample, Task, TaskBatch
 
 # Examples are sorted by length within this many batches of a shuffled epoch: enough that little
 # is padded, few enough that a batch's company changes from epoch to epoch.
 _BATCHES_SORTED_TOGETHER = 50
 
 
-def collate(examples: Sequence[EncodedExample], *, pad_token_id: int) -> TaskBatch:
-    """Pads examples to the longest of them."""
-    lengths = [len(example.input_ids) for example in examples]
-    shape = (len(examples), max(lengths))
-    input_ids = torch.full(shape, pad_token_id)
-    mask = torch.zeros(shape, dtype=torch.int64)
-    segments = None if examples[0].token_type_ids is None else torch.zeros(shape, dtype=torch.int64)
-    for row, (example, length) in enumerate(zip(examples, lengths, strict=True)):
-        input_ids[row, :length] = torch.tensor(example.input_ids)
-        mask[row, :length] = 1
-        if segments is not None and example.token_type_ids is not None:
-            segments[row, :length] = torch.tensor(example.token_type_ids)
-    labels = [example.label for example in examples if example.label is not None]
+def collate(
+    task: Task, examples: Sequence[EncodedExample], chosen: Sequence[int], *, pad_token_id: int
+) -> TaskBatch:
+    """Pads some of the examples, all with a label or all without, to the longest of them.
+
+    Args:
+        task: Knows what its labels look like.
+        examples: All of them.
+        chosen: Which ones.
+        pad_token_id: Fills the end of shorter rows.
+    """
+    rows = [examples[i] for i in chosen]
+    input_ids, mask = _pad([row.input_ids for row in rows], fill=pad_token_id)
+    segments = [row.token_type_ids for row in rows if row.token_type_ids is not None]
+    labels = [row.label for row in rows]
+    is_labelled = all(label is not None for label in labels)
     return TaskBatch(
         input_ids=input_ids,
-        attention_mask=None if min(lengths) == max(lengths) else mask,
-        token_type_ids=segments,
-        labels=torch.tensor(labels) if len(labels) == len(examples) else None,
-        num_tokens=sum(lengths),
+        attention_mask=None if bool(mask.all()) else mask,
+        token_type_ids=_pad(segments, fill=0)[0] if segments else None,
+        labels=task.label_tensor(labels, input_ids.shape) if is_labelled else None,
+        num_tokens=int(mask.sum()),
+        positions=tuple(int(i) for i in chosen),
     )
+
+
+def _pad(rows: Sequence[Sequence[Any]], *, fill: int) -> tuple[Tensor, Tensor]:
+    """Stacks rows of ids, or rows of choices of them; returns ids and a mask of what is real."""
+    if not isinstance(rows[0][0], Sequence):
+        return _pad_ids(rows, width=max(map(len, rows)), fill=fill)
+    num_choices = max(map(len, rows))
+    width = max(len(choice) for row in rows for choice in row)
+    choices = [choice for row in rows for choice in [*row, *[()] * (num_choices - len(row))]]
+    ids, mask = _pad_ids(choices, width=width, fill=fill)
+    shape = (len(rows), num_choices, width)
+    return ids.reshape(shape), mask.reshape(shape)
+
+
+def _pad_ids(rows: Sequence[Sequence[int]], *, width: int, fill: int) -> tuple[Tensor, Tensor]:
+    ids = torch.full((len(rows), width), fill)
+    mask = torch.zeros((len(rows), width), dtype=torch.int64)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = torch.tensor(row, dtype=torch.int64)
+        mask[number, : len(row)] = 1
+    return ids, mask
 
 
 class TrainBatches:
@@ -43,6 +70,7 @@ class TrainBatches:
     function of the examples, the seed and `n`, so that a resumed run goes on exactly.
 
     Args:
+        task: Whose examples they are.
         examples: All training examples.
         batch_size: Examples in one optimiser step.
         accumulate: Micro-batches in one optimiser step.
@@ -52,6 +80,7 @@ class TrainBatches:
 
     def __init__(
         self,
+        task: Task,
         examples: Sequence[EncodedExample],
         *,
         batch_size: int,
@@ -59,8 +88,10 @@ class TrainBatches:
         pad_token_id: int,
         seed: int,
     ) -> None:
+        self._task = task
         self._examples = examples
-        self._lengths = np.array([len(example.input_ids) for example in examples])
+        self._lengths = np.array([example.num_tokens for example in examples])
+        self._is_labelled = np.array([example.label is not None for example in examples])
         self._batch_size = batch_size
         self._accumulate = accumulate
         self._pad_token_id = pad_token_id
@@ -87,18 +118,24 @@ class TrainBatches:
         return [steps[i] for i in random.permutation(len(steps))]
 
     def _micro_batches(self, chosen: np.ndarray) -> list[TaskBatch]:
-        parts = np.array_split(chosen, min(self._accumulate, len(chosen)))
+        # Gradients add up over micro-batches, so labelled and unlabelled rows can go apart.
+        parts = [
+            kind
+            for part in np.array_split(chosen, min(self._accumulate, len(chosen)))
+            for kind in (part[self._is_labelled[part]], part[~self._is_labelled[part]])
+            if len(kind)
+        ]
         return [
-            collate([self._examples[i] for i in part], pad_token_id=self._pad_token_id)
+            collate(self._task, self._examples, part.tolist(), pad_token_id=self._pad_token_id)
             for part in parts
         ]
 
 
 def evaluation_batches(
-    examples: Sequence[EncodedExample], *, batch_size: int, pad_token_id: int
-) -> Iterator[tuple[list[int], TaskBatch]]:
-    """Yields (indices, batch) over all examples once, the longest first."""
-    order = sorted(range(len(examples)), key=lambda i: -len(examples[i].input_ids))
+    task: Task, examples: Sequence[EncodedExample], *, batch_size: int, pad_token_id: int
+) -> Iterator[TaskBatch]:
+    """Yields batches of all examples once, the longest first."""
+    order = sorted(range(len(examples)), key=lambda i: -examples[i].num_tokens)
     for first in range(0, len(order), batch_size):
-        indices = order[first : first + batch_size]
-        yield indices, collate([examples[i] for i in indices], pad_token_id=pad_token_id)
+        chosen = order[first : first + batch_size]
+        yield collate(task, examples, chosen, pad_token_id=pad_token_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -14,9 +13,16 @@ from torch import Tensor
 
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError, did_you_mean
-from limbeck.models import AutoConfig, AutoModelForSequenceClassification, Model
+from limbeck.models import AutoModelForSequenceClassification
 from limbeck.nn import ModelOutput
-from limbeck.tasks._base import EncodedExample, Example, Split, TaskBatch
+from limbeck.tasks._base import (
+    EncodedExample,
+    Record,
+    Split,
+    Task,
+    TaskBatch,
+    at_least_float32,
+)
 from limbeck.tasks._labels import LabelSet, align_logits, infer_labels
 from limbeck.tasks._metrics import classification_scores
 from limbeck.tasks._sources import Row, Rows, read_splits
@@ -45,36 +51,35 @@ class ClassificationSettings(Settings):
         return labels
 
 
+@dataclass(frozen=True, slots=True)
+class TextExample:
+    """One or two sentences and what is said of them.
+
+    Attributes:
+        text: The sentence, or the first of two.
+        text_pair: The second sentence, or None.
+        label: Index of its label, or None where the label is not public.
+    """
+
+    text: str
+    text_pair: str | None
+    label: int | None
+
+
 @dataclass(frozen=True, kw_only=True)
-class ClassificationTask:
+class ClassificationTask(Task):
     """A data set of sentences or pairs with one label each.
 
     Attributes:
-        name: The task's name.
-        metric: Its main metric.
         labels: The labels, in the order of the logits.
-        splits: The splits at hand.
     """
 
-    name: str
-    metric: str
+    auto_model = AutoModelForSequenceClassification
+
     labels: tuple[str, ...]
-    splits: Mapping[str, Split]
 
-    def load_model(self, folder: Path, *, new_head: bool) -> Model:
-        """Loads a model folder as a classifier over this task's labels."""
-        if not new_head:
-            return AutoModelForSequenceClassification.from_pretrained(folder)
-        return AutoModelForSequenceClassification.from_pretrained(
-            folder, new_head=True, **self._head()
-        )
-
-    def new_model(self, folder: Path) -> Model:
-        """Returns a classifier of the architecture in `folder` with random weights."""
-        config = AutoConfig.from_pretrained(folder).replace(**self._head())
-        return AutoModelForSequenceClassification.from_config(config)
-
-    def _head(self) -> dict[str, Any]:
+    def head(self) -> dict[str, Any]:
+        """Returns the labels' names, and that each example has one of them."""
         return {
             "num_labels": len(self.labels),
             "id2label": dict(enumerate(self.labels)),
@@ -86,49 +91,28 @@ class ClassificationTask:
         self, split: Split, tokenizer: Tokenizer, *, max_length: int
     ) -> list[EncodedExample]:
         """Turns sentences into token ids; of two, the longer is cut first."""
-        pairs = [example.text_pair for example in split.examples if example.text_pair is not None]
-        encoded = tokenizer(
-            [example.text for example in split.examples],
-            pairs or None,
-            truncation="longest_first",
-            max_length=max_length,
-        )
-        segments = encoded.get("token_type_ids") or [None] * len(split.examples)
-        return [
-            EncodedExample(ids, segment_ids, example.label)
-            for example, ids, segment_ids in zip(
-                split.examples, encoded["input_ids"], segments, strict=True
-            )
-        ]
+        return encode_texts(split.examples, tokenizer, max_length=max_length)
 
-    def logits(self, output: ModelOutput) -> Tensor:
-        """Returns the labels' scores, (batch, labels), in float32 or wider."""
-        assert output.logits is not None
-        return output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
+    def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
+        """Returns the labels' scores, (batch, labels)."""
+        return at_least_float32(output.logits)
 
-    def loss_sum(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
+    def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Returns the cross-entropy added up over the batch."""
         assert batch.labels is not None
-        return F.cross_entropy(self.logits(output), batch.labels, reduction="sum")
+        return F.cross_entropy(logits, batch.labels, reduction="sum")
 
-    def score(self, split: Split, logits: Tensor) -> dict[str, float]:
-        """Returns accuracy with its standard error, F1, and the loss per example."""
-        labels = [example.label for example in split.examples if example.label is not None]
-        scores = classification_scores(
-            labels, logits.argmax(-1).tolist(), num_labels=len(self.labels)
-        )
-        loss = F.cross_entropy(logits.double(), logits.new_tensor(labels).long())
-        return {**scores, "loss": float(loss), "num_examples": len(labels)}
-
-    def predictions(self, split: Split, logits: Tensor) -> list[dict[str, Any]]:
+    def predict(
+        self, split: Split, encoded: Sequence[EncodedExample], logits: Sequence[Tensor]
+    ) -> list[Record]:
         """Returns per example its label, the predicted one, and each label's probability."""
-        probabilities = logits.double().softmax(-1)
+        probabilities = torch.stack(list(logits)).double().softmax(-1)
         return [
             {
                 "index": index,
                 "label": None if example.label is None else self.labels[example.label],
                 "prediction": self.labels[chosen],
-                "scores": [round(score, 6) for score in scores],
+                "scores": [round(score, 9) for score in scores],
             }
             for index, (example, chosen, scores) in enumerate(
                 zip(
@@ -140,9 +124,40 @@ class ClassificationTask:
             )
         ]
 
-    def align(self, logits: Tensor, model_labels: Sequence[str]) -> Tensor:
+    def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
+        """Returns accuracy with its standard error, F1, and the loss per example."""
+        labels = [example.label for example in split.examples]
+        predictions = [self.labels.index(record["prediction"]) for record in records]
+        scores = classification_scores(labels, predictions, num_labels=len(self.labels))
+        given = torch.tensor([record["scores"] for record in records], dtype=torch.float64)
+        of_label = given[torch.arange(len(labels)), torch.tensor(labels)]
+        loss = -of_label.clamp_min(1e-9).log().mean()
+        return {**scores, "loss": float(loss), "num_examples": len(labels)}
+
+    def align(self, logits: Sequence[Tensor], model_labels: Sequence[str]) -> Sequence[Tensor]:
         """Brings a model's logits into the order of the task's labels."""
-        return align_logits(logits, of_model=model_labels, of_task=self.labels)
+        stacked = torch.stack(list(logits))
+        return list(align_logits(stacked, of_model=model_labels, of_task=self.labels))
+
+
+def encode_texts(
+    examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
+) -> list[EncodedExample]:
+    """Turns sentences or pairs into token ids; of two, the longer is cut first."""
+    pairs = [example.text_pair for example in examples if example.text_pair is not None]
+    encoded = tokenizer(
+        [example.text for example in examples],
+        pairs or None,
+        truncation="longest_first",
+        max_length=max_length,
+    )
+    segments = encoded.get("token_type_ids") or [None] * len(examples)
+    return [
+        EncodedExample(index=i, input_ids=ids, token_type_ids=segment_ids, label=example.label)
+        for i, (example, ids, segment_ids) in enumerate(
+            zip(examples, encoded["input_ids"], segments, strict=True)
+        )
+    ]
 
 
 def read_classification(
@@ -188,7 +203,7 @@ def _labels_of(splits: Mapping[str, Rows], settings: ClassificationSettings) -> 
 
 def _examples(
     split: str, rows: Rows, settings: ClassificationSettings, labels: LabelSet
-) -> list[Example]:
+) -> list[TextExample]:
     if split != "test":
         _require_column(rows.rows[0], settings.label_column, "label_column")
     examples = []
@@ -196,7 +211,7 @@ def _examples(
         text = _text(row, settings.text_column, "text_column")
         pair = settings.text_pair_column
         text_pair = None if pair is None else _text(row, pair, "text_pair_column")
-        examples.append(Example(text, text_pair, labels.index(row, settings.label_column)))
+        examples.append(TextExample(text, text_pair, labels.index(row, settings.label_column)))
     _require_all_or_none(split, rows, examples, settings.label_column)
     return examples
 
@@ -220,7 +235,7 @@ def _require_column(row: Row, column: str, option: str) -> None:
 
 
 def _require_all_or_none(
-    split: str, rows: Rows, examples: Sequence[Example], label_column: str
+    split: str, rows: Rows, examples: Sequence[TextExample], label_column: str
 ) -> None:
     """Only a test split may lack labels, and then all of them."""
     missing = [i for i, example in enumerate(examples) if example.label is None]

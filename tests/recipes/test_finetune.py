@@ -18,6 +18,7 @@ from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.recipes.finetune import FinetuneSettings, plan, run, summarise
 from limbeck.tasks import EncodedExample, TrainBatches
+from limbeck.tasks._classification import ClassificationTask
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Schedule, SilentProgress, read_metrics
 
@@ -209,8 +210,12 @@ def test_ten_steps_equal_transformers_under_plain_pytorch(model_type, tmp_path):
 def batches_of_text(rows, tokenizer, *, steps):
     """Yields the rows of each step, in the order in which `finetune` takes them."""
     ids = tokenizer([row["sentence"] for row in rows])["input_ids"]
-    examples = [EncodedExample(tokens, None, None) for tokens in ids]
-    batches = TrainBatches(examples, batch_size=8, accumulate=1, pad_token_id=0, seed=0)
+    examples = [
+        EncodedExample(index=i, input_ids=tokens, token_type_ids=None, label=None)
+        for i, tokens in enumerate(ids)
+    ]
+    task = ClassificationTask(name="any", metric="accuracy", splits={}, labels=("no", "yes"))
+    batches = TrainBatches(task, examples, batch_size=8, accumulate=1, pad_token_id=0, seed=0)
     order = [*batches.epoch_order(0), *batches.epoch_order(1)]
     for chosen in order[:steps]:
         yield [rows[i] for i in chosen]

@@ -1,6 +1,7 @@
 """Batches of examples: every example once an epoch, little padding, order decided by the seed."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,14 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limbeck.tasks import EncodedExample, TrainBatches, collate, evaluation_batches
+from limbeck.tasks._classification import ClassificationTask
 
 
 def make_examples(lengths):
     # The first id says which example it is.
     return [
-        EncodedExample([100 + i] + [1] * (n - 1), [0] * (n - 1) + [1], i % 2)
+        EncodedExample(
+            index=i,
+            input_ids=[100 + i] + [1] * (n - 1),
+            token_type_ids=[0] * (n - 1) + [1],
+            label=i % 2,
+        )
         for i, n in enumerate(lengths)
     ]
+
+
+TASK = ClassificationTask(name="any", metric="accuracy", splits={}, labels=("no", "yes"))
 
 
 def first_ids(steps):
@@ -35,6 +45,7 @@ def test_each_epoch_has_every_example_once_and_resumes_anywhere(
     lengths, batch_size, accumulate, seed, start
 ):
     batches = TrainBatches(
+        TASK,
         make_examples(lengths),
         batch_size=batch_size,
         accumulate=accumulate,
@@ -55,7 +66,7 @@ def test_each_epoch_has_every_example_once_and_resumes_anywhere(
 def test_order_depends_on_seed_and_epoch():
     def order(seed, epoch):
         batches = TrainBatches(
-            make_examples([5] * 50), batch_size=4, accumulate=1, pad_token_id=0, seed=seed
+            TASK, make_examples([5] * 50), batch_size=4, accumulate=1, pad_token_id=0, seed=seed
         )
         return [chosen.tolist() for chosen in batches.epoch_order(epoch)]
 
@@ -67,7 +78,7 @@ def test_order_depends_on_seed_and_epoch():
 def test_grouping_by_length_leaves_little_padding():
     lengths = np.random.default_rng(0).integers(5, 60, 640).tolist()
     batches = TrainBatches(
-        make_examples(lengths), batch_size=32, accumulate=1, pad_token_id=0, seed=0
+        TASK, make_examples(lengths), batch_size=32, accumulate=1, pad_token_id=0, seed=0
     )
     steps = list(itertools.islice(batches.steps(), batches.steps_per_epoch))
     cells = sum(batch.input_ids.numel() for step in steps for batch in step)
@@ -77,24 +88,51 @@ def test_grouping_by_length_leaves_little_padding():
 
 
 def test_collate_pads_and_masks():
-    batch = collate(make_examples([3, 1]), pad_token_id=7)
-    assert batch.input_ids.tolist() == [[100, 1, 1], [101, 7, 7]]
+    batch = collate(TASK, make_examples([2, 3, 1]), [1, 2], pad_token_id=7)
+    assert batch.input_ids.tolist() == [[101, 1, 1], [102, 7, 7]]
     assert batch.attention_mask.tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch.token_type_ids.tolist() == [[0, 0, 1], [1, 0, 0]]
-    assert batch.labels.tolist() == [0, 1]
+    assert batch.labels.tolist() == [1, 0]
+    assert batch.positions == (1, 2)
     assert (batch.num_tokens, batch.num_examples) == (4, 2)
     assert set(batch.inputs()) == {"input_ids", "attention_mask", "token_type_ids"}
-    even = collate([EncodedExample([1, 2], None, None)] * 2, pad_token_id=0)
+    bare = EncodedExample(index=0, input_ids=[1, 2], token_type_ids=None, label=None)
+    even = collate(TASK, [bare] * 2, [0, 1], pad_token_id=0)
     assert even.attention_mask is even.token_type_ids is even.labels is None
     assert set(even.inputs()) == {"input_ids"}
     meta = batch.to(torch.device("meta"))
     assert meta.input_ids.device.type == meta.labels.device.type == "meta"
 
 
+def test_choices_are_padded_in_number_and_length():
+    row = {"token_type_ids": None, "label": 0}
+    examples = [
+        EncodedExample(index=0, input_ids=[[1, 2, 3], [4]], **row),
+        EncodedExample(index=1, input_ids=[[5], [6, 7], [8]], **row),
+    ]
+    batch = collate(TASK, examples, [0, 1], pad_token_id=9)
+    assert batch.input_ids.tolist() == [
+        [[1, 2, 3], [4, 9, 9], [9, 9, 9]],
+        [[5, 9, 9], [6, 7, 9], [8, 9, 9]],
+    ]
+    assert batch.attention_mask.sum(-1).tolist() == [[3, 1, 0], [1, 2, 1]]
+    assert batch.num_tokens == 8
+
+
+def test_rows_without_a_label_go_in_batches_of_their_own():
+    examples = make_examples([3] * 6)
+    examples += [replace(example, label=None) for example in make_examples([3] * 4)]
+    batches = TrainBatches(TASK, examples, batch_size=10, accumulate=1, pad_token_id=0, seed=0)
+    labelled, unlabelled = next(batches.steps())
+    assert sorted(labelled.positions) == list(range(6))
+    assert sorted(unlabelled.positions) == list(range(6, 10))
+    assert unlabelled.labels is None
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_evaluation_visits_everything_once(batch_size):
     examples = make_examples([3, 9, 1, 4, 4])
     seen = {}
-    for indices, batch in evaluation_batches(examples, batch_size=batch_size, pad_token_id=0):
-        seen |= dict(zip(indices, batch.input_ids[:, 0].tolist(), strict=True))
+    for batch in evaluation_batches(TASK, examples, batch_size=batch_size, pad_token_id=0):
+        seen |= dict(zip(batch.positions, batch.input_ids[:, 0].tolist(), strict=True))
     assert seen == {i: 100 + i for i in range(5)}

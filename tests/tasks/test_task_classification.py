@@ -53,14 +53,11 @@ def test_every_task_has_documented_options_and_reads(name, tmp_path):
     assert task.name == name.replace("_", "-")
     assert list(task.splits) == list(SPLITS)
     logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]])
-    scores = task.score(task.splits["test"], logits)
+    records = task.predict(task.splits["test"], [], logits)
+    scores = task.score(task.splits["test"], records)
     assert scores["num_examples"] == 3
     assert 0 <= scores[task.metric] <= 1
-    assert [record["index"] for record in task.predictions(task.splits["test"], logits)] == [
-        0,
-        1,
-        2,
-    ]
+    assert [record["index"] for record in records] == [0, 1, 2]
 
 
 def test_sst2_labels_have_the_names_of_published_models_and_minus_one_is_unlabelled(tmp_path):
@@ -73,12 +70,12 @@ def test_sst2_labels_have_the_names_of_published_models_and_minus_one_is_unlabel
     assert task.labels == ("NEGATIVE", "POSITIVE")
     assert task.splits["train"].is_labelled
     assert not task.splits["test"].is_labelled
-    record = task.predictions(task.splits["test"], torch.tensor([[0.0, 1.0], [1.0, 0.0]]))[0]
+    record = task.predict(task.splits["test"], [], torch.tensor([[0.0, 1.0], [1.0, 0.0]]))[0]
     assert record == {
         "index": 0,
         "label": None,
         "prediction": "POSITIVE",
-        "scores": [0.268941, 0.731059],
+        "scores": [0.268941421, 0.731058579],
     }
 
 
@@ -253,10 +250,11 @@ def test_loss_is_the_sum_over_examples_and_predictions_the_softmax(tmp_path):
     task = read_task("text-classification", write(tmp_path, train=rows(0, 1, 0)))
     logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
     loss = -logits.double().log_softmax(-1)[torch.arange(3), torch.tensor([0, 1, 0])]
-    scores = task.score(task.splits["train"], logits)
+    records = task.predict(task.splits["train"], [], logits)
+    scores = task.score(task.splits["train"], records)
     assert scores["loss"] == pytest.approx(float(loss.mean()))
     assert scores["accuracy"] == pytest.approx(1 / 3)
-    record = task.predictions(task.splits["train"], logits)[2]
+    record = records[2]
     assert (record["label"], record["prediction"]) == ("LABEL_0", "LABEL_1")
     assert record["scores"] == pytest.approx(logits[2].softmax(-1).tolist(), abs=1e-6)
 
