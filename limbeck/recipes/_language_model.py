@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,12 @@ from limbeck.recipes._objective import LanguageModelObjective, evaluate_language
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import (
     Budget,
-    MetricsWriter,
     Precision,
     Progress,
     Schedule,
-    TrainState,
     build_adamw,
     choose_device,
-    defer_interrupts,
-    load_state,
-    save_state,
-    train_steps,
-    watch_steps,
+    open_run,
 )
 
 _HELD_OUT_MICRO_ROWS = 32
@@ -143,55 +136,45 @@ def train_language_model(
         weight_decay=settings.weight_decay,
     )
     torch.manual_seed(settings.seed)
-    checkpoints, modules = settings.out / "checkpoints", {"student": student}
-    state = load_state(checkpoints, modules=modules, optimizer=optimizer) or TrainState()
-    if state.step:
-        progress.log(f"going on after step {state.step}")
-
     tokens_per_step = settings.batch_size * settings.sequence_length
 
     def measure(step: int) -> dict[str, float]:
         figures = evaluate_language_model(
             student, held_out, teacher=teacher, device=device, chunk_rows=settings.chunk_rows
         )
-        metrics.write("evaluate", step=step, num_tokens=step * tokens_per_step, **figures)
+        run.metrics.write("evaluate", step=step, num_tokens=step * tokens_per_step, **figures)
         progress.log(f"step {step}: held out " + _in_words(figures))
         return figures
 
-    with (
-        MetricsWriter(
-            settings.out, tensorboard=settings.tensorboard, resume_step=state.step
-        ) as metrics,
-        defer_interrupts() as interrupt,
-        watch_steps(progress, "training", budget=budget, start=state) as watch,
-    ):
+    with open_run(
+        settings.out,
+        description="training",
+        modules={"student": student},
+        optimizer=optimizer,
+        budget=budget,
+        progress=progress,
+        log_every=settings.log_every,
+        save_every=settings.save_every,
+        tensorboard=settings.tensorboard,
+    ) as run:
         # The figures travel with the checkpoint, so that a resumed run measures nothing twice.
-        figures = state.extra.get("held_out") or {"0": measure(0)}
-        for step in train_steps(
+        figures = run.extra.setdefault("held_out", {})
+        if not figures:
+            figures["0"] = measure(0)
+        for step in run.steps(
             objective,
-            (batch.split(settings.accumulate) for batch in batches.steps(state.step)),
-            optimizer=optimizer,
+            (batch.split(settings.accumulate) for batch in batches.steps(run.state.step)),
             schedule=settings.schedule,
-            budget=budget,
             device=device,
             max_grad_norm=settings.max_grad_norm,
             precision=settings.precision,
-            start=state,
         ):
-            watch.show(step)
-            if step.number % settings.log_every == 0:
-                metrics.write_step(step)
             if step.number % settings.evaluate_every == 0:
-                figures = {"0": figures["0"], str(step.number): measure(step.number)}
-            state = TrainState.after(step, extra={"held_out": figures})
-            if step.number % settings.save_every == 0 or interrupt.requested:
-                save_state(checkpoints, state, modules=modules, optimizer=optimizer)
-            if interrupt.requested:
-                raise KeyboardInterrupt
-        if str(state.step) not in figures:
-            figures = {"0": figures["0"], str(state.step): measure(state.step)}
-        extra = {"held_out": figures}
-        save_state(checkpoints, replace(state, extra=extra), modules=modules, optimizer=optimizer)
+                figures[str(step.number)] = measure(step.number)
+        if str(run.state.step) not in figures:
+            figures[str(run.state.step)] = measure(run.state.step)
+        run.save()
+    state = run.state
     return {
         "num_steps": state.step,
         "num_tokens": state.step * tokens_per_step,

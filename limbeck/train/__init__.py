@@ -18,6 +18,7 @@ from limbeck.train.loop import (
 from limbeck.train.metrics import MetricsWriter, read_metrics
 from limbeck.train.optimizer import build_adamw
 from limbeck.train.progress import Progress, SilentProgress, Task
+from limbeck.train.run import TrainRun, open_run
 from limbeck.train.schedule import Schedule
 from limbeck.train.state import load_state, save_state
 from limbeck.train.watch import StepWatch, watch_steps
@@ -35,12 +36,14 @@ __all__ = [
     "Step",
     "StepWatch",
     "Task",
+    "TrainRun",
     "TrainState",
     "autocast",
     "build_adamw",
     "choose_device",
     "defer_interrupts",
     "load_state",
+    "open_run",
     "read_metrics",
     "save_state",
     "train_steps",
