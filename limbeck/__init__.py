@@ -10,6 +10,7 @@ from limbeck.version import __version__
 if TYPE_CHECKING:
     from limbeck.errors import (
         CheckpointError,
+        ContractError,
         DataError,
         ExportError,
         LimbeckError,
@@ -65,6 +66,7 @@ __all__ = [
     "BertForTokenClassification",
     "BertModel",
     "CheckpointError",
+    "ContractError",
     "DataError",
     "DistilBertConfig",
     "DistilBertForMaskedLM",

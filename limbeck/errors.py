@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 
 class LimbeckError(Exception):
@@ -32,6 +33,18 @@ class DataError(LimbeckError):
 
 class TrainingError(LimbeckError):
     """A training run had to stop, such as on a loss that is not finite."""
+
+
+class ContractError(LimbeckError):
+    """A run did all that was asked, but what was to be shown by it did not come true.
+
+    Attributes:
+        result: What the run found, as it stands in its `result.json`.
+    """
+
+    def __init__(self, message: str, *, result: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.result = dict(result)
 
 
 class ExportError(LimbeckError):

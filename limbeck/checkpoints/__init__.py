@@ -1,5 +1,13 @@
 """Model folders and the Hub: files, JSON and tensors; no architecture is known here."""
 
+from limbeck.checkpoints.card import (
+    CARD_NAME,
+    Card,
+    CardScore,
+    has_foreign_card,
+    read_inherited,
+    write_card,
+)
 from limbeck.checkpoints.files import read_json, replace_file, write_json
 from limbeck.checkpoints.folder import (
     CONFIG_NAME,
@@ -12,14 +20,20 @@ from limbeck.checkpoints.hub import resolve_folder
 from limbeck.checkpoints.tensors import read_safetensors, write_safetensors
 
 __all__ = [
+    "CARD_NAME",
     "CONFIG_NAME",
     "WEIGHTS_NAME",
+    "Card",
+    "CardScore",
+    "has_foreign_card",
     "read_config",
+    "read_inherited",
     "read_json",
     "read_safetensors",
     "read_tensors",
     "replace_file",
     "resolve_folder",
+    "write_card",
     "write_json",
     "write_model",
     "write_safetensors",

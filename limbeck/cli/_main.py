@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from limbeck.errors import LimbeckError, SettingsError
+from limbeck.errors import ContractError, LimbeckError, SettingsError
 
 DONE, FAILED, WRONG_COMMAND, INTERRUPTED = 0, 1, 2, 130
 
@@ -72,7 +72,9 @@ def _fail(code: int, error: BaseException, message: str, *, as_json: bool, debug
         traceback.print_exception(error, file=sys.stderr)
     sys.stderr.write(f"limbeck: {message}\n")
     if as_json:
-        _write_json({"error": {"type": type(error).__name__, "message": message, "code": code}})
+        found = {"result": error.result} if isinstance(error, ContractError) else {}
+        said = {"type": type(error).__name__, "message": message, "code": code}
+        _write_json({"error": said, **found})
     return code
 
 

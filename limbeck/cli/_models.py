@@ -42,7 +42,7 @@ _SENTENCES = (
 
 
 def report(
-    *runs: Annotated[Path, Parameter(help="Finished run folders of `limbeck finetune`.")],
+    *runs: Annotated[Path, Parameter(help="Finished run folders of finetune or evaluate.")],
     out: Annotated[Path, Parameter(help="Folder to write the report to.")],
     teacher: Annotated[str | None, Parameter(help="Label of the teacher's run.")] = None,
     distill_run: Annotated[Path | None, Parameter(help="Run that made the student.")] = None,
@@ -56,7 +56,9 @@ def report(
     from limbeck.report.runs import read_finetune_run
 
     if not runs:
-        raise SettingsError("command line: no run given; accepted: one or more folders of finetune")
+        raise SettingsError(
+            "command line: no run given; accepted: one or more folders of finetune or evaluate"
+        )
     if dry_run:
         read = [read_finetune_run(folder) for folder in runs]
         common.tell(*align((str(run.folder), run.role, run.label) for run in read))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +12,8 @@ from cyclopts import Parameter
 
 from limbeck import listing
 from limbeck.cli._common import COMMON, Common, Flag, note, split_arguments, summary_of
-from limbeck.errors import SettingsError
+from limbeck.cli._flags import flags_to_settings
+from limbeck.errors import ContractError, SettingsError, did_you_mean
 
 ROOM = "limbeck.recipes"
 
@@ -21,11 +22,16 @@ _HOW = """
 
 limbeck {name} RUN.toml [key=value ...]
 limbeck {name} PRESET [key=value ...]
-limbeck {name} key=value ...
+limbeck {name} [MODEL] key=value ...
 
-`limbeck init {name}` shows every setting with its default; `limbeck list presets` the presets. A
-run that was interrupted goes on when the same command is given again.
+MODEL, a folder or Hub id, stands for model=MODEL where there is such a
+setting. `--key value` and `--key=value` are other ways to write key=value.
+
+`limbeck init {name}` shows every setting with its default, `limbeck list
+presets` the presets. A run that was interrupted goes on when the same command
+is given again.
 """
+_OWN_FLAGS = ("--dry-run", "--json", "--quiet", "--debug", "--help")
 
 DryRun = Annotated[bool, Flag, Parameter(help="Show what would be done, and do nothing.")]
 
@@ -44,38 +50,26 @@ def recipe_commands() -> list[Command]:
     commands = []
     for module_name in listing.list_names(ROOM):
         name = module_name.replace("_", "-")
-        summary = summary_of(ROOM, module_name)
-        if name == "quickstart":
-            commands.append(Command(name, quickstart, summary))
-        else:
-            help_text = _HOW.format(summary=summary, name=name).strip()
-            commands.append(Command(name, _recipe_command(name), help_text))
+        help_text = _HOW.format(summary=summary_of(ROOM, module_name), name=name).strip()
+        commands.append(Command(name, _recipe_command(name), help_text))
     return commands
 
 
 def _recipe_command(name: str) -> Callable[..., Any]:
     def command(
-        *arguments: Annotated[str, Parameter(help="RUN.toml or PRESET, then key=value settings.")],
+        *arguments: Annotated[
+            str,
+            Parameter(
+                help="RUN.toml, PRESET or MODEL, then settings.",
+                allow_leading_hyphen=True,  # settings as flags
+            ),
+        ],
         dry_run: DryRun = False,
         common: Common = COMMON,
     ) -> dict[str, Any]:
         return run_recipe(name, arguments, dry_run=dry_run, common=common)
 
     return command
-
-
-def quickstart(
-    *settings: Annotated[str, Parameter(help="key=value settings; see: limbeck init quickstart.")],
-    minutes: Annotated[float | None, Parameter(help="Time to spend.")] = None,
-    teacher: Annotated[str | None, Parameter(help="Model folder or Hub id.")] = None,
-    out: Annotated[Path | None, Parameter(help="Folder of the run.")] = None,
-    dry_run: DryRun = False,
-    common: Common = COMMON,
-) -> dict[str, Any]:
-    """Distil a shipped teacher, fine-tune student and baselines, and write the report."""
-    flags = {"minutes": minutes, "teacher": teacher, "out": out}
-    given = [f"{name}={value}" for name, value in flags.items() if value is not None]
-    return run_recipe("quickstart", [*settings, *given], dry_run=dry_run, common=common)
 
 
 def run_recipe(
@@ -85,22 +79,32 @@ def run_recipe(
     from limbeck.config import dump_toml, read_settings
     from limbeck.recipes._presets import list_presets
 
-    plain, overrides = split_arguments(arguments)
+    plain, overrides = split_arguments(flags_to_settings(arguments, own_flags=_OWN_FLAGS))
     if len(plain) > 1:
         raise SettingsError(
             f"command line: {len(plain)} settings files given ({', '.join(plain)}); accepted: one "
             "RUN.toml or PRESET, then key=value settings"
         )
     module = listing.load(ROOM, name)
+    presets = {preset.name: preset.path for preset in list_presets().values()}
+    is_free = "model" in module.SettingsType.model_fields and not any(
+        override.startswith("model=") for override in overrides
+    )
+    if plain and is_free and _is_model(plain[0], presets):
+        plain, overrides = [], [f"model={plain[0]}", *overrides]
     settings = read_settings(
         module.SettingsType,
         Path(plain[0]) if plain else None,
         overrides,
-        presets={preset.name: preset.path for preset in list_presets().values()},
+        presets=presets,
         recipe=name,
     )
     if not dry_run:
-        result: dict[str, Any] = module.run(settings, progress=common.progress())
+        try:
+            result: dict[str, Any] = module.run(settings, progress=common.progress())
+        except ContractError as error:
+            note(*_in_lines(module, error.result))
+            raise
         note(*_in_lines(module, result))
         return result
     planned = module.plan(settings) if hasattr(module, "plan") else None
@@ -109,6 +113,16 @@ def run_recipe(
         common.tell("# What would be done:", *(f"#   {line}" for line in _flat_lines(planned)))
     values = settings.model_dump(mode="json")
     return {"dry_run": True, "recipe": name, "settings": values, "plan": planned}
+
+
+def _is_model(name: str, presets: Collection[str]) -> bool:
+    """Tells whether a plain argument is a model folder or Hub id, not (misspelt) settings."""
+    path = Path(name)
+    if path.is_dir():
+        return True
+    if name in presets or path.is_file() or did_you_mean(path.suffix, [".toml"]):
+        return False
+    return not did_you_mean(name, [*presets, *(str(file) for file in path.parent.glob("*.toml"))])
 
 
 def _in_lines(module: ModuleType, result: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -14,7 +14,10 @@ Text = str | tuple[str, str]
 """One text, or a pair of them."""
 
 Encode = Callable[..., Mapping[str, torch.Tensor]]
-"""A tokenizer: called with a list of texts (and one of second texts), returns tensors."""
+"""A tokenizer: called with a list of texts (and one of second texts), returns tensors.
+
+What else it can encode, such as a task's examples, can be given in the place of texts.
+"""
 
 
 class Timing(NamedTuple):
@@ -36,7 +39,7 @@ class Runner:
         self._device = device
         self._max_length = max_length
 
-    def __call__(self, texts: Sequence[Text]) -> Timing:
+    def __call__(self, texts: Sequence[Any]) -> Timing:
         """Runs one batch."""
         start = time.perf_counter()
         columns = [list(c) for c in zip(*texts, strict=True)] if _is_pair(texts[0]) else [texts]
@@ -55,8 +58,8 @@ class Runner:
         return Timing(end - start, end - encoded, num_tokens)
 
 
-def _is_pair(text: Text) -> bool:
-    return not isinstance(text, str)
+def _is_pair(text: object) -> bool:
+    return isinstance(text, tuple)
 
 
 def _wait_for(device: torch.device) -> None:

@@ -163,7 +163,7 @@ def measure_speed(
     models: Mapping[str, nn.Module],
     tokenizer: Encode | Mapping[str, Encode],
     *,
-    texts: Sequence[Text],
+    texts: Sequence[Any],
     repeats: int = 7,
     batch_size: int = 32,
     max_length: int = 128,
@@ -182,7 +182,8 @@ def measure_speed(
         models: Label to model, each on its device; put in evaluation mode here and given back as
             they were.
         tokenizer: One for all models, or one per label.
-        texts: Real texts of the task, or pairs; their lengths decide the figures.
+        texts: Real texts of the task, or pairs, or what else the tokenizer can encode; their
+            lengths decide the figures.
         repeats: Rounds.
         batch_size: Texts per batch for the throughput.
         max_length: Longest sequence in tokens, special tokens included.
@@ -240,7 +241,7 @@ def measure_speed(
 
 
 def _measure_round(
-    runners: Mapping[str, Runner], singles: Sequence[Text], batches: Sequence[Sequence[Text]]
+    runners: Mapping[str, Runner], singles: Sequence[Any], batches: Sequence[Sequence[Any]]
 ) -> dict[str, Round]:
     alone: dict[str, list[Timing]] = {label: [] for label in runners}
     together: dict[str, list[Timing]] = {label: [] for label in runners}
@@ -267,7 +268,7 @@ def _measure_round(
 def _check(
     models: Mapping[str, nn.Module],
     tokenizer: Encode | Mapping[str, Encode],
-    texts: Sequence[Text],
+    texts: Sequence[Any],
     *,
     numbers: Mapping[str, int],
 ) -> torch.device:

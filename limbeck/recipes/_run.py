@@ -68,8 +68,8 @@ def start_run(
         recipe: Name of the recipe.
         settings: The resolved settings.
         command: What started the run; the program's command line if not given.
-        may_change: Settings (dotted names) that may differ from those of the run being resumed,
-            such as a time budget.
+        may_change: Settings (dotted names, or those of whole tables) that may differ from those of
+            the run being resumed, such as a time budget.
 
     Raises:
         SettingsError: If the folder holds another run, or files that are no run.
@@ -219,7 +219,8 @@ def _check_same_run(
     differing = [
         f"{name} was {_show(before.get(name, _ABSENT))}, now {_show(now.get(name, _ABSENT))}"
         for name in {**before, **now}
-        if before.get(name, _ABSENT) != now.get(name, _ABSENT) and name not in may_change
+        if before.get(name, _ABSENT) != now.get(name, _ABSENT)
+        and not any(name == free or name.startswith(f"{free}.") for free in may_change)
     ]
     if differing:
         raise SettingsError(

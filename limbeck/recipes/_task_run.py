@@ -28,14 +28,14 @@ from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Precision, Progress, autocast
 
 
-class TaskRunSettings(Settings):
+class TaskSettings(Settings):
     """A model and a task's data."""
 
     model: str
     """Model folder or Hub id."""
-    data: str | dict[str, str]
+    data: str | dict[str, str] | None = None
     """Folder with train, validation and test files, `hf://owner/name[:config]`, or a table with one
-    file, glob or `hf://owner/name[:config]#split` per split."""
+    file, glob or `hf://owner/name[:config]#split` per split; by default what the Hub has."""
     out: Path
     """Run folder; started again with the same settings, a run goes on where it stopped."""
     task: str = "sst2"
@@ -45,10 +45,6 @@ class TaskRunSettings(Settings):
 
     task_label: str | None = None
     """Name of the task in reports; by default that of `task`."""
-    label: str | None = None
-    """Name of the model in reports; by default that of its folder."""
-    role: Literal["teacher", "student", "baseline", "other"] = "other"
-    """Part of the model in reports."""
 
     max_length: int = Field(default=128, ge=8)
     """Longest input in tokens, special tokens included; longer ones are cut."""
@@ -58,6 +54,15 @@ class TaskRunSettings(Settings):
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     precision: Precision = "fp32"
     """Arithmetic of the forward pass: fp32, bf16 or fp16."""
+
+
+class TaskRunSettings(TaskSettings):
+    """One model of a report on a task."""
+
+    label: str | None = None
+    """Name of the model in reports; by default that of its folder."""
+    role: Literal["teacher", "student", "baseline", "other"] = "other"
+    """Part of the model in reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +192,7 @@ class TaskData:
             "recipe": recipe,
             "task": self.settings.task_label or self.task.name,
             "metric": self.task.metric,
+            "labels": list(self.task.head().get("id2label", {}).values()),
             "label": self.settings.label or Path(self.settings.model).name,
             "role": self.settings.role,
             "model": self.settings.model,

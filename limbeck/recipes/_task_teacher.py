@@ -56,7 +56,7 @@ class TaskTeacher:
         self, output: ModelOutput, logits: Tensor, batch: TaskBatch, counts: Mapping[str, int]
     ) -> Iterator[tuple[str, float, Tensor]]:
         """Yields each loss's name, weight and share of the step's mean."""
-        with torch.inference_mode():
+        with torch.no_grad():  # inference tensors can not take part in a backward pass
             expected = self._model(**batch.inputs(), collect=self.collect)
             expected_logits = self._task.logits(expected, batch)
         mask = batch.mask().flatten().bool()

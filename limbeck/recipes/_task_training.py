@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from limbeck.checkpoints import CARD_NAME, has_foreign_card
 from limbeck.models import Model
 from limbeck.recipes._task_teacher import TaskTeacher
 from limbeck.tasks import Task, TaskBatch
@@ -88,6 +89,10 @@ class BestWeights:
             self.record = {"step": step, "epoch": epoch, "scores": dict(scores)}
             self.num_without_gain = 0
 
+    def is_overdue(self, patience: int | None) -> bool:
+        """Returns whether there were `patience` evaluations in a row without a better score."""
+        return patience is not None and self.num_without_gain >= patience
+
     def state(self) -> dict[str, Any]:
         """Returns what a checkpoint keeps beside the weights."""
         return {
@@ -113,10 +118,16 @@ def is_evaluation_due(step: int, *, steps_per_epoch: int, per_epoch: int) -> boo
 
 
 def share_folder(source: Path, target: Path) -> None:
-    """Makes `target` the same folder as `source`, with hard links where the file system can."""
+    """Makes `target` the same folder as `source`, with hard links where the file system can.
+
+    A model card that somebody wrote into `target` stays.
+    """
     partial = target.with_name(f".partial-{target.name}")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(source, partial, copy_function=_link_or_copy)
+    if has_foreign_card(target):
+        (partial / CARD_NAME).unlink(missing_ok=True)  # a link: not to be written through
+        shutil.copy2(target / CARD_NAME, partial / CARD_NAME)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
 

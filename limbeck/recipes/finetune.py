@@ -6,18 +6,18 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from pydantic import Field, field_validator
 
-from limbeck.checkpoints import resolve_folder
+from limbeck.checkpoints import resolve_folder, write_card
 from limbeck.compress.keep_layers import choose_layers, keep_layers
 from limbeck.errors import SettingsError
 from limbeck.losses import build_loss
 from limbeck.models import Model
 from limbeck.recipes._run import finish_run, start_run
+from limbeck.recipes._task_card import make_card
 from limbeck.recipes._task_run import (
     TaskData,
     TaskRunSettings,
@@ -35,18 +35,13 @@ from limbeck.recipes._task_training import (
 from limbeck.tasks import TrainBatches
 from limbeck.train import (
     Budget,
-    MetricsWriter,
     Progress,
     Schedule,
     SilentProgress,
     TrainState,
     build_adamw,
     choose_device,
-    defer_interrupts,
-    load_state,
-    save_state,
-    train_steps,
-    watch_steps,
+    open_run,
 )
 
 
@@ -144,6 +139,7 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> dict[str, Any]:
     ]
     best = max(seeds, key=lambda record: float(record["validation"][data.task.metric]))
     share_folder(settings.out / best["folder"] / "model", settings.out / "model")
+    write_card(settings.out / "model", make_card(settings, data, best, records=seeds))
     result = {
         **data.describe("finetune"),
         "initialise": settings.initialise,
@@ -276,6 +272,7 @@ def _run_seed(
         "elapsed_seconds": state.elapsed_seconds,
         **describe_model(best.model, folder / "model"),
     }
+    write_card(folder / "model", make_card(settings, data, record, records=[record]))
     finish_run(folder, record)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return record
@@ -292,7 +289,6 @@ def _train(
     progress: Progress,
 ) -> TrainState:
     """Makes the steps of one seed from its last checkpoint on, evaluating on the way."""
-    folder = settings.out / f"seed-{seed}"
     optimizer = build_adamw(
         [model],
         learning_rate=settings.learning_rate,
@@ -301,11 +297,6 @@ def _train(
         weight_decay=settings.weight_decay,
         layer_decay=settings.layer_decay,
     )
-    modules = {"model": model, "best": best.model}
-    state = load_state(folder / "checkpoints", modules=modules, optimizer=optimizer) or TrainState()
-    if state.step:
-        best.restore(state.extra)
-        progress.log(f"seed {seed}: going on after step {state.step}")
     batches = TrainBatches(
         data.task,
         data.examples["train"],
@@ -314,7 +305,6 @@ def _train(
         pad_token_id=data.tokenizer.pad_token_id,
         seed=seed,
     )
-    budget = _make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
     objective = TaskObjective(data.task, model, teacher=teacher, label_weight=settings.label_weight)
 
     def evaluate(step: int) -> None:
@@ -322,51 +312,50 @@ def _train(
         epoch = round(step / batches.steps_per_epoch, 4)
         epoch = int(epoch) if epoch.is_integer() else epoch
         best.offer(model, step=step, epoch=epoch, scores=scores)
-        metrics.write("evaluate", step=step, epoch=epoch, **scores)
+        training.extra.update(best.state())
+        training.metrics.write("evaluate", step=step, epoch=epoch, **scores)
         names = [name for name in (data.task.metric, "loss") if name in scores]
         shown = ", ".join(f"{name} {scores[name]:.4f}" for name in names)
         progress.log(f"seed {seed}, epoch {epoch:g}: validation {shown}")
 
-    with (
-        MetricsWriter(folder, tensorboard=settings.tensorboard, resume_step=state.step) as metrics,
-        defer_interrupts() as interrupt,
-        watch_steps(progress, f"seed {seed}", budget=budget, start=state) as watch,
-    ):
+    with open_run(
+        settings.out / f"seed-{seed}",
+        description=f"seed {seed}",
+        modules={"model": model, "best": best.model},
+        optimizer=optimizer,
+        budget=_make_budget(settings, steps_per_epoch=batches.steps_per_epoch),
+        progress=progress,
+        log_every=settings.log_every,
+        save_every=settings.save_every,
+        tensorboard=settings.tensorboard,
+    ) as training:
+        if training.state.step:
+            best.restore(training.state.extra)
+        training.extra.update(best.state())
+        if best.is_overdue(settings.patience):
+            training.stop()
         model.train()
-        for step in train_steps(
+        for step in training.steps(
             objective,
-            batches.steps(state.step),
-            optimizer=optimizer,
+            batches.steps(training.state.step),
             schedule=settings.schedule,
-            budget=budget,
             device=choose_device(settings.device),
             max_grad_norm=settings.max_grad_norm,
             precision=settings.precision,
-            start=state,
         ):
-            watch.show(step)
-            if step.number % settings.log_every == 0:
-                metrics.write_step(step)
             if is_evaluation_due(
                 step.number,
                 steps_per_epoch=batches.steps_per_epoch,
                 per_epoch=settings.evaluations_per_epoch,
             ):
                 evaluate(step.number)
-            state = TrainState.after(step, extra=best.state())
-            if step.number % settings.save_every == 0 or interrupt.requested:
-                save_state(folder / "checkpoints", state, modules=modules, optimizer=optimizer)
-            if interrupt.requested:
-                raise KeyboardInterrupt
-            if settings.patience is not None and best.num_without_gain >= settings.patience:
+            if best.is_overdue(settings.patience):
                 progress.log(f"seed {seed}: no better score in {settings.patience} validations")
-                break
-        if best.evaluated_step != state.step:
-            evaluate(state.step)
-            state = replace(state, extra=best.state())
-        if interrupt.requested:  # during the last evaluation
-            save_state(folder / "checkpoints", state, modules=modules, optimizer=optimizer)
-    return state
+                training.stop()
+        if best.evaluated_step != training.state.step:
+            evaluate(training.state.step)
+        training.raise_if_interrupted()
+    return training.state
 
 
 def _make_budget(settings: FinetuneSettings, *, steps_per_epoch: int) -> Budget:

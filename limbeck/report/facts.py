@@ -18,7 +18,7 @@ class Scores:
     """The main metric of one model on the reported split.
 
     Attributes:
-        seeds: The seeds.
+        seeds: The seeds; None for a model that was only evaluated.
         values: The metric of each seed.
         mean: Over seeds; retention and differences are of means.
         median: Over seeds.
@@ -27,7 +27,7 @@ class Scores:
         standard_error: Of the mean over the test examples; None if the metric has none here.
     """
 
-    seeds: tuple[int, ...]
+    seeds: tuple[int | None, ...]
     values: tuple[float, ...]
     mean: float
     median: float
@@ -50,7 +50,8 @@ class ModelFacts:
         file_bytes: Size of the weight file.
         scores: The main metric.
         retention: Score over the teacher's; None for the teacher itself, or where there is none.
-        agreement_with_teacher: Share of examples on which it predicts what the teacher predicts.
+        agreement_with_teacher: Share of examples on which it predicts what the teacher predicts;
+            None where predictions are measured numbers.
         agreement_between_seeds: The same among its own seeds; None for one seed.
         speed: Measured speed, or None.
         speed_up: How many times as fast as the teacher, measured in the same run, or None.
@@ -164,9 +165,9 @@ class Report:
         return next(model for model in self.models if model.label == label)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns everything as plain JSON values."""
+        """Returns everything but the files as plain JSON values."""
         values = asdict(self)
         for facts, written in zip(self.models, values["models"], strict=True):
             written["speed"] = facts.speed.to_dict() if facts.speed else None
-        values["files"] = {kind: path.name for kind, path in self.files.items()}
+        del values["files"]
         return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,16 +14,13 @@ from limbeck.inference.speed import Speed, compare_speed
 from limbeck.report import wording
 from limbeck.report.facts import Comparison, ModelFacts, Scores
 from limbeck.report.runs import FinetuneRun, find_difference, read_predictions
+from limbeck.report.scoring import make_statistics
 from limbeck.report.statistics import (
-    METRICS,
-    Ids,
     Paired,
-    agreement,
-    agreement_between_seeds,
+    Resampled,
+    Statistics,
     compare,
-    encode_classes,
-    resampling_error,
-    score,
+    resample,
     standard_error,
 )
 
@@ -73,67 +71,88 @@ def order_runs(runs: Sequence[FinetuneRun], *, teacher: str | None = None) -> li
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """What all models predicted on the same examples, classes as integers.
+    """What all models predicted on the same examples.
 
     Attributes:
         split: The split.
         metric: The task's main metric.
-        labels: True classes, (examples,).
-        predictions: Per model label, (seeds, examples).
-        num_classes: Classes that exist.
+        num_examples: Examples of the split.
+        predictions: Per model label and seed, each example's prediction as JSON text.
+        resampled: Per model label, scores on resamples of the examples; empty if the metric has
+            none.
     """
 
     split: str
     metric: str
-    labels: Ids
-    predictions: Mapping[str, Ids]
-    num_classes: int
+    num_examples: int
+    predictions: Mapping[str, Sequence[Sequence[str]]]
+    resampled: Mapping[str, Resampled]
 
     def compare(self, first: str, second: str) -> Paired | None:
         """Compares two models by their labels; None if the metric can't be resampled."""
-        if self.metric not in METRICS:
+        if not self.resampled:
             return None
-        return compare(
-            self.labels,
-            self.predictions[first],
-            self.predictions[second],
-            metric=self.metric,
-            num_classes=self.num_classes,
-        )
+        return compare([self.resampled[first]], [self.resampled[second]])
+
+    def agreement(self, first: str, second: str) -> float | None:
+        """Returns on what share of the examples two models, or a model's seeds, predict the same.
+
+        Every pair of seeds counts alike. None where nothing can be compared: one model of one
+        seed, or predictions that are measured numbers.
+        """
+        rows, others = self.predictions[first], self.predictions[second]
+        if first == second:
+            pairs = list(itertools.combinations(rows, 2))
+        else:
+            pairs = list(itertools.product(rows, others))
+        if not pairs or isinstance(json.loads(rows[0][0]), float):
+            return None
+        same = (sum(map(str.__eq__, one, other)) for one, other in pairs)
+        return sum(same) / (len(pairs) * self.num_examples)
 
 
-def read_scored(runs: Sequence[FinetuneRun], split: str) -> Scored:
-    """Reads the predictions of all runs.
+def read_scored(runs: Sequence[FinetuneRun], split: str, *, seed: int = 0) -> Scored:
+    """Reads the predictions of all runs and resamples their scores.
 
     Args:
         runs: The runs; the first one's examples are what the others are held against.
         split: The split to read.
+        seed: Of the resampling.
 
     Raises:
         DataError: If a run was scored on other examples, or its predictions don't give its score.
     """
     read = [read_predictions(run, split) for run in runs]
-    for run, found in zip(runs, read, strict=True):
-        problem = find_difference((found.index, found.labels), (read[0].index, read[0].labels))
+    for run, seeds in zip(runs, read, strict=True):
+        problem = find_difference(seeds[0], read[0][0])
         if problem:
             raise DataError(
                 f"{run.folder} and {runs[0].folder} were not scored on the same {split} examples: "
                 f"{problem}; a paired comparison needs the same ones"
             )
-    columns = [read[0].labels, *(found.predictions for found in read)]
-    labels, *predictions = encode_classes(columns, names=runs[0].class_names())
-    scored = Scored(
+    made = {
+        run.label: [
+            make_statistics(records, metric=run.metric, classes=runs[0].labels) for records in seeds
+        ]
+        for run, seeds in zip(runs, read, strict=True)
+    }
+    known = {
+        label: [found for found in seeds if found is not None] for label, seeds in made.items()
+    }
+    has_statistics = all(len(known[label]) == len(made[label]) for label in made)
+    if has_statistics:
+        for run in runs:
+            _check_scores(run, known[run.label], split=split)
+    return Scored(
         split=split,
         metric=runs[0].metric,
-        labels=labels,
-        predictions={run.label: rows for run, rows in zip(runs, predictions, strict=True)},
-        num_classes=max(
-            len(runs[0].class_names()), 1 + max(int(c.max()) for c in (labels, *predictions))
-        ),
+        num_examples=len(read[0][0]),
+        predictions={
+            run.label: [[json.dumps(r["prediction"]) for r in records] for records in seeds]
+            for run, seeds in zip(runs, read, strict=True)
+        },
+        resampled=resample(known, seed=seed) if has_statistics else {},
     )
-    for run in runs:
-        _check_scores(run, scored)
-    return scored
 
 
 def join_models(
@@ -158,7 +177,7 @@ def join_comparisons(models: Sequence[ModelFacts], scored: Scored) -> list[Compa
     for model, reference in itertools.product(students, references):
         paired = scored.compare(model.label, reference.label)
         text = wording.describe_comparison(
-            model, reference, paired, num_examples=len(scored.labels)
+            model, reference, paired, num_examples=scored.num_examples
         )
         found.append(
             Comparison(
@@ -176,12 +195,12 @@ def join_comparisons(models: Sequence[ModelFacts], scored: Scored) -> list[Compa
 def _model_facts(
     run: FinetuneRun, teacher: FinetuneRun, scored: Scored, *, speeds: Mapping[str, Speed]
 ) -> ModelFacts:
-    own, speed = scored.predictions[run.label], speeds.get(run.label)
+    speed = speeds.get(run.label)
     retention = agrees = speed_up = None
     if run is not teacher:
         paired = scored.compare(run.label, teacher.label)
         retention = None if paired is None else paired.ratio
-        agrees = agreement(own, scored.predictions[teacher.label])
+        agrees = scored.agreement(run.label, teacher.label)
         if speed is not None:
             speed_up = compare_speed(speed, reference=speeds[teacher.label])
     return ModelFacts(
@@ -192,10 +211,10 @@ def _model_facts(
         num_layers=run.num_layers,
         num_parameters=run.num_parameters,
         file_bytes=run.file_bytes,
-        scores=_scores(run, scored),
+        scores=join_scores(run, scored),
         retention=retention,
         agreement_with_teacher=agrees,
-        agreement_between_seeds=agreement_between_seeds(own),
+        agreement_between_seeds=scored.agreement(run.label, run.label),
         speed=speed,
         speed_up=speed_up,
         training_seconds=_total_seconds(run),
@@ -208,30 +227,25 @@ def _role(run: FinetuneRun, *, teacher: str) -> str:
     return run.role if run.role in _ROLES[1:] else "other"
 
 
-def _check_scores(run: FinetuneRun, scored: Scored) -> None:
+def _check_scores(run: FinetuneRun, seeds: Sequence[Statistics], *, split: str) -> None:
     """Refuses a folder whose predictions and result are not of the same run."""
-    if run.metric not in METRICS:
-        return
-    rows, written_scores = scored.predictions[run.label], run.scores(scored.split)
-    for seed, row, written in zip(run.seeds, rows, written_scores, strict=True):
-        found = score(scored.labels, row, metric=run.metric, num_classes=scored.num_classes)
-        if abs(found - written) > _TOLERANCE:
+    for seed, found, written in zip(run.seeds, seeds, run.scores(split), strict=True):
+        if abs(found.total - written) > _TOLERANCE:
             raise DataError(
-                f"{seed.folder / 'predictions.jsonl'} gives {run.metric} {found:.6f} on "
-                f"{scored.split}, but result.json says {written:.6f}: the folder mixes two runs; "
-                "fine-tune again"
+                f"{seed.folder / 'predictions.jsonl'} gives {run.metric} {found.total:.6f} on "
+                f"{split}, but result.json says {written:.6f}: the folder mixes two runs; "
+                "run it again"
             )
 
 
-def _scores(run: FinetuneRun, scored: Scored) -> Scores:
-    values, rows = run.scores(scored.split), scored.predictions[run.label]
+def join_scores(run: FinetuneRun, scored: Scored) -> Scores:
+    """Returns a run's main metric over its seeds."""
+    values = run.scores(scored.split)
     error = None
     if run.metric == "accuracy":
-        error = standard_error(statistics.fmean(values), len(scored.labels))
-    elif run.metric in METRICS:
-        error = resampling_error(
-            scored.labels, rows, metric=run.metric, num_classes=scored.num_classes
-        )
+        error = standard_error(statistics.fmean(values), scored.num_examples)
+    elif scored.resampled:
+        error = scored.resampled[run.label].standard_error
     return Scores(
         seeds=tuple(seed.seed for seed in run.seeds),
         values=tuple(values),

@@ -17,7 +17,7 @@ def render_markdown(report: Report) -> str:
         parts.append(escape(wording.describe_baselines(baselines)))
     if report.comparisons:
         parts.append("\n".join(f"- {escape(c.text)}" for c in report.comparisons))
-    parts += [_table(table) for table in report_tables(report)]
+    parts += [render_table(table) for table in report_tables(report)]
     parts.append("## How this was measured")
     parts.append("\n".join(f"- {escape(note)}" for note in report.notes))
     parts.append(
@@ -37,7 +37,8 @@ def escape(text: str) -> str:
     return plain.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _table(table: Table) -> str:
+def render_table(table: Table) -> str:
+    """Returns a table under its heading."""
     lines = [
         f"## {escape(table.title)}",
         "",

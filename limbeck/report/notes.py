@@ -8,17 +8,22 @@ from typing import Any
 from limbeck.report import wording
 from limbeck.report.facts import ModelFacts
 from limbeck.report.runs import FinetuneRun
-from limbeck.report.statistics import METRICS, MIN_DISCORDANT
+from limbeck.report.statistics import MIN_DISCORDANT, RESAMPLES
 
 _FEW_SEEDS = 5
 
 
 def describe_method(
-    models: Sequence[ModelFacts], *, metric: str, split: str, num_examples: int
+    models: Sequence[ModelFacts],
+    *,
+    metric: str,
+    split: str,
+    num_examples: int,
+    has_intervals: bool,
 ) -> list[str]:
     """Returns the notes of a report, each a sentence or two."""
     return [
-        *_on_intervals(metric, num_examples),
+        *_on_intervals(metric, num_examples, has_intervals=has_intervals),
         *_on_seeds(models),
         *_on_split(split),
         *_on_speed(models, split),
@@ -47,12 +52,12 @@ def describe_conditions(runs: Sequence[FinetuneRun]) -> dict[str, str]:
     return conditions
 
 
-def _on_intervals(metric: str, num_examples: int) -> list[str]:
-    if metric not in METRICS:
+def _on_intervals(metric: str, num_examples: int, *, has_intervals: bool) -> list[str]:
+    if not has_intervals:
         return [
             (
                 f"No interval is computed for {wording.metric_name(metric)}, so no difference is "
-                f"claimed; metrics with intervals are {', '.join(METRICS)}."
+                "claimed."
             )
         ]
     error = "for accuracy the binomial one, sqrt(p (1 − p) / n)" if metric == "accuracy" else (
@@ -61,7 +66,8 @@ def _on_intervals(metric: str, num_examples: int) -> list[str]:
     return [
         (
             f"Retention and differences pair the models on the same {wording.count(num_examples)} "
-            "examples. Their intervals are 95 % percentile intervals over 4,000 bootstrap "
+            "examples. Their intervals are 95 % percentile intervals over "
+            f"{RESAMPLES:,} bootstrap "
             "resamples of the examples and, where a model has several seeds, of its seeds."
         ),
         (

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from limbeck.report import wording
-from limbeck.report.facts import Distillation, Report
+from limbeck.report.facts import Distillation, ModelFacts, Report
 from limbeck.report.svg import (
     INK,
-    MARKERS,
     MUTED,
     NARROW,
     NUM_SERIES,
-    PAPER,
     SERIES,
     draw_svg,
+    point_style,
 )
 
 if TYPE_CHECKING:
@@ -24,12 +23,12 @@ if TYPE_CHECKING:
 _ROW = 0.5  # inches
 
 
-def score_plot(report: Report) -> str:
+def score_plot(models: Sequence[ModelFacts], *, metric: str, split: str) -> str:
     """Draws score against latency at batch 1, or against size where no speed was measured."""
-    has_speed = all(model.speed is not None for model in report.models)
+    has_speed = all(model.speed is not None for model in models)
 
     def draw(axes: Axes) -> None:
-        for number, model in enumerate(report.models):
+        for number, model in enumerate(models):
             error = model.scores.standard_error or 0.0
             x = model.num_parameters / 1e6
             x_error = None
@@ -42,16 +41,16 @@ def score_plot(report: Report) -> str:
                 [100 * model.scores.mean],
                 xerr=x_error,
                 yerr=[100 * error] if error else None,
-                **_point_style(number),
+                **point_style(number),
                 elinewidth=1.4,
             )
         axes.margins(0.18, 0.12)
         axes.set_xlim(left=0)
         axes.set_xlabel("latency at batch 1 (ms)" if has_speed else "parameters (millions)")
-        axes.set_ylabel(f"{wording.metric_name(report.metric)} ({report.split})")
+        axes.set_ylabel(f"{wording.metric_name(metric)} ({split})")
 
     across = "latency at batch 1" if has_speed else "parameters"
-    height = max(2.6, 0.75 + _ROW * len(report.models))
+    height = max(2.6, 0.75 + _ROW * len(models))
     describe = f"Score against {across} of each model"
     return draw_svg("score", draw, height=height, describe=describe, has_ticks=True)
 
@@ -73,7 +72,7 @@ def difference_plot(report: Report) -> str | None:
                 [estimate],
                 [row],
                 xerr=[[estimate - 100 * found.low], [100 * found.high - estimate]],
-                **_point_style(number),
+                **point_style(number),
                 elinewidth=2,
             )
             several = len({c.model for c in shown}) > 1
@@ -98,7 +97,7 @@ def seeds_plot(report: Report) -> str:
 
     def draw(axes: Axes) -> None:
         for row, model in enumerate(report.models):
-            style = _point_style(number=row)
+            style = point_style(number=row)
             color = style["color"]
             values = [100 * value for value in model.scores.values]
             axes.plot([min(values), max(values)], [row, row], color=color, linewidth=1.2, alpha=0.5)
@@ -194,7 +193,7 @@ def _curve_plot(
         few = len(xs) <= 30
         for number, (words, values) in enumerate(series):
             # The student's colour first: these are its curves.
-            style = _point_style((number + 1) % NUM_SERIES)
+            style = point_style((number + 1) % NUM_SERIES)
             if not few:
                 style |= {"marker": ""}
             axes.plot(xs, values, **{**style, "markersize": 4, "linestyle": "-"}, label=words)
@@ -225,17 +224,6 @@ def _curve_plot(
 
 def _number_of(report: Report, label: str) -> int:
     return [model.label for model in report.models].index(label)
-
-
-def _point_style(number: int) -> dict[str, Any]:
-    return {
-        "color": SERIES[number % NUM_SERIES],
-        "marker": MARKERS[number % len(MARKERS)],
-        "markersize": 7.5,
-        "markeredgecolor": PAPER,
-        "markeredgewidth": 0.8,
-        "linestyle": "none",
-    }
 
 
 def _label_row(axes: Axes, row: int, text: str, *, value: str) -> None:

@@ -1,4 +1,4 @@
-"""Reads run folders: what `finetune` and `distill` left there."""
+"""Reads run folders: what `finetune`, `evaluate` and `distill` left there."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from limbeck.errors import DataError
+from limbeck.tasks import Record
 from limbeck.train.metrics import read_metrics
 
 _RESULT_KEYS = (
@@ -24,24 +22,26 @@ _RESULT_KEYS = (
     "num_layers",
     "num_parameters",
     "file_bytes",
-    "seeds",
 )
+_RECIPES = ("finetune", "evaluate")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeedRun:
-    """One fine-tuning of one model.
+    """One fine-tuned model and what it scored.
 
     Attributes:
-        seed: Its seed.
-        folder: Its run folder, with `model/` and `predictions.jsonl`.
+        seed: Its seed; None for a model that was only evaluated.
+        folder: Its run folder, with `predictions.jsonl`.
+        model: Its model folder or Hub id.
         scores: Per split, the metrics.
         best_epoch: The epoch whose weights were kept.
         elapsed_seconds: Training time.
     """
 
-    seed: int
+    seed: int | None
     folder: Path
+    model: str
     scores: dict[str, dict[str, float]]
     best_epoch: int | None
     elapsed_seconds: float | None
@@ -49,7 +49,7 @@ class SeedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneRun:
-    """A model fine-tuned on a task with one seed or several.
+    """A model fine-tuned on a task with one seed or several, or evaluated as it was.
 
     Attributes:
         folder: The run folder.
@@ -57,11 +57,12 @@ class FinetuneRun:
         metric: Name of its main metric.
         label: Name of the model to show.
         role: `teacher`, `student`, `baseline` or `other`.
-        model: The model folder or Hub id that fine-tuning started from.
+        model: The model folder or Hub id that was fine-tuned or evaluated.
         num_layers: Encoder layers.
         num_parameters: Parameters, the head included.
         file_bytes: Size of the weight file.
         seeds: One entry per seed.
+        labels: The labels in the task's order; empty if it has none or they are not written down.
         record: The run's `run.json`, empty if there is none.
     """
 
@@ -75,36 +76,16 @@ class FinetuneRun:
     num_parameters: int
     file_bytes: int
     seeds: tuple[SeedRun, ...]
+    labels: tuple[str, ...] = ()
     record: dict[str, Any] = field(default_factory=dict)
 
     def scores(self, split: str) -> list[float]:
         """Returns the main metric on a split, one value per seed."""
         return [seed.scores[split][self.metric] for seed in self.seeds]
 
-    def class_names(self) -> list[str]:
-        """Returns the labels in the order of the model's logits; empty if no model says."""
-        path = self.seeds[0].folder / "model" / "config.json"
-        names = _read_json(path).get("id2label", {}) if path.exists() else {}
-        return [names[number] for number in sorted(names, key=int)]
-
     def has_split(self, split: str) -> bool:
         """Tells whether every seed was scored on a split."""
         return all(self.metric in seed.scores.get(split, {}) for seed in self.seeds)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """What a model predicted on a split, in the order of the examples' indices.
-
-    Attributes:
-        index: The examples' indices, (examples,).
-        labels: Their true labels, (examples,).
-        predictions: Predicted labels, (seeds, examples).
-    """
-
-    index: npt.NDArray[np.int64]
-    labels: npt.NDArray[Any]
-    predictions: npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +108,7 @@ class DistillRun:
 
 
 def read_finetune_run(folder: Path) -> FinetuneRun:
-    """Reads a finished fine-tuning run.
+    """Reads a finished run of `finetune`, or one of `evaluate` as a model of one seed.
 
     Raises:
         DataError: If the folder is missing, its run has not finished, is of another recipe, or
@@ -135,23 +116,28 @@ def read_finetune_run(folder: Path) -> FinetuneRun:
     """
     result = _read_result(folder)
     recipe = result.get("recipe")
-    if recipe != "finetune":
+    if recipe not in _RECIPES:
         raise DataError(
-            f"{folder} holds a run of '{recipe}', not of 'finetune'; a report joins runs of "
-            "finetune, and takes a distillation as its distill run"
+            f"{folder} holds a run of '{recipe}', not of '{_RECIPES[0]}' or '{_RECIPES[1]}'; a "
+            "report joins those, and takes a distillation as its distill run"
         )
-    missing = [key for key in _RESULT_KEYS if key not in result]
-    if missing or not result["seeds"]:
+    needed = (*_RESULT_KEYS, *(("seeds",) if recipe == "finetune" else ("split", "scores")))
+    missing = [key for key in needed if key not in result]
+    if missing or result.get("seeds") == []:
         raise DataError(
             f"{folder / 'result.json'} lacks {', '.join(missing) or 'any seed'}; "
-            "run the fine-tuning again with this version"
+            f"run limbeck {recipe} again with this version"
         )
-    values = {key: result[key] for key in _RESULT_KEYS if key != "seeds"}
+    if recipe == "finetune":
+        seeds = tuple(_seed_run(folder, entry) for entry in result["seeds"])
+    else:
+        seeds = (_evaluated(folder, result),)
     return FinetuneRun(
         folder=folder,
-        seeds=tuple(_seed_run(folder, entry) for entry in result["seeds"]),
+        seeds=seeds,
+        labels=tuple(result["labels"]) if "labels" in result else _labels_of(seeds[0].model),
         record=_read_json(folder / "run.json") if (folder / "run.json").exists() else {},
-        **values,
+        **{key: result[key] for key in _RESULT_KEYS},
     )
 
 
@@ -176,40 +162,33 @@ def read_distill_run(folder: Path) -> DistillRun:
     )
 
 
-def read_predictions(run: FinetuneRun, split: str) -> Predictions:
-    """Reads what every seed of a run predicted on a split.
+def read_predictions(run: FinetuneRun, split: str) -> list[list[Record]]:
+    """Reads what every seed of a run predicted on a split, each in the order of the examples.
 
     Raises:
         DataError: If a seed has no predictions for the split, they are not complete, or seeds
             disagree on what the examples are.
     """
-    seeds = [_read_seed_predictions(seed.folder / "predictions.jsonl", split) for seed in run.seeds]
-    first = seeds[0]
-    for seed, (index, labels, _) in zip(run.seeds, seeds, strict=True):
-        problem = find_difference((index, labels), (first[0], first[1]))
+    seeds = [_read_records(seed.folder / "predictions.jsonl", split) for seed in run.seeds]
+    for seed, records in zip(run.seeds, seeds, strict=True):
+        problem = find_difference(records, seeds[0])
         if problem:
             raise DataError(
                 f"{seed.folder} and {run.seeds[0].folder} were not scored on the same {split} "
                 f"examples: {problem}; fine-tune again with the same data for all seeds"
             )
-    return Predictions(
-        index=first[0], labels=first[1], predictions=np.stack([p for _, _, p in seeds])
-    )
+    return seeds
 
 
-def find_difference(
-    examples: tuple[npt.NDArray[Any], npt.NDArray[Any]],
-    others: tuple[npt.NDArray[Any], npt.NDArray[Any]],
-) -> str | None:
-    """Says in what two sets of (indices, labels) differ, or returns None."""
-    if len(examples[0]) != len(others[0]):
-        return f"{len(examples[0])} predictions against {len(others[0])}"
-    if not np.array_equal(examples[0], others[0]):
-        return "the indices differ"
-    changed = np.flatnonzero(examples[1] != others[1])
-    if len(changed):
-        at = changed[0]
-        return f"example {examples[0][at]} has label {examples[1][at]} against {others[1][at]}"
+def find_difference(records: Sequence[Record], others: Sequence[Record]) -> str | None:
+    """Says in what examples two lists of predictions differ, or returns None."""
+    if len(records) != len(others):
+        return f"{len(records)} predictions against {len(others)}"
+    for record, other in zip(records, others, strict=True):
+        if record["index"] != other["index"]:
+            return "the indices differ"
+        if record["label"] != other["label"]:
+            return f"example {record['index']} has label {record['label']} against {other['label']}"
     return None
 
 
@@ -218,10 +197,29 @@ def _seed_run(folder: Path, entry: dict[str, Any]) -> SeedRun:
         seed=entry["seed"],
         # By its name and not by the path written down: a run folder may have been moved.
         folder=folder / f"seed-{entry['seed']}",
+        model=str(folder / f"seed-{entry['seed']}" / "model"),
         scores={split: entry[split] for split in ("validation", "test") if entry.get(split)},
         best_epoch=entry.get("best_epoch"),
         elapsed_seconds=entry.get("elapsed_seconds"),
     )
+
+
+def _evaluated(folder: Path, result: dict[str, Any]) -> SeedRun:
+    return SeedRun(
+        seed=None,
+        folder=folder,
+        model=result["model"],
+        scores={result["split"]: result["scores"]} if result["scores"] else {},
+        best_epoch=None,
+        elapsed_seconds=None,
+    )
+
+
+def _labels_of(model: str) -> tuple[str, ...]:
+    """Returns the labels in the order of a model's logits; none if its folder is not there."""
+    path = Path(model) / "config.json"
+    names = _read_json(path).get("id2label", {}) if path.exists() else {}
+    return tuple(names[number] for number in sorted(names, key=int))
 
 
 def _read_result(folder: Path) -> dict[str, Any]:
@@ -246,13 +244,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _read_seed_predictions(
-    path: Path, split: str
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any], npt.NDArray[Any]]:
-    """Returns indices, labels and predictions, sorted by index."""
+def _read_records(path: Path, split: str) -> list[Record]:
+    """Returns the labelled predictions of a split, sorted by index."""
     if not path.exists():
-        raise DataError(f"{path} is missing; fine-tune that seed again, which writes it")
-    records: list[dict[str, Any]] = []
+        raise DataError(f"{path} is missing; run that seed or evaluation again, which writes it")
+    records: list[Record] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             record = json.loads(line)
@@ -262,12 +258,7 @@ def _read_seed_predictions(
             records.append(record)
     if not records:
         raise DataError(f"{path} has no labelled prediction of the split '{split}'")
-    records.sort(key=itemgetter("index"))
-    return (
-        np.array([record["index"] for record in records], dtype=np.int64),
-        np.array([record["label"] for record in records]),
-        np.array([record["prediction"] for record in records]),
-    )
+    return sorted(records, key=itemgetter("index"))
 
 
 def choose_split(runs: Sequence[FinetuneRun]) -> str:

@@ -1,17 +1,19 @@
-"""Measures the models of a report on the task's own texts."""
+"""Measures the models of a report on the task's own examples."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from limbeck.checkpoints import resolve_folder
 from limbeck.errors import DataError
-from limbeck.inference.speed import Speed, Text, measure_speed
+from limbeck.inference.speed import Speed, measure_speed
 from limbeck.report.runs import FinetuneRun
-from limbeck.tasks import Task, read_task
-from limbeck.tokenizers import AutoTokenizer
+from limbeck.tasks import Split, Task, collate, read_task
+from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, choose_device
 
 
@@ -19,7 +21,7 @@ def measure_runs(
     runs: Sequence[FinetuneRun],
     *,
     split: str,
-    num_texts: int = 64,
+    num_examples: int = 64,
     repeats: int = 7,
     max_seconds: float = 60.0,
     device: str = "cpu",
@@ -29,8 +31,8 @@ def measure_runs(
 
     Args:
         runs: Runs of one task.
-        split: Where the texts come from; they are taken evenly over it.
-        num_texts: Texts in a round.
+        split: Where the examples come from; they are taken evenly over it.
+        num_examples: Examples in a round.
         repeats: Rounds.
         max_seconds: No round begins after this time, except that at least three are made.
         device: Where to measure, such as `cpu` or `cuda`.
@@ -41,23 +43,16 @@ def measure_runs(
     """
     task = _read_task(runs[0])
     examples = task.splits[split].examples
-    chosen = examples[:: max(1, len(examples) // num_texts)][:num_texts]
-    texts: list[Text] = [
-        example.text if example.text_pair is None else (example.text, example.text_pair)
-        for example in chosen
-    ]
     models: dict[str, nn.Module] = {}
-    tokenizers: dict[str, Any] = {}
+    encoders: dict[str, _Encode] = {}
     for run in runs:
-        folder = run.seeds[0].folder / "model"
-        if not folder.is_dir():
-            raise DataError(f"{folder} is missing: the speed of '{run.label}' can't be measured")
+        folder = _model_folder(run)
         models[run.label] = task.load_model(folder, new_head=False).to(choose_device(device))
-        tokenizers[run.label] = AutoTokenizer.from_pretrained(folder)
+        encoders[run.label] = _make_encoder(task, AutoTokenizer.from_pretrained(folder))
     return measure_speed(
         models,
-        tokenizers,
-        texts=texts,
+        encoders,
+        texts=examples[:: max(1, len(examples) // num_examples)][:num_examples],
         repeats=repeats,
         max_seconds=max_seconds,
         max_length=int(_settings(runs[0]).get("max_length", 128)),
@@ -65,12 +60,37 @@ def measure_runs(
     )
 
 
+_Encode = Callable[..., dict[str, Tensor]]
+
+
+def _make_encoder(task: Task, tokenizer: Tokenizer) -> _Encode:
+    """Returns what turns some of a task's examples into a model's inputs, as evaluation does."""
+
+    def encode(examples: Sequence[Any], *, max_length: int, **_: Any) -> dict[str, Tensor]:
+        rows = task.encode(Split("timed", examples), tokenizer, max_length=max_length)
+        every = range(len(rows))
+        batch = collate(task, rows, every, pad_token_id=tokenizer.pad_token_id)
+        return {**batch.inputs(), "attention_mask": batch.mask()}
+
+    return encode
+
+
+def _model_folder(run: FinetuneRun) -> Path:
+    """Returns where the first seed's model is."""
+    first = run.seeds[0]
+    if first.seed is None:
+        return resolve_folder(first.model)
+    if not Path(first.model).is_dir():
+        raise DataError(f"{first.model} is missing: the speed of '{run.label}' can't be measured")
+    return Path(first.model)
+
+
 def _read_task(run: FinetuneRun) -> Task:
     settings = _settings(run)
     if "data" not in settings:
         raise DataError(
             f"{run.folder / 'run.json'} does not say which data the run used, so there are no "
-            "texts to measure speed on; report without measuring (measure=False)"
+            "examples to measure speed on; report without measuring (measure=False)"
         )
     return read_task(
         settings.get("task", run.task), settings["data"], options=settings.get("task_options")

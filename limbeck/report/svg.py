@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from limbeck.report.style import STYLE
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -31,6 +33,7 @@ _VARIABLES = {
 # on a phone it is about as wide.
 WIDTH = 4.7
 NARROW = 3.9
+WIDE = 8.6  # over the whole page
 _FONT_SIZE = 9.5
 
 
@@ -42,6 +45,7 @@ def draw_svg(
     describe: str,
     top: float = 0.1,
     width: float = WIDTH,
+    left: float | None = None,
     has_ticks: bool = False,
 ) -> str:
     """Draws one figure; margins are in inches, so that all figures line up.
@@ -53,6 +57,7 @@ def draw_svg(
         describe: What the figure shows, for those who don't see it.
         top: Margin above the axes, in inches.
         width: In inches.
+        left: Margin on the left, in inches; by default what `has_ticks` needs.
         has_ticks: Whether the vertical axis has figures and needs room for them.
     """
     import matplotlib as mpl
@@ -84,7 +89,9 @@ def draw_svg(
     with mpl.rc_context(style):
         figure = Figure(figsize=(width, height))
         figure.patch.set_alpha(0)
-        left, right, bottom = (0.62 if has_ticks else 0.08), 0.12, 0.5
+        right, bottom = 0.12, 0.5
+        if left is None:
+            left = 0.62 if has_ticks else 0.08
         axes = figure.add_axes(
             (
                 left / width,
@@ -98,6 +105,34 @@ def draw_svg(
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return _embed(buffer.getvalue(), name=name, describe=describe)
+
+
+def point_style(number: int) -> dict[str, Any]:
+    """Returns how a model's mark is drawn, as matplotlib takes it."""
+    return {
+        "color": SERIES[number % NUM_SERIES],
+        "marker": MARKERS[number % len(MARKERS)],
+        "markersize": 7.5,
+        "markeredgecolor": PAPER,
+        "markeredgewidth": 0.8,
+        "linestyle": "none",
+    }
+
+
+def make_standalone(drawing: str) -> str:
+    """Returns a drawing of `draw_svg` as a file of its own, in the page's light colours."""
+    light = STYLE.partition("@media")[0]
+    colors = dict(re.findall(r"--([\w-]+): (#\w+);", light))
+    text = re.sub(r"var\(--([\w-]+)\)", lambda found: colors[found[1]], drawing)
+    return re.sub(
+        r"<svg (viewBox=\"0 0 [^\"]+\"[^>]*>)",
+        lambda found: (
+            f'<svg xmlns="http://www.w3.org/2000/svg" {found[1]}'
+            f'<rect width="100%" height="100%" fill="{colors["card"]}"/>'
+        ),
+        text,
+        count=1,
+    )
 
 
 def _embed(svg: str, *, name: str, describe: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from limbeck.report import wording
 from limbeck.report.distillation import HELD_OUT, OF_TEACHER
-from limbeck.report.facts import Distillation, ModelFacts, Report
+from limbeck.report.facts import Comparison, Distillation, ModelFacts, Report
 
 NONE = "–"
 
@@ -52,9 +53,9 @@ def quality_table(report: Report) -> Table:
     )
 
 
-def cost_table(report: Report) -> Table:
+def cost_table(models: Sequence[ModelFacts]) -> Table:
     """Returns the size and speed of each model."""
-    batch_size = next((m.speed.batch_size for m in report.models if m.speed), None)
+    batch_size = next((m.speed.batch_size for m in models if m.speed), None)
     measured: tuple[str, ...] = ()
     note = ""
     if batch_size is not None:
@@ -73,17 +74,17 @@ def cost_table(report: Report) -> Table:
     return Table(
         title="What it costs",
         columns=("Model", "Layers", "Parameters", "Weight file", *measured),
-        rows=tuple(_cost_row(model, has_speed=bool(measured)) for model in report.models),
+        rows=tuple(_cost_row(model, has_speed=bool(measured)) for model in models),
         note=note,
     )
 
 
-def comparison_table(report: Report) -> Table | None:
+def comparison_table(comparisons: Sequence[Comparison]) -> Table | None:
     """Returns the paired differences; None if nothing was compared."""
-    if not report.comparisons:
+    if not comparisons:
         return None
     rows = []
-    for comparison in report.comparisons:
+    for comparison in comparisons:
         paired = comparison.paired
         difference = ends = NONE
         if paired is not None:
@@ -111,7 +112,8 @@ def comparison_table(report: Report) -> Table | None:
 
 def seeds_table(report: Report) -> Table:
     """Returns every seed's score."""
-    seeds = sorted({seed for model in report.models for seed in model.scores.seeds})
+    found = {seed for model in report.models for seed in model.scores.seeds}
+    seeds = sorted(found, key=lambda seed: (seed is not None, seed or 0))  # evaluated ones first
     rows = []
     for model in report.models:
         by_seed = dict(zip(model.scores.seeds, model.scores.values, strict=True))
@@ -130,7 +132,7 @@ def seeds_table(report: Report) -> Table:
         title="Every seed",
         columns=(
             "Model",
-            *(f"Seed {seed}" for seed in seeds),
+            *("As given" if seed is None else f"Seed {seed}" for seed in seeds),
             "Seeds agree",
             "Fine-tuning, all seeds",
         ),
@@ -169,12 +171,25 @@ def report_tables(report: Report) -> list[Table]:
     distillation = report.distillation
     tables = [
         quality_table(report),
-        comparison_table(report),
-        cost_table(report),
+        comparison_table(report.comparisons),
+        cost_table(report.models),
         None if distillation is None else distillation_table(distillation),
         seeds_table(report),
     ]
     return [table for table in tables if table is not None]
+
+
+def align_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lays rows out as lines of text for a terminal, all columns but the first to the right.
+
+    Example:
+        >>> align_rows([("model", "F1"), ("a", "0.9")])
+        ['model   F1', 'a      0.9']
+    """
+    first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]).rstrip() for row in rows
+    ]
 
 
 def _quality_row(model: ModelFacts) -> tuple[str, ...]:

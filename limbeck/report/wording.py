@@ -11,10 +11,13 @@ from limbeck.report.statistics import Interval, Paired
 MINUS = "−"
 
 _METRIC_NAMES = {
+    "exact_match": "exact match",
     "f1": "F1",
+    "micro_f1": "micro F1",
     "macro_f1": "macro F1",
     "matthews_correlation": "Matthews correlation",
     "pearson": "Pearson correlation",
+    "pearson_spearman": "mean of Pearson and Spearman correlation",
     "spearman": "Spearman correlation",
 }
 _FRACTIONS = {2: "Half the layers", 3: "A third of the layers", 4: "A quarter of the layers"}
@@ -206,10 +209,17 @@ def describe_baselines(comparisons: Sequence[Comparison]) -> str:
     ahead = [c for c in comparisons if c.verdict == "ahead"]
     if len(ahead) == len(comparisons):
         return f"Ahead of {'both baselines' if len(ahead) == 2 else 'every baseline'}."
-    if not ahead:
+    behind = [c for c in comparisons if c.verdict == "behind"]
+    unknown = [c for c in comparisons if c.verdict not in ("ahead", "behind")]
+    if len(unknown) == len(comparisons):
         return "Not shown to be ahead of any baseline."
-    behind = _listed([c for c in comparisons if c.verdict != "ahead"])
-    return f"Ahead of {_listed(ahead)}; not shown to be ahead of {behind}."
+    named = (
+        ("ahead of", ahead),
+        ("behind", behind),
+        ("not shown to differ from", unknown),
+    )
+    text = "; ".join(f"{words} {_listed(found)}" for words, found in named if found)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _three_figures(value: float) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from limbeck.report import wording
 from limbeck.report.distillation import summarise_distillation
@@ -36,8 +37,8 @@ def write_report(
     page holds all it needs, plots included, and loads nothing.
 
     Args:
-        runs: Finished run folders of `finetune`, of one task: the teacher's, the student's and
-            the baselines', as their `role` says.
+        runs: Finished run folders of `finetune` or `evaluate`, of one task: the teacher's, the
+            student's and the baselines', as their `role` says.
         out: Folder to write to; made if it does not exist.
         teacher: Label of the run that is the teacher; needed unless exactly one has that role.
         distill_run: Run folder of the distillation that made the student.
@@ -59,7 +60,7 @@ def write_report(
     speeds = measure_runs(read, split=split, device=device, progress=progress) if measure else {}
     models = join_models(read, scored, speeds=speeds)
     student = next((model for model in models if model.role == "student"), None)
-    task, metric, num_examples = read[0].task, read[0].metric, len(scored.labels)
+    task, metric, num_examples = read[0].task, read[0].metric, scored.num_examples
     report = Report(
         title=title or _title(models[0].label, student.label if student else None, task),
         headline=wording.headline(
@@ -79,22 +80,39 @@ def write_report(
         models=tuple(models),
         comparisons=tuple(join_comparisons(models, scored)),
         distillation=distillation,
-        notes=tuple(describe_method(models, metric=metric, split=split, num_examples=num_examples)),
+        notes=tuple(
+            describe_method(
+                models,
+                metric=metric,
+                split=split,
+                num_examples=num_examples,
+                has_intervals=bool(scored.resampled),
+            )
+        ),
         conditions=describe_conditions(read),
     )
-    return _write(report, Path(out))
+    texts = {"md": render_markdown(report), "html": render_html(report)}
+    files = write_files(Path(out), texts, report.to_dict())
+    return replace(report, files=files)
 
 
 def _title(teacher: str, student: str | None, task: str) -> str:
     return f"{teacher} on {task}" if student is None else f"{teacher} to {student}, on {task}"
 
 
-def _write(report: Report, out: Path) -> Report:
+def write_files(out: Path, texts: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Path]:
+    """Writes `report.*`; returns the path of each kind.
+
+    Args:
+        out: Folder to write to; made if it does not exist.
+        texts: Content by the ending of its file.
+        values: Content of `report.json`.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    files = {kind: out / f"report.{kind}" for kind in ("md", "html", "json")}
-    report = replace(report, files=files)
-    files["md"].write_text(render_markdown(report), encoding="utf-8")
-    files["html"].write_text(render_html(report), encoding="utf-8")
-    values = json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    files["json"].write_text(values + "\n", encoding="utf-8")
-    return report
+    files = {kind: out / f"report.{kind}" for kind in (*texts, "json")}
+    for kind, text in texts.items():
+        files[kind].write_text(text, encoding="utf-8")
+    named = {**values, "files": {kind: path.name for kind, path in files.items()}}
+    written = json.dumps(named, indent=2, ensure_ascii=False, allow_nan=False)
+    files["json"].write_text(written + "\n", encoding="utf-8")
+    return files

@@ -1,7 +1,8 @@
 """What a model is fine-tuned for: how examples are read and encoded, which head, which metrics.
 
 Every public module here is a task and offers `SettingsType`, the task's own options, and
-`read(name, data, *, settings, labels)`, which returns a `Task`.
+`read(name, data, *, settings, labels)`, which returns a `Task`; one whose data set is on the Hub
+says where in `HUB`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from limbeck.errors import SettingsError
 from limbeck.listing import load
 from limbeck.tasks._base import (
     PADDING,
@@ -42,7 +44,7 @@ __all__ = [
 
 def read_task(
     name: str,
-    data: str | Mapping[str, str],
+    data: str | Mapping[str, str] | None,
     *,
     options: Mapping[str, Any] | None = None,
     labels: Sequence[str] | None = None,
@@ -52,7 +54,8 @@ def read_task(
     Args:
         name: A task's name, as `limbeck list tasks` shows it.
         data: A folder with train, validation and test files, `hf://owner/name[:config]`, or one
-            file, glob or `hf://owner/name[:config]#split` for each split.
+            file, glob or `hf://owner/name[:config]#split` for each split; None for the task's usual
+            data set on the Hub.
         options: The task's own options, such as `{"text_column": "review"}`.
         labels: The labels that a fine-tuned model knows, in the order of its logits; they count
             where neither the options nor the task itself fix the labels.
@@ -63,5 +66,12 @@ def read_task(
     """
     module = load("limbeck.tasks", name)
     settings = module.SettingsType.from_values(dict(options or {}), where="task_options")
+    if data is None:
+        data = getattr(module, "HUB", None)
+        if data is None:
+            raise SettingsError(
+                f"task = '{name}' has no usual data set; give data=FOLDER, or data.train=FILE and "
+                "data.validation=FILE"
+            )
     task: Task = module.read(name.replace("_", "-"), data, settings=settings, labels=labels)
     return task

@@ -15,7 +15,8 @@ from limbeck.models import AutoConfig, AutoModel, Model
 from limbeck.nn import ModelOutput
 from limbeck.tokenizers import Tokenizer
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "transfer")
+"""Names of splits; `transfer` is unlabelled text that a teacher labels."""
 
 Record = dict[str, Any]
 """One prediction as it is written down: plain JSON."""
@@ -130,7 +131,7 @@ class Task(ABC):
     Attributes:
         name: The task's name in settings and reports.
         metric: The main metric: the best epoch is the one where it is highest.
-        splits: The splits that the data set has, among train, validation and test.
+        splits: The splits that the data set has, among `SPLITS`.
     """
 
     auto_model: ClassVar[type[AutoModel]]

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from pydantic import field_validator
 from torch import Tensor
 
-from limbeck.config import Settings
-from limbeck.errors import DataError, SettingsError, did_you_mean
+from limbeck.errors import SettingsError
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.nn import ModelOutput
 from limbeck.tasks._base import (
@@ -23,25 +22,35 @@ from limbeck.tasks._base import (
     TaskBatch,
     at_least_float32,
 )
+from limbeck.tasks._glue import GlueFile
 from limbeck.tasks._labels import LabelSet, align_logits, infer_labels
-from limbeck.tasks._metrics import classification_scores
-from limbeck.tasks._sources import Row, Rows, read_splits
+from limbeck.tasks._metrics import classification_details, classification_scores
+from limbeck.tasks._sources import Rows
+from limbeck.tasks._texts import (
+    TextEncoding,
+    TextSettings,
+    pool_windows,
+    read_label_rows,
+    read_texts,
+    require_column,
+)
 from limbeck.tokenizers import Tokenizer
 
+Metric = Literal["accuracy", "macro_f1", "f1", "accuracy_f1", "matthews_correlation"]
+_OF_TWO_LABELS = ("f1", "accuracy_f1")
 
-class ClassificationSettings(Settings):
+
+class ClassificationSettings(TextSettings):
     """Which columns hold what, and what the labels are."""
 
-    text_column: str = "text"
-    """Column with the sentence, or the first of two."""
-    text_pair_column: str | None = None
-    """Column with the second sentence, for tasks over pairs."""
-    label_column: str = "label"
-    """Column with the label: text or a whole number; empty, absent or -1 where it is not public."""
     labels: tuple[str, ...] | None = None
     """All labels, in the order of the model's logits; by default those of the model or the data."""
-    metric: Literal["accuracy", "macro_f1", "f1"] = "accuracy"
-    """Main metric, by which the best epoch is chosen; `f1` is that of label 1 of two."""
+    metric: Metric = "accuracy"
+    """Main metric, by which the best epoch is chosen; `f1` is that of label 1 of two, `accuracy_f1`
+    the mean of both."""
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = None
+    """What each label's examples count for in the training loss: one number a label, `balanced` for
+    the inverse of how often it occurs, or None for all alike."""
 
     @field_validator("labels")
     @classmethod
@@ -51,32 +60,23 @@ class ClassificationSettings(Settings):
         return labels
 
 
-@dataclass(frozen=True, slots=True)
-class TextExample:
-    """One or two sentences and what is said of them.
-
-    Attributes:
-        text: The sentence, or the first of two.
-        text_pair: The second sentence, or None.
-        label: Index of its label, or None where the label is not public.
-    """
-
-    text: str
-    text_pair: str | None
-    label: int | None
-
-
 @dataclass(frozen=True, kw_only=True)
 class ClassificationTask(Task):
     """A data set of sentences or pairs with one label each.
 
     Attributes:
         labels: The labels, in the order of the logits.
+        encoding: How texts become token ids.
+        class_weights: Weight of each label's examples in the loss; all 1 if None.
+        glue: What GLUE's server wants, if the task is one of GLUE's.
     """
 
     auto_model = AutoModelForSequenceClassification
 
     labels: tuple[str, ...]
+    encoding: TextEncoding
+    class_weights: tuple[float, ...] | None = None
+    glue: GlueFile | None = None
 
     def head(self) -> dict[str, Any]:
         """Returns the labels' names, and that each example has one of them."""
@@ -91,22 +91,23 @@ class ClassificationTask(Task):
         self, split: Split, tokenizer: Tokenizer, *, max_length: int
     ) -> list[EncodedExample]:
         """Turns sentences into token ids; of two, the longer is cut first."""
-        return encode_texts(split.examples, tokenizer, max_length=max_length)
+        return self.encoding.encode(split.examples, tokenizer, max_length=max_length)
 
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns the labels' scores, (batch, labels)."""
         return at_least_float32(output.logits)
 
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
-        """Returns the cross-entropy added up over the batch."""
+        """Returns the cross-entropy added up over the batch, each example with its weight."""
         assert batch.labels is not None
-        return F.cross_entropy(logits, batch.labels, reduction="sum")
+        weights = None if self.class_weights is None else logits.new_tensor(self.class_weights)
+        return F.cross_entropy(logits, batch.labels, weight=weights, reduction="sum")
 
     def predict(
         self, split: Split, encoded: Sequence[EncodedExample], logits: Sequence[Tensor]
     ) -> list[Record]:
         """Returns per example its label, the predicted one, and each label's probability."""
-        probabilities = torch.stack(list(logits)).double().softmax(-1)
+        probabilities = pool_windows(encoded, logits).softmax(-1)
         return [
             {
                 "index": index,
@@ -134,30 +135,23 @@ class ClassificationTask(Task):
         loss = -of_label.clamp_min(1e-9).log().mean()
         return {**scores, "loss": float(loss), "num_examples": len(labels)}
 
+    def details(self, split: Split, records: Sequence[Record]) -> dict[str, Any]:
+        """Returns the confusion matrix, and each label's precision, recall, F1 and support."""
+        predictions = [self.labels.index(record["prediction"]) for record in records]
+        return classification_details(
+            [example.label for example in split.examples], predictions, names=self.labels
+        )
+
+    def submission(self, split: Split, records: Sequence[Record]) -> tuple[str, str] | None:
+        """Returns the file for GLUE's server, of a test split."""
+        if self.glue is None or split.name != "test":
+            return None
+        return self.glue.name, self.glue.write([record["prediction"] for record in records])
+
     def align(self, logits: Sequence[Tensor], model_labels: Sequence[str]) -> Sequence[Tensor]:
         """Brings a model's logits into the order of the task's labels."""
         stacked = torch.stack(list(logits))
         return list(align_logits(stacked, of_model=model_labels, of_task=self.labels))
-
-
-def encode_texts(
-    examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
-) -> list[EncodedExample]:
-    """Turns sentences or pairs into token ids; of two, the longer is cut first."""
-    pairs = [example.text_pair for example in examples if example.text_pair is not None]
-    encoded = tokenizer(
-        [example.text for example in examples],
-        pairs or None,
-        truncation="longest_first",
-        max_length=max_length,
-    )
-    segments = encoded.get("token_type_ids") or [None] * len(examples)
-    return [
-        EncodedExample(index=i, input_ids=ids, token_type_ids=segment_ids, label=example.label)
-        for i, (example, ids, segment_ids) in enumerate(
-            zip(examples, encoded["input_ids"], segments, strict=True)
-        )
-    ]
 
 
 def read_classification(
@@ -166,6 +160,7 @@ def read_classification(
     *,
     settings: ClassificationSettings,
     labels: Sequence[str] | None = None,
+    glue: GlueFile | None = None,
 ) -> ClassificationTask:
     """Reads a classification data set.
 
@@ -176,73 +171,54 @@ def read_classification(
         DataError: If rows, columns or labels are wrong; the message names file and line.
         SettingsError: If the metric does not fit the number of labels.
     """
-    splits = read_splits(data)
+    splits = read_label_rows(data, settings)
     label_set = LabelSet(settings.labels or labels or _labels_of(splits, settings))
-    if settings.metric == "f1" and len(label_set) != 2:
+    if settings.metric in _OF_TWO_LABELS and len(label_set) != 2:
         raise SettingsError(
-            f"task_options.metric = 'f1' needs two labels, but the task has {len(label_set)} "
-            f"({', '.join(label_set.names)}); use macro_f1"
+            f"task_options.metric = '{settings.metric}' needs two labels, but the task has "
+            f"{len(label_set)} ({', '.join(label_set.names)}); use macro_f1"
         )
+    column = settings.label_column
+    examples = read_texts(splits, settings, read_label=lambda row: label_set.index(row, column))
     return ClassificationTask(
         name=name,
         metric=settings.metric,
+        splits=examples,
         labels=label_set.names,
-        splits={
-            split: Split(split, _examples(split, rows, settings, label_set))
-            for split, rows in splits.items()
-        },
+        encoding=TextEncoding(settings.long_texts, settings.stride),
+        class_weights=_class_weights(settings, label_set, examples.get("train")),
+        glue=glue,
     )
 
 
 def _labels_of(splits: Mapping[str, Rows], settings: ClassificationSettings) -> tuple[str, ...]:
     rows = splits.get("train") or next(iter(splits.values()))
-    _require_column(rows.rows[0], settings.label_column, "label_column")
+    require_column(rows.rows[0], settings.label_column, "label_column")
     declared = rows.class_names.get(settings.label_column)
     return declared or infer_labels(rows.rows, settings.label_column)
 
 
-def _examples(
-    split: str, rows: Rows, settings: ClassificationSettings, labels: LabelSet
-) -> list[TextExample]:
-    if split != "test":
-        _require_column(rows.rows[0], settings.label_column, "label_column")
-    examples = []
-    for row in rows.rows:
-        text = _text(row, settings.text_column, "text_column")
-        pair = settings.text_pair_column
-        text_pair = None if pair is None else _text(row, pair, "text_pair_column")
-        examples.append(TextExample(text, text_pair, labels.index(row, settings.label_column)))
-    _require_all_or_none(split, rows, examples, settings.label_column)
-    return examples
+def _class_weights(
+    settings: ClassificationSettings, labels: LabelSet, train: Split | None
+) -> tuple[float, ...] | None:
+    """Returns weights whose mean over the training examples is 1, so that the loss keeps its scale.
 
-
-def _text(row: Row, column: str, option: str) -> str:
-    _require_column(row, column, option)
-    value = row.values[column]
-    if not isinstance(value, str):
-        raise DataError(
-            f"{row.place}: column '{column}' holds {value!r}, not text; correct or remove the row"
+    Source:
+        "balanced": scikit-learn's `compute_class_weight`, n / (k * count), after King and Zeng,
+        "Logistic Regression in Rare Events Data", 2001.
+    """
+    given = settings.class_weights
+    if given is None or train is None:
+        return None
+    counts = [0] * len(labels)
+    for example in train.examples:
+        counts[example.label] += 1
+    if given == "balanced":
+        given = tuple(1 / count if count else 0.0 for count in counts)
+    if len(given) != len(labels) or min(given) < 0 or not any(given):
+        raise SettingsError(
+            f"task_options.class_weights = {list(given)}: give one number of at least 0 for each "
+            f"of the {len(labels)} labels ({', '.join(labels.names)}), or 'balanced'"
         )
-    return value
-
-
-def _require_column(row: Row, column: str, option: str) -> None:
-    if column not in row.values:
-        raise DataError(
-            f"{row.place}: there is no column '{column}'; it has: {', '.join(row.values)}."
-            f"{did_you_mean(column, row.values)} Set task_options.{option} to the right one."
-        )
-
-
-def _require_all_or_none(
-    split: str, rows: Rows, examples: Sequence[TextExample], label_column: str
-) -> None:
-    """Only a test split may lack labels, and then all of them."""
-    missing = [i for i, example in enumerate(examples) if example.label is None]
-    if not missing or (split == "test" and len(missing) == len(examples)):
-        return
-    raise DataError(
-        f"{rows.rows[missing[0]].place}: column '{label_column}' has no label, nor have "
-        f"{len(missing) - 1} other rows of {split}. Only a test split may lack labels, and then "
-        "all of them; where -1 is a label, list it in task_options.labels."
-    )
+    mean = sum(w * count for w, count in zip(given, counts, strict=True)) / sum(counts)
+    return tuple(weight / mean for weight in given)

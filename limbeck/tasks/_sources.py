@@ -20,8 +20,9 @@ _SPLIT_NAMES = {
     "train": ("train",),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test",),
+    "transfer": ("transfer", "unlabelled", "unlabeled", "unsupervised"),
 }
-_FORMATS = ("jsonl", "json", "csv", "tsv")
+_FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
 _FILE = re.compile(
     r"(?P<stem>[^.]+?)(-\d+(-of-\d+)?)?\.(?P<format>" + "|".join(_FORMATS) + r")(\.gz)?"
 )
@@ -49,12 +50,13 @@ class Rows:
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def read_splits(data: str | Mapping[str, str]) -> dict[str, Rows]:
+def read_splits(data: str | Mapping[str, str], *, suffix: str = "") -> dict[str, Rows]:
     """Reads all splits of a data set.
 
     Args:
         data: A folder with train, validation and test files, `hf://owner/name[:config]`, or one
             file, glob or `hf://owner/name[:config]#split` per split.
+        suffix: What names of splits may end in: `_matched` takes `validation_matched` too.
 
     Raises:
         DataError: If there is nothing to read, a row is malformed, or a split is empty.
@@ -62,9 +64,10 @@ def read_splits(data: str | Mapping[str, str]) -> dict[str, Rows]:
     if isinstance(data, Mapping):
         splits = {_known_split(name): _read_source(source) for name, source in data.items()}
     elif data.startswith(_HUB):
-        splits = _read_hub(data)
+        splits = _read_hub(data, suffix=suffix)
     else:
-        splits = {name: _read_files(files) for name, files in _files_by_split(Path(data)).items()}
+        found = _files_by_split(Path(data), suffix=suffix)
+        splits = {name: _read_files(files) for name, files in found.items()}
     for name, split in splits.items():
         if not split.rows:
             raise DataError(f"{split.where} ({name}) has no rows; give a file with at least one")
@@ -100,7 +103,7 @@ def _read_source(source: str) -> Rows:
     return _read_files(files)
 
 
-def _files_by_split(folder: Path) -> dict[str, list[Path]]:
+def _files_by_split(folder: Path, *, suffix: str) -> dict[str, list[Path]]:
     """Returns the files of each split of a folder, by their names."""
     if not folder.is_dir():
         kind = "a single file" if folder.is_file() else "not there"
@@ -113,7 +116,7 @@ def _files_by_split(folder: Path) -> dict[str, list[Path]]:
         groups: dict[str, list[Path]] = {}
         for path in sorted(folder.iterdir()):
             match = _FILE.fullmatch(path.name)
-            if match and match["stem"] in stems:
+            if match and match["stem"].removesuffix(suffix) in stems:
                 groups.setdefault(f"{match['stem']}*.{match['format']}", []).append(path)
         if len(groups) > 1:
             raise DataError(
@@ -139,13 +142,15 @@ def _read_files(files: list[Path]) -> Rows:
         if kind not in _FORMATS:
             raise DataError(
                 f"{path}: can't tell its format from its name; accepted endings: "
-                f"{', '.join('.' + name for name in _FORMATS)}, each also with .gz"
+                f"{', '.join('.' + name for name in _FORMATS)}, all but .parquet also with .gz"
             )
         rows += _read_file(path, kind)
     return Rows(", ".join(str(path) for path in files), rows)
 
 
 def _read_file(path: Path, kind: str) -> list[Row]:
+    if kind == "parquet":
+        return _read_parquet(path)
     try:
         with path.open("rb") as raw:
             binary = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
@@ -157,6 +162,18 @@ def _read_file(path: Path, kind: str) -> list[Row]:
         raise DataError(f"{path} is not UTF-8 ({error}); convert it first") from None
     except (OSError, EOFError, zlib.error) as error:  # no right to read it, or a damaged gzip
         raise DataError(f"{path} can't be read: {error}") from None
+
+
+def _read_parquet(path: Path) -> list[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"{path} can't be read as Parquet: {reason}") from None
+    return [Row(values, f"{path}, row {number}") for number, values in enumerate(rows)]
 
 
 def _json_lines(path: Path, text: TextIO) -> Iterator[Row]:
@@ -198,7 +215,7 @@ def _table(path: Path, text: TextIO, kind: str) -> Iterator[Row]:
         raise DataError(f"{path}, line {reader.line_num}: {error}") from None
 
 
-def _read_hub(address: str, *, split: str | None = None) -> dict[str, Rows]:
+def _read_hub(address: str, *, split: str | None = None, suffix: str = "") -> dict[str, Rows]:
     """Reads `hf://owner/name[:config]`; all splits that are train, validation or test, or one."""
     import datasets
 
@@ -211,7 +228,12 @@ def _read_hub(address: str, *, split: str | None = None) -> dict[str, Rows]:
     parts = (
         {split: loaded}
         if split
-        else {name: loaded[name] for name in _SPLIT_NAMES if name in loaded}
+        else {
+            name: loaded[found]
+            for name, stems in _SPLIT_NAMES.items()
+            for found in list(loaded)
+            if found.removesuffix(suffix) in stems
+        }
     )
     if not parts:
         raise DataError(

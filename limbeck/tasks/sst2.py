@@ -9,7 +9,13 @@ Source:
 
 from __future__ import annotations
 
+from functools import partial
+
 from limbeck.tasks._classification import ClassificationSettings, read_classification
+from limbeck.tasks._glue import GlueFile, number_words
+
+HUB = "hf://nyu-mll/glue:sst2"
+_LABELS = ("NEGATIVE", "POSITIVE")
 
 
 class SST2Settings(ClassificationSettings):
@@ -17,9 +23,9 @@ class SST2Settings(ClassificationSettings):
 
     text_column: str = "sentence"
     """Column with the sentence."""
-    labels: tuple[str, ...] | None = ("NEGATIVE", "POSITIVE")
+    labels: tuple[str, ...] | None = _LABELS
     """The two labels, in the order of the model's logits."""
 
 
 SettingsType = SST2Settings
-read = read_classification
+read = partial(read_classification, glue=GlueFile("SST-2.tsv", number_words(*_LABELS)))

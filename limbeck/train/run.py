@@ -74,6 +74,8 @@ class TrainRun:
         Raises:
             KeyboardInterrupt: After a checkpoint, when Ctrl-C or SIGTERM asked to stop.
         """
+        if self._stopped:
+            return
         for step in train_steps(
             objective,
             batches,
@@ -97,7 +99,7 @@ class TrainRun:
                 return
 
     def stop(self) -> None:
-        """Makes the step at hand the last one."""
+        """Makes the step at hand the last one; before the first, there is none."""
         self._stopped = True
 
     def save(self) -> None:

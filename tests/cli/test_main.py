@@ -21,7 +21,14 @@ from __future__ import annotations
 import logging
 
 from limbeck.config import Settings
-from limbeck.errors import DataError, TrainingError
+from limbeck.errors import ContractError, TrainingError
+
+
+class DeepSettings(Settings):
+    """Nested settings."""
+
+    how_long: int = 1
+    """How long."""
 
 
 class HeatSettings(Settings):
@@ -31,6 +38,10 @@ class HeatSettings(Settings):
     """How hot."""
     how: str = "well"
     """What happens."""
+    model: str | None = None
+    """What is heated."""
+    deep: DeepSettings = DeepSettings()
+    """More."""
 
 
 SettingsType = HeatSettings
@@ -48,6 +59,8 @@ def run(settings, *, progress):
             progress.log("hotter")
     if settings.how == "badly":
         raise TrainingError("the loss is nan at step 3")
+    if settings.how == "short":
+        raise ContractError("2 degrees short", result={"reached": 1})
     if settings.how == "interrupted":
         raise KeyboardInterrupt
     if settings.how == "unforeseen":
@@ -117,6 +130,51 @@ class TestRecipeCommand:
         assert main(["init", "heat", "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == {"recipe": "heat", "toml": text}
 
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["temperature=-3", "deep.how_long=4", "how=so so"],
+            ["--temperature=-3", "--deep.how_long", "4", "--how", "so so"],
+            ["--how=so so", "temperature=-3", "--deep.how-long=4", "--quiet"],
+        ],
+    )
+    def test_settings_are_also_flags(self, words: list[str], capsys: Captured) -> None:
+        assert main(["heat", *words, "--dry-run", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["settings"] == {
+            "temperature": -3.0,
+            "how": "so so",
+            "model": None,
+            "deep": {"how_long": 4},
+        }
+
+    def test_a_plain_argument_that_is_no_file_is_the_model(
+        self, capsys: Captured, tmp_path: Path
+    ) -> None:
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "run.toml").write_text("temperature = 2\n")
+        for name in ("folder", "owner/name"):
+            assert main(["heat", name, "--temperature", "1", "--dry-run", "--json"]) == 0
+            assert json.loads(capsys.readouterr().out)["settings"]["model"] == name
+        assert main(["heat", "run.toml", "--model=folder", "--dry-run", "--json"]) == 0
+        settings = json.loads(capsys.readouterr().out)["settings"]
+        assert (settings["model"], settings["temperature"]) == ("folder", 2)
+        assert main(["heat", "folder", "model=other"]) == 2
+        assert "'folder'" not in capsys.readouterr().out
+        assert main(["heat", "run.tom", "temperature=1"]) == 2
+        assert "no settings file or preset 'run.tom'. Did you mean 'run.toml'?" in (
+            capsys.readouterr().err
+        )
+
+    def test_a_broken_contract_shows_what_was_found(self, capsys: Captured) -> None:
+        command = ["heat", "--temperature", "1", "--how", "short", "--json"]
+        assert main(command) == 1
+        out, err = capsys.readouterr()
+        assert json.loads(out) == {
+            "error": {"type": "ContractError", "message": "2 degrees short", "code": 1},
+            "result": {"reached": 1},
+        }
+        assert err.endswith("reached: 1\nlimbeck: 2 degrees short\n")
+
     def test_dry_run(self, capsys: Captured) -> None:
         assert main(["heat", "temperature=3", "--dry-run"]) == 0
         out, err = capsys.readouterr()
@@ -127,7 +185,12 @@ class TestRecipeCommand:
         assert json.loads(capsys.readouterr().out) == {
             "dry_run": True,
             "recipe": "heat",
-            "settings": {"temperature": 3.0, "how": "well"},
+            "settings": {
+                "temperature": 3.0,
+                "how": "well",
+                "model": None,
+                "deep": {"how_long": 1},
+            },
             "plan": {"steps": 3, "sizes": {"tokens": 100}},
         }
 
@@ -154,6 +217,11 @@ class TestRecipeCommand:
     @pytest.mark.parametrize(
         ("words", "expected"),
         [
+            (["heat", "--temprature", "1"], "Did you mean 'temperature'?"),
+            (["heat", "--temperature"], "'--temperature' has no value. Accepted: --temperature V"),
+            (["heat", "--how", "--temperature", "1"], "'--how' has no value."),
+            (["heat", "-t", "1"], "'-t' is not understood; accepted: --NAME VALUE, --NAME=VALUE"),
+            (["heat", "--temperature", "1", "x"], "'x' comes after the setting 'temperature=1'"),
             (["heat", "temperature=hot"], "command line: temperature = 'hot' is not accepted."),
             (["heat", "temprature=1"], "Did you mean 'temperature'?"),
             (["heat", "run.tml"], "there is no settings file or preset 'run.tml'."),
@@ -164,7 +232,7 @@ class TestRecipeCommand:
             (["heat", "temperature=1", "2"], "'2' comes after the setting 'temperature=1'"),
             (
                 ["heat", "temperature=1", "--dri-run"],
-                "Unknown option: --dri-run. Did you mean --dry-run?",
+                "'--dri-run' has no value. Did you mean '--dry-run'?",
             ),
             (["heet"], 'Unknown command "heet". Did you mean "heat"?'),
             (

@@ -19,6 +19,7 @@ from limbeck.models import AutoModelForSequenceClassification
 from limbeck.recipes.finetune import FinetuneSettings, plan, run, summarise
 from limbeck.tasks import EncodedExample, TrainBatches
 from limbeck.tasks._classification import ClassificationTask
+from limbeck.tasks._texts import TextEncoding
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Schedule, SilentProgress, read_metrics
 
@@ -214,7 +215,9 @@ def batches_of_text(rows, tokenizer, *, steps):
         EncodedExample(index=i, input_ids=tokens, token_type_ids=None, label=None)
         for i, tokens in enumerate(ids)
     ]
-    task = ClassificationTask(name="any", metric="accuracy", splits={}, labels=("no", "yes"))
+    task = ClassificationTask(
+        name="any", metric="accuracy", splits={}, labels=("no", "yes"), encoding=TextEncoding()
+    )
     batches = TrainBatches(task, examples, batch_size=8, accumulate=1, pad_token_id=0, seed=0)
     order = [*batches.epoch_order(0), *batches.epoch_order(1)]
     for chosen in order[:steps]:

@@ -7,17 +7,35 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import f1_score, matthews_corrcoef
 
-from limbeck.errors import DataError, SettingsError
-from limbeck.report.statistics import (
-    METRICS,
-    agreement,
-    agreement_between_seeds,
-    compare,
-    encode_classes,
-    resampling_error,
-    score,
-    standard_error,
-)
+from limbeck.errors import DataError
+from limbeck.report import statistics
+from limbeck.report.scoring import make_statistics
+from limbeck.report.statistics import resample, standard_error
+
+METRICS = ("accuracy", "f1", "macro_f1", "matthews_correlation")
+
+
+def of_classes(labels, predictions, *, metric="accuracy", num_classes=None):
+    """The statistics of one set of predictions, classes being whole numbers."""
+    records = [
+        {"label": int(a), "prediction": int(b)} for a, b in zip(labels, predictions, strict=True)
+    ]
+    known = num_classes or 1 + int(max(labels.max(), predictions.max()))
+    return make_statistics(records, metric=metric, classes=range(known))
+
+
+def compare(labels, first, second, *, metric="accuracy", resamples=4000, seed=0):
+    known = 1 + int(max(labels.max(), first.max(), second.max()))
+    made = {
+        name: [of_classes(labels, row, metric=metric, num_classes=known) for row in rows]
+        for name, rows in (("first", first), ("second", second))
+    }
+    found = resample(made, resamples=resamples, seed=seed)
+    return statistics.compare([found["first"]], [found["second"]], seed=seed)
+
+
+def score(labels, predictions, *, metric, num_classes=None):
+    return of_classes(labels, predictions, metric=metric, num_classes=num_classes).total
 
 
 def make(num_examples, *, rates, num_classes=2, seed=0, correlation=0.0):
@@ -169,35 +187,97 @@ def test_same_quality_is_seldom_called_different():
     assert claimed <= 20  # 10 expected
 
 
-def test_agreement_counts_every_pair_of_seeds():
-    first = np.array([[0, 1, 1, 0], [0, 0, 0, 0]])
-    second = np.array([[0, 1, 0, 0]])
-    assert agreement(first, second) == pytest.approx((3 / 4 + 3 / 4) / 2)
-    assert agreement_between_seeds(first) == pytest.approx(2 / 4)
-    assert agreement_between_seeds(second) is None
-
-
 def test_standard_errors():
     assert standard_error(0.8, 400) == pytest.approx(0.02)
     labels, rows = make(2000, rates=(0.8,))
     accuracy = score(labels, rows[0], metric="accuracy")
-    found = resampling_error(labels, rows, metric="accuracy", resamples=4000)
+    found = resample({"a": [of_classes(labels, rows[0])]})["a"].standard_error
     assert found == pytest.approx(standard_error(accuracy, 2000), rel=0.05)
 
 
-def test_encoding_follows_the_order_of_the_names():
-    labels, rows = encode_classes(
-        [np.array(["yes", "no"]), np.array([["no", "no"], ["maybe", "yes"]])], names=["yes", "no"]
-    )
-    assert labels.tolist() == [0, 1]
-    assert rows.tolist() == [[1, 1], [2, 0]]
+def test_classes_follow_the_order_of_the_names():
+    """`f1` is that of the second name, also where the alphabet has it first."""
+    pairs = [("a", "a"), ("b", "a"), ("b", "b"), ("b", "b")]
+    records = [{"label": label, "prediction": prediction} for label, prediction in pairs]
+    found = [
+        make_statistics(records, metric="f1", classes=classes).total
+        for classes in (("a", "b"), ("b", "a"), ())
+    ]
+    assert found == pytest.approx([0.8, 2 / 3, 0.8])
 
 
-def test_wrong_shapes_and_metrics_are_refused():
+def test_models_with_different_examples_are_refused():
     labels, first, second = make(10, rates=(0.9, 0.8))
-    with pytest.raises(DataError, match=r"the second model has predictions of shape \(1, 9\).*10"):
-        compare(labels, first, second[:, :9])
-    with pytest.raises(DataError, match="at least 1 example"):
-        compare(labels[:0], first[:, :0], second[:, :0])
-    with pytest.raises(SettingsError, match=r"metric 'acuracy'.*Did you mean 'accuracy'\?"):
-        compare(labels, first, second, metric="acuracy")
+    made = {"a": [of_classes(labels, first[0])], "b": [of_classes(labels[:9], second[0, :9])]}
+    with pytest.raises(DataError, match=r"'b' has predictions for 9 examples.* 10: expected"):
+        resample(made)
+    nothing = statistics.Statistics(values=np.zeros((0, 1)), score=max, quality=np.zeros(0))
+    with pytest.raises(DataError, match=r"'a' has predictions for 0 examples.*at least 1"):
+        resample({"a": [nothing]})
+
+
+def numbers(count, *, seed=0, noise=1.0, step=None):
+    random = np.random.default_rng(seed)
+    labels = random.normal(size=count)
+    predictions = labels + noise * random.normal(size=count)
+    if step is not None:  # many ties
+        labels, predictions = np.round(labels / step), np.round(predictions / step)
+    return [
+        {"label": float(a), "prediction": float(b)}
+        for a, b in zip(labels, predictions, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("step", [None, 0.5, 2.0])
+def test_correlations_of_resamples_are_those_of_scipy(step):
+    """Each weighting gives what scipy says of the examples written out that often."""
+    records = numbers(60, step=step)
+    values = np.array([[r["label"], r["prediction"]] for r in records])
+    random = np.random.default_rng(1)
+    weights = random.multinomial(60, np.full(60, 1 / 60), size=20)
+    drawn = [np.repeat(values, row, axis=0).T for row in weights]
+    pearson = [stats.pearsonr(*columns).statistic for columns in drawn]
+    spearman = [stats.spearmanr(*columns).statistic for columns in drawn]
+    expected = {
+        "pearson": np.array(pearson),
+        "spearman": np.array(spearman),
+        "pearson_spearman": (np.array(pearson) + np.array(spearman)) / 2,
+    }
+    for metric, wanted in expected.items():
+        made = make_statistics(records, metric=metric)
+        found = made.score(weights.astype(float), made.values)
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_correlation_of_what_does_not_vary_is_zero():
+    records = [{"label": float(i), "prediction": 0.5} for i in range(5)]
+    for metric in ("pearson", "spearman", "pearson_spearman"):
+        assert make_statistics(records, metric=metric).total == 0
+
+
+def test_interval_of_a_correlation_agrees_with_fishers():
+    records = numbers(3000)
+    made = make_statistics(records, metric="pearson")
+    found = resample({"a": [made]})["a"].standard_error
+    assert found == pytest.approx((1 - made.total**2) / math.sqrt(3000), rel=0.06)
+
+
+def test_macro_average_is_over_tasks_whose_examples_are_drawn_apart():
+    """Two tasks: the variance of the mean of the differences is a quarter of their sum."""
+    made = []
+    for task, count in ((0, 900), (1, 300)):
+        labels, first, second = make(count, rates=(0.9, 0.8), seed=task)
+        rows = {"a": [of_classes(labels, first[0])], "b": [of_classes(labels, second[0])]}
+        made.append((labels, first, second, resample(rows, resamples=20_000, seed=task)))
+    found = statistics.compare([m[3]["a"] for m in made], [m[3]["b"] for m in made])
+    gains = [(f[0] == y).astype(float) - (s[0] == y) for y, f, s, _ in made]
+    expected = np.mean([gain.mean() for gain in gains])
+    half = 1.96 * math.sqrt(sum(gain.var() / len(gain) for gain in gains)) / 2
+    assert found.difference.estimate == pytest.approx(expected, abs=1e-12)
+    assert found.difference.low == pytest.approx(expected - half, abs=0.05 * half)
+    assert found.difference.high == pytest.approx(expected + half, abs=0.05 * half)
+    assert found.num_discordant == sum(np.count_nonzero(gain) for gain in gains)
+
+
+def test_unknown_metrics_have_no_statistics():
+    assert make_statistics([{"label": 1.0, "prediction": 0.5}], metric="kendall") is None

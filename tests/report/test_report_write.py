@@ -202,12 +202,12 @@ def test_metric_without_interval_claims_nothing(make_run, tmp_path):
     for run in runs:
         result = json.loads((run / "result.json").read_text())
         for seed in result["seeds"]:
-            seed["test"]["pearson"] = seed["test"]["accuracy"]
-        edit_json(run / "result.json", metric="pearson", seeds=result["seeds"])
+            seed["test"]["kappa"] = seed["test"]["accuracy"]
+        edit_json(run / "result.json", metric="kappa", seeds=result["seeds"])
     report = write(runs, tmp_path)
     assert report.comparisons[0].verdict == "not compared"
     assert "no difference is claimed" in report.comparisons[0].text
-    assert "Pearson correlation against the teacher's" in report.headline
+    assert "kappa against the teacher's" in report.headline
 
 
 def test_f1_counts_the_models_second_label(make_run, tmp_path):
@@ -252,7 +252,7 @@ class TestErrors:
 
     def test_run_of_another_recipe(self, four_runs, tmp_path):
         distill = make_distill_run(tmp_path / "distill")
-        with pytest.raises(DataError, match="a run of 'distill', not of 'finetune'"):
+        with pytest.raises(DataError, match="a run of 'distill', not of 'finetune' or 'evaluate'"):
             write([*four_runs, distill], tmp_path)
 
     def test_result_that_lacks_a_field(self, make_run, tmp_path):

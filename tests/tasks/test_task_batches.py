@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from limbeck.tasks import EncodedExample, TrainBatches, collate, evaluation_batches
 from limbeck.tasks._classification import ClassificationTask
+from limbeck.tasks._texts import TextEncoding
 
 
 def make_examples(lengths):
@@ -26,7 +27,9 @@ def make_examples(lengths):
     ]
 
 
-TASK = ClassificationTask(name="any", metric="accuracy", splits={}, labels=("no", "yes"))
+TASK = ClassificationTask(
+    name="any", metric="accuracy", splits={}, labels=("no", "yes"), encoding=TextEncoding()
+)
 
 
 def first_ids(steps):

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from limbeck import listing
 from limbeck.errors import DataError, SettingsError
-from limbeck.tasks import SPLITS, read_task
+from limbeck.tasks import EncodedExample, read_task
 from limbeck.tasks._labels import align_logits
 from limbeck.tasks._metrics import classification_scores
 from limbeck.tokenizers import train_wordpiece
@@ -41,23 +40,12 @@ def rows(*labels, column="text"):
     return [{column: f"text {i}", "label": label} for i, label in enumerate(labels)]
 
 
-@pytest.mark.parametrize("name", listing.list_names("limbeck.tasks"))
-def test_every_task_has_documented_options_and_reads(name, tmp_path):
-    module = listing.load("limbeck.tasks", name)
-    assert listing.summary(module)
-    fields = module.SettingsType.model_fields
-    assert all(field.description for field in fields.values())
-    column = fields["text_column"].default
-    data = write(tmp_path, **{split: rows(0, 1, 1, column=column) for split in SPLITS})
-    task = read_task(name.replace("_", "-"), data)
-    assert task.name == name.replace("_", "-")
-    assert list(task.splits) == list(SPLITS)
-    logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]])
-    records = task.predict(task.splits["test"], [], logits)
-    scores = task.score(task.splits["test"], records)
-    assert scores["num_examples"] == 3
-    assert 0 <= scores[task.metric] <= 1
-    assert [record["index"] for record in records] == [0, 1, 2]
+def predict(task, split, logits):
+    rows = [
+        EncodedExample(index=i, input_ids=[1], token_type_ids=None, label=None)
+        for i in range(len(logits))
+    ]
+    return task.predict(task.splits[split], rows, logits)
 
 
 def test_sst2_labels_have_the_names_of_published_models_and_minus_one_is_unlabelled(tmp_path):
@@ -70,7 +58,7 @@ def test_sst2_labels_have_the_names_of_published_models_and_minus_one_is_unlabel
     assert task.labels == ("NEGATIVE", "POSITIVE")
     assert task.splits["train"].is_labelled
     assert not task.splits["test"].is_labelled
-    record = task.predict(task.splits["test"], [], torch.tensor([[0.0, 1.0], [1.0, 0.0]]))[0]
+    record = predict(task, "test", torch.tensor([[0.0, 1.0], [1.0, 0.0]]))[0]
     assert record == {
         "index": 0,
         "label": None,
@@ -193,7 +181,7 @@ def test_bad_data_is_refused_with_file_line_and_fix(tmp_path, content, options, 
 
 def test_wrong_settings_are_refused(tmp_path):
     data = write(tmp_path, train=rows(0, 1, 2))
-    with pytest.raises(SettingsError, match=r"no 'sst3' among the tasks; accepted: sst2.*'sst2'"):
+    with pytest.raises(SettingsError, match=r"no 'sst3' among the tasks; accepted: cola.*'sst2'"):
         read_task("sst3", data)
     with pytest.raises(SettingsError, match=r"task_options.*'text_colum'.*'text_column'"):
         read_task("text-classification", data, options={"text_colum": "x"})
@@ -250,7 +238,7 @@ def test_loss_is_the_sum_over_examples_and_predictions_the_softmax(tmp_path):
     task = read_task("text-classification", write(tmp_path, train=rows(0, 1, 0)))
     logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
     loss = -logits.double().log_softmax(-1)[torch.arange(3), torch.tensor([0, 1, 0])]
-    records = task.predict(task.splits["train"], [], logits)
+    records = predict(task, "train", logits)
     scores = task.score(task.splits["train"], records)
     assert scores["loss"] == pytest.approx(float(loss.mean()))
     assert scores["accuracy"] == pytest.approx(1 / 3)

@@ -97,9 +97,9 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "x.jsonl.gz").write_bytes(whole[:-20])
     with pytest.raises(DataError, match=r"x\.jsonl\.gz can't be read"):
         read_splits({"train": str(tmp_path / "x.jsonl.gz")})
-    (tmp_path / "train.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"train\.parquet: can't tell .* accepted.*\.jsonl, "):
-        read_splits({"train": str(tmp_path / "train.parquet")})
+    (tmp_path / "train.arrow").write_bytes(b"ARROW1")
+    with pytest.raises(DataError, match=r"train\.arrow: can't tell .* accepted.*\.jsonl, "):
+        read_splits({"train": str(tmp_path / "train.arrow")})
 
 
 def test_absent_or_unclear_sources(folder):

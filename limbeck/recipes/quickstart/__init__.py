@@ -20,6 +20,7 @@ from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes.quickstart._teacher import write_shipped_teacher
 from limbeck.recipes.quickstart._time import Shares, share_minutes
 from limbeck.report import ModelFacts, write_report
+from limbeck.report.tables import align_rows
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
 
@@ -140,18 +141,10 @@ def summarise(result: dict[str, Any]) -> str:
     """Returns what a person wants to read at the end: table, findings, where everything is."""
     columns = list(result["models"][0])
     rows = [columns, *([row[column] for column in columns] for row in result["models"])]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
     return "\n".join(
         [
             "",
-            *lines,
+            *align_rows(rows),
             "",
             result["headline"],
             *(f"- {finding}" for finding in result["findings"]),

@@ -1,0 +1,49 @@
+"""Settings written as flags: `--learning-rate 1e-4` is `learning_rate=1e-4`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from limbeck.errors import SettingsError, did_you_mean
+
+
+def flags_to_settings(arguments: Sequence[str], *, own_flags: Sequence[str]) -> list[str]:
+    """Returns arguments with each `--name value` and `--name=value` as `name=value`.
+
+    Dashes in a name are underscores, as in the settings.
+
+    Args:
+        arguments: What stands after the command, its own flags taken out.
+        own_flags: These, such as `--dry-run`, for a misspelt one.
+
+    Raises:
+        SettingsError: If a flag has no value or no name.
+
+    Example:
+        >>> flags_to_settings(["m", "--task", "sst2", "--a.top-k=-3", "c=1"], own_flags=[])
+        ['m', 'task=sst2', 'a.top_k=-3', 'c=1']
+    """
+    found = []
+    waiting = list(reversed(arguments))
+    while waiting:
+        argument = waiting.pop()
+        if not argument.startswith("-"):
+            found.append(argument)
+            continue
+        flag, equals, value = argument.partition("=")
+        name = flag.removeprefix("--").replace("-", "_")
+        if not flag.startswith("--") or not name:
+            raise SettingsError(
+                f"command line: '{argument}' is not understood; accepted: --NAME VALUE, --NAME="
+                f"VALUE, NAME=VALUE, and the flags {', '.join(own_flags)}"
+            )
+        if not equals:
+            if not waiting or waiting[-1].startswith("-"):
+                raise SettingsError(
+                    f"command line: '{flag}' has no value.{did_you_mean(flag, own_flags)} "
+                    f"Accepted: {flag} VALUE; true or false where it is a switch; {flag}=VALUE "
+                    "where the value starts with a dash"
+                )
+            value = waiting.pop()
+        found.append(f"{name}={value}")
+    return found

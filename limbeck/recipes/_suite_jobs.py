@@ -1,0 +1,215 @@
+"""What a suite has to run: which tasks have data, and one fine-tuning for each model on each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import DataError, LimbeckError, SettingsError
+from limbeck.recipes import evaluate, finetune
+from limbeck.recipes._run import RESULT_FILE, RUN_FILE
+from limbeck.recipes._suite_settings import SuiteModel, SuiteSettings, SuiteTask, folder_name
+from limbeck.tasks import Task, read_task
+from limbeck.train import Progress
+
+_HUB = "hf://"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One model on one task.
+
+    Attributes:
+        task: Name of the task in the suite.
+        label: The model's label.
+        settings: Of the run.
+        after: Label of the model whose run on the same task has to finish first, or None.
+    """
+
+    task: str
+    label: str
+    settings: finetune.FinetuneSettings | evaluate.EvaluateSettings
+    after: str | None
+
+    @property
+    def name(self) -> str:
+        """How the job is called in progress and errors."""
+        return f"{self.task}, {self.label}"
+
+    @property
+    def recipe(self) -> str:
+        """The recipe that runs it."""
+        return "finetune" if isinstance(self.settings, finetune.FinetuneSettings) else "evaluate"
+
+    @property
+    def folder(self) -> Path:
+        """Its run folder."""
+        return self.settings.out
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its folder holds the result of exactly these settings."""
+        record, result = self.folder / RUN_FILE, self.folder / RESULT_FILE
+        if not (record.exists() and result.exists()):
+            return False
+        written = json.loads(record.read_text(encoding="utf-8")).get("settings")
+        return bool(written == self.settings.model_dump(mode="json"))
+
+    def to_json(self) -> bytes:
+        """Returns the recipe and its settings, for another process."""
+        values = {"recipe": self.recipe, "settings": self.settings.model_dump(mode="json")}
+        return json.dumps(values).encode()
+
+
+def run_job(recipe: str, settings: dict[str, Any], *, progress: Progress) -> None:
+    """Runs what `Job.to_json` says."""
+    if recipe == "finetune":
+        finetune.run(finetune.FinetuneSettings.from_values(settings), progress=progress)
+    else:
+        evaluate.run(evaluate.EvaluateSettings.from_values(settings), progress=progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a suite would run.
+
+    Attributes:
+        jobs: Each after the one that it waits for.
+        missing: Tasks that can't be run for lack of data, and why.
+        broken: Tasks whose data are there and can't be read, and why.
+    """
+
+    jobs: tuple[Job, ...]
+    missing: dict[str, str]
+    broken: dict[str, str]
+
+
+def make_plan(settings: SuiteSettings) -> Plan:
+    """Looks at the data of every task and says what has to run.
+
+    Raises:
+        SettingsError: If settings for the runs are wrong.
+    """
+    jobs: list[Job] = []
+    missing: dict[str, str] = {}
+    broken: dict[str, str] = {}
+    for name in settings.task_names():
+        entry = settings.tasks.get(name, SuiteTask())
+        data = entry.data or _find_data(settings.data, name)
+        if data is None:
+            missing[name] = _describe_absence(settings.data, name)
+            continue
+        try:
+            task = read_task(entry.task or name, data, options=entry.task_options)
+        except DataError as error:
+            (missing if _lacks_train(data) else broken)[name] = str(error)
+            continue
+        lacking = _lacking_split(task, settings.split)
+        if lacking is not None:
+            missing[name] = lacking
+            continue
+        for label, model in settings.by_teachers().items():
+            job = _make_job(settings, name, entry, data, task, label=label, model=model)
+            if job is not None:
+                jobs.append(job)
+    return Plan(jobs=tuple(jobs), missing=missing, broken=broken)
+
+
+def _make_job(
+    settings: SuiteSettings,
+    name: str,
+    entry: SuiteTask,
+    data: str | dict[str, str],
+    task: Task,
+    *,
+    label: str,
+    model: SuiteModel,
+) -> Job | None:
+    """Returns a model's run; None where a task has nothing to train and the model needs it."""
+    folder = settings.out / "runs" / folder_name(name)
+    given = {**settings.finetune, **entry.finetune, **model.finetune}
+    values: dict[str, Any] = {
+        "model": model.model,
+        "data": data,
+        "out": folder / folder_name(label),
+        "task": entry.task or name,
+        "task_options": entry.task_options,
+        "task_label": name,
+        "label": label,
+        "role": model.role,
+    }
+    where = f"models.{label} on {name}"
+    if task.is_trainable:
+        taught = {} if model.teacher is None else {
+            "teacher": str(folder / folder_name(model.teacher) / "model")
+        }  # fmt: skip
+        made = finetune.FinetuneSettings.from_values(
+            {**given, **values, **taught, "seeds": settings.seeds}, where=where
+        )
+        return Job(task=name, label=label, settings=made, after=model.teacher)
+    if _has_changed_weights(model):
+        return None
+    known = {key: given[key] for key in given if key in evaluate.EvaluateSettings.model_fields}
+    evaluated = evaluate.EvaluateSettings.from_values(
+        {**known, **values, "split": settings.split}, where=where
+    )
+    return Job(task=name, label=label, settings=evaluated, after=None)
+
+
+def _has_changed_weights(model: SuiteModel) -> bool:
+    """Tells whether a model begins from other weights than its folder has."""
+    changes = model.finetune
+    return changes.get("keep_layers") is not None or changes.get("initialise") == "random"
+
+
+def _find_data(data: str | None, name: str) -> str | None:
+    """Returns where a task's data are: the folder whose name is the task's, dashes or not."""
+    if data is None:
+        return None
+    if data.startswith(_HUB):
+        return f"{data}:{name}"
+    if not Path(data).is_dir():
+        raise SettingsError(
+            f"data = '{data}' is not a folder; give one with a subfolder for each task, or a Hub "
+            f"data set ({_HUB}owner/name)"
+        )
+    found = [entry for entry in sorted(Path(data).iterdir()) if _plain(entry.name) == _plain(name)]
+    return str(found[0]) if found else None
+
+
+def _describe_absence(data: str | None, name: str) -> str:
+    if data is None:
+        return f"no data given: set tasks.{name}.data, or data for all tasks"
+    return f"there is no folder '{name}' in {data}; set tasks.{name}.data if it has another name"
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+def _lacks_train(data: str | dict[str, str]) -> bool:
+    """Tells whether local data have no training file at all, rather than a damaged one."""
+    if isinstance(data, dict):
+        return "train" not in data
+    folder = Path(data)
+    if data.startswith(_HUB) or not folder.is_dir():
+        return False
+    return not any(entry.name.startswith("train") for entry in folder.iterdir())
+
+
+def _lacking_split(task: Task, split: str) -> str | None:
+    """Says what a task lacks to be run, or returns None."""
+    needed = ("train", "validation", split) if task.is_trainable else (split,)
+    lacking = [name for name in needed if name not in task.splits]
+    if lacking:
+        return f"its data have no {lacking[0]} split (they have: {', '.join(task.splits)})"
+    if not task.splits[split].is_labelled:
+        return f"its {split} split has no labels, so nothing can be scored"
+    return None
+
+
+def failure_text(error: LimbeckError) -> str:
+    """Returns an error of a job in words."""
+    return str(error) or type(error).__name__

@@ -1,0 +1,185 @@
+"""Settings of a suite: which tasks, which models, and what all runs share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from limbeck.config import Settings
+from limbeck.errors import did_you_mean
+
+GLUE = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb", "wnli")
+"""The nine tasks of GLUE, over which the published averages run.
+
+Source: Wang et al., "GLUE", ICLR 2019.
+"""
+
+# What the suite itself decides for every run.
+_OF_THE_SUITE = (
+    "data",
+    "label",
+    "model",
+    "out",
+    "role",
+    "seeds",
+    "task",
+    "task_label",
+    "task_options",
+    "teacher",
+)
+
+
+def _check_finetune(values: dict[str, Any]) -> dict[str, Any]:
+    taken = sorted(set(values) & set(_OF_THE_SUITE))
+    if taken:
+        raise ValueError(
+            f"'{taken[0]}' is for the suite to decide, in its own settings; here stand the other "
+            "settings of limbeck finetune"
+        )
+    return values
+
+
+class SuiteTask(Settings):
+    """One task of the suite."""
+
+    task: str | None = None
+    """Task, as `limbeck list tasks` shows it; by default the name of this table."""
+    data: str | dict[str, str] | None = None
+    """As for `limbeck finetune`; by default the task's folder or configuration in the suite's
+    `data`."""
+    task_options: dict[str, Any] = Field(default_factory=dict)
+    """The task's own options."""
+    finetune: dict[str, Any] = Field(default_factory=dict)
+    """Settings of `limbeck finetune` for this task, over those of the suite."""
+
+    _check = field_validator("finetune")(_check_finetune)
+
+
+class SuiteModel(Settings):
+    """One model of the suite."""
+
+    model: str
+    """Model folder or Hub id."""
+    role: Literal["teacher", "student", "baseline", "other"] = "student"
+    """Part of the model in the report; exactly one is the teacher."""
+    teacher: str | None = None
+    """Label of another model of the suite: what this one learns from on each task, its best seed
+    there; None learns from the labels alone."""
+    finetune: dict[str, Any] = Field(default_factory=dict)
+    """Settings of `limbeck finetune` for this model, over those of the task, such as
+    `keep_layers = 3` or `initialise = "random"`."""
+
+    _check = field_validator("finetune")(_check_finetune)
+
+
+class SuiteSettings(Settings):
+    """Several models, several tasks, several seeds."""
+
+    suite: Literal["glue", "custom"] = "glue"
+    """`glue` has nine tasks, `custom` those of the table `tasks`."""
+    models: dict[str, SuiteModel] = Field(min_length=1)
+    """By label; or a list of model folders and Hub ids, of which the first is the teacher."""
+    data: str | None = None
+    """Folder with a subfolder for each task, or a Hub data set with a configuration for each, such
+    as `hf://nyu-mll/glue`."""
+    out: Path
+    """Run folder; started again, what has finished is not run again."""
+    tasks: dict[str, SuiteTask] = Field(default_factory=dict)
+    """By name: what is special to a task, or further tasks."""
+    only: tuple[str, ...] | None = None
+    """Names of the tasks to run; None runs all whose data are at hand."""
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    """One fine-tuning each, of every model on every task."""
+    split: Literal["validation", "test"] = "validation"
+    """Split to report. Published GLUE figures are on validation, which also chooses the best
+    epoch; a test split has to have labels."""
+    finetune: dict[str, Any] = Field(default_factory=dict)
+    """Settings of `limbeck finetune` for all runs, such as `epochs` and `learning_rate`."""
+    workers: int = Field(default=1, ge=1)
+    """Processes to spread the runs over; they share the processor's cores."""
+    measure: bool = True
+    """Measure the models' speed at the end, on the CPU."""
+
+    _check = field_validator("finetune")(_check_finetune)
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _list_to_table(cls, models: Any) -> Any:
+        if not isinstance(models, list | tuple) or not all(isinstance(m, str) for m in models):
+            return models
+        names = [Path(model).name for model in models]
+        labels = names if len(set(names)) == len(names) else models
+        roles = ["teacher", *["student"] * (len(models) - 1)]
+        return {
+            label: {"model": model, "role": role}
+            for label, model, role in zip(labels, models, roles, strict=True)
+        }
+
+    @model_validator(mode="after")
+    def _check_names(self) -> SuiteSettings:
+        teachers = [label for label, model in self.models.items() if model.role == "teacher"]
+        if len(teachers) != 1:
+            raise ValueError(
+                f"models: exactly one has to have role = 'teacher', but {len(teachers)} have"
+                + (f" ({', '.join(teachers)})" if teachers else f" (of {', '.join(self.models)})")
+            )
+        for what, names in (("models", self.models), ("tasks", self.task_names())):
+            folders = {name: folder_name(name) for name in names}
+            if len(set(folders.values())) < len(folders) or "" in folders.values():
+                raise ValueError(f"{what}: {', '.join(folders)} don't give different folder names")
+        for label, model in self.models.items():
+            self._check_teacher(label, model)
+        unknown = [name for name in self.only or () if name not in self.task_names(everything=True)]
+        if unknown:
+            names = self.task_names(everything=True)
+            raise ValueError(
+                f"only: '{unknown[0]}' is no task of the suite.{did_you_mean(unknown[0], names)} "
+                f"Accepted: {', '.join(names) or 'none, since there is no table tasks'}"
+            )
+        if not self.task_names():
+            raise ValueError("suite = 'custom' needs its tasks in the table tasks")
+        return self
+
+    def _check_teacher(self, label: str, model: SuiteModel) -> None:
+        chain, above = [label], model.teacher
+        while above is not None:
+            if above not in self.models:
+                raise ValueError(
+                    f"models.{label}.teacher = '{above}' is not the label of a model."
+                    f"{did_you_mean(above, self.models)} Accepted: {', '.join(self.models)}"
+                )
+            if above in chain:
+                raise ValueError(f"models: teachers go in a circle: {', '.join([*chain, above])}")
+            chain.append(above)
+            above = self.models[above].teacher
+
+    def task_names(self, *, everything: bool = False) -> tuple[str, ...]:
+        """Returns the tasks that are asked for, or all of the suite, in its order."""
+        of_suite = GLUE if self.suite == "glue" else ()
+        names = (*of_suite, *(name for name in self.tasks if name not in of_suite))
+        if everything or self.only is None:
+            return names
+        return tuple(name for name in names if name in self.only)
+
+    def by_teachers(self) -> Mapping[str, SuiteModel]:
+        """Returns the models, each after the one it learns from."""
+        ordered: dict[str, SuiteModel] = {}
+        while len(ordered) < len(self.models):
+            for label, model in self.models.items():
+                if model.teacher is None or model.teacher in ordered:
+                    ordered.setdefault(label, model)
+        return ordered
+
+
+def folder_name(label: str) -> str:
+    """Returns a label as the name of a folder.
+
+    Example:
+        >>> folder_name("3 layers, distilled")
+        '3-layers-distilled'
+    """
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", label).strip("-.")

@@ -1,0 +1,211 @@
+"""Runs jobs one after another, or spread over processes, each failing by itself."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+from limbeck.errors import LimbeckError
+from limbeck.recipes._suite_jobs import Job, failure_text, run_job
+from limbeck.train import Progress, defer_interrupts
+from limbeck.train.progress import SilentProgress
+
+Failures = dict[tuple[str, str], str]
+"""What went wrong, by task and model."""
+
+_PATIENCE_SECONDS = 0.2  # how soon a request to stop is seen
+
+
+def run_jobs(jobs: Sequence[Job], *, num_workers: int, progress: Progress) -> Failures:
+    """Runs all jobs; what fails is kept, and what waits for it is not run.
+
+    Args:
+        jobs: Each after the one that it waits for.
+        num_workers: Processes; with one, the jobs run in this process.
+        progress: Where to report.
+
+    Raises:
+        KeyboardInterrupt: When Ctrl-C or SIGTERM asked to stop, after the running jobs have saved
+            their checkpoints.
+    """
+    failures: Failures = {}
+    waiting = []
+    for job in jobs:
+        if job.is_finished:
+            progress.log(f"{job.name}: finished before")
+        else:
+            waiting.append(job)
+    if num_workers > 1 and len(waiting) > 1:
+        _Pool(waiting, min(num_workers, len(waiting)), progress, failures).run()
+        return failures
+    for number, job in enumerate(waiting, start=1):
+        if _is_blocked(job, failures):
+            continue
+        progress.log(f"run {number} of {len(waiting)}: {job.name}")
+        try:
+            run_job(**json.loads(job.to_json()), progress=progress)
+        except LimbeckError as error:
+            _note_failure(job, failure_text(error), failures, progress)
+    return failures
+
+
+def _is_blocked(job: Job, failures: Failures) -> bool:
+    """Notes a job as failed whose teacher has failed."""
+    if job.after is None or (job.task, job.after) not in failures:
+        return False
+    failures[job.task, job.label] = f"not run, since its teacher {job.after} failed on this task"
+    return True
+
+
+def _note_failure(job: Job, text: str, failures: Failures, progress: Progress) -> None:
+    failures[job.task, job.label] = text
+    progress.log(f"{job.name}: failed: {text}")
+
+
+class _Worker:
+    """A process that runs one job at a time."""
+
+    def __init__(self, *, num_threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, far_end = context.Pipe()
+        self.process: SpawnProcess = context.Process(
+            target=_work, args=(far_end, num_threads), daemon=True
+        )
+        self.process.start()
+        far_end.close()
+        self.job: Job | None = None
+
+    def begin(self, job: Job) -> None:
+        self.job = job
+        self.connection.send_bytes(job.to_json())
+
+    def close(self) -> None:
+        self.connection.close()
+        self.process.terminate()
+        self.process.join()
+
+
+class _Pool:
+    """Some workers and the jobs that they have still to do."""
+
+    def __init__(
+        self, jobs: list[Job], num_workers: int, progress: Progress, failures: Failures
+    ) -> None:
+        self._waiting = jobs
+        self._progress = progress
+        self._failures = failures
+        self._num_threads = max(1, _num_cores() // num_workers)
+        self._workers: list[_Worker] = []
+        self._num_workers = num_workers
+
+    def run(self) -> None:
+        """Runs until nothing is left, or until somebody asks to stop."""
+        is_stopping = False
+        try:
+            with defer_interrupts() as interrupt:
+                while not is_stopping or self._busy():
+                    if interrupt.requested and not is_stopping:
+                        is_stopping = True
+                        for worker in self._busy():
+                            worker.process.terminate()  # a run saves its checkpoint on SIGTERM
+                    if not is_stopping:
+                        self._give_out()
+                        if not self._busy():
+                            break
+                    self._listen(is_stopping=is_stopping)
+        finally:
+            for worker in self._workers:
+                worker.close()
+
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.job is not None]
+
+    def _give_out(self) -> None:
+        """Starts what can be started."""
+        self._waiting = [job for job in self._waiting if not _is_blocked(job, self._failures)]
+        open_jobs = {
+            (job.task, job.label)
+            for job in [*self._waiting, *(w.job for w in self._workers if w.job is not None)]
+        }
+        ready = [job for job in self._waiting if (job.task, job.after) not in open_jobs]
+        for job in ready:
+            idle = [worker for worker in self._workers if worker.job is None]
+            if not idle and len(self._workers) < self._num_workers:
+                idle = [_Worker(num_threads=self._num_threads)]
+                self._workers += idle
+            if not idle:
+                return
+            self._waiting.remove(job)
+            idle[0].begin(job)
+
+    def _listen(self, *, is_stopping: bool) -> None:
+        """Takes what the workers have to say."""
+        by_connection = {worker.connection: worker for worker in self._busy()}
+        for connection in wait(list(by_connection), timeout=_PATIENCE_SECONDS):
+            assert isinstance(connection, Connection)
+            worker = by_connection[connection]
+            job = worker.job
+            assert job is not None
+            try:
+                message = json.loads(connection.recv_bytes())
+            except (EOFError, OSError):
+                self._workers.remove(worker)
+                worker.process.join()
+                if not is_stopping:
+                    code = worker.process.exitcode
+                    text = f"its process ended with exit code {code}, without a word of why"
+                    _note_failure(job, text, self._failures, self._progress)
+                continue
+            if "log" in message:
+                self._progress.log(f"[{job.name}] {message['log']}")
+                continue
+            worker.job = None
+            if message["failure"] is not None:
+                _note_failure(job, message["failure"], self._failures, self._progress)
+
+
+def _work(connection: Connection, num_threads: int) -> None:
+    """Runs the jobs that come through the pipe until it is closed; the body of a process."""
+    import torch
+
+    # Ctrl-C in a terminal goes to the whole group; the parent passes it on, once.
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+    torch.set_num_threads(num_threads)
+    progress = _SentProgress(lambda text: connection.send_bytes(json.dumps({"log": text}).encode()))
+    while True:
+        try:
+            job = json.loads(connection.recv_bytes())
+        except EOFError:
+            return
+        failure = None
+        try:
+            run_job(**job, progress=progress)
+        except LimbeckError as error:
+            failure = failure_text(error)
+        except KeyboardInterrupt:
+            return
+        connection.send_bytes(json.dumps({"failure": failure}).encode())
+
+
+class _SentProgress(SilentProgress):
+    """Sends lines to the parent; bars of several processes would only disturb each other."""
+
+    def __init__(self, send: Callable[[str], None]) -> None:
+        self._send = send
+
+    def log(self, message: str) -> None:
+        """Sends one line."""
+        self._send(message)
+
+
+def _num_cores() -> int:
+    """Returns the cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1

@@ -1,0 +1,130 @@
+"""The model card of a fine-tuned model, from its run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limbeck.checkpoints import Card, CardScore, read_inherited
+from limbeck.listing import load
+from limbeck.version import __version__
+
+if TYPE_CHECKING:
+    from limbeck.recipes._task_run import TaskData
+    from limbeck.recipes.finetune import FinetuneSettings
+
+_HUB = "hf://"
+_NOT_SCORES = ("num_examples", "_standard_error", "loss")
+
+
+def make_card(
+    settings: FinetuneSettings,
+    data: TaskData,
+    record: Mapping[str, Any],
+    *,
+    records: Sequence[Mapping[str, Any]],
+) -> Card:
+    """Returns the card of one seed's model.
+
+    Args:
+        settings: Of the run.
+        data: The task's data.
+        record: What the seed's `result.json` holds.
+        records: The same of all seeds that are known, this one among them.
+    """
+    task = settings.task_label or data.task.name
+    base = show_model(settings.model)
+    learned = "" if settings.teacher is None else f", distilled from {show_model(settings.teacher)}"
+    return Card(
+        name=settings.label or f"{base} on {task}",
+        summary=f"{base}, fine-tuned on {task}{learned}, with limbeck {__version__}.",
+        auto_class=data.task.auto_model.__name__,
+        task=task,
+        dataset=_hub_id(
+            settings.data or getattr(load("limbeck.tasks", settings.task), "HUB", None)
+        ),
+        scores=_scores(data, record, records),
+        made=_describe(settings, record),
+        notes=["Validation chose the best epoch: its scores are somewhat too high."],
+        base_model=settings.model,
+        tags=["distillation"] if settings.teacher else [],
+        inherited=read_inherited(data.folder),
+    )
+
+
+def show_model(name_or_path: str) -> str:
+    """Returns a model's name without the path of this machine: of a run, that of the run's folder.
+
+    Example:
+        >>> show_model("google-bert/bert-base-uncased")
+        'google-bert/bert-base-uncased'
+    """
+    path = Path(name_or_path).expanduser()
+    if not path.is_dir():
+        return name_or_path
+    path = path.resolve()
+    return path.parent.name if path.name == "model" else path.name
+
+
+def _hub_id(data: str | Mapping[str, str] | None) -> str | None:
+    """Returns the one Hub data set that all splits are of, if they are.
+
+    Example:
+        >>> _hub_id({"train": "hf://nyu-mll/glue:sst2#train", "test": "hf://nyu-mll/glue:sst2#test"})
+        'nyu-mll/glue:sst2'
+        >>> _hub_id("folder")
+    """
+    if data is None:
+        return None
+    sources = {data} if isinstance(data, str) else set(data.values())
+    names = {source.partition("#")[0] for source in sources}
+    name = names.pop()
+    return name.removeprefix(_HUB) if not names and name.startswith(_HUB) else None
+
+
+def _scores(
+    data: TaskData, record: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
+) -> list[CardScore]:
+    metric = data.task.metric
+    found = []
+    for split in ("validation", "test"):
+        scores = record[split]
+        if scores is None:
+            continue
+        names = [metric, *(name for name in scores if name != metric)]
+        found += [
+            CardScore(
+                split=split,
+                metric=name,
+                value=scores[name],
+                num_examples=len(data.task.splits[split].examples),
+                seed_values=tuple(other[split][name] for other in records),
+            )
+            for name in names
+            if not name.endswith(_NOT_SCORES)
+        ]
+    return found
+
+
+def _describe(settings: FinetuneSettings, record: Mapping[str, Any]) -> dict[str, str]:
+    """Returns how the model was made, a line each."""
+    made = {"Recipe": f"limbeck finetune {__version__}", "Started from": show_model(settings.model)}
+    if settings.initialise == "random":
+        made["Weights"] = "random"
+    if settings.keep_layers is not None:
+        made["Layers kept"] = f"{record['num_layers']} (keep_layers = {settings.keep_layers})"
+    if settings.teacher is not None:
+        made["Teacher"] = show_model(settings.teacher)
+        made["Losses"] = ", ".join(settings.losses) or "the task's default"
+        made["Weight of the labels"] = f"{settings.label_weight:g}"
+    return {
+        **made,
+        "Parameters": f"{record['num_parameters']:,}",
+        "Seed": str(record["seed"]),
+        "Epochs": f"{settings.epochs:g}, the best after {record['best_epoch']:g}",
+        "Learning rate": f"{settings.learning_rate:g}",
+        "Batch size": str(settings.batch_size),
+        "Longest input": f"{settings.max_length} tokens",
+        "Arithmetic": settings.precision,
+    }

@@ -1,0 +1,284 @@
+"""Make a fine-tuned model smaller: the smallest student that keeps a share of its score."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from limbeck.checkpoints import write_card
+from limbeck.errors import DataError, MissingHeadError
+from limbeck.recipes import evaluate
+from limbeck.recipes._compress_candidates import Candidate, list_candidates
+from limbeck.recipes._compress_result import (
+    describe_result,
+    require_contract,
+    summarise_result,
+)
+from limbeck.recipes._run import finish_run, start_run
+from limbeck.recipes._task_card import show_model
+from limbeck.recipes._task_run import TaskData, TaskSettings
+from limbeck.recipes._task_training import share_folder
+from limbeck.report.compression import (
+    Compression,
+    OnTest,
+    choose_smallest,
+    describe_test,
+    headline,
+)
+from limbeck.report.compression_page import write_compression
+from limbeck.report.join import join_models, read_scored
+from limbeck.report.notes import describe_conditions, describe_method
+from limbeck.report.runs import FinetuneRun, read_finetune_run
+from limbeck.report.speeds import measure_runs
+from limbeck.train import Progress, SilentProgress, choose_device
+
+
+class CompressSettings(TaskSettings):
+    """A fine-tuned model, its task, and what a smaller one has to keep."""
+
+    retain: float = Field(default=0.97, gt=0, le=1)
+    """Share of the model's validation score that a student has to keep; the student's score is the
+    median over its seeds."""
+    depths: tuple[int, ...] | None = None
+    """Depths of the students that are made of the model's own layers, evenly spaced; by default
+    2/3, 1/2, 1/3 and 1/4 of its depth, or none where `student` is given."""
+    student: str | tuple[str, ...] | None = None
+    """One or more encoders, such as generally distilled ones, to try as they are, each with a new
+    head."""
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    """Every student is trained once for each."""
+
+    losses: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """What a student learns from the model, as in `finetune`."""
+    label_weight: float = Field(default=1.0, ge=0)
+    """Weight of the loss against the data set's labels; 0 learns from the model alone."""
+    epochs: float = Field(default=3.0, gt=0)
+    """Passes of each student over the training examples."""
+    learning_rate: float = Field(default=5e-5, gt=0)
+    """Peak of the schedule."""
+    batch_size: int = Field(default=32, ge=1)
+    """Examples in an optimiser step."""
+    finetune: dict[str, Any] = Field(default_factory=dict)
+    """Further settings of `finetune` for every student, such as `finetune.patience=2`."""
+
+    @field_validator("depths", mode="before")
+    @classmethod
+    def _take_one_depth(cls, depths: object) -> object:
+        return (depths,) if isinstance(depths, int) else depths
+
+    @field_validator("depths")
+    @classmethod
+    def _check_depths(cls, depths: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if depths is not None and (len(set(depths)) < len(depths) or min(depths, default=1) < 1):
+            raise ValueError("give each depth once, and none below 1")
+        return depths
+
+
+SettingsType = CompressSettings
+summarise = summarise_result
+
+# They decide what is tried and chosen; what was made already stays as it is.
+_MAY_CHANGE = ("retain", "depths", "student", "seeds", "task_label")
+_SPLIT = "validation"
+
+
+def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
+    """Makes and measures the students, and puts the smallest that keeps enough in `out/model`.
+
+    Returns:
+        What stands in `result.json`.
+
+    Raises:
+        ContractError: If no student keeps enough, after everything was written.
+        DataError: If the task's data can't be used, or the model's labels are not the task's.
+        MissingHeadError: If the model has no head for the task.
+        SettingsError: If settings do not fit the model or each other.
+        KeyboardInterrupt: When Ctrl-C or SIGTERM asked to stop; finished students stay.
+    """
+    data = _read_data(settings, progress)
+    candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
+    asked = settings.model_dump(mode="json", include=set(_MAY_CHANGE))
+    earlier = start_run(settings.out, "compress", settings, may_change=_MAY_CHANGE)
+    if earlier.result is not None and earlier.result["asked"] == asked:
+        progress.log(f"{settings.out} is already complete")
+        return require_contract(dict(earlier.result))
+    teacher = _evaluate_teacher(settings, data, progress)
+    for number, candidate in enumerate(candidates, start=1):
+        progress.log(f"{number} of {len(candidates)}: {candidate.name} ({candidate.how})")
+        candidate.make(progress=progress)
+    runs = [teacher, *(read_finetune_run(candidate.folder) for candidate in candidates)]
+    progress.log("measuring the speed of all, side by side")
+    found = _compare(settings, runs, candidates, progress)
+    if found.chosen is None:
+        shutil.rmtree(settings.out / "model", ignore_errors=True)  # of an easier contract
+    else:
+        chosen = next(c for c in candidates if c.name == found.chosen)
+        _write_model(settings.out / "model", chosen, data, found)
+    write_compression(found, settings.out)
+    result = {"recipe": "compress", "asked": asked, **describe_result(found, settings.out)}
+    return require_contract(finish_run(settings.out, result))
+
+
+def plan(settings: CompressSettings) -> dict[str, Any]:
+    """Returns what a run would do, without doing it."""
+    data = _read_data(settings, SilentProgress())
+    candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
+    splits = data.task.splits.items()
+    return {
+        "recipe": "compress",
+        "task": settings.task_label or data.task.name,
+        "metric": data.task.metric,
+        "retain": settings.retain,
+        "out": str(settings.out),
+        "device": str(choose_device(settings.device)),
+        "num_layers": data.config.num_hidden_layers,
+        **{f"num_{name}_examples": len(split.examples) for name, split in splits},
+        "seeds": list(settings.seeds),
+        "students": {candidate.name: candidate.how for candidate in candidates},
+    }
+
+
+def _read_data(settings: CompressSettings, progress: Progress) -> TaskData:
+    """Reads the task's data, and checks that the model was fine-tuned on the task."""
+    data = TaskData.read(
+        _teacher_settings(settings, _SPLIT),
+        needed=(_SPLIT,),
+        use_model_labels=True,
+        progress=progress,
+    )
+    if "train" not in data.task.splits:
+        raise DataError(
+            f"data = {settings.data!r} has no train split, which the students need (it has: "
+            f"{', '.join(data.task.splits)}); give it with data.train=FILE"
+        )
+    data.require_same_labels()
+    try:
+        data.task.load_model(data.folder, new_head=False)
+    except MissingHeadError as error:
+        raise MissingHeadError(
+            f"{settings.model} has no fine-tuned head for {settings.task}. Fine-tune it first: "
+            f"limbeck finetune {settings.model} --task {settings.task} --data ... --out RUN, then "
+            "limbeck compress RUN/model"
+        ) from error
+    return data
+
+
+def _teacher_settings(settings: CompressSettings, split: str) -> evaluate.EvaluateSettings:
+    shared = settings.model_dump(include=set(TaskSettings.model_fields))
+    return evaluate.EvaluateSettings.from_values(
+        {
+            **shared,
+            "out": settings.out / "teacher" / split,
+            "split": split,
+            "label": "teacher",
+            "role": "teacher",
+        }
+    )
+
+
+def _evaluate_teacher(
+    settings: CompressSettings, data: TaskData, progress: Progress
+) -> FinetuneRun:
+    """Scores the teacher on validation, and on test if that can be scored, unless done before."""
+    test = data.task.splits.get("test")
+    for split in (_SPLIT, *(["test"] if test is not None and test.is_labelled else [])):
+        if not (settings.out / "teacher" / split / "result.json").exists():
+            progress.log(f"scoring {settings.model} on {split}")
+            evaluate.run(_teacher_settings(settings, split), progress=progress)
+    found = read_finetune_run(settings.out / "teacher" / _SPLIT)
+    score = found.scores(_SPLIT)[0]
+    if score <= 0:
+        raise DataError(
+            f"{settings.model} has {found.metric} {score:.4f} on {_SPLIT}: no share of that can be "
+            "kept; accepted: a model that scores above 0. Was it fine-tuned on this task?"
+        )
+    return found
+
+
+def _compare(
+    settings: CompressSettings,
+    runs: Sequence[FinetuneRun],
+    candidates: Sequence[Candidate],
+    progress: Progress,
+) -> Compression:
+    scored = read_scored(runs, _SPLIT)
+    speeds = measure_runs(runs, split=_SPLIT, device=settings.device, progress=progress)
+    models = join_models(runs, scored, speeds=speeds)
+    method = describe_method(
+        models,
+        metric=scored.metric,
+        split=_SPLIT,
+        num_examples=scored.num_examples,
+        has_intervals=bool(scored.resampled),
+    )
+    how = {candidate.name: candidate.how for candidate in candidates}
+    found = Compression(
+        task=runs[0].task,
+        metric=scored.metric,
+        split=_SPLIT,
+        num_examples=scored.num_examples,
+        retain=settings.retain,
+        models=models,
+        name=show_model(settings.model),
+        how={models[0].label: f"{settings.model}, as it was given", **how},
+        chosen=None,
+        test=None,
+        notes=[
+            (
+                f"The {_SPLIT} split chose the best epoch of each student, its best seed, and the "
+                "student. That flatters the choice, the more so the more was tried."
+            ),
+            *method,
+        ],
+        conditions=describe_conditions(runs),
+    )
+    found = replace(found, chosen=choose_smallest(found))
+    chosen = next((run for run in runs[1:] if run.label == found.chosen), None)
+    return replace(found, test=None if chosen is None else _on_test(settings, chosen))
+
+
+def _on_test(settings: CompressSettings, chosen: FinetuneRun) -> OnTest | None:
+    """Returns what the chosen student keeps on the test split, if that was scored."""
+    folder = settings.out / "teacher" / "test"
+    if not folder.exists():
+        return None
+    runs = [read_finetune_run(folder), chosen]
+    scored = read_scored(runs, "test")
+    teacher, student = join_models(runs, scored, speeds={})
+    return OnTest(
+        num_examples=scored.num_examples,
+        teacher=teacher.scores.median,
+        student=student.scores.median,
+        retention=student.retention,
+    )
+
+
+def _write_model(folder: Path, chosen: Candidate, data: TaskData, found: Compression) -> None:
+    """Puts the chosen student's best seed into its place, with a card that has the proof."""
+    share_folder(chosen.folder / "model", folder)
+    result = json.loads((chosen.folder / "result.json").read_text(encoding="utf-8"))
+    best = next(seed for seed in result["seeds"] if seed["seed"] == result["best_seed"])
+    card = chosen.card(data, best, records=result["seeds"])
+    model = next(model for model in found.models if model.label == found.chosen)
+    made = {"Chosen by": "limbeck compress", "Asked to retain": f"{found.retain:g}"}
+    made["Retained on validation"] = f"{found.kept(model):.4f}"
+    if model.speed is not None and model.speed_up is not None:
+        latency, device = model.speed.latency_ms.median, model.speed.device
+        made["Latency at batch 1"] = f"{latency:.2f} ms on {device}, tokenisation included"
+        made["Teacher's latency over its own"] = f"{model.speed_up.latency.median:.2f}"
+    notes = [headline(found), describe_test(found) or "", *card.notes]
+    notes = [note for note in notes if note]
+    card = replace(
+        card,
+        name=f"{found.name} to {found.chosen}",
+        summary=f"{found.name}, made smaller for {found.task}: {chosen.how}.",
+        made={**made, **card.made},
+        notes=notes,
+    )
+    write_card(folder, card)

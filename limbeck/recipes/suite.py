@@ -1,0 +1,152 @@
+"""Take several models through several tasks with several seeds, and report what was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import DataError, TrainingError
+from limbeck.recipes._run import finish_run, start_run
+from limbeck.recipes._suite_jobs import Plan, make_plan
+from limbeck.recipes._suite_settings import SuiteSettings
+from limbeck.recipes._suite_workers import Failures, run_jobs
+from limbeck.report.suite import SuiteReport, write_suite_report
+from limbeck.train import Progress
+
+SettingsType = SuiteSettings
+
+# Every run guards its own settings; a suite may get more models, tasks and seeds as it goes.
+_MAY_CHANGE = tuple(name for name in SuiteSettings.model_fields if name not in ("suite", "out"))
+
+
+def run(settings: SuiteSettings, *, progress: Progress) -> dict[str, Any]:
+    """Fine-tunes and scores every model on every task, and writes `out/report`.
+
+    What has finished before with the same settings is not run again. A run that fails costs the
+    others nothing.
+
+    Returns:
+        What stands in `result.json`.
+
+    Raises:
+        DataError: If no task has its data.
+        TrainingError: At the end, if runs have failed; the report is over the others.
+        KeyboardInterrupt: After the running fine-tunings have saved a checkpoint.
+    """
+    plan = _plan(settings)
+    start_run(settings.out, recipe="suite", settings=settings, may_change=_MAY_CHANGE)
+    for name, reason in plan.missing.items():
+        progress.log(f"{name}: left out: {reason}")
+    failed = run_jobs(plan.jobs, num_workers=settings.workers, progress=progress)
+    failures = _describe_failures(plan, failed)
+    report = _report(settings, plan, failed, failures, progress=progress)
+    result = _summary(settings, report)
+    if failures:
+        listed = "; ".join(f"{name}: {why}" for name, why in failures.items())
+        raise TrainingError(
+            f"{len(failures)} of the suite's runs failed: {listed}. The report over the others is "
+            f"{result['report']}; the same command tries again what failed"
+        )
+    return finish_run(settings.out, result)
+
+
+def plan(settings: SuiteSettings) -> dict[str, Any]:
+    """Returns what a run would do, without doing it."""
+    found = _plan(settings)
+    return {
+        "suite": settings.suite,
+        "out": str(settings.out),
+        "split": settings.split,
+        "seeds": list(settings.seeds),
+        "workers": settings.workers,
+        "runs": [
+            {
+                "task": job.task,
+                "model": job.label,
+                "recipe": job.recipe,
+                "from": job.settings.model,
+                "teacher": job.after,
+                "state": "finished" if job.is_finished else "to run",
+            }
+            for job in found.jobs
+        ],
+        "missing": found.missing,
+        "unreadable": found.broken,
+    }
+
+
+def summarise(result: Mapping[str, Any]) -> str:
+    """Words a result: the headline, a line for each model, and where the report is."""
+    lines = [result["headline"]]
+    for model in result["models"]:
+        kept = "" if model["retention"] is None else f", {model['retention']:.1%} of the teacher's"
+        lines.append(f"{model['label']}: average {100 * model['average']:.1f}{kept}")
+    if result["missing"]:
+        lines.append(f"left out: {', '.join(result['missing'])}")
+    return "\n".join([*lines, f"The report: {result['report']}"])
+
+
+def _plan(settings: SuiteSettings) -> Plan:
+    found = make_plan(settings)
+    if not found.jobs:
+        reasons = "; ".join(f"{k}: {v}" for k, v in {**found.missing, **found.broken}.items())
+        raise DataError(f"none of the suite's tasks can be run. {reasons}")
+    return found
+
+
+def _describe_failures(plan: Plan, failed: Failures) -> dict[str, str]:
+    return {
+        **plan.broken,
+        **{f"{task}, {label}": reason for (task, label), reason in failed.items()},
+    }
+
+
+def _report(
+    settings: SuiteSettings,
+    plan: Plan,
+    failed: Failures,
+    failures: Mapping[str, str],
+    *,
+    progress: Progress,
+) -> SuiteReport:
+    order = list(settings.models)
+    folders: dict[str, list[Path]] = {}
+    for job in sorted(plan.jobs, key=lambda job: order.index(job.label)):
+        if (job.task, job.label) not in failed:
+            folders.setdefault(job.task, []).append(job.folder)
+    tasks = [name for name in settings.task_names() if name in folders]
+    return write_suite_report(
+        {name: folders[name] for name in tasks},
+        out=settings.out / "report",
+        suite=settings.suite,
+        split=settings.split,
+        num_tasks=len(settings.task_names(everything=True)),
+        missing=plan.missing,
+        failures=failures,
+        measure=settings.measure,
+        progress=progress,
+    )
+
+
+def _summary(settings: SuiteSettings, report: SuiteReport) -> dict[str, Any]:
+    """Returns what of the report stands in the run's result."""
+    return {
+        "recipe": "suite",
+        "suite": settings.suite,
+        "headline": report.headline,
+        "findings": [comparison.text for comparison in report.comparisons],
+        "averaged_tasks": list(report.averaged),
+        "missing": dict(report.missing),
+        "models": [
+            {
+                "label": model.label,
+                "role": model.role,
+                "average": model.scores.mean,
+                "median_average": model.scores.median,
+                "retention": model.retention.estimate if model.retention else None,
+            }
+            for model in report.models
+        ],
+        "report": str(report.files["html"]),
+    }

@@ -1,0 +1,216 @@
+"""What a search for a smaller model found: every model tried, and the smallest that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from limbeck.report import wording
+from limbeck.report.facts import ModelFacts
+from limbeck.report.statistics import Interval
+from limbeck.report.tables import NONE, Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnTest:
+    """The choice on examples that it did not depend on.
+
+    Attributes:
+        num_examples: Examples of the test split.
+        teacher: The teacher's score.
+        student: Median of the chosen student's scores over seeds.
+        retention: Ratio of the means, with its interval; None if the metric has none.
+    """
+
+    num_examples: int
+    teacher: float
+    student: float
+    retention: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compression:
+    """What was tried to make a model smaller, and what of it kept enough.
+
+    Attributes:
+        task: Name of the task.
+        metric: Its main metric.
+        split: The split that chose.
+        num_examples: Examples in it.
+        retain: Share of the teacher's score that was asked for.
+        name: Name of the model that was to be made smaller.
+        models: The teacher, then the candidates in the order they were tried.
+        how: Per label, how the model was made.
+        chosen: Label of the smallest candidate that keeps the share; None if none does.
+        test: The choice on the test split, if there is one with labels.
+        notes: How the figures were obtained and what they can't tell.
+        conditions: Machine and versions, in words.
+    """
+
+    task: str
+    metric: str
+    split: str
+    num_examples: int
+    retain: float
+    name: str
+    models: Sequence[ModelFacts]
+    how: Mapping[str, str]
+    chosen: str | None
+    test: OnTest | None
+    notes: Sequence[str]
+    conditions: Mapping[str, str]
+
+    @property
+    def teacher(self) -> ModelFacts:
+        """The model that was to be made smaller."""
+        return self.models[0]
+
+    @property
+    def candidates(self) -> Sequence[ModelFacts]:
+        """The models tried."""
+        return self.models[1:]
+
+    def kept(self, model: ModelFacts) -> float:
+        """Returns the share of the teacher's score that a model's median over seeds is."""
+        return model.scores.median / self.teacher.scores.median
+
+    def is_enough(self, model: ModelFacts) -> bool:
+        """Tells whether a model keeps the share asked for."""
+        return model.scores.median >= self.retain * self.teacher.scores.median
+
+    def best(self) -> ModelFacts:
+        """Returns the candidate with the highest score."""
+        return max(self.candidates, key=lambda model: model.scores.median)
+
+
+def choose_smallest(compression: Compression) -> str | None:
+    """Returns the label of the smallest candidate that keeps enough; of two, the better one."""
+    enough = [model for model in compression.candidates if compression.is_enough(model)]
+    found = min(enough, key=lambda m: (m.num_parameters, -m.scores.median), default=None)
+    return None if found is None else found.label
+
+
+def headline(compression: Compression) -> str:
+    """Returns the outcome in one sentence."""
+    found, teacher = compression, compression.teacher
+    metric = wording.metric_name(found.metric)
+    where = f"{found.task} {found.split} (n = {wording.count(found.num_examples)})"
+    wanted = format_percent(found.retain)
+    if found.chosen is None:
+        best, enough = found.best(), found.retain * teacher.scores.median
+        number = len(found.candidates)
+        whose = (
+            f"None of {number} students keeps" if number > 1 else "The one student does not keep"
+        )
+        return (
+            f"{whose} {wanted} of the teacher's {metric} on {where}: the best, "
+            f"{wording.quoted(best.label)}, keeps {format_percent(found.kept(best))}"
+            f"{_in_interval(best)}: {wording.points(best.scores.median)} where "
+            f"{wording.points(enough)} would do, {_least_points(enough - best.scores.median)} "
+            "short."
+        )
+    chosen = next(model for model in found.candidates if model.label == found.chosen)
+    speed = f", {wording.speed_clause(chosen.speed_up.latency)}" if chosen.speed_up else ""
+    return (
+        f"{wording.quoted(chosen.label)} is the smallest student that keeps {wanted} of the "
+        f"teacher's {metric} on {where}: it keeps {format_percent(found.kept(chosen))}"
+        f"{_in_interval(chosen)}, with {wording.magnitude(chosen.num_parameters)} parameters "
+        f"instead of {wording.magnitude(teacher.num_parameters)}{speed}."
+    )
+
+
+def describe_test(compression: Compression) -> str | None:
+    """Returns what became of the choice on the test split; None if that was not scored."""
+    test = compression.test
+    if test is None or compression.chosen is None:
+        return None
+    kept = verdict = ""
+    if test.teacher > 0:
+        share = test.student / test.teacher
+        kept = f", {format_percent(share)} kept"
+        verdict = " That is enough there too."
+        if share < compression.retain:
+            verdict = f" That is less than the {format_percent(compression.retain)} asked for."
+    if test.retention is not None:
+        kept += f" (95 % interval {wording.interval(test.retention)})"
+    return (
+        f"On test (n = {wording.count(test.num_examples)}), which had no part in the choice: "
+        f"{wording.points(test.student)} against the teacher's {wording.points(test.teacher)}"
+        f"{kept}.{verdict}"
+    )
+
+
+def model_table(compression: Compression) -> Table:
+    """Returns all models: what each scores, keeps, weighs and takes."""
+    metric = wording.metric_name(compression.metric)
+    return Table(
+        title="What was tried",
+        columns=(
+            "Model",
+            f"{metric[:1].upper()}{metric[1:]}, median",
+            "Lowest to highest",
+            "Kept (95 % interval)",
+            f"At least {format_percent(compression.retain)}",
+            "Layers",
+            "Parameters",
+            "Weight file",
+            "Latency, batch 1",
+            "Speed-up (quartiles)",
+        ),
+        rows=tuple(_row(compression, model) for model in compression.models),
+        note=(
+            f"Scores on {compression.task} {compression.split}, "
+            f"{wording.count(compression.num_examples)} examples, median over seeds. What is kept "
+            "is the median over the teacher's score on the same examples; its interval is of the "
+            "mean over seeds. Latency includes tokenisation."
+        ),
+    )
+
+
+def _row(compression: Compression, model: ModelFacts) -> tuple[str, ...]:
+    is_teacher = model is compression.teacher
+    kept = NONE
+    if not is_teacher:
+        kept = format_percent(compression.kept(model))
+        kept += "" if model.retention is None else f" ({wording.interval(model.retention)})"
+    verdict = "yes" if compression.is_enough(model) else "no"
+    has_seeds = len(model.scores.values) > 1
+    ends = f"{wording.points(model.scores.lowest)} to {wording.points(model.scores.highest)}"
+    return (
+        model.label,
+        wording.points(model.scores.median),
+        ends if has_seeds else NONE,
+        kept,
+        NONE if is_teacher else verdict,
+        str(model.num_layers),
+        wording.magnitude(model.num_parameters),
+        wording.file_size(model.file_bytes),
+        NONE if model.speed is None else wording.milliseconds(model.speed.latency_ms.median),
+        NONE if model.speed_up is None else wording.times(model.speed_up.latency),
+    )
+
+
+def _in_interval(model: ModelFacts) -> str:
+    if model.retention is None:
+        return ""
+    return f" (95 % interval {wording.interval(model.retention)})"
+
+
+def format_percent(share: float) -> str:
+    """Returns a share in per cent, with a decimal where there is one.
+
+    Example:
+        >>> format_percent(0.97), format_percent(0.9834)
+        ('97 %', '98.3 %')
+    """
+    return f"{wording.points(share).removesuffix('.0')} %"
+
+
+def _least_points(missing: float) -> str:
+    """Returns a shortfall in points that is never rounded to none.
+
+    Example:
+        >>> _least_points(0.0213), _least_points(0.0002)
+        ('2.1 points', 'less than 0.1 points')
+    """
+    return f"{wording.points(missing)} points" if missing >= 0.001 else "less than 0.1 points"

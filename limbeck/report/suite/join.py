@@ -1,0 +1,149 @@
+"""Brings the runs of a suite together: each task by itself, then the average over tasks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from limbeck.inference.speed import Speed, compare_speed
+from limbeck.report import wording
+from limbeck.report.facts import Comparison, ModelFacts, Scores
+from limbeck.report.join import Scored, join_comparisons, join_models, order_runs, read_scored
+from limbeck.report.runs import FinetuneRun
+from limbeck.report.statistics import Paired, compare
+from limbeck.report.suite.facts import TaskFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinedTask:
+    """One task's facts with what they were made from.
+
+    Attributes:
+        facts: The facts.
+        runs: One of each model, the teacher's first.
+        scored: Their predictions.
+    """
+
+    facts: TaskFacts
+    runs: tuple[FinetuneRun, ...]
+    scored: Scored
+
+    @property
+    def labels(self) -> list[str]:
+        """The models that were run."""
+        return [run.label for run in self.runs]
+
+
+def join_task(name: str, runs: Sequence[FinetuneRun], *, split: str, seed: int) -> JoinedTask:
+    """Joins the runs of one task.
+
+    Args:
+        name: The task's name in the suite.
+        runs: Of this task, exactly one of them the teacher's.
+        split: The split to report.
+        seed: Of the resampling; every task needs its own, since its examples are drawn apart.
+
+    Raises:
+        DataError: If the runs can't be compared.
+    """
+    ordered = order_runs(runs)
+    scored = read_scored(ordered, split, seed=seed)
+    models = join_models(ordered, scored, speeds={})
+    facts = TaskFacts(
+        name=name,
+        metric=scored.metric,
+        num_examples=scored.num_examples,
+        models=tuple(models),
+        comparisons=tuple(join_comparisons(models, scored)),
+    )
+    return JoinedTask(facts=facts, runs=tuple(ordered), scored=scored)
+
+
+def average_models(tasks: Sequence[JoinedTask], *, speeds: Mapping[str, Speed]) -> list[ModelFacts]:
+    """Returns each model with its macro average over tasks that all models have run.
+
+    Args:
+        tasks: At least one.
+        speeds: Per label, measured in one run; empty if none was.
+    """
+    teacher = tasks[0].runs[0].label
+    return [_average_model(label, teacher, tasks, speeds=speeds) for label in tasks[0].labels]
+
+
+def compare_averages(models: Sequence[ModelFacts], tasks: Sequence[JoinedTask]) -> list[Comparison]:
+    """Returns each student against each baseline, then against the teacher, on the average."""
+    references = [model for model in models if model.role == "baseline"]
+    references += [model for model in models if model.role == "teacher"]
+    students = [model for model in models if model.role == "student"]
+    num_examples = sum(task.facts.num_examples for task in tasks)
+    found = []
+    for model, reference in itertools.product(students, references):
+        paired = compare_on(tasks, model.label, reference.label)
+        found.append(
+            Comparison(
+                model=model.label,
+                reference=reference.label,
+                reference_role=reference.role,
+                paired=paired,
+                verdict=wording.verdict_of(paired),
+                text=wording.describe_comparison(
+                    model, reference, paired, num_examples=num_examples
+                ),
+            )
+        )
+    return found
+
+
+def compare_on(tasks: Sequence[JoinedTask], first: str, second: str) -> Paired | None:
+    """Compares two models' macro averages; None if a task's metric can't be resampled."""
+    if not all(task.scored.resampled for task in tasks):
+        return None
+    rows = [[task.scored.resampled[label] for task in tasks] for label in (first, second)]
+    return compare(rows[0], rows[1])
+
+
+def _average_model(
+    label: str, teacher: str, tasks: Sequence[JoinedTask], *, speeds: Mapping[str, Speed]
+) -> ModelFacts:
+    facts = [model for task in tasks for model in task.facts.models if model.label == label]
+    speed = speeds.get(label)
+    retention = speed_up = None
+    if label != teacher:
+        paired = compare_on(tasks, label, teacher)
+        retention = None if paired is None else paired.ratio
+        if speed is not None:
+            speed_up = compare_speed(speed, reference=speeds[teacher])
+    seconds = [model.training_seconds for model in facts if model.training_seconds is not None]
+    return replace(
+        facts[0],
+        scores=_average_scores([model.scores for model in facts]),
+        retention=retention,
+        agreement_with_teacher=None,
+        agreement_between_seeds=None,
+        speed=speed,
+        speed_up=speed_up,
+        training_seconds=sum(seconds) if seconds else None,
+    )
+
+
+def _average_scores(scores: Sequence[Scores]) -> Scores:
+    """Returns the mean over tasks; a task without seeds counts alike in each seed's."""
+    seeds = max((found.seeds for found in scores), key=len)
+    values = [
+        statistics.fmean(found.values[i % len(found.values)] for found in scores)
+        for i in range(len(seeds))
+    ]
+    errors = [found.standard_error for found in scores if found.standard_error is not None]
+    whole = len(errors) == len(scores)
+    return Scores(
+        seeds=seeds,
+        values=tuple(values),
+        mean=statistics.fmean(found.mean for found in scores),
+        median=statistics.fmean(found.median for found in scores),
+        lowest=min(values),
+        highest=max(values),
+        standard_error=math.sqrt(sum(e**2 for e in errors)) / len(scores) if whole else None,
+    )

@@ -1,0 +1,122 @@
+"""The plots of a suite's report that a report on one task does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from limbeck.report.facts import ModelFacts
+from limbeck.report.suite.facts import SuiteReport
+from limbeck.report.svg import INK, MUTED, WIDE, draw_svg, point_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LANE = 0.17  # inches between the models of one task
+_GAP = 0.22  # inches between tasks
+_LABEL = 1.15  # inches for the tasks' names
+_BESIDE = 12.0  # points that are shown beyond the outermost estimate
+
+
+def retention_plot(report: SuiteReport) -> str | None:
+    """Draws each task's retention with its interval against 100 %; None if there is none."""
+    others = [m for m in report.models if m.label != report.teacher and m.retention is not None]
+    if not others:
+        return None
+    rows: list[tuple[str, list[ModelFacts | None]]] = [
+        (f"average of {len(report.averaged)}", [*others])
+    ]
+    rows += [(task.name, [task.find(model.label) for model in others]) for task in report.tasks]
+    numbers = [_number_of(report, model.label) for model in others]
+    lanes = len(others)
+
+    def draw(axes: Axes) -> None:
+        axes.axvline(100, color=MUTED, linewidth=1.2, zorder=1)
+        estimates = [100.0]
+        for row, (_, models) in enumerate(rows):
+            for lane, (number, model) in enumerate(zip(numbers, models, strict=True)):
+                share = None if model is None else model.retention
+                if share is None:
+                    continue
+                estimate = 100 * share.estimate
+                estimates.append(estimate)
+                axes.errorbar(
+                    [estimate],
+                    [_height(row, lane, lanes)],
+                    xerr=[[estimate - 100 * share.low], [100 * share.high - estimate]],
+                    **{**point_style(number), "markersize": 9 if row == 0 else 6.5},
+                    elinewidth=2.4 if row == 0 else 1.6,
+                )
+        # An interval of a task that is hardly learned would hide all others.
+        axes.set_xlim(max(0, min(estimates) - _BESIDE), max(estimates) + _BESIDE)
+        _finish(axes, [name for name, _ in rows])
+        axes.axhline(_edge(1), color=MUTED, linewidth=0.8)
+        axes.set_xlabel("share of the teacher's score (%), with its interval")
+
+    return draw_svg(
+        "retention",
+        draw,
+        height=0.6 + len(rows) * _row_height(lanes),
+        width=WIDE,
+        left=_LABEL,
+        describe="Share of the teacher's score that each model keeps on each task, with intervals",
+    )
+
+
+def task_scores_plot(report: SuiteReport) -> str:
+    """Draws every seed's score of every model on each task, and the median as a bar."""
+    lanes = len(report.models)
+
+    def draw(axes: Axes) -> None:
+        for row, task in enumerate(report.tasks):
+            for number, model in enumerate(report.models):
+                found = task.find(model.label)
+                if found is None:
+                    continue
+                style, height = point_style(number), _height(row, number, lanes)
+                values = [100 * value for value in found.scores.values]
+                axes.plot(values, [height] * len(values), **{**style, "markersize": 6})
+                median = 100 * found.scores.median
+                ends = [height - 0.32 / (lanes + 1), height + 0.32 / (lanes + 1)]
+                axes.plot([median, median], ends, color=style["color"], linewidth=2)
+        _finish(axes, [task.name for task in report.tasks])
+        axes.margins(x=0.04)
+        axes.set_xlabel(f"main metric on {report.split} (points), one mark per seed")
+
+    return draw_svg(
+        "tasks",
+        draw,
+        height=0.6 + len(report.tasks) * _row_height(lanes),
+        width=WIDE,
+        left=_LABEL,
+        describe="Score of every seed of each model on each task",
+    )
+
+
+def _number_of(report: SuiteReport, label: str) -> int:
+    return [model.label for model in report.models].index(label)
+
+
+def _row_height(lanes: int) -> float:
+    return _GAP + _LANE * lanes
+
+
+def _height(row: int, lane: int, lanes: int) -> float:
+    """Returns where a model's mark stands; a task is 1 high, whatever the number of models."""
+    share = _LANE / _row_height(lanes)
+    return row + share * (lane - (lanes - 1) / 2)
+
+
+def _edge(row: int) -> float:
+    """Returns the line above a row."""
+    return row - 0.5
+
+
+def _finish(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_ylim(len(names) - 0.5, -0.5)  # the first row on top
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", labelcolor=INK)
+    for row in range(1, len(names)):
+        axes.axhline(_edge(row), color=MUTED, linewidth=0.5, alpha=0.35, zorder=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="y", visible=False)

@@ -1,0 +1,160 @@
+"""Writes a suite's report: reads the runs, measures, joins, renders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from limbeck.errors import DataError
+from limbeck.inference.speed import Speed
+from limbeck.report import wording
+from limbeck.report.facts import ModelFacts
+from limbeck.report.notes import describe_conditions, describe_method
+from limbeck.report.runs import FinetuneRun, read_finetune_run
+from limbeck.report.speeds import measure_runs
+from limbeck.report.suite.facts import SuiteReport
+from limbeck.report.suite.html import render_html
+from limbeck.report.suite.join import JoinedTask, average_models, compare_averages, join_task
+from limbeck.report.suite.markdown import render_markdown
+from limbeck.report.suite.published import read_published
+from limbeck.report.write import write_files
+from limbeck.train.progress import Progress
+
+
+def write_suite_report(
+    tasks: Mapping[str, Sequence[Path]],
+    *,
+    out: Path,
+    suite: str,
+    split: str,
+    num_tasks: int,
+    missing: Mapping[str, str] | None = None,
+    failures: Mapping[str, str] | None = None,
+    measure: bool = True,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> SuiteReport:
+    """Joins the runs of a suite into `report.md`, `report.html` and `report.json`.
+
+    The average runs over the tasks that every model has; a task without a run of the teacher is
+    left out. The HTML page holds all it needs and loads nothing.
+
+    Args:
+        tasks: For each task, the finished run folders of `finetune` or `evaluate`.
+        out: Folder to write to; made if it does not exist.
+        suite: Name of the suite.
+        split: The split to report.
+        num_tasks: Tasks that the suite has.
+        missing: Tasks without data, and why.
+        failures: Tasks and runs that failed, and why.
+        measure: Measure speed now, on this machine, with the examples of one task.
+        device: Where to measure: `cpu`, `cuda`, ...
+        progress: Where to report.
+
+    Raises:
+        DataError: If no task has been run by every model, or runs can't be compared.
+    """
+    read = {name: [read_finetune_run(folder) for folder in tasks[name]] for name in tasks}
+    joined = [
+        join_task(name, runs, split=split, seed=number)
+        for number, (name, runs) in enumerate(read.items())
+        if any(run.role == "teacher" for run in runs)
+    ]
+    labels = {run.label for runs in read.values() for run in runs}
+    whole = [task for task in joined if set(task.labels) == labels]
+    if not whole:
+        reasons = "; ".join(f"{name}: {why}" for name, why in {**(failures or {})}.items())
+        raise DataError(
+            "no task has been run by every model, so there is nothing to average"
+            + (f" ({reasons})" if reasons else "")
+        )
+    speeds: dict[str, Speed] = {}
+    speed_task = None
+    if measure:
+        speed_task, speeds = _measure(whole, split=split, device=device, progress=progress)
+    models = average_models(whole, speeds=speeds)
+    student = next((model for model in models if model.role == "student"), None)
+    num_examples = sum(task.facts.num_examples for task in whole)
+    names = [task.facts.name for task in joined]
+    report = SuiteReport(
+        title=f"{', '.join(model.label for model in models)}, on {_shown(suite)}",
+        headline=wording.headline(
+            models[0],
+            student,
+            task=f"{_shown(suite)} ({len(whole)} of {num_tasks} tasks)",
+            metric="macro_average",
+            split=split,
+            num_examples=num_examples,
+        ),
+        suite=suite,
+        split=split,
+        num_examples=num_examples,
+        teacher=models[0].label,
+        student=student.label if student else None,
+        tasks=tuple(task.facts for task in joined),
+        averaged=tuple(task.facts.name for task in whole),
+        models=tuple(models),
+        comparisons=tuple(compare_averages(models, whole)),
+        published=read_published(split, names),
+        missing=dict(missing or {}),
+        failures=dict(failures or {}),
+        speed_task=speed_task,
+        notes=tuple(
+            _notes(models, whole, split=split, num_examples=num_examples, speed_task=speed_task)
+        ),
+        conditions=_conditions(whole),
+    )
+    texts = {"md": render_markdown(report), "html": render_html(report)}
+    files = write_files(Path(out), texts, report.to_dict())
+    return replace(report, files=files)
+
+
+def _shown(suite: str) -> str:
+    return "GLUE" if suite == "glue" else f"the suite “{suite}”"
+
+
+def _measure(
+    tasks: Sequence[JoinedTask], *, split: str, device: str, progress: Progress | None
+) -> tuple[str, dict[str, Speed]]:
+    """Measures all models on the task whose examples are the most ordinary: the largest."""
+    chosen = max(tasks, key=lambda task: task.facts.num_examples)
+    speeds = measure_runs(chosen.runs, split=split, device=device, progress=progress)
+    return chosen.facts.name, speeds
+
+
+def _notes(
+    models: Sequence[ModelFacts],
+    tasks: Sequence[JoinedTask],
+    *,
+    split: str,
+    num_examples: int,
+    speed_task: str | None,
+) -> list[str]:
+    notes = [
+        (
+            "The average takes each task's main metric alike. Its intervals resample the examples "
+            "of every task and, where a model has several seeds on it, the seeds, each task apart."
+        )
+    ]
+    if speed_task is not None:
+        notes.append(
+            f"Speed is that of the models fine-tuned on {speed_task}, parameters and file sizes "
+            f"those of {tasks[0].facts.name}: only the heads differ between tasks."
+        )
+    return notes + describe_method(
+        models,
+        metric="macro_average",
+        split=split,
+        num_examples=num_examples,
+        has_intervals=all(task.scored.resampled for task in tasks),
+    )
+
+
+def _conditions(tasks: Sequence[JoinedTask]) -> dict[str, str]:
+    """Returns machine, versions and models in words."""
+    runs: Sequence[FinetuneRun] = tasks[0].runs
+    found = describe_conditions(runs)
+    for run in runs:
+        found[f"Run of {run.label}"] = f"from {run.model}"
+    return found

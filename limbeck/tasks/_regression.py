@@ -1,0 +1,169 @@
+"""Numbers said of one or two sentences, shared by the tasks of that kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from pydantic import model_validator
+from torch import Tensor
+
+from limbeck.errors import DataError
+from limbeck.models import AutoModelForSequenceClassification
+from limbeck.nn import ModelOutput
+from limbeck.tasks._base import (
+    EncodedExample,
+    Record,
+    Split,
+    Task,
+    TaskBatch,
+    at_least_float32,
+)
+from limbeck.tasks._metrics import regression_scores
+from limbeck.tasks._sources import Row
+from limbeck.tasks._texts import (
+    TextEncoding,
+    TextSettings,
+    pool_windows,
+    read_label_rows,
+    read_texts,
+)
+from limbeck.tokenizers import Tokenizer
+
+
+class RegressionSettings(TextSettings):
+    """Which columns hold what, and between which bounds the numbers lie."""
+
+    minimum: float | None = None
+    """Smallest number that the data may have; predictions are not cut at it."""
+    maximum: float | None = None
+    """Largest number that the data may have."""
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> RegressionSettings:
+        if None not in (self.minimum, self.maximum) and self.minimum >= self.maximum:  # type: ignore[operator]
+            raise ValueError("minimum must be below maximum")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionTask(Task):
+    """A data set of sentences or pairs with one number each.
+
+    Attributes:
+        encoding: How texts become token ids.
+        submission_name: The file that GLUE's server takes, if the task is GLUE's.
+    """
+
+    auto_model = AutoModelForSequenceClassification
+    targets = "real"
+
+    encoding: TextEncoding
+    submission_name: str | None = None
+
+    def head(self) -> dict[str, Any]:
+        """Returns that there is one number."""
+        return {
+            "num_labels": 1,
+            "id2label": {0: "LABEL_0"},
+            "label2id": {"LABEL_0": 0},
+            "problem_type": "regression",
+        }
+
+    def encode(
+        self, split: Split, tokenizer: Tokenizer, *, max_length: int
+    ) -> list[EncodedExample]:
+        """Turns sentences into token ids; of two, the longer is cut first."""
+        return self.encoding.encode(split.examples, tokenizer, max_length=max_length)
+
+    def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
+        """Returns the numbers, (batch, 1)."""
+        return at_least_float32(output.logits)
+
+    def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
+        """Returns the squared errors added up over the batch."""
+        assert batch.labels is not None
+        return F.mse_loss(logits[:, 0], batch.labels.to(logits.dtype), reduction="sum")
+
+    def predict(
+        self, split: Split, encoded: Sequence[EncodedExample], logits: Sequence[Tensor]
+    ) -> list[Record]:
+        """Returns per example its number and the predicted one."""
+        values = pool_windows(encoded, logits)[:, 0].tolist()
+        return [
+            {"index": index, "label": example.label, "prediction": value}
+            for index, (example, value) in enumerate(zip(split.examples, values, strict=True))
+        ]
+
+    def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
+        """Returns Pearson's and Spearman's correlation, their mean, and the squared error."""
+        scores = regression_scores(
+            [example.label for example in split.examples],
+            [record["prediction"] for record in records],
+        )
+        return {**scores, "loss": scores["mean_squared_error"], "num_examples": len(records)}
+
+    def submission(self, split: Split, records: Sequence[Record]) -> tuple[str, str] | None:
+        """Returns the file for GLUE's server, of a test split, the numbers within 0 to 5."""
+        if self.submission_name is None or split.name != "test":
+            return None
+        lines = [
+            f"{record['index']}\t{min(max(record['prediction'], 0.0), 5.0):.3f}\n"
+            for record in records
+        ]
+        return self.submission_name, "index\tprediction\n" + "".join(lines)
+
+
+def read_regression(
+    name: str,
+    data: str | Mapping[str, str],
+    *,
+    settings: RegressionSettings,
+    labels: Sequence[str] | None = None,  # noqa: ARG001 - of a classifier
+    submission_name: str | None = None,
+) -> RegressionTask:
+    """Reads a data set of numbers.
+
+    Raises:
+        DataError: If rows, columns or numbers are wrong; the message names file and line.
+    """
+    splits = read_label_rows(data, settings)
+    return RegressionTask(
+        name=name,
+        metric="pearson_spearman",
+        splits=read_texts(splits, settings, read_label=lambda row: _number(row, settings)),
+        encoding=TextEncoding(settings.long_texts, settings.stride),
+        submission_name=submission_name,
+    )
+
+
+def _number(row: Row, settings: RegressionSettings) -> float | None:
+    """Returns a row's number; where there are bounds, -1 below them says that it is not public."""
+    given = row.values.get(settings.label_column)
+    low, high = settings.minimum, settings.maximum
+    if given is None or given == "":
+        return None
+    try:
+        value = math.nan if isinstance(given, bool) else float(given)
+    except (TypeError, ValueError):
+        value = math.nan
+    if value == -1 and low is not None and low > -1:
+        return None
+    if not math.isfinite(value):
+        raise DataError(
+            f"{row.place}: {given!r} in column '{settings.label_column}' is not a finite number; "
+            "correct or remove the row"
+        )
+    if (low is not None and value < low) or (high is not None and value > high):
+        shown = " to ".join(
+            f"{open_end if bound is None else bound:g}"
+            for bound, open_end in ((low, -math.inf), (high, math.inf))
+        )
+        raise DataError(
+            f"{row.place}: {value:g} in column '{settings.label_column}' is out of range; "
+            f"accepted: {shown} (task_options.minimum, task_options.maximum)"
+        )
+    return value

@@ -1,0 +1,240 @@
+"""Tasks over one or two texts: their settings, their rows, and what is too long for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from limbeck.config import Settings
+from limbeck.errors import DataError, SettingsError, did_you_mean
+from limbeck.tasks._base import EncodedExample, Split
+from limbeck.tasks._sources import Row, Rows, read_splits
+from limbeck.tokenizers import Tokenizer
+
+LongTexts = Literal["truncate", "head_tail", "windows"]
+
+# Of 510 tokens the first 128 and the last 382, the best way of Sun et al. 2019, section 5.3.1.
+_HEAD_RATIO = 128 / 510
+
+
+class TextSettings(Settings):
+    """Which columns hold what, and what becomes of long texts."""
+
+    split_suffix: ClassVar[str] = ""
+    """What names of this task's splits may end in."""
+
+    text_column: str = "text"
+    """Column with the sentence, or the first of two."""
+    text_pair_column: str | None = None
+    """Column with the second sentence, for tasks over pairs."""
+    label_column: str = "label"
+    """Column with the label; empty, absent or -1 where it is not public."""
+    html_breaks: bool = False
+    """Read `<br />` as a blank: it would become three tokens that say nothing."""
+    long_texts: LongTexts = "truncate"
+    """What of a single text over `max_length` is read: `truncate` its beginning, `head_tail` a
+    quarter of the room from its beginning and the rest from its end, `windows` all of it, piece by
+    piece, the pieces' logits averaged."""
+    stride: int = Field(default=32, ge=0)
+    """Tokens that neighbouring windows share."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextExample:
+    """One or two texts and what is said of them.
+
+    Attributes:
+        text: The text, or the first of two.
+        text_pair: The second text, or None.
+        label: As the task's loss takes it, or None where it is not public.
+    """
+
+    text: str
+    text_pair: str | None
+    label: Any
+
+
+@dataclass(frozen=True)
+class TextEncoding:
+    """How texts become token ids.
+
+    Attributes:
+        long_texts: See `TextSettings`.
+        stride: See `TextSettings`.
+    """
+
+    long_texts: LongTexts = "truncate"
+    stride: int = 0
+
+    def encode(
+        self, examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
+    ) -> list[EncodedExample]:
+        """Turns texts into rows of token ids, at least one an example.
+
+        Raises:
+            SettingsError: If long pairs are asked for in another way than `truncate`, or the stride
+                leaves no room.
+        """
+        if self.long_texts == "truncate":
+            return _encode_cut(examples, tokenizer, max_length=max_length)
+        if examples[0].text_pair is not None:
+            raise SettingsError(
+                f"task_options.long_texts = '{self.long_texts}' is for single texts, but "
+                "task_options.text_pair_column is set; accepted for pairs: truncate, which cuts "
+                "the longer of the two first"
+            )
+        room = max_length - 2
+        if self.long_texts == "windows" and self.stride >= room:
+            raise SettingsError(
+                f"task_options.stride = {self.stride}, but with max_length = {max_length} a window "
+                f"holds {room} tokens; accepted: 0 to {room - 1}"
+            )
+        return self._encode_pieces(examples, tokenizer, room=room)
+
+    def _encode_pieces(
+        self, examples: Sequence[TextExample], tokenizer: Tokenizer, *, room: int
+    ) -> list[EncodedExample]:
+        has_types = "token_type_ids" in tokenizer(["a"])
+        found = tokenizer.encode_batch_ids(
+            [example.text for example in examples], add_special_tokens=False
+        )
+        rows = []
+        for index, (example, array) in enumerate(zip(examples, found, strict=True)):
+            for piece in self._pieces(array.tolist(), room=room):
+                ids = [tokenizer.cls_token_id, *piece, tokenizer.sep_token_id]
+                rows.append(
+                    EncodedExample(
+                        index=index,
+                        input_ids=ids,
+                        token_type_ids=[0] * len(ids) if has_types else None,
+                        label=example.label,
+                    )
+                )
+        return rows
+
+    def _pieces(self, ids: list[int], *, room: int) -> list[list[int]]:
+        if len(ids) <= room:
+            return [ids]
+        if self.long_texts == "head_tail":
+            head = round(room * _HEAD_RATIO)
+            return [ids[:head] + ids[head - room :]]
+        step = room - self.stride
+        return [ids[start : start + room] for start in range(0, len(ids) - self.stride, step)]
+
+
+def _encode_cut(
+    examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
+) -> list[EncodedExample]:
+    pairs = [example.text_pair for example in examples if example.text_pair is not None]
+    encoded = tokenizer(
+        [example.text for example in examples],
+        pairs or None,
+        truncation="longest_first",
+        max_length=max_length,
+    )
+    segments = encoded.get("token_type_ids") or [None] * len(examples)
+    return [
+        EncodedExample(index=i, input_ids=ids, token_type_ids=segment_ids, label=example.label)
+        for i, (example, ids, segment_ids) in enumerate(
+            zip(examples, encoded["input_ids"], segments, strict=True)
+        )
+    ]
+
+
+def pool_windows(encoded: Sequence[EncodedExample], logits: Sequence[Tensor]) -> Tensor:
+    """Returns the mean of each example's rows of logits, (examples, width) in float64."""
+    stacked = torch.stack(list(logits)).double()
+    owner = torch.tensor([row.index for row in encoded])
+    sums = stacked.new_zeros((int(owner.max()) + 1, stacked.shape[1])).index_add(0, owner, stacked)
+    return sums / owner.bincount()[:, None]
+
+
+def read_texts(
+    splits: Mapping[str, Rows], settings: TextSettings, *, read_label: Callable[[Row], Any]
+) -> dict[str, Split]:
+    """Makes examples of rows.
+
+    Args:
+        splits: The rows.
+        settings: Which columns hold what.
+        read_label: Returns a row's label, or None where it has none.
+
+    Raises:
+        DataError: If a column is missing, holds something else than text, or a label is missing
+            where there must be one.
+    """
+    return {
+        name: Split(name, _examples(name, rows, settings, read_label))
+        for name, rows in splits.items()
+    }
+
+
+def read_label_rows(data: str | Mapping[str, str], settings: TextSettings) -> dict[str, Rows]:
+    """Reads a data set's rows, and checks that all labelled splits have the label's column."""
+    splits = read_splits(data, suffix=settings.split_suffix)
+    for name, rows in splits.items():
+        if name not in UNLABELLED_SPLITS:
+            require_column(rows.rows[0], settings.label_column, "label_column")
+    return splits
+
+
+UNLABELLED_SPLITS = ("test", "transfer")
+"""Splits that may lack labels; those of `transfer` are never looked at."""
+
+
+def _examples(
+    split: str, rows: Rows, settings: TextSettings, read_label: Callable[[Row], Any]
+) -> list[TextExample]:
+    examples = []
+    for row in rows.rows:
+        text = _text(row, settings.text_column, "text_column")
+        if settings.html_breaks:
+            text = text.replace("<br />", " ")
+        pair = settings.text_pair_column
+        text_pair = None if pair is None else _text(row, pair, "text_pair_column")
+        label = None if split == "transfer" else read_label(row)
+        examples.append(TextExample(text, text_pair, label))
+    _require_all_or_none(split, rows, examples, settings.label_column)
+    return examples
+
+
+def _text(row: Row, column: str, option: str) -> str:
+    require_column(row, column, option)
+    value = row.values[column]
+    if not isinstance(value, str):
+        raise DataError(
+            f"{row.place}: column '{column}' holds {value!r}, not text; correct or remove the row"
+        )
+    return value
+
+
+def require_column(row: Row, column: str, option: str) -> None:
+    """Refuses a row without a column.
+
+    Raises:
+        DataError: Names the columns that it has.
+    """
+    if column not in row.values:
+        raise DataError(
+            f"{row.place}: there is no column '{column}'; it has: {', '.join(row.values)}."
+            f"{did_you_mean(column, row.values)} Set task_options.{option} to the right one."
+        )
+
+
+def _require_all_or_none(
+    split: str, rows: Rows, examples: Sequence[TextExample], label_column: str
+) -> None:
+    """Only test and transfer splits may lack labels, and then all of them."""
+    missing = [i for i, example in enumerate(examples) if example.label is None]
+    if not missing or (split in UNLABELLED_SPLITS and len(missing) == len(examples)):
+        return
+    raise DataError(
+        f"{rows.rows[missing[0]].place}: column '{label_column}' has no label, nor have "
+        f"{len(missing) - 1} other rows of {split}. Only a test split may lack labels, and then "
+        "all of them; where -1 is a label, list it in task_options.labels."
+    )

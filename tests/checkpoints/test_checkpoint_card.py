@@ -1,0 +1,120 @@
+"""The model card, read back with the Hub's own library."""
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from limbeck.checkpoints import Card, CardScore, read_inherited, write_card
+from limbeck.errors import CheckpointError
+
+SCORES = (
+    CardScore(
+        split="validation",
+        metric="spearman",
+        value=0.87654321,
+        num_examples=1500,
+        seed_values=(0.8, 0.87654321, 0.85),
+    ),
+    CardScore(split="test", metric="spearman", value=0.8, num_examples=1379),
+)
+
+
+def make_card(**changes):
+    values = {
+        "name": "small",
+        "summary": "A small model.",
+        "auto_class": "AutoModelForSequenceClassification",
+        "task": "stsb",
+        "dataset": "nyu-mll/glue:stsb",
+        "scores": SCORES,
+        "made": {"Teacher": "big", "Seeds": "0 | 1"},
+        "notes": ["Scores < 1."],
+        "base_model": "owner/big",
+        "tags": ["distillation"],
+        "inherited": {"license": "apache-2.0", "language": "en"},
+    }
+    return Card(**(values | changes))
+
+
+def test_the_hub_reads_the_results(tmp_path):
+    assert write_card(tmp_path, make_card())
+    data = ModelCard.load(tmp_path / "README.md").data
+    assert data.model_name == "small"
+    results = data.eval_results
+    assert [(r.dataset_split, r.metric_value) for r in results] == [
+        ("validation", 0.876543),
+        ("test", 0.8),
+    ]
+    first = results[0]
+    assert (first.task_type, first.task_name) == ("text-classification", "stsb")
+    assert (first.dataset_type, first.dataset_config) == ("nyu-mll/glue", "stsb")
+    assert (first.metric_type, first.metric_name) == ("spearmanr", "spearman")
+    assert data.to_dict() | {"model-index": None} == {
+        "model-index": None,
+        "library_name": "transformers",
+        "base_model": "owner/big",
+        "datasets": ["nyu-mll/glue"],
+        "metrics": ["spearmanr"],
+        "pipeline_tag": "text-classification",
+        "tags": ["limbeck", "distillation"],
+        "license": "apache-2.0",
+        "language": "en",
+    }
+
+
+def test_people_read_the_same(tmp_path):
+    write_card(tmp_path, make_card())
+    text = ModelCard.load(tmp_path / "README.md").text
+    assert "| validation | spearman | 0.8765 | 1,500 | 3 | 0.8500 | 0.8000 to 0.8765 |" in text
+    assert "| test | spearman | 0.8000 | 1,379 | 1 | 0.8000 | 0.8000 to 0.8000 |" in text
+    assert r"| Seeds | 0 \| 1 |" in text
+    assert "Scores &lt; 1." in text
+    code = text.partition("```python\n")[2].partition("```")[0]
+    compile(code, "card", "exec")
+    assert "from transformers import AutoModelForSequenceClassification" in code
+
+
+def test_what_is_not_known_is_not_said(tmp_path):
+    bare = make_card(
+        dataset=None, scores=(), base_model=str(tmp_path), tags=(), inherited={}, notes=()
+    )
+    write_card(tmp_path, bare)
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.to_dict() == {
+        "library_name": "transformers",
+        "pipeline_tag": "text-classification",
+        "tags": ["limbeck"],
+    }
+    assert "Results" not in card.text
+    write_card(tmp_path, make_card(dataset=None))
+    first = ModelCard.load(tmp_path / "README.md").data.eval_results[0]
+    assert first.dataset_type == "local"
+    assert first.dataset_config is None
+
+
+def test_only_our_own_card_is_overwritten(tmp_path):
+    assert write_card(tmp_path, make_card())
+    assert write_card(tmp_path, make_card(name="new"))
+    path = tmp_path / "README.md"
+    assert ModelCard.load(path).data.model_name == "new"
+    kept = "\n".join(line for line in path.read_text().splitlines() if "<!--" not in line)
+    path.write_text(kept)
+    assert not write_card(tmp_path, make_card())
+    assert path.read_text() == kept
+
+
+def test_licence_and_language_are_passed_on(tmp_path):
+    assert read_inherited(tmp_path) == {}
+    path = tmp_path / "README.md"
+    path.write_text("---\nlicense: mit\nlanguage:\n- de\n- fr\ntags: [x]\n---\n# A model\n")
+    assert read_inherited(tmp_path) == {"license": "mit", "language": ["de", "fr"]}
+    for text in ("no metadata", "---\n- a list\n---\n", "---\nlicense: [\n---\n"):
+        path.write_text(text)
+        assert read_inherited(tmp_path) == {}
+
+
+def test_a_card_that_cannot_be_read_is_named(tmp_path):
+    Path(tmp_path / "README.md").mkdir()
+    with pytest.raises(CheckpointError, match=r"can't read .*README\.md: Is a directory"):
+        write_card(tmp_path, make_card())

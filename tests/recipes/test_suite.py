@@ -1,0 +1,370 @@
+"""Suites: several tiny models on several tiny tasks, in one process and in several."""
+
+import json
+import os
+import signal
+import statistics
+from pathlib import Path
+
+import pytest
+from tiny_task import write_data, write_model
+
+from limbeck.config import dump_toml, read_settings
+from limbeck.errors import DataError, SettingsError, TrainingError
+from limbeck.recipes.suite import SuiteSettings, plan, run, summarise
+from limbeck.train import SilentProgress
+
+FINETUNE = {"epochs": 2, "learning_rate": 3e-3, "max_length": 16, "log_every": 1, "device": "cpu"}
+
+
+class Lines(SilentProgress):
+    """Keeps what is logged, and interrupts at a line that holds `stop_at`."""
+
+    def __init__(self, stop_at=None):
+        self.lines, self._stop_at = [], stop_at
+
+    def log(self, message):
+        self.lines.append(message)
+        if self._stop_at is not None and self._stop_at in message:
+            self._stop_at = None
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    """An encoder and a folder with a subfolder for each of two tasks."""
+    folder = tmp_path_factory.mktemp("suite")
+    write_model(folder / "encoder")
+    for name, size in (("SST-2", 48), ("polarity", 40)):
+        write_data(folder / "data" / name, train=size, validation=20, test=0)
+    return folder
+
+
+def make_settings(ground, out, **changes):
+    encoder = str(ground / "encoder")
+    values = {
+        "suite": "custom",
+        "data": str(ground / "data"),
+        "out": out,
+        "tasks": {
+            "sst2": {},
+            "polarity": {
+                "task": "text-classification",
+                "task_options": {"text_column": "sentence", "metric": "macro_f1"},
+            },
+        },
+        "models": {
+            "whole": {"model": encoder, "role": "teacher"},
+            "half": {"model": encoder, "teacher": "whole", "finetune": {"keep_layers": 1}},
+            "random weights": {
+                "model": encoder,
+                "role": "baseline",
+                "finetune": {"initialise": "random", "epochs": 1},
+            },
+        },
+        "seeds": (0, 1),
+        "finetune": FINETUNE,
+        "measure": False,
+    }
+    return SuiteSettings.from_values({**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(ground, tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished") / "run"
+    progress = Lines()
+    result = run(make_settings(ground, out), progress=progress)
+    return out, result, progress.lines
+
+
+def read_report(out):
+    return json.loads((out / "report/report.json").read_text())
+
+
+def scores_of(out):
+    """Every seed's validation score, read from the runs themselves: task, model, seed."""
+    found = {}
+    for path in sorted(out.glob("runs/*/*/result.json")):
+        result = json.loads(path.read_text())
+        for seed in result["seeds"]:
+            score = seed["validation"][result["metric"]]
+            found[result["task"], result["label"], seed["seed"]] = score
+    return found
+
+
+def test_report_gives_the_figures_of_the_runs(finished):
+    """Medians, averages and retention, computed here from the runs' own results."""
+    out, result, _ = finished
+    scores = scores_of(out)
+    assert len(scores) == 2 * 3 * 2
+    report = read_report(out)
+    assert [task["name"] for task in report["tasks"]] == ["sst2", "polarity"]
+    assert [model["label"] for model in report["models"]] == ["whole", "half", "random weights"]
+    means, medians = {}, {}
+    for task in report["tasks"]:
+        for model in task["models"]:
+            values = [scores[task["name"], model["label"], seed] for seed in (0, 1)]
+            assert model["scores"]["values"] == values
+            assert model["scores"]["median"] == statistics.median(values)
+            assert [model["scores"][end] for end in ("lowest", "highest")] == sorted(values)
+            means[task["name"], model["label"]] = statistics.fmean(values)
+            medians[task["name"], model["label"]] = statistics.median(values)
+            if model["label"] != "whole":
+                share = model["retention"]
+                teacher = means[task["name"], "whole"]
+                assert share["estimate"] == pytest.approx(
+                    means[task["name"], model["label"]] / teacher
+                )
+                assert share["low"] <= share["estimate"] <= share["high"]
+    averages = {
+        label: statistics.fmean(means[task, label] for task in ("sst2", "polarity"))
+        for label in ("whole", "half", "random weights")
+    }
+    for model in report["models"]:
+        label = model["label"]
+        assert model["scores"]["mean"] == pytest.approx(averages[label])
+        expected = statistics.fmean(medians[task, label] for task in ("sst2", "polarity"))
+        assert model["scores"]["median"] == pytest.approx(expected)
+        if label != "whole":
+            share = model["retention"]["estimate"]
+            assert share == pytest.approx(averages[label] / averages["whole"])
+    assert result["models"][1]["retention"] == pytest.approx(averages["half"] / averages["whole"])
+    assert result == json.loads((out / "result.json").read_text())
+    assert report["headline"] in summarise(result)
+
+
+def test_page_holds_every_task_and_loads_nothing(finished):
+    out, _, _ = finished
+    page = (out / "report/report.html").read_text()
+    markdown = (out / "report/report.md").read_text()
+    assert page.count("<figure") == 3
+    assert "http" not in page
+    assert "<script" not in page
+    for text in (page, markdown):
+        for expected in ("Retention on each task", "sst2, accuracy", "polarity, macro F1"):
+            assert expected in text
+    assert "Published: BERT-base" in markdown
+    assert "| sst2, accuracy | 20 |" in markdown
+
+
+def test_published_averages_are_over_the_same_tasks_or_not_given(finished):
+    out, _, _ = finished
+    by_name = {entry["name"]: entry for entry in read_report(out)["published"]}
+    assert by_name["DistilBERT"]["scores"] == {"sst2": 0.913}
+    assert by_name["DistilBERT"]["average"] is None  # nobody has published "polarity"
+
+
+def test_students_learn_from_the_suites_own_teacher(finished):
+    out, _, lines = finished
+    record = json.loads((out / "runs/sst2/half/run.json").read_text())
+    assert record["settings"]["teacher"] == str(out / "runs/sst2/whole/model")
+    started = [line.partition(": ")[2] for line in lines if line.startswith("run ")]
+    assert started.index("sst2, whole") < started.index("sst2, half")
+    terms = (out / "runs/sst2/half/seed-0/metrics.jsonl").read_text()
+    assert "soft_targets" in terms
+
+
+def test_processes_give_the_same_figures(ground, finished, tmp_path):
+    progress = Lines()
+    run(make_settings(ground, tmp_path / "run", workers=2), progress=progress)
+    assert scores_of(tmp_path / "run") == scores_of(finished[0])
+    first, second = read_report(tmp_path / "run"), read_report(finished[0])
+    assert [m["retention"] for m in first["models"]] == [m["retention"] for m in second["models"]]
+    assert any(line.startswith("[polarity, half] seed 1, epoch 2: ") for line in progress.lines)
+
+
+def test_what_has_finished_is_not_run_again(ground, finished):
+    out, _, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/seed-*/model/*")}
+    progress = Lines()
+    settings = make_settings(ground, out)
+    run(settings, progress=progress)
+    assert [line for line in progress.lines if line.endswith(": finished before")] == [
+        f"{task}, {label}: finished before"
+        for task in ("sst2", "polarity")
+        for label in ("whole", "half", "random weights")
+    ]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert {entry["state"] for entry in plan(settings)["runs"]} == {"finished"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_interrupted_suite_goes_on(ground, finished, tmp_path, workers):
+    settings = make_settings(ground, tmp_path / "run", only=["sst2"], workers=workers)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, progress=Lines(stop_at="seed 1, epoch 1: "))
+    assert not (tmp_path / "run/result.json").exists()
+    assert list((tmp_path / "run").glob("runs/sst2/*/seed-1/checkpoints/step-*"))
+    progress = Lines()
+    run(settings.model_copy(update={"workers": 1}), progress=progress)
+    assert any("seed 1: going on after step" in line for line in progress.lines)
+    wanted = {key: value for key, value in scores_of(finished[0]).items() if key[0] == "sst2"}
+    assert scores_of(tmp_path / "run") == wanted
+
+
+def test_tasks_without_data_are_named(ground, tmp_path):
+    (tmp_path / "glue").mkdir()
+    (tmp_path / "glue/sst2").symlink_to(ground / "data/SST-2")
+    (tmp_path / "glue/rte").mkdir()
+    encoder = str(ground / "encoder")
+    settings = SuiteSettings.from_values(
+        {
+            "data": str(tmp_path / "glue"),
+            "out": tmp_path / "run",
+            "models": [encoder],
+            "seeds": [0],
+            "finetune": {**FINETUNE, "max_steps": 1},
+            "measure": False,
+        }
+    )
+    found = plan(settings)
+    assert [entry["task"] for entry in found["runs"]] == ["sst2"]
+    assert list(found["missing"]) == ["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "stsb", "wnli"]
+    assert "there is no folder 'cola'" in found["missing"]["cola"]
+    assert "no train" in found["missing"]["rte"]
+    result = run(settings, progress=SilentProgress())
+    assert result["averaged_tasks"] == ["sst2"]
+    report = read_report(tmp_path / "run")
+    assert "GLUE (1 of 9 tasks) validation" in report["headline"]
+    averages = {entry["name"]: entry["average"] for entry in report["published"]}
+    assert averages["BERT-base"] == pytest.approx(0.927)  # over sst2 alone, as ours
+    assert "cola" in (tmp_path / "run/report/report.md").read_text()
+
+
+def test_a_failure_costs_the_others_nothing(ground, tmp_path):
+    encoder = str(ground / "encoder")
+    models = {
+        "whole": {"model": encoder, "role": "teacher"},
+        "broken": {"model": encoder, "finetune": {"max_length": 500}},
+        "pupil": {"model": encoder, "teacher": "broken"},
+    }
+    (tmp_path / "bad").mkdir()
+    for split in ("train", "validation"):
+        (tmp_path / f"bad/{split}.jsonl").write_text('{"sentence": "good", "label": 7}\n')
+    tasks = {"sst2": {}, "bad": {"task": "sst2", "data": str(tmp_path / "bad")}}
+    settings = make_settings(ground, tmp_path / "run", models=models, tasks=tasks, seeds=[0])
+    with pytest.raises((TrainingError, DataError)) as caught:
+        run(settings, progress=SilentProgress())
+    message = str(caught.value)
+    assert "sst2, broken: max_length = 500, but the model has 32 positions" in message
+    assert "sst2, pupil: not run, since its teacher broken failed on this task" in message
+    assert "train.jsonl, line 1: unknown label '7'" in message
+    assert (tmp_path / "run/runs/sst2/whole/result.json").exists()
+    assert not (tmp_path / "run/result.json").exists()
+
+
+def test_report_is_over_the_tasks_that_every_model_has(ground, tmp_path):
+    """One model fails on one task: the average is over the other one."""
+    settings = make_settings(
+        ground,
+        tmp_path / "run",
+        seeds=[0],
+        tasks={
+            "sst2": {},
+            "long": {
+                "task": "sst2",
+                "data": str(ground / "data/SST-2"),
+                "finetune": {"max_length": 33},
+            },
+        },
+    )
+    with pytest.raises(TrainingError, match=r"3 of the suite's runs failed: long, whole: max_leng"):
+        run(settings, progress=SilentProgress())
+    report = read_report(tmp_path / "run")
+    assert report["averaged"] == ["sst2"]
+    assert list(report["failures"]) == ["long, whole", "long, half", "long, random weights"]
+
+
+def test_failing_and_killed_workers_are_named(ground, tmp_path):
+    class Killer(Lines):
+        """Kills the process that works on one run, as a machine short of memory does."""
+
+        def log(self, message):
+            super().log(message)
+            if message.startswith("[sst2, whole] seed 0, epoch 1"):
+                for child in children():
+                    if child not in before:
+                        os.kill(child, signal.SIGKILL)
+
+    def children():
+        path = Path(f"/proc/self/task/{os.getpid()}/children")
+        return [int(text) for text in path.read_text().split()]
+
+    before = children()
+    encoder = str(ground / "encoder")
+    models = {
+        "broken": {"model": encoder, "finetune": {"max_length": 500}},
+        "whole": {"model": encoder, "role": "teacher"},
+    }
+    settings = make_settings(
+        ground, tmp_path / "run", models=models, workers=2, only=["sst2"], seeds=[0]
+    )
+    with pytest.raises(DataError, match="no task has been run by every model") as caught:
+        run(settings, progress=Killer())
+    assert "sst2, broken: max_length = 500, but the model has 32" in str(caught.value)
+    assert "sst2, whole: its process ended with exit code -9" in str(caught.value)
+
+
+def test_settings_survive_a_file(ground, tmp_path):
+    settings = make_settings(ground, tmp_path / "run")
+    path = tmp_path / "suite.toml"
+    path.write_text(dump_toml(settings, recipe="suite"), encoding="utf-8")
+    read = read_settings(
+        SuiteSettings, path, ["models.half.finetune.keep_layers=2"], recipe="suite"
+    )
+    assert read.models["half"].finetune == {"keep_layers": 2}
+    assert read.models["whole"] == settings.models["whole"]
+    assert read.tasks == settings.tasks
+
+
+def test_list_of_models_has_the_teacher_first(tmp_path):
+    settings = SuiteSettings(models=["a/large", "a/small"], out=tmp_path / "x")
+    assert {k: (v.model, v.role) for k, v in settings.models.items()} == {
+        "large": ("a/large", "teacher"),
+        "small": ("a/small", "student"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": {"a": {"model": "m"}}}, r"exactly one .*role = 'teacher', but 0 have \(of a\)"),
+        (
+            {
+                "models": {
+                    "a": {"model": "m", "role": "teacher"},
+                    "b": {"model": "m", "teacher": "c"},
+                }
+            },
+            r"models\.b\.teacher = 'c' is not the label of a model.*Accepted: a, b",
+        ),
+        (
+            {
+                "models": {
+                    "a": {"model": "m", "role": "teacher", "teacher": "b"},
+                    "b": {"model": "m", "teacher": "a"},
+                }
+            },
+            "teachers go in a circle: a, b, a",
+        ),
+        ({"only": ["sst3"]}, r"only: 'sst3' is no task of the suite.*Did you mean 'sst2'\?"),
+        ({"finetune": {"seeds": [1]}}, r"'seeds' is for the suite to decide"),
+        ({"tasks": {"a b": {}, "a-b": {}}}, "a b, a-b don't give different folder names"),
+        ({"tasks": {}}, "suite = 'custom' needs its tasks in the table tasks"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(ground, tmp_path, changes, message):
+    with pytest.raises(SettingsError, match=message):
+        make_settings(ground, tmp_path / "run", **changes)
+
+
+def test_wrong_settings_of_a_run_name_model_and_task(ground, tmp_path):
+    settings = make_settings(ground, tmp_path / "run", finetune={"epochz": 2})
+    with pytest.raises(SettingsError, match=r"models\.whole on sst2: .*'epochz'.*'epochs'"):
+        plan(settings)
+    settings = make_settings(ground, tmp_path / "run", data=str(tmp_path / "absent"))
+    with pytest.raises(SettingsError, match=r"data = '.*absent' is not a folder"):
+        plan(settings)
+    settings = make_settings(ground, tmp_path / "run", data=None)
+    with pytest.raises(DataError, match=r"none of the suite's tasks.*set tasks\.sst2\.data"):
+        run(settings, progress=SilentProgress())

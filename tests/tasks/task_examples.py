@@ -1,0 +1,59 @@
+"""Small data for every task of the room, for the contract tests; a task without an entry fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+TEXTS = ["a good film", "a bad story", "the men and the rain", "great great great", "dull"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows of training, validation and test; those of test have labels too.
+
+    `unlabel` makes a row of a test set whose labels are not public.
+    """
+
+    rows: list[dict[str, Any]]
+    unlabelled: dict[str, Any]
+    """What replaces a row's fields where the label is not public."""
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def _singles(column: str, labels: list[Any]) -> list[dict[str, Any]]:
+    return [{column: text, "label": label} for text, label in zip(TEXTS, labels, strict=True)]
+
+
+def _pairs(first: str, second: str, labels: list[Any]) -> list[dict[str, Any]]:
+    return [
+        {first: text, second: TEXTS[i - 1], "label": label}
+        for i, (text, label) in enumerate(zip(TEXTS, labels, strict=True))
+    ]
+
+
+_TWO = [0, 1, 1, 0, 1]
+_HIDDEN = {"label": -1}
+
+EXAMPLES: dict[str, Data] = {
+    "cola": Data(_singles("sentence", _TWO), _HIDDEN),
+    "sst2": Data(_singles("sentence", _TWO), _HIDDEN),
+    "imdb": Data(_singles("text", _TWO), _HIDDEN),
+    "text_classification": Data(_singles("text", ["x", "y", "x", "z", "y"]), {"label": ""}),
+    "mrpc": Data(_pairs("sentence1", "sentence2", _TWO), _HIDDEN),
+    "qqp": Data(_pairs("question1", "question2", _TWO), _HIDDEN),
+    "rte": Data(_pairs("sentence1", "sentence2", _TWO), _HIDDEN),
+    "wnli": Data(_pairs("sentence1", "sentence2", _TWO), _HIDDEN),
+    "qnli": Data(_pairs("question", "sentence", _TWO), _HIDDEN),
+    "mnli": Data(_pairs("premise", "hypothesis", [0, 1, 2, 1, 0]), _HIDDEN),
+    "mnli_mismatched": Data(_pairs("premise", "hypothesis", [0, 1, 2, 1, 0]), _HIDDEN),
+    "stsb": Data(_pairs("sentence1", "sentence2", [0.0, 2.5, 5.0, 3.8, 1.0]), _HIDDEN),
+    "text_regression": Data(_singles("text", [-3.5, 0, 1e3, 2, "7.25"]), {"label": None}),
+    "multi_label_classification": Data(
+        [
+            {"text": text, "labels": labels}
+            for text, labels in zip(TEXTS, [["x", "y"], "x", [], "y,z", ["z"]], strict=True)
+        ],
+        {"labels": None},
+    ),
+}

@@ -1,0 +1,284 @@
+"""Tasks over texts: metrics against definitions, long texts, numbers, sets of labels, files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limbeck.errors import DataError, SettingsError
+from limbeck.tasks import read_task
+from limbeck.tasks._base import EncodedExample
+from limbeck.tasks._metrics import (
+    classification_details,
+    classification_scores,
+    multi_label_scores,
+    regression_scores,
+)
+from limbeck.tasks._texts import TextEncoding, TextExample, pool_windows
+from limbeck.tokenizers import train_wordpiece
+
+WORDS = [f"w{i}" for i in range(60)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_wordpiece([" ".join(WORDS)], vocab_size=400, min_frequency=1)
+
+
+def write(folder, **splits):
+    for name, rows in splits.items():
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    return str(folder)
+
+
+def rows(values, column="label"):
+    return [{"text": f"text {i}", column: value} for i, value in enumerate(values)]
+
+
+pairs_of_bits = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs_of_bits)
+def test_binary_scores_follow_from_the_four_counts(pairs):
+    truth, predicted = zip(*pairs, strict=True)
+    tp, tn = pairs.count((1, 1)), pairs.count((0, 0))
+    fn, fp = pairs.count((1, 0)), pairs.count((0, 1))
+    scores = classification_scores(truth, predicted, num_labels=2)
+    f1 = 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0
+    bottom = np.sqrt(float((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+    assert scores["f1"] == pytest.approx(f1)
+    assert scores["accuracy"] == pytest.approx((tp + tn) / len(pairs))
+    assert scores["accuracy_f1"] == pytest.approx(((tp + tn) / len(pairs) + f1) / 2)
+    matthews = (tp * tn - fp * fn) / bottom if bottom else 0.0
+    assert scores["matthews_correlation"] == pytest.approx(matthews)
+    details = classification_details(truth, predicted, names=["no", "yes"])
+    assert details["confusion_matrix"] == [[tn, fp], [fn, tp]]
+    assert details["per_label"]["yes"]["f1"] == pytest.approx(f1)
+    assert details["per_label"]["yes"]["support"] == tp + fn
+
+
+def ranks(values):
+    """Returns mean ranks, ties sharing theirs."""
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2
+        for value in values
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(-5, 5)), min_size=2, max_size=30))
+def test_correlations_follow_their_definitions_and_are_0_where_nothing_varies(pairs):
+    truth, predicted = zip(*pairs, strict=True)
+    scores = regression_scores(truth, predicted)
+    if len(set(truth)) == 1 or len(set(predicted)) == 1:
+        assert scores["pearson"] == scores["spearman"] == scores["pearson_spearman"] == 0.0
+        return
+    assert scores["pearson"] == pytest.approx(np.corrcoef(truth, predicted)[0, 1])
+    spearman = np.corrcoef(ranks(truth), ranks(predicted))[0, 1]
+    assert scores["spearman"] == pytest.approx(spearman)
+    assert scores["pearson_spearman"] == pytest.approx((scores["pearson"] + spearman) / 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 4), st.integers(0, 10_000))
+def test_multi_label_scores_follow_their_definitions(num_examples, num_labels, seed):
+    random = np.random.default_rng(seed)
+    labels = random.random((num_examples, num_labels)) < 0.4
+    scores = random.permutation(num_examples * num_labels).reshape(labels.shape) / 50
+    predictions = scores >= 0.5
+    found = multi_label_scores(labels, predictions, scores)
+    hits = (labels & predictions).sum(0)
+    bottom = labels.sum(0) + predictions.sum(0)
+    per_label = np.divide(2 * hits, bottom, out=np.zeros(num_labels), where=bottom > 0)
+    assert found["macro_f1"] == pytest.approx(per_label.mean())
+    micro = 2 * hits.sum() / bottom.sum() if bottom.sum() else 0.0
+    assert found["micro_f1"] == pytest.approx(micro)
+    precisions = []
+    for label in np.flatnonzero(labels.any(0)):
+        order = np.argsort(-scores[:, label])
+        right = labels[order, label]
+        precisions.append(np.mean([right[: place + 1].mean() for place in np.flatnonzero(right)]))
+    assert found["mean_average_precision"] == pytest.approx(np.mean(precisions or [0.0]))
+    assert found["exact_match"] == pytest.approx(np.mean((labels == predictions).all(1)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(length=st.integers(1, 60), max_length=st.integers(8, 20), stride=st.integers(0, 5))
+def test_windows_cover_a_text_and_share_the_stride(tokenizer, length, max_length, stride):
+    example = TextExample(" ".join(WORDS[:length]), None, 1)
+    whole = tokenizer.encode_batch_ids([example.text], add_special_tokens=False)[0].tolist()
+    encoded = TextEncoding("windows", stride).encode([example], tokenizer, max_length=max_length)
+    pieces = [list(row.input_ids[1:-1]) for row in encoded]
+    joined = pieces[0]
+    for piece in pieces[1:]:
+        assert joined[len(joined) - stride :] == piece[:stride]
+        joined = joined + piece[stride:]
+    assert joined == whole
+    assert all(len(row.input_ids) <= max_length for row in encoded)
+    assert all((row.index, row.label) == (0, 1) for row in encoded)
+
+
+def test_head_and_tail_keep_a_quarter_from_the_beginning_and_the_rest_from_the_end(tokenizer):
+    example = TextExample(" ".join(WORDS), None, 0)
+    whole = tokenizer.encode_batch_ids([example.text], add_special_tokens=False)[0].tolist()
+    (row,) = TextEncoding("head_tail").encode([example], tokenizer, max_length=22)
+    assert list(row.input_ids) == [
+        tokenizer.cls_token_id,
+        *whole[:5],
+        *whole[-15:],
+        tokenizer.sep_token_id,
+    ]
+    short = TextExample("w1 w2", None, 0)
+    for kind in ("head_tail", "windows"):
+        (row,) = TextEncoding(kind).encode([short], tokenizer, max_length=22)
+        (cut,) = TextEncoding("truncate").encode([short], tokenizer, max_length=22)
+        assert list(row.input_ids) == list(cut.input_ids)
+        assert list(row.token_type_ids) == list(cut.token_type_ids)
+
+
+def test_logits_of_windows_are_averaged():
+    encoded = [
+        EncodedExample(index=i, input_ids=[1], token_type_ids=None, label=None) for i in (0, 1, 1)
+    ]
+    logits = [torch.tensor([1.0, 0.0]), torch.tensor([4.0, 1.0]), torch.tensor([0.0, 3.0])]
+    assert pool_windows(encoded, logits).tolist() == [[1.0, 0.0], [2.0, 2.0]]
+
+
+def test_long_texts_that_can_not_be_are_refused(tokenizer):
+    pair = TextExample("a", "b", 0)
+    with pytest.raises(SettingsError, match="long_texts = 'windows' is for single texts"):
+        TextEncoding("windows", 2).encode([pair], tokenizer, max_length=16)
+    with pytest.raises(SettingsError, match=r"stride = 14, but .* 14 tokens; accepted: 0 to 13"):
+        TextEncoding("windows", 14).encode([TextExample("a", None, 0)], tokenizer, max_length=16)
+
+
+def test_breaks_of_imdb_are_blanks(tmp_path):
+    data = write(tmp_path, train=[{"text": "good.<br /><br />bad", "label": i} for i in (0, 1)])
+    assert read_task("imdb", data).splits["train"].examples[0].text == "good.  bad"
+    other = read_task("text-classification", data).splits["train"].examples[0]
+    assert other.text == "good.<br /><br />bad"
+
+
+def test_class_weights_keep_the_scale_of_the_loss(tmp_path):
+    data = write(tmp_path, train=rows(["a", "a", "a", "b"]))
+
+    def read(weights):
+        return read_task("text-classification", data, options={"class_weights": weights})
+
+    assert read(None).class_weights is None
+    assert read("balanced").class_weights == pytest.approx((2 / 3, 2.0))
+    assert read([1, 3]).class_weights == pytest.approx((2 / 3, 2.0))
+    with pytest.raises(SettingsError, match=r"class_weights = \[1.0\]: .* the 2 labels \(a, b\)"):
+        read([1])
+
+
+def test_transfer_text_has_no_labels_whatever_it_says(tmp_path):
+    data = write(
+        tmp_path, train=rows([0, 1]), transfer=[{"text": "x", "label": "nonsense"}, {"text": "y"}]
+    )
+    split = read_task("text-classification", data).splits["transfer"]
+    assert [(e.text, e.label) for e in split.examples] == [("x", None), ("y", None)]
+    assert not split.is_labelled
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("high", r"line 2: 'high' in column 'label' is not a finite number"),
+        (float("nan"), r"line 2: nan in column 'label' is not a finite number"),
+        (True, r"line 2: True in column 'label' is not a finite number"),
+        (5.5, r"line 2: 5.5 in column 'label' is out of range; accepted: 0 to 5"),
+        (-2, r"line 2: -2 in column 'label' is out of range"),
+        (None, r"line 2: column 'label' has no label"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_with_their_place(tmp_path, value, message):
+    data = write(tmp_path, train=rows([1, value, 3]))
+    options = {"minimum": 0, "maximum": 5}
+    with pytest.raises(DataError, match=message):
+        read_task("text-regression", data, options=options)
+    with pytest.raises(SettingsError, match="minimum must be below maximum"):
+        read_task("text-regression", data, options={"minimum": 5, "maximum": 0})
+
+
+def test_sets_of_labels_are_lists_or_text(tmp_path):
+    data = write(tmp_path, train=rows([["b", "a"], "c; b", [], ""], column="labels"))
+    task = read_task("multi-label-classification", data, options={"separator": ";"})
+    assert task.labels == ("a", "b", "c")
+    assert [e.label for e in task.splits["train"].examples] == [(0, 1), (1, 2), (), ()]
+    stacked = task.label_tensor([(0, 1), ()], torch.Size())
+    assert stacked.tolist() == [[1, 1, 0], [0, 0, 0]]
+    with pytest.raises(DataError, match=r"line 1: unknown label 'b' in column 'labels'; known: a"):
+        read_task("multi-label-classification", data, options={"labels": ["a"]})
+    bad = write(tmp_path, train=rows([3], column="labels"))
+    with pytest.raises(DataError, match=r"line 1: 3 in column 'labels' is no set of labels"):
+        read_task("multi-label-classification", bad)
+    with pytest.raises(SettingsError, match="give each label once"):
+        read_task("multi-label-classification", data, options={"labels": ["a", "a"]})
+
+
+def test_a_tasks_usual_data_set_or_an_error_that_there_is_none():
+    with pytest.raises(SettingsError, match="'text-classification' has no usual data set; give"):
+        read_task("text-classification", None)
+
+
+def test_parquet_is_read(tmp_path):
+    table = pa.table({"sentence": ["a", "b"], "label": [0, 1]})
+    pq.write_table(table, tmp_path / "train-00000-of-00001.parquet")
+    task = read_task("sst2", str(tmp_path))
+    assert [(e.text, e.label) for e in task.splits["train"].examples] == [("a", 0), ("b", 1)]
+    (tmp_path / "validation.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match=r"validation.parquet can't be read as Parquet"):
+        read_task("sst2", str(tmp_path))
+
+
+def test_mnli_takes_the_split_of_its_name(tmp_path):
+    row = {"premise": "p", "hypothesis": "h"}
+    data = write(
+        tmp_path,
+        train=[row | {"label": i} for i in (0, 1, 2)],
+        validation_matched=[row | {"label": 0}],
+        validation_mismatched=[row | {"label": 1}, row | {"label": 2}],
+    )
+    for name, size in (("mnli", 1), ("mnli-mismatched", 2)):
+        task = read_task(name, data)
+        assert len(task.splits["validation"].examples) == size
+        assert len(task.splits["train"].examples) == 3
+
+
+GLUE = Path(__file__).parents[2].parent / "shared/data/glue"
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("cola", "0\t0"),
+        ("rte", "0\tnot_entailment"),
+        ("stsb", "0\t0.500"),
+        ("qnli", "0\tnot_entailment"),
+        ("wnli", "0\t0"),
+    ],
+)
+def test_files_for_glues_server(name, first):
+    if not GLUE.exists():
+        pytest.skip("needs ../shared/data")
+    task = read_task(name, str(GLUE / name))
+    split = task.splits["test"]
+    wanted = "not_entailment" if name in ("rte", "qnli") else None
+    answer = 0.5 if name == "stsb" else wanted or task.labels[0]
+    records = [{"index": i, "prediction": answer} for i in range(len(split.examples))]
+    file_name, content = task.submission(split, records)
+    expected = {"cola": "CoLA", "stsb": "STS-B"}.get(name, name.upper())
+    assert file_name == f"{expected}.tsv"
+    lines = content.splitlines()
+    assert lines[:2] == ["index\tprediction", first]
+    assert len(lines) == len(split.examples) + 1
+    assert task.submission(task.splits["validation"], records) is None
