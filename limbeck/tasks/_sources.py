@@ -155,9 +155,9 @@ def _read_file(path: Path, kind: str) -> list[Row]:
         with path.open("rb") as raw:
             binary = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
             text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
-            return list(
-                _json_lines(path, text) if kind.startswith("json") else _table(path, text, kind)
-            )
+            if kind == "json":
+                return _json_document(path, text)
+            return list(_json_lines(path, text) if kind == "jsonl" else _table(path, text, kind))
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error}); convert it first") from None
     except (OSError, EOFError, zlib.error) as error:  # no right to read it, or a damaged gzip
@@ -174,6 +174,21 @@ def _read_parquet(path: Path) -> list[Row]:
         reason = str(error).strip().partition("\n")[0]
         raise DataError(f"{path} can't be read as Parquet: {reason}") from None
     return [Row(values, f"{path}, row {number}") for number, values in enumerate(rows)]
+
+
+def _json_document(path: Path, text: TextIO) -> list[Row]:
+    """Reads a file that is one list of rows, or has it under `data`, or is JSON Lines after all."""
+    content = text.read()
+    try:
+        document = json.loads(content)
+    except json.JSONDecodeError:
+        return list(_json_lines(path, io.StringIO(content)))
+    rows = document.get("data", [document]) if isinstance(document, dict) else document
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(
+            f"{path}: expected a list of JSON objects, or one under 'data', got {content[:60]!r}"
+        )
+    return [Row(row, f"{path}, {row.get('title', f'row {i}')}") for i, row in enumerate(rows)]
 
 
 def _json_lines(path: Path, text: TextIO) -> Iterator[Row]:

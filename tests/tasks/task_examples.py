@@ -35,6 +35,24 @@ def _pairs(first: str, second: str, labels: list[Any]) -> list[dict[str, Any]]:
 _TWO = [0, 1, 1, 0, 1]
 _HIDDEN = {"label": -1}
 
+_UNANSWERED = {"answers": None}
+_SHORT_WINDOWS = {"stride": 4, "max_question_tokens": 6}
+
+
+def _questions() -> list[dict[str, Any]]:
+    return [
+        {
+            "id": str(number),
+            "question": "what is great",
+            "context": context,
+            "answers": [{"text": answer, "answer_start": context.index(answer)}],
+        }
+        for number, (context, answer) in enumerate(
+            [("the men and the rain", "rain"), ("a bad story " * 9 + "a good film", "good film")]
+        )
+    ]
+
+
 EXAMPLES: dict[str, Data] = {
     "cola": Data(_singles("sentence", _TWO), _HIDDEN),
     "sst2": Data(_singles("sentence", _TWO), _HIDDEN),
@@ -55,5 +73,11 @@ EXAMPLES: dict[str, Data] = {
             for text, labels in zip(TEXTS, [["x", "y"], "x", [], "y,z", ["z"]], strict=True)
         ],
         {"labels": None},
+    ),
+    "squad": Data(_questions(), _UNANSWERED, _SHORT_WINDOWS),
+    "squad_v2": Data(
+        [*_questions(), {"id": "n", "question": "who", "context": "a good story", "answers": []}],
+        _UNANSWERED,
+        _SHORT_WINDOWS,
     ),
 }

@@ -76,7 +76,8 @@ def test_every_example_has_a_prediction_that_json_can_hold_and_a_score(task, tok
     split = task.splits["validation"]
     encoded = task.encode(split, tokenizer, max_length=32)
     assert sorted({row.index for row in encoded}) == list(range(len(split.examples)))
-    batch, logits = run(task, model, encoded, range(len(encoded)), tokenizer)
+    with torch.no_grad():
+        batch, logits = run(task, model, encoded, range(len(encoded)), tokenizer)
     records = task.predict(split, encoded, remove_padding(task, logits, batch))
     assert json.loads(json.dumps(records)) == records
     assert [record["index"] for record in records] == list(range(len(split.examples)))

@@ -1,0 +1,16 @@
+"""SQuAD 1.1: find the piece of a text that answers a question.
+
+Reads SQuAD's JSON files and any in their format, or rows with `id`, `context`, `question` and
+`answers`.
+
+Source:
+    Rajpurkar et al., "SQuAD: 100,000+ Questions for Machine Comprehension of Text", EMNLP 2016.
+"""
+
+from __future__ import annotations
+
+from limbeck.tasks._question_answering import QuestionAnsweringSettings, read_question_answering
+
+HUB = "hf://rajpurkar/squad"
+SettingsType = QuestionAnsweringSettings
+read = read_question_answering

@@ -1,0 +1,338 @@
+"""Question answering: files, windows, the search for spans, and the official scorers."""
+
+import collections
+import json
+import random
+import re
+import string
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limbeck import BertConfig, BertModel
+from limbeck.errors import DataError, SettingsError
+from limbeck.recipes import finetune
+from limbeck.tasks import read_task
+from limbeck.tasks._spans import best_spans
+from limbeck.tasks._squad_metrics import answer_scores, best_threshold
+from limbeck.tokenizers import train_wordpiece
+from limbeck.train import SilentProgress
+
+# ---- the official scorers, evaluate-v1.1.py and evaluate-v2.0.py, as an oracle
+
+
+def official_normalise(s):
+    def remove_articles(text):
+        return re.sub(r"\b(a|an|the)\b", " ", text)
+
+    def remove_punctuation(text):
+        excluded = set(string.punctuation)
+        return "".join(ch for ch in text if ch not in excluded)
+
+    return " ".join(remove_articles(remove_punctuation(s.lower())).split())
+
+
+def official_v1(prediction, gold):
+    def f1(truth):
+        ours, theirs = official_normalise(prediction).split(), official_normalise(truth).split()
+        common = collections.Counter(ours) & collections.Counter(theirs)
+        same = sum(common.values())
+        if same == 0:
+            return 0
+        precision, recall = same / len(ours), same / len(theirs)
+        return (2 * precision * recall) / (precision + recall)
+
+    exact = max(official_normalise(prediction) == official_normalise(truth) for truth in gold)
+    return float(exact), float(max(f1(truth) for truth in gold))
+
+
+def official_v2(prediction, gold):
+    def tokens(s):
+        return official_normalise(s).split() if s else []
+
+    def f1(truth):
+        theirs, ours = tokens(truth), tokens(prediction)
+        same = sum((collections.Counter(theirs) & collections.Counter(ours)).values())
+        if len(theirs) == 0 or len(ours) == 0:
+            return int(theirs == ours)
+        if same == 0:
+            return 0
+        precision, recall = same / len(ours), same / len(theirs)
+        return (2 * precision * recall) / (precision + recall)
+
+    gold = [answer for answer in gold if official_normalise(answer)] or [""]
+    exact = max(official_normalise(a) == official_normalise(prediction) for a in gold)
+    return float(exact), float(max(f1(a) for a in gold))
+
+
+PIECES = [
+    "a",
+    "an",
+    "the",
+    "The",
+    "thea",
+    "rain",
+    "Rain",
+    "co-op",
+    "U.S.",
+    " ",
+    "  ",
+    ",",
+    "–",
+    "東",
+    "",
+]
+texts = st.lists(st.sampled_from(PIECES), max_size=6).map(" ".join) | st.text(max_size=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts, st.lists(texts, min_size=1, max_size=3))
+def test_scores_are_those_of_the_official_scorers(prediction, gold):
+    assert answer_scores(prediction, gold, with_unanswerable=False) == official_v1(prediction, gold)
+    assert answer_scores(prediction, gold, with_unanswerable=True) == official_v2(prediction, gold)
+
+
+def test_no_gold_answer_is_matched_by_silence_alone():
+    assert answer_scores("", [], with_unanswerable=True) == (1.0, 1.0)
+    assert answer_scores("the", [], with_unanswerable=True) == (1.0, 1.0)
+    assert answer_scores("rain", [], with_unanswerable=True) == (0.0, 0.0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(-9, 9), st.booleans()),
+        min_size=1,
+        max_size=12,
+        unique_by=lambda row: row[1],
+    )
+)
+def test_the_best_threshold_is_better_than_any_other(rows):
+    scores, differences, has_answer = zip(*rows, strict=True)
+
+    def score_at(threshold):
+        gained = [
+            (score if answerable else 0.0) if difference <= threshold else float(not answerable)
+            for score, difference, answerable in rows
+        ]
+        return sum(gained) / len(rows)
+
+    best, threshold = best_threshold(scores, differences, has_answer=has_answer)
+    everywhere = [score_at(t) for t in (-100, *differences)]
+    assert best == pytest.approx(max(everywhere))
+    if best > score_at(-100):
+        assert score_at(threshold) == pytest.approx(best)
+
+
+# ---- spans
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    size=st.integers(1, 14),
+    cut=st.tuples(st.integers(0, 13), st.integers(0, 13)),
+    max_tokens=st.integers(1, 16),
+    count=st.integers(1, 8),
+    seed=st.integers(0, 1000),
+)
+def test_spans_are_those_of_a_search_through_all(size, cut, max_tokens, count, seed):
+    first, last = sorted(min(place, size - 1) for place in cut)
+    random_numbers = np.random.default_rng(seed)
+    start, end = random_numbers.standard_normal((2, size)).astype(np.float32)
+    everything = sorted(
+        (
+            (float(start[i] + end[j]), i, j)
+            for i in range(first, last + 1)
+            for j in range(i, min(i + max_tokens, last + 1))
+        ),
+        reverse=True,
+    )
+    found = best_spans(start, end, first=first, last=last, max_tokens=max_tokens, count=count)
+    assert [(span.score, span.start, span.end) for span in found] == everything[:count]
+
+
+# ---- files
+
+
+def article(*questions, context="Anna saw the rain in Rome."):
+    return {"data": [{"title": "Rome", "paragraphs": [{"context": context, "qas": [*questions]}]}]}
+
+
+def question(number="q1", answer="Rome", start=21, **more):
+    answers = [] if answer is None else [{"text": answer, "answer_start": start}]
+    return {"id": number, "question": "Where was Anna?", "answers": answers, **more}
+
+
+def write(folder, document, name="train.json"):
+    (folder / name).write_text(json.dumps(document), encoding="utf-8")
+    return str(folder)
+
+
+def test_squads_files_and_flat_rows_are_the_same(tmp_path):
+    data = write(tmp_path, article(question(), question("q2", answer="Anna", start=0)))
+    rows = [
+        {
+            "id": f"q{i + 1}",
+            "title": "Rome",
+            "question": "Where was Anna?",
+            "context": "Anna saw the rain in Rome.",
+            "answers": {"text": [text], "answer_start": [start]},
+        }
+        for i, (text, start) in enumerate([("Rome", 21), ("Anna", 0)])
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "validation.jsonl").write_text(lines, encoding="utf-8")
+    splits = read_task("squad", data).splits
+    assert splits["train"].examples == splits["validation"].examples
+    assert splits["train"].examples[0].label == (("Rome", 21),)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (
+            article(question(start=20)),
+            r"train.json, Rome, paragraph 0, question q1: the answer 'Rome' .* stands ' Rom'",
+        ),
+        (article(question(), question()), r"question q1: the id stands twice"),
+        (article(question(answer=None)), r"question q1: it has no answer, .* use task=squad_v2"),
+        (article(question(question="")), r"question q1: 'question' is missing or empty"),
+        (article(question(), context=None), r"question q1: 'context' is missing or empty"),
+        (article(), r"train.json has no questions"),
+        ({"data": 3}, r"train.json: expected a list of JSON objects, or one under 'data', got"),
+    ],
+)
+def test_bad_files_are_refused_with_their_place(tmp_path, document, message):
+    with pytest.raises(DataError, match=message):
+        read_task("squad", write(tmp_path, document))
+
+
+def test_an_unanswerable_question_has_no_answer_whatever_is_plausible(tmp_path):
+    hidden = question(is_impossible=True)
+    (example,) = read_task("squad-v2", write(tmp_path, article(hidden))).splits["train"].examples
+    assert example.label == ()
+
+
+# ---- windows
+
+WORDS = [f"w{i}" for i in range(80)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_wordpiece([" ".join(WORDS), "where is what"], vocab_size=400, min_frequency=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(place=st.integers(0, 79), length=st.integers(1, 3), stride=st.integers(0, 8))
+def test_an_answer_anywhere_is_found_by_the_window_that_holds_it(
+    tmp_path_factory, tokenizer, place, length, stride
+):
+    context = " ".join(WORDS)
+    answer = " ".join(WORDS[place : place + length])
+    start = len(" ".join(WORDS[:place])) + (place > 0)
+    rows = article(question(answer=answer, start=start), context=context)
+    options = {"stride": stride, "max_question_tokens": 4}
+    task = read_task("squad", write(tmp_path_factory.mktemp("qa"), rows), options=options)
+    split = task.splits["train"]
+    encoded = task.encode(split, tokenizer, max_length=24)
+    assert len(encoded) > 1
+    assert all(len(window.input_ids) <= 24 for window in encoded)
+    random.seed(place)
+    logits = []
+    for window in encoded:
+        scores = torch.rand(2, len(window.input_ids))
+        if window.label != (0, 0):
+            begin, end = window.label
+            text = context[window.offsets[begin][0] : window.offsets[end][1]]
+            assert text == answer
+            scores[0, begin] += 9
+            scores[1, end] += 9
+        logits.append(scores)
+    (record,) = task.predict(split, encoded, logits)
+    held = any(window.label != (0, 0) for window in encoded)
+    assert held or length > 1
+    if held:
+        assert record["prediction"] == context[record["start"] : record["end"]] == answer
+        assert (record["exact_match"], record["f1"]) == (1.0, 1.0)
+
+
+def test_no_answer_where_the_first_token_is_ahead_by_the_threshold(tmp_path, tokenizer):
+    data = write(tmp_path, article(question(answer=None), context="w1 w2"))
+    for threshold, prediction in ((1.9, ""), (2.1, "w2")):
+        options = {"null_threshold": threshold, "stride": 0, "max_question_tokens": 4}
+        task = read_task("squad-v2", data, options=options)
+        split = task.splits["train"]
+        encoded = task.encode(split, tokenizer, max_length=32)
+        scores = torch.zeros(2, len(encoded[0].input_ids))
+        scores[:, 0], scores[0, -2] = 2.0, 2.0  # "no answer" scores 4, the best span 2
+        (record,) = task.predict(split, encoded, [scores])
+        assert record["prediction"] == prediction
+        assert record["null_score_difference"] == pytest.approx(2.0)
+        assert task.score(split, [record])["no_answer_f1"] == float(prediction == "")
+
+
+def test_windows_without_room_are_refused(tmp_path, tokenizer):
+    task = read_task("squad", write(tmp_path, article(question())))
+    with pytest.raises(SettingsError, match=r"max_length = 128 has no room .* give at least 196"):
+        task.encode(task.splits["train"], tokenizer, max_length=128)
+
+
+def test_a_long_question_is_cut(tmp_path, tokenizer):
+    long = question(question=" ".join(WORDS))
+    task = read_task(
+        "squad",
+        write(tmp_path, article(long)),
+        options={"stride": 2, "max_question_tokens": 5},
+    )
+    (window, *_) = task.encode(task.splits["train"], tokenizer, max_length=64)
+    assert window.first == 5 + 2
+
+
+def test_a_tiny_model_learns_where_the_number_stands(tmp_path):
+    random.seed(0)
+    words = ["rain", "men", "film", "story", "seen"]
+
+    def make(count, offset):
+        rows = []
+        for i in range(count):
+            content = random.choices(words, k=6)
+            content[random.randrange(6)] = "seven"
+            context = " ".join(content)
+            rows.append(
+                question(f"{offset + i}", "seven", context.index("seven")) | {"context": context}
+            )
+        return rows
+
+    for name, count, offset in (("train", 96, 0), ("validation", 24, 1000)):
+        lines = "".join(json.dumps(row) + "\n" for row in make(count, offset))
+        (tmp_path / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    tokenizer = train_wordpiece([*words, "seven Where was Anna?"], vocab_size=100, min_frequency=1)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    values = {
+        "model": str(tmp_path / "model"),
+        "data": str(tmp_path),
+        "out": str(tmp_path / "run"),
+        "task": "squad",
+        "task_options": {"stride": 2, "max_question_tokens": 8},
+        "max_length": 32,
+        "epochs": 6,
+        "batch_size": 8,
+        "learning_rate": 3e-3,
+    }
+    result = finetune.run(finetune.FinetuneSettings.from_values(values), progress=SilentProgress())
+    assert result["metric"] == "f1"
+    assert result["seeds"][0]["validation"]["exact_match"] > 0.9
