@@ -85,6 +85,8 @@ def run_recipe(
             f"command line: {len(plain)} settings files given ({', '.join(plain)}); accepted: one "
             "RUN.toml or PRESET, then key=value settings"
         )
+    if name == "evaluate" and any(override.startswith("suite=") for override in overrides):
+        name = "suite"  # `limbeck evaluate --suite glue` trains what it evaluates
     module = listing.load(ROOM, name)
     presets = {preset.name: preset.path for preset in list_presets().values()}
     is_free = "model" in module.SettingsType.model_fields and not any(

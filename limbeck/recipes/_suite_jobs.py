@@ -98,7 +98,7 @@ def make_plan(settings: SuiteSettings) -> Plan:
     for name in settings.task_names():
         entry = settings.tasks.get(name, SuiteTask())
         data = entry.data or _find_data(settings.data, name)
-        if data is None:
+        if data is None and settings.data is not None:
             missing[name] = _describe_absence(settings.data, name)
             continue
         try:
@@ -121,7 +121,7 @@ def _make_job(
     settings: SuiteSettings,
     name: str,
     entry: SuiteTask,
-    data: str | dict[str, str],
+    data: str | dict[str, str] | None,
     task: Task,
     *,
     label: str,
@@ -165,7 +165,10 @@ def _has_changed_weights(model: SuiteModel) -> bool:
 
 
 def _find_data(data: str | None, name: str) -> str | None:
-    """Returns where a task's data are: the folder whose name is the task's, dashes or not."""
+    """Returns where a task's data are: the folder whose name is the task's, dashes or not.
+
+    None where there is no such folder, or no data are given and the task's usual ones count.
+    """
     if data is None:
         return None
     if data.startswith(_HUB):
@@ -179,9 +182,7 @@ def _find_data(data: str | None, name: str) -> str | None:
     return str(found[0]) if found else None
 
 
-def _describe_absence(data: str | None, name: str) -> str:
-    if data is None:
-        return f"no data given: set tasks.{name}.data, or data for all tasks"
+def _describe_absence(data: str, name: str) -> str:
     return f"there is no folder '{name}' in {data}; set tasks.{name}.data if it has another name"
 
 
@@ -189,12 +190,12 @@ def _plain(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
-def _lacks_train(data: str | dict[str, str]) -> bool:
+def _lacks_train(data: str | dict[str, str] | None) -> bool:
     """Tells whether local data have no training file at all, rather than a damaged one."""
     if isinstance(data, dict):
         return "train" not in data
-    folder = Path(data)
-    if data.startswith(_HUB) or not folder.is_dir():
+    folder = None if data is None or data.startswith(_HUB) else Path(data)
+    if folder is None or not folder.is_dir():
         return False
     return not any(entry.name.startswith("train") for entry in folder.iterdir())
 

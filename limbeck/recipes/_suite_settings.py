@@ -82,10 +82,11 @@ class SuiteSettings(Settings):
     suite: Literal["glue", "custom"] = "glue"
     """`glue` has nine tasks, `custom` those of the table `tasks`."""
     models: dict[str, SuiteModel] = Field(min_length=1)
-    """By label; or a list of model folders and Hub ids, of which the first is the teacher."""
+    """By label; or a list of model folders and Hub ids, or text with commas between them, of which
+    the first is the teacher and the others are students."""
     data: str | None = None
     """Folder with a subfolder for each task, or a Hub data set with a configuration for each, such
-    as `hf://nyu-mll/glue`."""
+    as `hf://nyu-mll/glue`; by default each task's usual one."""
     out: Path
     """Run folder; started again, what has finished is not run again."""
     tasks: dict[str, SuiteTask] = Field(default_factory=dict)
@@ -109,6 +110,8 @@ class SuiteSettings(Settings):
     @field_validator("models", mode="before")
     @classmethod
     def _list_to_table(cls, models: Any) -> Any:
+        if isinstance(models, str):
+            models = [name.strip() for name in models.split(",")]
         if not isinstance(models, list | tuple) or not all(isinstance(m, str) for m in models):
             return models
         names = [Path(model).name for model in models]

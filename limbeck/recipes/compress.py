@@ -42,6 +42,9 @@ from limbeck.train import Progress, SilentProgress, choose_device
 class CompressSettings(TaskSettings):
     """A fine-tuned model, its task, and what a smaller one has to keep."""
 
+    out: Path = Path("compressed")
+    """Run folder; started again with the same settings, a run goes on where it stopped."""
+
     retain: float = Field(default=0.97, gt=0, le=1)
     """Share of the model's validation score that a student has to keep; the student's score is the
     median over its seeds."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from limbeck.errors import DataError, TrainingError
 from limbeck.recipes._run import finish_run, start_run
-from limbeck.recipes._suite_jobs import Plan, make_plan
+from limbeck.recipes._suite_jobs import Job, Plan, make_plan
 from limbeck.recipes._suite_settings import SuiteSettings
 from limbeck.recipes._suite_workers import Failures, run_jobs
 from limbeck.report.suite import SuiteReport, write_suite_report
@@ -60,17 +60,14 @@ def plan(settings: SuiteSettings) -> dict[str, Any]:
         "split": settings.split,
         "seeds": list(settings.seeds),
         "workers": settings.workers,
-        "runs": [
-            {
-                "task": job.task,
-                "model": job.label,
-                "recipe": job.recipe,
-                "from": job.settings.model,
-                "teacher": job.after,
-                "state": "finished" if job.is_finished else "to run",
+        "runs": {
+            task: {
+                job.label: f"{_describe(job)}, {'finished' if job.is_finished else 'to run'}"
+                for job in found.jobs
+                if job.task == task
             }
-            for job in found.jobs
-        ],
+            for task in dict.fromkeys(job.task for job in found.jobs)
+        },
         "missing": found.missing,
         "unreadable": found.broken,
     }
@@ -85,6 +82,10 @@ def summarise(result: Mapping[str, Any]) -> str:
     if result["missing"]:
         lines.append(f"left out: {', '.join(result['missing'])}")
     return "\n".join([*lines, f"The report: {result['report']}"])
+
+
+def _describe(job: Job) -> str:
+    return job.recipe if job.after is None else f"{job.recipe} with the teacher {job.after}"
 
 
 def _plan(settings: SuiteSettings) -> Plan:

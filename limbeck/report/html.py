@@ -107,10 +107,14 @@ def _results(report: Report) -> str:
                 plots.difference_plot(report),
                 "An interval that takes in 0 shows no difference.",
             ),
-            ("Every seed", plots.seeds_plot(report), "The upright bar is the mean over seeds."),
+            (
+                "Every seed",
+                plots.seeds_plot(report.models, metric=report.metric, split=report.split),
+                "The upright bar is the mean over seeds.",
+            ),
             (
                 "Size on disk",
-                plots.size_plot(report),
+                plots.size_plot(report.models),
                 "Weights as saved, the task's head included.",
             ),
         ),

@@ -92,11 +92,11 @@ def difference_plot(report: Report) -> str | None:
     )
 
 
-def seeds_plot(report: Report) -> str:
+def seeds_plot(models: Sequence[ModelFacts], *, metric: str, split: str) -> str:
     """Draws each seed's score, and the mean as a bar."""
 
     def draw(axes: Axes) -> None:
-        for row, model in enumerate(report.models):
+        for row, model in enumerate(models):
             style = point_style(number=row)
             color = style["color"]
             values = [100 * value for value in model.scores.values]
@@ -105,33 +105,33 @@ def seeds_plot(report: Report) -> str:
             mean = 100 * model.scores.mean
             axes.plot([mean, mean], [row - 0.2, row + 0.2], color=color, linewidth=2.4)
             _label_row(axes, row, model.label, value=wording.points(model.scores.mean))
-        _finish_rows(axes, len(report.models))
+        _finish_rows(axes, len(models))
         axes.margins(x=0.08)
-        axes.set_xlabel(f"{wording.metric_name(report.metric)} ({report.split}), one mark per seed")
+        axes.set_xlabel(f"{wording.metric_name(metric)} ({split}), one mark per seed")
 
     return draw_svg(
         "seeds",
         draw,
-        height=0.75 + _ROW * len(report.models),
+        height=0.75 + _ROW * len(models),
         describe="Score of each seed of each model, and its mean",
     )
 
 
-def size_plot(report: Report) -> str:
+def size_plot(models: Sequence[ModelFacts]) -> str:
     """Draws file sizes."""
 
     def draw(axes: Axes) -> None:
-        for row, model in enumerate(report.models):
+        for row, model in enumerate(models):
             color = SERIES[row % NUM_SERIES]
             axes.barh([row], [model.file_bytes / 1e6], height=0.3, color=color, linewidth=0)
             size = wording.file_size(model.file_bytes)
             parameters = wording.magnitude(model.num_parameters)
             _label_row(axes, row, model.label, value=f"{size}, {parameters} parameters")
-        _finish_rows(axes, len(report.models))
+        _finish_rows(axes, len(models))
         axes.set_xlim(left=0)
         axes.set_xlabel("weight file (MB)")
 
-    height = 0.75 + _ROW * len(report.models)
+    height = 0.75 + _ROW * len(models)
     return draw_svg("size", draw, height=height, describe="Size of each model's weight file")
 
 

@@ -24,7 +24,10 @@ def make_statistics(
         classes: All labels in the task's order; labels that are not among them, or all where there
             are none, come after in sorted order.
     """
-    build = _BUILDERS.get((metric, _kind_of(records[0])))
+    kind = _kind_of(records[0])
+    if kind == "answers" and metric in records[0]:
+        return _mean_of(np.array([record[metric] for record in records], dtype=float))
+    build = _BUILDERS.get((metric, kind))
     return None if build is None else build(records, classes)
 
 
@@ -98,6 +101,13 @@ def _f1_of_second(weights: Floats, values: Floats, *, num_classes: int) -> Float
     return of_class
 
 
+def _accuracy_f1(weights: Floats, values: Floats, *, num_classes: int) -> Floats:
+    hits, _, _ = _count_classes(weights, values, num_classes)
+    accuracy = hits.sum(axis=1) / weights.sum(axis=1)
+    mean: Floats = (accuracy + _f1_of_second(weights, values, num_classes=num_classes)) / 2
+    return mean
+
+
 def _of_numbers(
     score: Callable[[Floats, Floats], Floats],
     records: Sequence[Record],
@@ -143,10 +153,79 @@ def _weighted_pearson(weights: Floats, first: Floats, second: Floats) -> Floats:
     return _divide((weights * x * y).sum(axis=1), spread)
 
 
+def _of_sets(
+    score: Callable[[Floats, Floats], Floats], records: Sequence[Record], classes: Sequence[str]
+) -> Statistics:
+    """Takes hits, labels and predictions, each (examples, classes), one beside the other."""
+    found = [name for record in records for name in (*record["label"], *record["prediction"])]
+    order = [*classes, *sorted(set(found) - set(classes))]
+    labels, predictions = (
+        np.array([[name in record[which] for name in order] for record in records], dtype=float)
+        for which in ("label", "prediction")
+    )
+    return Statistics(
+        values=np.hstack([labels * predictions, labels, predictions]),
+        score=score,
+        quality=(labels == predictions).all(axis=1).astype(float),
+    )
+
+
 def _micro_f1(weights: Floats, values: Floats) -> Floats:
-    """Takes hits, labels and predictions of each example."""
-    hits, actual, predicted = (weights @ values).T
-    return _divide(2 * hits, actual + predicted)
+    hits, actual, predicted = np.split(weights @ values, 3, axis=1)
+    return _divide(2 * hits.sum(axis=1), actual.sum(axis=1) + predicted.sum(axis=1))
+
+
+def _f1_of_sets(weights: Floats, values: Floats) -> Floats:
+    hits, actual, predicted = np.split(weights @ values, 3, axis=1)
+    macro: Floats = _divide(2 * hits, actual + predicted).mean(axis=1)
+    return macro
+
+
+def _of_rankings(records: Sequence[Record], classes: Sequence[str]) -> Statistics:
+    """Takes labels and scores, each (examples, classes), one beside the other."""
+    sets = _of_sets(_micro_f1, records, classes)
+    labels = np.split(sets.values, 3, axis=1)[1]
+    scores = np.array([record["scores"] for record in records], dtype=float)
+    return Statistics(
+        values=np.hstack([labels, scores]), score=_mean_average_precision, quality=sets.quality
+    )
+
+
+def _mean_average_precision(weights: Floats, values: Floats) -> Floats:
+    """Averages over the classes that occur.
+
+    Source: scikit-learn's `average_precision_score`, the sum of precision times gain of recall.
+    """
+    labels, scores = np.split(values, 2, axis=1)
+    total, occurs = np.zeros(len(weights)), np.zeros(len(weights))
+    for label, score in zip(labels.T, scores.T, strict=True):
+        order = np.argsort(-score, kind="stable")
+        last = np.flatnonzero(np.append(np.diff(score[order]), 1.0))  # ties come in together
+        chosen = np.cumsum(weights[:, order], axis=1)[:, last]
+        hits = np.cumsum(weights[:, order] * label[order], axis=1)[:, last]
+        gains = np.diff(hits, axis=1, prepend=0)
+        total += _divide((_divide(hits, chosen) * gains).sum(axis=1), hits[:, -1])
+        occurs += hits[:, -1] > 0
+    return _divide(total, occurs)
+
+
+def _of_tags(records: Sequence[Record], classes: Sequence[str]) -> Statistics:  # noqa: ARG001
+    """Takes hits, labels and predictions, counted in entities, of each sentence.
+
+    Source: seqeval's `f1_score`, which follows conlleval.
+    """
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    rows = []
+    for record in records:
+        actual, predicted = (set(get_entities(record[w])) for w in ("label", "prediction"))
+        rows.append([len(actual & predicted), len(actual), len(predicted)])
+    right = [record["label"] == record["prediction"] for record in records]
+    return Statistics(
+        values=np.array(rows, dtype=float),
+        score=_micro_f1,
+        quality=np.array(right, dtype=float),
+    )
 
 
 def _divide(top: Floats, bottom: Floats) -> Floats:
@@ -158,9 +237,14 @@ def _divide(top: Floats, bottom: Floats) -> Floats:
 _BUILDERS: dict[tuple[str, str], Build] = {
     **{("accuracy", kind): _accuracy for kind in ("classes", "numbers")},
     ("f1", "classes"): partial(_of_classes, _f1_of_second),
+    ("accuracy_f1", "classes"): partial(_of_classes, _accuracy_f1),
     ("macro_f1", "classes"): partial(_of_classes, _macro_f1),
     ("matthews_correlation", "classes"): partial(_of_classes, _matthews),
     ("pearson", "numbers"): partial(_of_numbers, _pearson),
     ("spearman", "numbers"): partial(_of_numbers, _spearman),
     ("pearson_spearman", "numbers"): partial(_of_numbers, _pearson_spearman),
+    ("micro_f1", "lists"): partial(_of_sets, _micro_f1),
+    ("macro_f1", "lists"): partial(_of_sets, _f1_of_sets),
+    ("mean_average_precision", "lists"): _of_rankings,
+    ("f1", "lists"): _of_tags,
 }

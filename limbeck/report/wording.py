@@ -11,6 +11,7 @@ from limbeck.report.statistics import Interval, Paired
 MINUS = "−"
 
 _METRIC_NAMES = {
+    "accuracy_f1": "mean of accuracy and F1",
     "exact_match": "exact match",
     "f1": "F1",
     "micro_f1": "micro F1",

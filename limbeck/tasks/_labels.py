@@ -94,11 +94,21 @@ def infer_labels(rows: Iterable[Row], column: str) -> tuple[str, ...]:
 def align_logits(logits: Tensor, *, of_model: Sequence[str], of_task: Sequence[str]) -> Tensor:
     """Returns the logits with their columns in the order of the task's labels.
 
-    Names are compared without regard to case; a model with the unnamed labels LABEL_0, ... is
-    taken to have the task's order.
-
     Shape:
         logits: (..., labels), the same for the result.
+
+    Raises:
+        DataError: If the model's labels are not the task's.
+    """
+    order = align_names(of_model=of_model, of_task=of_task)
+    return logits[..., torch.tensor(order, device=logits.device)]
+
+
+def align_names(*, of_model: Sequence[str], of_task: Sequence[str]) -> list[int]:
+    """Returns for each of the task's labels its place among the model's.
+
+    Names are compared without regard to case; a model with the unnamed labels LABEL_0, ... is
+    taken to have the task's order.
 
     Raises:
         DataError: If the model's labels are not the task's.
@@ -107,14 +117,14 @@ def align_logits(logits: Tensor, *, of_model: Sequence[str], of_task: Sequence[s
     wanted = [name.casefold() for name in of_task]
     unnamed = [f"label_{i}" for i in range(len(wanted))]
     if given == wanted or (len(given) == len(wanted) and unnamed in (given, wanted)):
-        return logits
+        return list(range(len(wanted)))
     if sorted(given) != sorted(wanted):
         raise DataError(
             f"the model's labels ({', '.join(of_model)}) are not the task's "
             f"({', '.join(of_task)}); give the task's in task_options.labels, in the order of "
             "the model's, or fine-tune the model on this task"
         )
-    return logits[..., torch.tensor([given.index(name) for name in wanted], device=logits.device)]
+    return [given.index(name) for name in wanted]
 
 
 def _is_whole(text: str) -> bool:

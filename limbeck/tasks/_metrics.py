@@ -10,6 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 
+def accuracy_scores(labels: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
+    """Returns `accuracy` and `accuracy_standard_error`, sqrt(p (1 - p) / n).
+
+    The error says how far a sample of this size lets the accuracy be known.
+    """
+    accuracy = float(np.mean(np.asarray(labels) == np.asarray(predictions)))
+    error = math.sqrt(accuracy * (1 - accuracy) / len(labels))
+    return {"accuracy": accuracy, "accuracy_standard_error": error}
+
+
 def classification_scores(
     labels: Sequence[int], predictions: Sequence[int], *, num_labels: int
 ) -> dict[str, float]:
@@ -21,13 +31,12 @@ def classification_scores(
         num_labels: Number of labels that exist, whether they occur or not.
 
     Returns:
-        `accuracy`; `accuracy_standard_error`, sqrt(p (1 - p) / n), which says how far a sample of
-        this size lets the accuracy be known; `macro_f1`, the mean over all labels;
-        `matthews_correlation`, 0 where nothing varies; and, with two labels, `f1` of label 1 (0
-        where it is undefined) and `accuracy_f1`, the mean of accuracy and F1.
+        What `accuracy_scores` gives; `macro_f1`, the mean over all labels; `matthews_correlation`,
+        0 where nothing varies; and, with two labels, `f1` of label 1 (0 where it is undefined) and
+        `accuracy_f1`, the mean of accuracy and F1.
 
     Source:
-        scikit-learn's `accuracy_score`, `f1_score` and `matthews_corrcoef`. GLUE (Wang et al.,
+        scikit-learn's `f1_score` and `matthews_corrcoef`. GLUE (Wang et al.,
         ICLR 2019) scores CoLA by the Matthews correlation, MRPC and QQP by accuracy and F1, which
         it averages.
 
@@ -36,14 +45,12 @@ def classification_scores(
         >>> {name: round(value, 3) for name, value in scores.items() if name.endswith("f1")}
         {'macro_f1': 0.733, 'f1': 0.8, 'accuracy_f1': 0.775}
     """
-    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+    from sklearn.metrics import f1_score, matthews_corrcoef
 
     truth, predicted = np.asarray(labels), np.asarray(predictions)
     known = list(range(num_labels))
-    accuracy = float(accuracy_score(truth, predicted))
     scores = {
-        "accuracy": accuracy,
-        "accuracy_standard_error": math.sqrt(accuracy * (1 - accuracy) / len(truth)),
+        **accuracy_scores(labels, predictions),
         "macro_f1": float(
             f1_score(truth, predicted, labels=known, average="macro", zero_division=0)
         ),
@@ -53,7 +60,7 @@ def classification_scores(
     }
     if num_labels == 2:
         f1 = float(f1_score(truth, predicted, pos_label=1, zero_division=0))
-        scores |= {"f1": f1, "accuracy_f1": (accuracy + f1) / 2}
+        scores |= {"f1": f1, "accuracy_f1": (scores["accuracy"] + f1) / 2}
     return scores
 
 

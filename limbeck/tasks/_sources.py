@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from limbeck.errors import DataError, did_you_mean
+from limbeck.tasks._conll import read_sentences
 
 _HUB = "hf://"
 _SPLIT_NAMES = {
@@ -22,7 +23,8 @@ _SPLIT_NAMES = {
     "test": ("test",),
     "transfer": ("transfer", "unlabelled", "unlabeled", "unsupervised"),
 }
-_FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
+_COLUMNS_OF_WORDS = ("conll", "bio", "txt")
+_FORMATS = ("jsonl", "json", "csv", "tsv", "parquet", *_COLUMNS_OF_WORDS)
 _FILE = re.compile(
     r"(?P<stem>[^.]+?)(-\d+(-of-\d+)?)?\.(?P<format>" + "|".join(_FORMATS) + r")(\.gz)?"
 )
@@ -157,6 +159,8 @@ def _read_file(path: Path, kind: str) -> list[Row]:
             text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
             if kind == "json":
                 return _json_document(path, text)
+            if kind in _COLUMNS_OF_WORDS:
+                return [Row(*sentence) for sentence in read_sentences(path, text)]
             return list(_json_lines(path, text) if kind == "jsonl" else _table(path, text, kind))
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error}); convert it first") from None
@@ -260,9 +264,10 @@ def _read_hub(address: str, *, split: str | None = None, suffix: str = "") -> di
             f"{address}#{part}",
             [Row(values, f"{address}#{part}, row {i}") for i, values in enumerate(rows)],
             {
-                column: tuple(feature.names)
+                column: tuple(inner.names)
                 for column, feature in rows.features.items()
-                if isinstance(feature, datasets.ClassLabel)
+                for inner in [getattr(feature, "feature", feature)]  # of a list's items
+                if isinstance(inner, datasets.ClassLabel)
             },
         )
         for part, rows in parts.items()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError, did_you_mean
-from limbeck.tasks._base import EncodedExample, Split
+from limbeck.tasks._base import EncodedExample, Example, Split
 from limbeck.tasks._sources import Row, Rows, read_splits
 from limbeck.tokenizers import Tokenizer
 
@@ -199,7 +199,7 @@ def _examples(
         text_pair = None if pair is None else _text(row, pair, "text_pair_column")
         label = None if split == "transfer" else read_label(row)
         examples.append(TextExample(text, text_pair, label))
-    _require_all_or_none(split, rows, examples, settings.label_column)
+    require_all_or_none(split, rows, examples, settings.label_column)
     return examples
 
 
@@ -226,10 +226,14 @@ def require_column(row: Row, column: str, option: str) -> None:
         )
 
 
-def _require_all_or_none(
-    split: str, rows: Rows, examples: Sequence[TextExample], label_column: str
+def require_all_or_none(
+    split: str, rows: Rows, examples: Sequence[Example], label_column: str
 ) -> None:
-    """Only test and transfer splits may lack labels, and then all of them."""
+    """Refuses a split in which labels are missing: only test and transfer may, and then all.
+
+    Raises:
+        DataError: Names the first row without a label.
+    """
     missing = [i for i, example in enumerate(examples) if example.label is None]
     if not missing or (split in UNLABELLED_SPLITS and len(missing) == len(examples)):
         return

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_task import write_data, write_model
 
+from limbeck.cli import main
 from limbeck.config import dump_toml, read_settings
 from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.recipes.suite import SuiteSettings, plan, run, summarise
@@ -137,7 +138,7 @@ def test_page_holds_every_task_and_loads_nothing(finished):
     out, _, _ = finished
     page = (out / "report/report.html").read_text()
     markdown = (out / "report/report.md").read_text()
-    assert page.count("<figure") == 3
+    assert page.count("<figure") == 4
     assert "http" not in page
     assert "<script" not in page
     for text in (page, markdown):
@@ -185,21 +186,43 @@ def test_what_has_finished_is_not_run_again(ground, finished):
         for label in ("whole", "half", "random weights")
     ]
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert {entry["state"] for entry in plan(settings)["runs"]} == {"finished"}
+    row = {
+        "whole": "finetune, finished",
+        "half": "finetune with the teacher whole, finished",
+        "random weights": "finetune, finished",
+    }
+    assert plan(settings)["runs"] == {"sst2": row, "polarity": row}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_interrupted_suite_goes_on(ground, finished, tmp_path, workers):
-    settings = make_settings(ground, tmp_path / "run", only=["sst2"], workers=workers)
+def test_interrupted_suite_goes_on(ground, finished, tmp_path):
+    settings = make_settings(ground, tmp_path / "run", only=["sst2"])
     with pytest.raises(KeyboardInterrupt):
         run(settings, progress=Lines(stop_at="seed 1, epoch 1: "))
     assert not (tmp_path / "run/result.json").exists()
-    assert list((tmp_path / "run").glob("runs/sst2/*/seed-1/checkpoints/step-*"))
+    assert list((tmp_path / "run").glob("runs/sst2/whole/seed-1/checkpoints/step-*"))
     progress = Lines()
-    run(settings.model_copy(update={"workers": 1}), progress=progress)
+    run(settings, progress=progress)
     assert any("seed 1: going on after step" in line for line in progress.lines)
     wanted = {key: value for key, value in scores_of(finished[0]).items() if key[0] == "sst2"}
     assert scores_of(tmp_path / "run") == wanted
+
+
+def test_interrupted_processes_save_and_go_on(ground, tmp_path):
+    """Long enough that the request comes in time; whatever was running has its checkpoint."""
+    models = {"whole": {"model": str(ground / "encoder"), "role": "teacher"}}
+    changes = {
+        "models": models,
+        "seeds": [0],
+        "finetune": {**FINETUNE, "epochs": 60},
+    }
+    settings = make_settings(ground, tmp_path / "run", workers=2, **changes)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, progress=Lines(stop_at="seed 0, epoch 1: "))
+    assert list((tmp_path / "run").glob("runs/*/whole/seed-0/checkpoints/step-*"))
+    assert not (tmp_path / "run/result.json").exists()
+    progress = Lines()
+    run(settings.model_copy(update={"workers": 1}), progress=progress)
+    assert any("seed 0: going on after step" in line for line in progress.lines)
 
 
 def test_tasks_without_data_are_named(ground, tmp_path):
@@ -218,7 +241,7 @@ def test_tasks_without_data_are_named(ground, tmp_path):
         }
     )
     found = plan(settings)
-    assert [entry["task"] for entry in found["runs"]] == ["sst2"]
+    assert found["runs"] == {"sst2": {"encoder": "finetune, to run"}}
     assert list(found["missing"]) == ["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "stsb", "wnli"]
     assert "there is no folder 'cola'" in found["missing"]["cola"]
     assert "no train" in found["missing"]["rte"]
@@ -275,6 +298,35 @@ def test_report_is_over_the_tasks_that_every_model_has(ground, tmp_path):
     assert list(report["failures"]) == ["long, whole", "long, half", "long, random weights"]
 
 
+def test_zero_shot_tasks_are_evaluated_as_the_models_are(ground, tmp_path):
+    """A model that only training makes has no run there, and the task no part in the average."""
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    rows = [
+        {"sentence1": "the good film", "sentence2": text, "label": label}
+        for text, label in (("a great film", 4.5), ("the rain", 1.0), ("awful men", 0.5))
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "validation.jsonl").write_text(lines, encoding="utf-8")
+    tasks = {"sst2": {}, "sts": {"data": str(folder)}}
+    given = make_settings(ground, tmp_path / "run").model_dump()["models"]
+    given["as given"] = {"model": str(ground / "encoder")}
+    settings = make_settings(
+        ground, tmp_path / "run", tasks=tasks, seeds=[0], measure=True, models=given
+    )
+    evaluated = {"whole": "evaluate, to run", "as given": "evaluate, to run"}
+    assert plan(settings)["runs"]["sts"] == evaluated
+    run(settings, progress=SilentProgress())
+    report = read_report(tmp_path / "run")
+    assert report["averaged"] == ["sst2"]
+    found = {task["name"]: [m["label"] for m in task["models"]] for task in report["tasks"]}
+    assert found["sts"] == ["whole", "as given"]
+    assert report["tasks"][1]["models"][1]["retention"]["estimate"] == pytest.approx(1.0)
+    assert any("not every model was run on them: sts." in note for note in report["notes"])
+    assert report["speed_task"] == "sst2"
+    assert report["models"][1]["speed_up"]["latency"]["median"] > 0
+
+
 def test_failing_and_killed_workers_are_named(ground, tmp_path):
     class Killer(Lines):
         """Kills the process that works on one run, as a machine short of memory does."""
@@ -317,12 +369,24 @@ def test_settings_survive_a_file(ground, tmp_path):
     assert read.tasks == settings.tasks
 
 
-def test_list_of_models_has_the_teacher_first(tmp_path):
-    settings = SuiteSettings(models=["a/large", "a/small"], out=tmp_path / "x")
+@pytest.mark.parametrize("models", [["a/large", "a/small"], "a/large, a/small"])
+def test_list_of_models_has_the_teacher_first(tmp_path, models):
+    settings = SuiteSettings(models=models, out=tmp_path / "x")
     assert {k: (v.model, v.role) for k, v in settings.models.items()} == {
         "large": ("a/large", "teacher"),
         "small": ("a/small", "student"),
     }
+
+
+def test_evaluate_takes_a_suite(ground, tmp_path, capsys):
+    words = [f"models={ground / 'encoder'}", "--data", str(ground / "data"), "--only", '["sst2"]']
+    words += ["--out", str(tmp_path / "run"), "--dry-run", "--json"]
+    assert main(["evaluate", "--suite", "glue", *words]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert planned["recipe"] == "suite"
+    assert planned["plan"]["runs"] == {"sst2": {"encoder": "finetune, to run"}}
+    assert main(["suite", "glue", *words]) == 0  # the preset, with its own seeds
+    assert json.loads(capsys.readouterr().out)["plan"]["seeds"] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -365,6 +429,6 @@ def test_wrong_settings_of_a_run_name_model_and_task(ground, tmp_path):
     settings = make_settings(ground, tmp_path / "run", data=str(tmp_path / "absent"))
     with pytest.raises(SettingsError, match=r"data = '.*absent' is not a folder"):
         plan(settings)
-    settings = make_settings(ground, tmp_path / "run", data=None)
-    with pytest.raises(DataError, match=r"none of the suite's tasks.*set tasks\.sst2\.data"):
+    settings = make_settings(ground, tmp_path / "run", tasks={"mine": {"task": "sst2"}})
+    with pytest.raises(DataError, match=r"none of the suite's tasks.*'mine'.*tasks\.mine\.data"):
         run(settings, progress=SilentProgress())

@@ -184,6 +184,19 @@ def test_one_seed_is_named_as_such(make_run, tmp_path):
     assert "No baseline among these runs" in read(report, "md")
 
 
+def test_what_is_behind_a_baseline_is_said_to_be(make_run, tmp_path):
+    runs = [
+        make_run("teacher", "teacher", accuracy=0.9),
+        make_run("s", "student", accuracy=0.7),
+        make_run("weaker", "baseline", accuracy=0.5),
+        make_run("stronger", "baseline", accuracy=0.85),
+    ]
+    text = read(write(runs, tmp_path), "md")
+    assert "Ahead of “weaker”; behind “stronger”." in text
+    alone = read(write([runs[0], runs[1], runs[3]], tmp_path), "md")
+    assert "\nBehind “stronger”." in alone
+
+
 def test_teacher_can_be_named(make_run, tmp_path):
     runs = [make_run("large", "other"), make_run("small", "student", num_layers=4)]
     report = write(runs, tmp_path, teacher="large")

@@ -39,6 +39,10 @@ _UNANSWERED = {"answers": None}
 _SHORT_WINDOWS = {"stride": 4, "max_question_tokens": 6}
 
 
+def _endings(count: int) -> dict[str, str]:
+    return {f"ending{i}": TEXTS[i] for i in range(count)}
+
+
 def _questions() -> list[dict[str, Any]]:
     return [
         {
@@ -74,6 +78,22 @@ EXAMPLES: dict[str, Data] = {
         ],
         {"labels": None},
     ),
+    "ner": Data(
+        [
+            {"tokens": ["Anna", "saw", "Rome"], "ner_tags": ["B-PER", "O", "B-LOC"]},
+            {"tokens": ["the", "rain"] * 20, "ner_tags": ["O", "O"] * 20},
+            {"tokens": ["Anna", "Rome", "men"], "ner_tags": ["B-PER", "I-PER", "O"]},
+        ],
+        {"ner_tags": None},
+    ),
+    "swag": Data(
+        [
+            {"sent1": text, "sent2": "the", "label": i % 2, **_endings(2 + i % 3)}
+            for i, text in enumerate(TEXTS)
+        ],
+        _HIDDEN,
+    ),
+    "sts": Data(_pairs("sentence1", "sentence2", [0.0, 2.5, 5.0, 3.8, 1.0]), _HIDDEN),
     "squad": Data(_questions(), _UNANSWERED, _SHORT_WINDOWS),
     "squad_v2": Data(
         [*_questions(), {"id": "n", "question": "who", "context": "a good story", "answers": []}],

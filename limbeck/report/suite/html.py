@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from limbeck.report import page, wording
-from limbeck.report.plots import score_plot
+from limbeck.report.plots import score_plot, seeds_plot
 from limbeck.report.suite import plots, tables
 from limbeck.report.suite.facts import SuiteReport
 from limbeck.report.tables import Table, comparison_table, cost_table
@@ -112,7 +112,11 @@ def _kept(report: SuiteReport) -> str:
                 "Up and left is better; bars: one standard error of the average"
                 + (", quartiles of the latency." if has_speed else "."),
             ),
-            small=True,
+            (
+                "Average of every seed",
+                seeds_plot(report.models, metric="macro_average", split=report.split),
+                "The upright bar is the mean over seeds.",
+            ),
         ),
         page.details(
             "Paired differences of the averages, in figures",

@@ -10,6 +10,11 @@ from limbeck.report.suite.published import Published
 from limbeck.report.tables import NONE, Table, comparison_table, cost_table
 
 AVERAGE = "Average"
+_SHORT = {
+    "accuracy_f1": "accuracy and F1",
+    "matthews_correlation": "Matthews",
+    "pearson_spearman": "Pearson and Spearman",
+}
 
 
 def average_table(report: SuiteReport) -> Table:
@@ -177,8 +182,8 @@ def suite_tables(report: SuiteReport) -> list[Table]:
 
 
 def describe_task(task: TaskFacts) -> str:
-    """Returns a task with its metric, such as `cola, Matthews correlation`."""
-    return f"{task.name}, {wording.metric_name(task.metric)}"
+    """Returns a task with its metric in short, such as `cola, Matthews`."""
+    return f"{task.name}, {_SHORT.get(task.metric) or wording.metric_name(task.metric)}"
 
 
 def _average_row(model: ModelFacts) -> tuple[str, ...]:

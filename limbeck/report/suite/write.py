@@ -101,7 +101,14 @@ def write_suite_report(
         failures=dict(failures or {}),
         speed_task=speed_task,
         notes=tuple(
-            _notes(models, whole, split=split, num_examples=num_examples, speed_task=speed_task)
+            _notes(
+                models,
+                whole,
+                split=split,
+                num_examples=num_examples,
+                partial=[task.facts.name for task in joined if set(task.labels) != labels],
+                speed_task=speed_task,
+            )
         ),
         conditions=_conditions(whole),
     )
@@ -129,6 +136,7 @@ def _notes(
     *,
     split: str,
     num_examples: int,
+    partial: Sequence[str],
     speed_task: str | None,
 ) -> list[str]:
     notes = [
@@ -137,6 +145,10 @@ def _notes(
             "of every task and, where a model has several seeds on it, the seeds, each task apart."
         )
     ]
+    if partial:
+        notes.append(
+            f"Not in the average, since not every model was run on them: {', '.join(partial)}."
+        )
     if speed_task is not None:
         notes.append(
             f"Speed is that of the models fine-tuned on {speed_task}, parameters and file sizes "

@@ -1,0 +1,317 @@
+"""Named entities: a tag for every word of a sentence, scored by whole entities.
+
+Reads CoNLL's columns, or rows with `tokens` and `ner_tags`.
+
+Source:
+    Tjong Kim Sang, De Meulder, "Introduction to the CoNLL-2003 Shared Task", CoNLL 2003.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from limbeck.config import Settings
+from limbeck.errors import DataError, did_you_mean
+from limbeck.models import AutoModelForTokenClassification
+from limbeck.nn import ModelOutput
+from limbeck.nn.constants import IGNORE_INDEX
+from limbeck.tasks._base import (
+    PADDING,
+    EncodedExample,
+    Record,
+    Split,
+    Task,
+    TaskBatch,
+    at_least_float32,
+)
+from limbeck.tasks._entity_metrics import entity_details, entity_scores
+from limbeck.tasks._labels import align_names
+from limbeck.tasks._sources import Row, Rows, read_splits
+from limbeck.tasks._tags import OUTSIDE, Scheme, guess_scheme, to_bio2
+from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none, require_column
+from limbeck.tokenizers import Tokenizer
+
+
+class NerSettings(Settings):
+    """Which columns hold what, and what the tags are."""
+
+    tokens_column: str = "tokens"
+    """Column with the list of words."""
+    tags_column: str = "ner_tags"
+    """Column with the list of tags, one a word."""
+    scheme: Scheme = "auto"
+    """What the tags are in: `iob1`, `bio2`, `bioes` (and BILOU), or `auto` to see by the tags. They
+    are trained and scored as BIO2."""
+    types: dict[str, str] = Field(default_factory=dict)
+    """Types of entities to read as others: `types.MISC=O` reads none where the data have MISC."""
+    labels: tuple[str, ...] | None = None
+    """All tags in the order of the model's logits; by default those of the model or the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Words and the tag of each, or None where they are not public."""
+
+    words: tuple[str, ...]
+    label: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordRow(EncodedExample):
+    """A sentence, or a piece of a long one.
+
+    Attributes:
+        words: For each token the number of the word that it is the first piece of, or None.
+    """
+
+    words: Sequence[int | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NerTask(Task):
+    """A data set of sentences with a tag for every word.
+
+    Attributes:
+        labels: The tags, in the order of the logits.
+    """
+
+    auto_model = AutoModelForTokenClassification
+
+    labels: tuple[str, ...]
+
+    def head(self) -> dict[str, Any]:
+        """Returns the tags."""
+        return {
+            "num_labels": len(self.labels),
+            "id2label": dict(enumerate(self.labels)),
+            "label2id": {name: i for i, name in enumerate(self.labels)},
+        }
+
+    def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> list[WordRow]:
+        """Turns sentences into token ids; a long one becomes several rows, so that no word is lost.
+
+        A word's tag stands at its first piece.
+        """
+        encoded = tokenizer(
+            [list(sentence.words) for sentence in split.examples],
+            is_split_into_words=True,
+            truncation=True,
+            max_length=max_length,
+            return_overflowing_tokens=True,
+        )
+        has_types = "token_type_ids" in encoded
+        places = {name: i for i, name in enumerate(self.labels)}
+        rows = []
+        last_word: dict[int, int] = {}  # of each sentence, in the rows so far
+        for row, owner in zip(
+            encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True
+        ):
+            sentence = split.examples[owner]
+            words: list[int | None] = []
+            for word in row.word_ids:
+                if word is not None and word > last_word.get(owner, -1):
+                    words.append(word)
+                    last_word[owner] = word
+                else:
+                    words.append(None)
+            tags = sentence.label
+            label = (
+                None
+                if tags is None
+                else [IGNORE_INDEX if word is None else places[tags[word]] for word in words]
+            )
+            rows.append(
+                WordRow(
+                    index=int(owner),
+                    input_ids=row.ids,
+                    token_type_ids=row.type_ids if has_types else None,
+                    label=label,
+                    words=words,
+                )
+            )
+        return rows
+
+    def label_tensor(self, labels: Sequence[Any], batch_shape: torch.Size) -> Tensor:
+        """Returns the tags at first pieces and IGNORE_INDEX elsewhere, (batch, sequence)."""
+        stacked = torch.full(batch_shape, IGNORE_INDEX)
+        for number, row in enumerate(labels):
+            stacked[number, : len(row)] = torch.tensor(row)
+        return stacked
+
+    def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
+        """Returns each token's scores, (batch, labels, sequence)."""
+        scores = at_least_float32(output.logits).transpose(1, 2)
+        return scores.masked_fill(batch.mask()[:, None] == 0, PADDING)
+
+    def sizes(self, batch: TaskBatch) -> list[int]:
+        """Returns each row's number of tokens."""
+        return batch.mask().sum(dim=1).tolist()
+
+    def distributions(self, logits: Tensor, batch: TaskBatch) -> Tensor:
+        """Returns the scores of first pieces, or of all tokens without labels, (tokens, labels)."""
+        return logits.transpose(1, 2)[self._counted(batch)]
+
+    def num_distributions(self, batch: TaskBatch) -> int:
+        """Returns the number of first pieces, or of tokens where there are no labels."""
+        return int(self._counted(batch).sum())
+
+    def _counted(self, batch: TaskBatch) -> Tensor:
+        return batch.mask() == 1 if batch.labels is None else batch.labels != IGNORE_INDEX
+
+    def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
+        """Returns the cross-entropy added up over words."""
+        assert batch.labels is not None
+        return F.cross_entropy(logits, batch.labels, ignore_index=IGNORE_INDEX, reduction="sum")
+
+    def loss_count(self, batch: TaskBatch) -> int:
+        """Returns the number of words."""
+        assert batch.labels is not None
+        return int((batch.labels != IGNORE_INDEX).sum())
+
+    def predict(
+        self, split: Split, encoded: Sequence[EncodedExample], logits: Sequence[Tensor]
+    ) -> list[Record]:
+        """Returns per sentence its words, their tags, and the predicted ones.
+
+        A word without any piece, such as a lone control character, is predicted to be outside.
+        """
+        predictions = [[OUTSIDE] * len(sentence.words) for sentence in split.examples]
+        for row, scores in zip(encoded, logits, strict=True):
+            assert isinstance(row, WordRow)
+            best = scores.argmax(dim=0).tolist()
+            for word, place in zip(row.words, best, strict=True):
+                if word is not None:
+                    predictions[row.index][word] = self.labels[place]
+        return [
+            {
+                "index": index,
+                "tokens": list(sentence.words),
+                "label": None if sentence.label is None else list(sentence.label),
+                "prediction": predicted,
+            }
+            for index, (sentence, predicted) in enumerate(
+                zip(split.examples, predictions, strict=True)
+            )
+        ]
+
+    def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
+        """Returns precision, recall and F1 of entities, and the accuracy of tags."""
+        scores = entity_scores(*_tags_of(records))
+        return {**scores, "num_examples": len(records)}
+
+    def details(self, split: Split, records: Sequence[Record]) -> dict[str, Any]:
+        """Returns each type's precision, recall, F1 and support."""
+        return entity_details(*_tags_of(records))
+
+    def align(self, logits: Sequence[Tensor], model_labels: Sequence[str]) -> Sequence[Tensor]:
+        """Brings a model's logits into the order of the task's tags."""
+        order = align_names(of_model=model_labels, of_task=self.labels)
+        return [row[torch.tensor(order, device=row.device)] for row in logits]
+
+
+def _tags_of(records: Sequence[Record]) -> tuple[list[list[str]], list[list[str]]]:
+    return [record["label"] for record in records], [record["prediction"] for record in records]
+
+
+SettingsType = NerSettings
+
+
+def read(
+    name: str,
+    data: str | Mapping[str, str],
+    *,
+    settings: NerSettings,
+    labels: Sequence[str] | None = None,
+) -> NerTask:
+    """Reads tagged sentences.
+
+    Tags come from the settings, else from `labels` (those of a fine-tuned model), else they are
+    those of the training split's types, O first.
+
+    Raises:
+        DataError: If rows, columns or tags are wrong; the message names file and line.
+    """
+    splits = {split: _sentences(split, rows, settings) for split, rows in read_splits(data).items()}
+    first = splits.get("train") or next(iter(splits.values()))
+    known = tuple(settings.labels or labels or _infer(first))
+    for split, sentences in splits.items():
+        for number, sentence in enumerate(sentences):
+            unknown = [tag for tag in sentence.label or () if tag not in known]
+            if unknown:
+                raise DataError(
+                    f"{split}, sentence {number}: unknown tag '{unknown[0]}'; known: "
+                    f"{', '.join(known)}.{did_you_mean(unknown[0], known)} Map its type with "
+                    "task_options.types, or give all tags in task_options.labels."
+                )
+    return NerTask(
+        name=name,
+        metric="f1",
+        splits={split: Split(split, sentences) for split, sentences in splits.items()},
+        labels=known,
+    )
+
+
+def _infer(sentences: Sequence[Sentence]) -> tuple[str, ...]:
+    types = sorted({tag[2:] for s in sentences for tag in s.label or () if tag != OUTSIDE})
+    return (OUTSIDE, *(f"{letter}-{kind}" for kind in types for letter in "BI"))
+
+
+def _sentences(split: str, rows: Rows, settings: NerSettings) -> list[Sentence]:
+    names = rows.class_names.get(settings.tags_column, ())
+    words = [_words(row, settings.tokens_column) for row in rows.rows]
+    if split == "transfer":
+        return [Sentence(tokens, None) for tokens in words]
+    tags = [
+        _tags(row, settings.tags_column, names=names, num_words=len(tokens), split=split)
+        for row, tokens in zip(rows.rows, words, strict=True)
+    ]
+    scheme = settings.scheme
+    if scheme == "auto":
+        scheme = guess_scheme([given for given in tags if given is not None])
+    sentences = [
+        Sentence(
+            tokens,
+            None
+            if given is None
+            else to_bio2(given, scheme=scheme, types=settings.types, place=row.place),
+        )
+        for row, tokens, given in zip(rows.rows, words, tags, strict=True)
+    ]
+    require_all_or_none(split, rows, sentences, settings.tags_column)
+    return sentences
+
+
+def _words(row: Row, column: str) -> tuple[str, ...]:
+    require_column(row, column, "tokens_column")
+    words = row.values[column]
+    if not isinstance(words, list) or not words or not all(isinstance(w, str) for w in words):
+        raise DataError(
+            f"{row.place}: column '{column}' holds {words!r}; accepted: a list of one or more words"
+        )
+    return tuple(words)
+
+
+def _tags(
+    row: Row, column: str, *, names: Sequence[str], num_words: int, split: str
+) -> list[str] | None:
+    if split not in UNLABELLED_SPLITS:
+        require_column(row, column, "tags_column")
+    tags = row.values.get(column)
+    if tags is None:
+        return None
+    if not isinstance(tags, list) or len(tags) != num_words:
+        count = len(tags) if isinstance(tags, list) else "no list of"
+        raise DataError(
+            f"{row.place}: {num_words} words, but {count} tags in column '{column}'; each word "
+            "needs one"
+        )
+    if names and all(isinstance(tag, int) and 0 <= tag < len(names) for tag in tags):
+        return [names[tag] for tag in tags]
+    return [str(tag) for tag in tags]

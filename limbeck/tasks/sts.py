@@ -1,0 +1,122 @@
+"""Sentence similarity without fine-tuning: the cosine of mean-pooled embeddings, against 0 to 5.
+
+Source:
+    Reimers, Gurevych, "Sentence-BERT", EMNLP 2019, section 4.1; STS-B: Cer et al., 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from limbeck.errors import SettingsError
+from limbeck.models import AutoModel, Model
+from limbeck.nn import ModelOutput
+from limbeck.tasks._base import (
+    EncodedExample,
+    Record,
+    Split,
+    Task,
+    TaskBatch,
+    at_least_float32,
+)
+from limbeck.tasks._metrics import regression_scores
+from limbeck.tasks._regression import read_regression
+from limbeck.tasks._texts import TextEncoding
+from limbeck.tasks.stsb import StsbSettings
+from limbeck.tokenizers import Tokenizer
+
+HUB = "hf://nyu-mll/glue:stsb"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarityTask(Task):
+    """Pairs of sentences with a number that says how alike they are."""
+
+    auto_model = AutoModel
+    is_trainable = False
+    targets = "real"
+
+    encoding: TextEncoding
+
+    def head(self) -> dict[str, Any]:
+        """Returns nothing: there is no head."""
+        return {}
+
+    def load_model(self, folder: Path, *, new_head: bool) -> Model:
+        """Loads the encoder of a model folder; a pooler plays no part in the mean."""
+        return AutoModel.from_pretrained(folder, add_pooling_layer=False)
+
+    def encode(
+        self, split: Split, tokenizer: Tokenizer, *, max_length: int
+    ) -> list[EncodedExample]:
+        """Turns each of two sentences into a row of its own, the first ones before the second."""
+        firsts = [replace(example, text_pair=None) for example in split.examples]
+        seconds = [
+            replace(example, text=example.text_pair, text_pair=None) for example in split.examples
+        ]
+        rows = self.encoding.encode(firsts, tokenizer, max_length=max_length)
+        return rows + self.encoding.encode(seconds, tokenizer, max_length=max_length)
+
+    def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
+        """Returns the mean of the real tokens' hidden states, (batch, hidden_size)."""
+        hidden = at_least_float32(output.last_hidden_state)
+        mask = batch.mask()[:, :, None].to(hidden.dtype)
+        return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+
+    def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
+        """Is never called, since there is nothing to train."""
+        raise SettingsError(f"task {self.name} has no loss")
+
+    def predict(
+        self, split: Split, encoded: Sequence[EncodedExample], logits: Sequence[Tensor]
+    ) -> list[Record]:
+        """Returns per pair its number and the cosine of its embeddings."""
+        count = len(split.examples)
+        embeddings = torch.stack(list(logits)).double()
+        cosines = F.cosine_similarity(embeddings[:count], embeddings[count:]).tolist()
+        return [
+            {"index": index, "label": example.label, "prediction": cosine}
+            for index, (example, cosine) in enumerate(zip(split.examples, cosines, strict=True))
+        ]
+
+    def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
+        """Returns Spearman's and Pearson's correlation of cosine and number."""
+        scores = regression_scores(
+            [example.label for example in split.examples],
+            [record["prediction"] for record in records],
+        )
+        return {name: scores[name] for name in ("spearman", "pearson")} | {
+            "num_examples": len(records)
+        }
+
+
+SettingsType = StsbSettings
+
+
+def read(
+    name: str,
+    data: str | Mapping[str, str],
+    *,
+    settings: StsbSettings,
+    labels: Sequence[str] | None = None,  # noqa: ARG001 - of a classifier
+) -> SimilarityTask:
+    """Reads pairs of sentences with a number each.
+
+    Raises:
+        DataError: If rows, columns or numbers are wrong; the message names file and line.
+        SettingsError: If there is no column for the second sentence.
+    """
+    if settings.text_pair_column is None or settings.long_texts != "truncate":
+        raise SettingsError(
+            f"task = '{name}' compares pairs, each sentence cut at max_length: it needs "
+            "task_options.text_pair_column, and task_options.long_texts = 'truncate'"
+        )
+    splits = read_regression(name, data, settings=settings).splits
+    return SimilarityTask(name=name, metric="spearman", splits=splits, encoding=TextEncoding())

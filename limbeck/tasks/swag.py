@@ -1,0 +1,129 @@
+"""SWAG: which of several endings goes on from a sentence? Any number of choices, any columns.
+
+Source:
+    Zellers et al., "SWAG: A Large-Scale Adversarial Dataset for Grounded Commonsense Inference",
+    EMNLP 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from limbeck.models import AutoModelForMultipleChoice
+from limbeck.nn import ModelOutput
+from limbeck.tasks._base import (
+    PADDING,
+    EncodedExample,
+    Record,
+    Split,
+    Task,
+    TaskBatch,
+    at_least_float32,
+)
+from limbeck.tasks._choices import ChoiceSettings, read_choice
+from limbeck.tasks._metrics import accuracy_scores
+from limbeck.tasks._sources import read_splits
+from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none
+from limbeck.tokenizers import Tokenizer
+
+HUB = "hf://allenai/swag:regular"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceTask(Task):
+    """A data set of texts with several endings each."""
+
+    auto_model = AutoModelForMultipleChoice
+
+    def head(self) -> dict[str, Any]:
+        """Returns nothing: each choice has one score, however many there are."""
+        return {}
+
+    def encode(
+        self, split: Split, tokenizer: Tokenizer, *, max_length: int
+    ) -> list[EncodedExample]:
+        """Turns each text with each of its endings into token ids; the longer is cut first."""
+        pairs = [(e.context, ending) for e in split.examples for ending in e.endings]
+        encoded = tokenizer(
+            [first for first, _ in pairs],
+            [second for _, second in pairs],
+            truncation="longest_first",
+            max_length=max_length,
+        )
+        types = encoded.get("token_type_ids")
+        bounds = pairwise(accumulate((len(e.endings) for e in split.examples), initial=0))
+        return [
+            EncodedExample(
+                index=index,
+                input_ids=encoded["input_ids"][first:last],
+                token_type_ids=None if types is None else types[first:last],
+                label=example.label,
+            )
+            for index, (example, (first, last)) in enumerate(
+                zip(split.examples, bounds, strict=True)
+            )
+        ]
+
+    def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
+        """Returns the choices' scores, (batch, choices)."""
+        is_absent = batch.mask().sum(dim=-1) == 0
+        return at_least_float32(output.logits).masked_fill(is_absent, PADDING)
+
+    def sizes(self, batch: TaskBatch) -> list[int]:
+        """Returns each row's number of choices."""
+        return (batch.mask().sum(dim=-1) > 0).sum(dim=-1).tolist()
+
+    def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
+        """Returns the cross-entropy added up over the batch."""
+        assert batch.labels is not None
+        return F.cross_entropy(logits, batch.labels, reduction="sum")
+
+    def predict(
+        self, split: Split, encoded: Sequence[EncodedExample], logits: Sequence[Tensor]
+    ) -> list[Record]:
+        """Returns per example the right choice, the predicted one, and each one's probability."""
+        return [
+            {
+                "index": index,
+                "label": None if example.label is None else str(example.label),
+                "prediction": str(int(row.argmax())),
+                "scores": [round(score, 9) for score in row.double().softmax(-1).tolist()],
+            }
+            for index, (example, row) in enumerate(zip(split.examples, logits, strict=True))
+        ]
+
+    def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
+        """Returns the accuracy with its standard error."""
+        labels = [example.label for example in split.examples]
+        predictions = [int(record["prediction"]) for record in records]
+        return {**accuracy_scores(labels, predictions), "num_examples": len(records)}
+
+
+SettingsType = ChoiceSettings
+
+
+def read(
+    name: str,
+    data: str | Mapping[str, str],
+    *,
+    settings: ChoiceSettings,
+    labels: Sequence[str] | None = None,  # noqa: ARG001 - of a classifier
+) -> ChoiceTask:
+    """Reads a multiple-choice data set.
+
+    Raises:
+        DataError: If rows, columns or labels are wrong; the message names file and line.
+    """
+    splits = {}
+    for split, rows in read_splits(data).items():
+        is_labelled = split not in UNLABELLED_SPLITS
+        examples = [read_choice(row, settings, is_labelled=is_labelled) for row in rows.rows]
+        require_all_or_none(split, rows, examples, settings.label_column)
+        splits[split] = Split(split, examples)
+    return ChoiceTask(name=name, metric="accuracy", splits=splits)

@@ -1,0 +1,124 @@
+"""Reports over real tiny runs of every kind of task, and over models that were only evaluated."""
+
+import json
+import random
+
+import pytest
+from tiny_task import make_rows, write_data, write_model
+
+from limbeck.recipes.evaluate import EvaluateSettings
+from limbeck.recipes.evaluate import run as evaluate
+from limbeck.recipes.finetune import FinetuneSettings
+from limbeck.recipes.finetune import run as finetune
+from limbeck.report import write_report
+from limbeck.train import SilentProgress
+
+
+def write_rows(folder, make_row, **sizes):
+    folder.mkdir(parents=True)
+    for seed, (split, count) in enumerate(sizes.items()):
+        rng = random.Random(seed)
+        rows = [make_row(row, rng) for row in make_rows(count, seed=seed)]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{split}.jsonl").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+def similarity(row, rng):
+    return {
+        "sentence1": row["sentence"],
+        "sentence2": "the film",
+        "label": round(2 + 2 * row["label"] + rng.random(), 2),
+    }
+
+
+def question(row, rng):
+    words = row["sentence"].split()
+    answer = rng.choice(words)
+    start = row["sentence"].index(answer)
+    return {
+        "id": str(row["idx"]),
+        "question": "is the film good",
+        "context": row["sentence"],
+        "answers": {"text": [answer], "answer_start": [start]},
+    }
+
+
+def labels(row, rng):
+    names = ["good" if row["label"] else "bad", *rng.sample(["long", "short"], rng.randrange(2))]
+    return {"text": row["sentence"], "labels": names}
+
+
+KINDS = {
+    "stsb": (similarity, "pearson_spearman", {}),
+    "squad": (question, "f1", {"max_question_tokens": 8, "stride": 4}),
+    "multi-label-classification": (labels, "micro_f1", {}),
+}
+
+
+def finetune_two(tmp_path, data, task, options=None):
+    """A teacher of two layers and a student of one."""
+    encoder = write_model(tmp_path / "model")
+    folders = []
+    for role, changes in (("teacher", {}), ("student", {"keep_layers": 1})):
+        settings = FinetuneSettings(
+            model=encoder,
+            data=data,
+            out=tmp_path / role,
+            task=task,
+            task_options=options or {},
+            label=role,
+            role=role,
+            epochs=4,
+            learning_rate=5e-3,
+            max_length=32,
+            seeds=(0, 1),
+            device="cpu",
+            **changes,
+        )
+        finetune(settings, progress=SilentProgress())
+        folders.append(tmp_path / role)
+    return folders
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_every_kind_of_task_has_intervals_and_speed(tmp_path, task):
+    make_row, metric, options = KINDS[task]
+    data = write_rows(tmp_path / "data", make_row, train=48, validation=30)
+    report = write_report(finetune_two(tmp_path, data, task, options), out=tmp_path / "report")
+    assert report.metric == metric
+    teacher, student = report.models
+    for model, folder in ((teacher, "teacher"), (student, "student")):
+        result = json.loads((tmp_path / folder / "result.json").read_text())
+        assert list(model.scores.values) == [s["validation"][metric] for s in result["seeds"]]
+        assert model.scores.standard_error > 0
+    assert teacher.scores.mean > 0
+    share = student.retention
+    assert share.estimate == pytest.approx(student.scores.mean / teacher.scores.mean)
+    assert share.low <= share.estimate <= share.high
+    assert student.speed.num_texts == 30
+    assert student.speed_up.latency.median > 0
+    assert (student.agreement_with_teacher is None) is (task == "stsb")
+
+
+def test_a_model_that_was_fine_tuned_elsewhere_can_be_the_teacher(tmp_path):
+    data = write_data(tmp_path / "data", train=48, test=0)
+    _, student = finetune_two(tmp_path, data, "sst2")
+    settings = EvaluateSettings(
+        model=str(tmp_path / "teacher/seed-1/model"),
+        data=data,
+        out=tmp_path / "evaluated",
+        label="from elsewhere",
+        role="teacher",
+        max_length=32,
+        device="cpu",
+    )
+    result = evaluate(settings, progress=SilentProgress())
+    report = write_report([student, tmp_path / "evaluated"], out=tmp_path / "report")
+    teacher = report.models[0]
+    assert teacher.label == report.teacher == "from elsewhere"
+    assert teacher.scores.values == (result["scores"]["accuracy"],)
+    assert teacher.scores.seeds == (None,)
+    assert teacher.speed.num_texts == 24
+    markdown = report.files["md"].read_text()
+    assert "| As given | Seed 0 | Seed 1 |" in markdown
