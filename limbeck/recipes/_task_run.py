@@ -170,21 +170,21 @@ class TaskData:
             for name, values in records.items()
         }
 
-    def require_same_labels(self) -> None:
-        """Refuses to go on with a head whose labels stand in another order than the task's.
+    @property
+    def training(self) -> list[EncodedExample]:
+        """The labelled rows of `train`, then the unlabelled ones of `transfer`, where used."""
+        return [row for name in ("train", "transfer") for row in self.examples.get(name, ())]
 
-        Raises:
-            DataError: If the model's labels are not the task's.
-            SettingsError: If they are, in another order.
-        """
-        given = list(self.config.id2label.values())
-        places = torch.arange(len(given))
-        if not torch.equal(self.task.align([places], given)[0], places):
-            raise SettingsError(
-                f"new_head = false, but the labels of {self.settings.model} ({', '.join(given)}) "
-                "stand in another order than the task's; set new_head = true, or give "
-                f"task_options.labels = {given}"
+    def encode_training(self, tokenizer: Tokenizer) -> list[EncodedExample]:
+        """Returns the same rows as another model's tokenizer gives them."""
+        return [
+            row
+            for name in ("train", "transfer")
+            if name in self.examples
+            for row in self.task.encode(
+                self.task.splits[name], tokenizer, max_length=self.settings.max_length
             )
+        ]
 
     def describe(self, recipe: str) -> dict[str, Any]:
         """Returns how `result.json` begins."""
@@ -223,6 +223,32 @@ def predict_logits(
             found.update(zip(batch.positions, remove_padding(task, logits, batch), strict=True))
     model.train(was_training)
     return [found[i] for i in range(len(examples))]
+
+
+def require_same_labels(task: Task, config: ModelConfig, *, name: str) -> None:
+    """Refuses a head whose labels are not the task's, or stand in another order.
+
+    Raises:
+        DataError: If they are others.
+        SettingsError: If they stand in another order, or a model of numbers has several.
+    """
+    wanted = task.head()
+    given = list(config.id2label.values())
+    if "num_labels" not in wanted:
+        return
+    if len(given) == 1 or wanted["num_labels"] == 1:
+        if len(given) != wanted["num_labels"]:
+            raise SettingsError(
+                f"{name} has {len(given)} outputs, but the task {task.name} has "
+                f"{wanted['num_labels']}; fine-tune it on this task first"
+            )
+        return
+    places = torch.arange(len(given))
+    if not torch.equal(task.align([places], given)[0], places):
+        raise SettingsError(
+            f"the labels of {name} ({', '.join(given)}) stand in another order than the task's; "
+            f"set new_head = true, or give task_options.labels = {given}"
+        )
 
 
 def write_predictions(path: Path, records: Mapping[str, Sequence[Record]]) -> None:

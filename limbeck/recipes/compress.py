@@ -22,7 +22,7 @@ from limbeck.recipes._compress_result import (
 )
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_card import show_model
-from limbeck.recipes._task_run import TaskData, TaskSettings
+from limbeck.recipes._task_run import TaskData, TaskSettings, require_same_labels
 from limbeck.recipes._task_training import share_folder
 from limbeck.report.compression import (
     Compression,
@@ -160,7 +160,7 @@ def _read_data(settings: CompressSettings, progress: Progress) -> TaskData:
             f"data = {settings.data!r} has no train split, which the students need (it has: "
             f"{', '.join(data.task.splits)}); give it with data.train=FILE"
         )
-    data.require_same_labels()
+    require_same_labels(data.task, data.config, name=settings.model)
     try:
         data.task.load_model(data.folder, new_head=False)
     except MissingHeadError as error:

@@ -11,10 +11,9 @@ from typing import Any, Literal
 import torch
 from pydantic import Field, field_validator
 
-from limbeck.checkpoints import resolve_folder, write_card
+from limbeck.checkpoints import write_card
 from limbeck.compress.keep_layers import choose_layers, keep_layers
 from limbeck.errors import SettingsError
-from limbeck.losses import build_loss
 from limbeck.models import Model
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_card import make_card
@@ -23,9 +22,10 @@ from limbeck.recipes._task_run import (
     TaskRunSettings,
     describe_model,
     format_score,
+    require_same_labels,
     write_predictions,
 )
-from limbeck.recipes._task_teacher import TaskTeacher
+from limbeck.recipes._task_teacher import TaskTeacher, load_teacher
 from limbeck.recipes._task_training import (
     BestWeights,
     TaskObjective,
@@ -59,7 +59,8 @@ class FinetuneSettings(TaskRunSettings):
     """One run each; a seed decides new weights, dropout and the order of the examples."""
 
     teacher: str | None = None
-    """Folder or Hub id of a model that is fine-tuned on this task, to be learned from."""
+    """Folder or Hub id of a model that is fine-tuned on this task, to be learned from, also on
+    unlabelled text: a file `transfer.jsonl` beside the others, or `data.transfer=FILE`."""
     losses: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """What the student learns from the teacher, as `limbeck list losses` shows; by default
     `soft_targets`, or `logit_mse` where the task predicts numbers."""
@@ -131,8 +132,8 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> dict[str, Any]:
         KeyboardInterrupt: After a checkpoint, when Ctrl-C or SIGTERM asked to stop.
     """
     data = _read_data(settings, progress)
-    start_run(settings.out, recipe="finetune", settings=settings, may_change=_MAY_CHANGE)
     teacher = _load_teacher(settings, data)
+    start_run(settings.out, recipe="finetune", settings=settings, may_change=_MAY_CHANGE)
     seeds = [
         _run_seed(settings, data, teacher=teacher, seed=seed, progress=progress)
         for seed in settings.seeds
@@ -153,7 +154,7 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> dict[str, Any]:
 def plan(settings: FinetuneSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     data = _read_data(settings, SilentProgress())
-    num_train = len(data.examples["train"])
+    num_train = len(data.training)
     steps_per_epoch = math.ceil(num_train / settings.batch_size)
     budget = _make_budget(settings, steps_per_epoch=steps_per_epoch)
     return {
@@ -188,7 +189,7 @@ def _read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
     data = TaskData.read(
         settings,
         needed=("train", "validation"),
-        optional=("test",),
+        optional=("test",) if settings.teacher is None else ("test", "transfer"),
         use_model_labels=not settings.new_head,
         progress=progress,
     )
@@ -198,26 +199,30 @@ def _read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
             "limbeck evaluate"
         )
     if not settings.new_head:
-        data.require_same_labels()
+        require_same_labels(data.task, data.config, name=settings.model)
     return data
 
 
 def _load_teacher(settings: FinetuneSettings, data: TaskData) -> TaskTeacher | None:
-    """Loads the teacher, if there is one, with the losses against it."""
-    if settings.teacher is None:
-        if settings.losses:
-            raise SettingsError(
-                f"losses.{next(iter(settings.losses))} compares with a teacher, but there is none; "
-                "give teacher=MODEL, fine-tuned on this task"
-            )
-        return None
-    default = "logit_mse" if data.task.targets == "real" else "soft_targets"
-    losses = settings.losses or {default: {}}
-    folder = resolve_folder(settings.teacher)
-    model = data.task.load_model(folder, new_head=False).to(choose_device(settings.device))
-    return TaskTeacher(
-        data.task, model, {name: build_loss(name, values) for name, values in losses.items()}
-    )
+    """Loads the teacher, if there is one; without one nothing may be said of it.
+
+    Raises:
+        SettingsError: If losses are given, or the data have transfer text, without a teacher.
+    """
+    if settings.teacher is not None:
+        width = data.config.hidden_size
+        return load_teacher(settings.teacher, data, settings.losses, student_width=width)
+    if settings.losses:
+        raise SettingsError(
+            f"losses.{next(iter(settings.losses))} compares with a teacher, but there is none; "
+            "give teacher=MODEL, fine-tuned on this task"
+        )
+    if isinstance(settings.data, dict) and "transfer" in settings.data:
+        raise SettingsError(
+            "data.transfer is text that a teacher labels, but there is none; give teacher=MODEL, "
+            "fine-tuned on this task"
+        )
+    return None
 
 
 def _keep_layers(model: Model, wanted: int | str | tuple[int, ...]) -> Model:
@@ -299,7 +304,7 @@ def _train(
     )
     batches = TrainBatches(
         data.task,
-        data.examples["train"],
+        data.training,
         batch_size=settings.batch_size,
         accumulate=settings.accumulate,
         pad_token_id=data.tokenizer.pad_token_id,

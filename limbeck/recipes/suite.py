@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,11 @@ def summarise(result: Mapping[str, Any]) -> str:
     """Words a result: the headline, a line for each model, and where the report is."""
     lines = [result["headline"]]
     for model in result["models"]:
-        kept = "" if model["retention"] is None else f", {model['retention']:.1%} of the teacher's"
+        share = model["retention"]
+        kept = ""
+        if share is not None:
+            ends = f"{share['low']:.1%} to {share['high']:.1%}"
+            kept = f", {share['estimate']:.1%} of the teacher's ({ends})"
         lines.append(f"{model['label']}: average {100 * model['average']:.1f}{kept}")
     if result["missing"]:
         lines.append(f"left out: {', '.join(result['missing'])}")
@@ -145,7 +150,7 @@ def _summary(settings: SuiteSettings, report: SuiteReport) -> dict[str, Any]:
                 "role": model.role,
                 "average": model.scores.mean,
                 "median_average": model.scores.median,
-                "retention": model.retention.estimate if model.retention else None,
+                "retention": asdict(model.retention) if model.retention else None,
             }
             for model in report.models
         ],
