@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from limbeck.recipes._run import finish_run, start_run
@@ -25,6 +25,8 @@ class EvaluateSettings(TaskRunSettings):
 
 
 SettingsType = EvaluateSettings
+
+_MOST_LABELS_SHOWN = 10
 
 
 def run(settings: EvaluateSettings, *, progress: Progress) -> dict[str, Any]:
@@ -74,12 +76,41 @@ def plan(settings: EvaluateSettings) -> dict[str, Any]:
 
 
 def summarise(result: Mapping[str, Any]) -> str:
-    """Words a result: the main metric, or that there is none."""
+    """Words a result: the main metric, or that there is none, and what was taken for what."""
     scores = result["scores"]
     if scores is None:
-        return f"{result['label']}: {result['split']} has no labels; predicted, not scored"
-    shown = format_score(scores, result["metric"])
-    return f"{result['label']}: {result['split']} {shown}, {result['num_examples']} examples"
+        lines = [f"{result['label']}: {result['split']} has no labels; predicted, not scored"]
+    else:
+        shown = format_score(scores, result["metric"])
+        lines = [f"{result['label']}: {result['split']} {shown}, {result['num_examples']} examples"]
+    details = result["details"]
+    if len(details.get("confusion_matrix", ())) in range(2, _MOST_LABELS_SHOWN + 1):
+        lines += _confusion_lines(details["labels"], details["confusion_matrix"])
+    if result["submission"] is not None:
+        lines.append(f"For the benchmark's server: {result['submission']}")
+    return "\n".join(lines)
+
+
+def _confusion_lines(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[str]:
+    """Lays out a confusion matrix, predicted labels over the columns.
+
+    Example:
+        >>> for line in _confusion_lines(["no", "yes"], [[8, 1], [20, 3]]):
+        ...     print(line)
+        predicted:  no  yes
+        no           8    1
+        yes         20    3
+    """
+    head = "predicted:"
+    first = max(len(name) for name in (head, *labels))
+    widths = [
+        max(len(name), *(len(str(row[i])) for row in matrix)) for i, name in enumerate(labels)
+    ]
+    rows = [(head, labels), *((name, row) for name, row in zip(labels, matrix, strict=True))]
+    return [
+        "  ".join([name.ljust(first), *(str(v).rjust(w) for v, w in zip(row, widths, strict=True))])
+        for name, row in rows
+    ]
 
 
 def _read_data(settings: EvaluateSettings, progress: Progress) -> TaskData:

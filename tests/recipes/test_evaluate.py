@@ -49,6 +49,11 @@ def test_scores_equal_those_of_fine_tuning(tmp_path):
         }
         assert expected.items() <= result.items()
         assert summarise(result).startswith(f"A: {split} accuracy {record[split]['accuracy']:.3f}")
+        table = [line.split() for line in summarise(result).splitlines()[1:4]]
+        assert table[0] == ["predicted:", "NEGATIVE", "POSITIVE"]
+        counts = [int(number) for row in table[1:] for number in row[1:]]
+        assert sum(counts) == result["num_examples"]
+        assert (counts[0] + counts[3]) / sum(counts) == result["scores"]["accuracy"]
         lines = (out / "predictions.jsonl").read_text().splitlines()
         assert len(lines) == record[split]["num_examples"]
         own = (tmp_path / "run/seed-0/predictions.jsonl").read_text().splitlines()
@@ -75,7 +80,13 @@ def test_a_split_without_labels_is_predicted_and_not_scored(tmp_path):
     only = {"test": f"{data}/test.jsonl"}
     result = evaluate(model, only, tmp_path / "run", split="test")
     assert result["scores"] is None
-    assert summarise(result) == "model: test has no labels; predicted, not scored"
+    assert summarise(result).splitlines() == [
+        "model: test has no labels; predicted, not scored",
+        "For the benchmark's server: SST-2.tsv",
+    ]
+    file = (tmp_path / "run/SST-2.tsv").read_text().splitlines()
+    assert file[0] == "index\tprediction"
+    assert len(file) == result["num_examples"] + 1
     first = json.loads((tmp_path / "run/predictions.jsonl").read_text().splitlines()[0])
     assert first["label"] is None
     assert first["prediction"] in ("NEGATIVE", "POSITIVE")
