@@ -14,6 +14,7 @@ from limbeck import listing
 from limbeck.config import Settings
 
 Positions = Literal["masked", "real"]
+Needs = Literal["logits", "last_hidden_state", "hidden_states", "attention_scores"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +22,8 @@ class Rows:
     """What two models say at the same positions.
 
     Shape:
-        student: (rows, width), width being the vocabulary for logits and the hidden size for
-            hidden states.
+        student: (rows, width), width being the vocabulary for logits, the hidden size for
+            hidden states, heads times keys for attention scores.
         teacher: (rows, width), or None for a loss that needs no teacher.
         labels: (rows,) original ids, IGNORE_INDEX where there is none.
     """
@@ -35,7 +36,7 @@ class Rows:
 class Loss(Settings):
     """Base of the losses; a subclass stands in a module of its own under the name `Loss`."""
 
-    needs: ClassVar[Literal["logits", "last_hidden_state"]]
+    needs: ClassVar[Needs]
     """Which output of the models the rows hold."""
     uses_teacher: ClassVar[bool] = True
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.losses._base import Loss as BaseLoss
-from limbeck.losses._base import Positions, Rows
+from limbeck.losses._base import Needs, Positions, Rows
 
 
 class Loss(BaseLoss):
@@ -18,7 +18,7 @@ class Loss(BaseLoss):
         L_cos in Sanh et al., "DistilBERT", 2019, section 2.
     """
 
-    needs: ClassVar[Literal["logits", "last_hidden_state"]] = "last_hidden_state"
+    needs: ClassVar[Needs] = "last_hidden_state"
 
     positions: Positions = "real"
     """`masked`: only positions that carry a label; `real`: every position that is not padding."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.losses._base import Loss as BaseLoss
-from limbeck.losses._base import Rows
+from limbeck.losses._base import Needs, Rows
 
 
 class Loss(BaseLoss):
@@ -21,7 +21,7 @@ class Loss(BaseLoss):
         Ba and Caruana, "Do Deep Nets Really Need to be Deep?", NeurIPS 2014, equation 1.
     """
 
-    needs: ClassVar[Literal["logits", "last_hidden_state"]] = "logits"
+    needs: ClassVar[Needs] = "logits"
 
     def sum(self, rows: Rows) -> Tensor:
         """Returns the sum over rows; rows hold logits of shape (rows, vocabulary)."""

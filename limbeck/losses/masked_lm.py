@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.losses._base import Loss as BaseLoss
-from limbeck.losses._base import Rows
+from limbeck.losses._base import Needs, Rows
 from limbeck.nn.constants import IGNORE_INDEX
 
 
@@ -19,7 +19,7 @@ class Loss(BaseLoss):
         Devlin et al., "BERT", NAACL 2019, section 3.1.
     """
 
-    needs: ClassVar[Literal["logits", "last_hidden_state"]] = "logits"
+    needs: ClassVar[Needs] = "logits"
     uses_teacher: ClassVar[bool] = False
 
     positions: Literal["masked"] = "masked"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from limbeck.losses._base import Loss as BaseLoss
-from limbeck.losses._base import Rows
+from limbeck.losses._base import Needs, Rows
 
 
 class Loss(BaseLoss):
@@ -20,7 +20,7 @@ class Loss(BaseLoss):
         as L_ce in Sanh et al., "DistilBERT", 2019, section 2.
     """
 
-    needs: ClassVar[Literal["logits", "last_hidden_state"]] = "logits"
+    needs: ClassVar[Needs] = "logits"
 
     temperature: float = Field(default=2.0, gt=0)
     """Both models' logits are divided by this; the square of it keeps the gradient's scale."""

@@ -193,6 +193,7 @@ class Model(nn.Module):
             pooler_output=pooled,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
+            attention_scores=encoded.attention_scores,
             **scores,
         )
 

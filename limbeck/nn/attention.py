@@ -1,6 +1,8 @@
-"""Multi-head self-attention, fused by default and explicit when its probabilities are wanted."""
+"""Multi-head self-attention, fused by default and explicit when its matrices are wanted."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +29,18 @@ def additive_mask(attention_mask: Tensor, *, dtype: torch.dtype) -> Tensor:
     return hidden[:, None, None, :] if attention_mask.dim() == 2 else hidden[:, None, :, :]
 
 
+class AttentionMatrices(NamedTuple):
+    """What each token attends to, before and after the softmax.
+
+    Shape:
+        scores: (batch, heads, sequence, sequence), below `MASKED_SCORE / 2` for hidden keys.
+        probabilities: The same, as they were used: after dropout.
+    """
+
+    scores: Tensor
+    probabilities: Tensor
+
+
 class SelfAttention(nn.Module):
     """Scaled dot-product attention of a sequence over itself, with an output projection.
 
@@ -44,30 +58,30 @@ class SelfAttention(nn.Module):
 
     def forward(
         self, hidden: Tensor, mask: Tensor | None = None, *, explicit: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        """Attends; `explicit` computes and returns the probabilities instead of fusing them away.
+    ) -> tuple[Tensor, AttentionMatrices | None]:
+        """Attends; `explicit` computes and returns the matrices instead of fusing them away.
 
         Shape:
             hidden: (batch, sequence, hidden_size).
             mask: Broadcasts to (batch, heads, sequence, sequence); added to the scores.
-            result: (batch, sequence, hidden_size), and None or the probabilities as they were
-                used, after dropout: (batch, heads, sequence, sequence).
+            result: (batch, sequence, hidden_size), and the matrices or None.
         """
         query = self._split_heads(self.query(hidden))
         key = self._split_heads(self.key(hidden))
         value = self._split_heads(self.value(hidden))
         dropout = self.dropout if self.training else 0.0
-        probabilities = None
+        matrices = None
         if explicit:
             scores = query @ key.transpose(-2, -1) * self.head_size**-0.5
-            probabilities = F.softmax(scores if mask is None else scores + mask, dim=-1)
-            probabilities = F.dropout(probabilities, p=dropout, training=self.training)
+            scores = scores if mask is None else scores + mask
+            probabilities = F.dropout(scores.softmax(dim=-1), p=dropout, training=self.training)
+            matrices = AttentionMatrices(scores=scores, probabilities=probabilities)
             context = probabilities @ value
         else:
             context = F.scaled_dot_product_attention(
                 query, key, value, attn_mask=mask, dropout_p=dropout
             )
-        return self.output(context.transpose(1, 2).flatten(2)), probabilities
+        return self.output(context.transpose(1, 2).flatten(2)), matrices
 
     def _split_heads(self, projected: Tensor) -> Tensor:
         # The number of heads, not -1: that can't be told where a batch is empty.

@@ -13,7 +13,7 @@ from limbeck.nn.embeddings import Embeddings
 from limbeck.nn.layer import EncoderLayer
 from limbeck.nn.outputs import EncoderOutput
 
-COLLECTABLE = frozenset({"attentions", "hidden_states"})
+COLLECTABLE = frozenset({"attention_scores", "attentions", "hidden_states"})
 
 
 class Encoder(nn.Module):
@@ -40,8 +40,9 @@ class Encoder(nn.Module):
             attention_mask: 1 for what may be seen, 0 elsewhere; None if everything may be.
             token_type_ids: Segment of each token; 0 if absent.
             position_ids: Position of each token; 0, 1, 2, ... if absent.
-            collect: What to return beside the last hidden state: `hidden_states`, `attentions`.
-                Attention is computed explicitly, and slower, only for the latter.
+            collect: What to return beside the last hidden state: `hidden_states`, `attentions`,
+                `attention_scores`. Attention is computed explicitly, and slower, only for the
+                latter two.
 
         Shape:
             input_ids, token_type_ids: (batch, sequence).
@@ -59,15 +60,21 @@ class Encoder(nn.Module):
             )
         hidden = self.embeddings(input_ids, token_type_ids, position_ids)
         mask = None if attention_mask is None else additive_mask(attention_mask, dtype=hidden.dtype)
+        is_explicit = not {"attentions", "attention_scores"}.isdisjoint(collect)
         hidden_states = [hidden]
-        attentions = []
+        matrices = []
         for layer in self.layers:
-            hidden, probabilities = layer(hidden, mask, explicit="attentions" in collect)
+            hidden, of_layer = layer(hidden, mask, explicit=is_explicit)
             if "hidden_states" in collect:
                 hidden_states.append(hidden)
-            attentions.append(probabilities)
+            matrices.append(of_layer)
         return EncoderOutput(
             last_hidden_state=hidden,
             hidden_states=tuple(hidden_states) if "hidden_states" in collect else None,
-            attentions=tuple(attentions) if "attentions" in collect else None,
+            attentions=tuple(m.probabilities for m in matrices)
+            if "attentions" in collect
+            else None,
+            attention_scores=tuple(m.scores for m in matrices)
+            if "attention_scores" in collect
+            else None,
         )

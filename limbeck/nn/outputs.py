@@ -18,11 +18,14 @@ class EncoderOutput:
             shape; the last is `last_hidden_state`.
         attentions: If collected, each layer's probabilities:
             (batch, heads, sequence, sequence).
+        attention_scores: If collected, the same before the softmax; below -10000 where a key may
+            not be seen.
     """
 
     last_hidden_state: Tensor
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
+    attention_scores: tuple[Tensor, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,7 @@ class ModelOutput:
     """What a model computed; what it does not have, or was not asked to collect, is None.
 
     Shape:
-        last_hidden_state, hidden_states, attentions: As in `EncoderOutput`.
+        last_hidden_state, hidden_states, attentions, attention_scores: As in `EncoderOutput`.
         pooler_output: (batch, hidden_size).
         logits: (batch, sequence, vocab_size) for masked words, (batch, num_labels) for sequences,
             (batch, sequence, num_labels) for tokens, (batch, num_choices) for multiple choice.
@@ -44,6 +47,7 @@ class ModelOutput:
     end_logits: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
+    attention_scores: tuple[Tensor, ...] | None = None
 
 
 # torch.export flattens outputs into tensors; it has to be told that these are containers.

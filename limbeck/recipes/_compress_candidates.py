@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.checkpoints import Card
 from limbeck.errors import SettingsError
+from limbeck.losses import build_loss
 from limbeck.recipes import finetune
 from limbeck.recipes._task_card import make_card
+from limbeck.recipes._task_distillation import learns_from_logits
 
 if TYPE_CHECKING:
     from limbeck.recipes.compress import CompressSettings
@@ -130,6 +132,7 @@ def _distilled(
     values = {
         **settings.model_dump(include=_PASSED_ON),
         "teacher": settings.model,
+        "teacher_cache": _teacher_cache(settings),
         "label": name,
         "role": "student",
         "out": folder,
@@ -151,3 +154,9 @@ def _distilled(
         make=partial(finetune.run, run_settings),
         card=partial(make_card, run_settings),
     )
+
+
+def _teacher_cache(settings: CompressSettings) -> Path | None:
+    """Returns where all students find the teacher's logits, if logits are all they learn from."""
+    losses = {name: build_loss(name, values) for name, values in settings.losses.items()}
+    return settings.out / "teacher" / "cache" if learns_from_logits(losses) else None

@@ -13,7 +13,9 @@ from torch import Tensor
 from limbeck.data import MaskedBatch
 from limbeck.losses import Loss, Rows, sum_over_chunks
 from limbeck.models import Model
+from limbeck.nn import EncoderOutput
 from limbeck.nn.constants import IGNORE_INDEX
+from limbeck.recipes._rows import at_least_float32, collected_for, rows_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,7 @@ class LanguageModelObjective:
         self._student = student
         self._teacher = teacher
         self._losses = dict(losses)
+        self._collect = collected_for(losses)
         self._chunk_rows = chunk_rows
         self._freeze_body = freeze_body
 
@@ -78,23 +81,30 @@ class LanguageModelObjective:
         """Returns the batch's share of the step's loss and of each term."""
         positions = _Positions.of(batch)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._freeze_body):
-            student = _encode(self._student, batch)
+            student = _encode(self._student, batch, collect=self._collect)
         teacher = None
         if self._teacher is not None:
             with torch.inference_mode():
-                teacher = _encode(self._teacher, batch)
+                teacher = _encode(self._teacher, batch, collect=self._collect)
         # A loss whose count is 0 (no position masked in the whole step) adds nothing.
         scales = {name: 1 / max(count, 1) for name, count in counts.items()}
         terms: dict[str, Tensor] = {}
-        total = student.new_zeros((), dtype=torch.promote_types(student.dtype, torch.float32))
+        hidden = _flat(student)
+        total = hidden.new_zeros((), dtype=torch.promote_types(hidden.dtype, torch.float32))
         for name, loss in self._losses.items():
-            if loss.needs == "last_hidden_state":
-                rows = _hidden_rows(positions, loss, student=student, teacher=teacher)
+            if loss.needs != "logits":
+                keep = positions.select(loss).nonzero().squeeze(1)
+                labels = positions.labels[keep]
+                rows = rows_of(loss, student=student, teacher=teacher, keep=keep, labels=labels)
                 share = loss.sum(rows) * scales[name]
                 terms[name] = share.detach()
                 total = total + loss.weight * share
         total = total + self._vocabulary_terms(
-            positions, scales, terms, student=student, teacher=teacher
+            positions,
+            scales,
+            terms,
+            student=hidden,
+            teacher=None if teacher is None else _flat(teacher),
         )
         return total, terms
 
@@ -173,8 +183,8 @@ def evaluate_language_model(
         rows = positions.masked.nonzero().squeeze(1)
         num_masked += len(rows)
         num_real += int(positions.real.sum())
-        student_hidden = _encode(student, batch)
-        teacher_hidden = None if teacher is None else _encode(teacher, batch)
+        student_hidden = _flat(_encode(student, batch))
+        teacher_hidden = None if teacher is None else _flat(_encode(teacher, batch))
         if teacher_hidden is not None and teacher_hidden.shape == student_hidden.shape:
             cosines = F.cosine_similarity(student_hidden, teacher_hidden, dim=-1)
             sums["cosine"] += float(cosines[positions.real].sum())
@@ -211,21 +221,17 @@ def _agreement_sums(student: Tensor, teacher: Tensor) -> dict[str, float]:
     }
 
 
-def _encode(model: Model, batch: MaskedBatch) -> Tensor:
-    """Returns the last hidden state, flattened to (batch * sequence, hidden_size)."""
-    output = model.encode(batch.input_ids, batch.attention_mask, position_ids=batch.position_ids)
-    return output.last_hidden_state.flatten(0, 1)
-
-
-def _hidden_rows(
-    positions: _Positions, loss: Loss, *, student: Tensor, teacher: Tensor | None
-) -> Rows:
-    keep = positions.select(loss).nonzero().squeeze(1)
-    return Rows(
-        student=at_least_float32(student[keep]),
-        teacher=None if teacher is None else at_least_float32(teacher[keep]),
-        labels=positions.labels[keep],
+def _encode(
+    model: Model, batch: MaskedBatch, *, collect: frozenset[str] = frozenset()
+) -> EncoderOutput:
+    return model.encode(
+        batch.input_ids, batch.attention_mask, position_ids=batch.position_ids, collect=collect
     )
+
+
+def _flat(output: EncoderOutput) -> Tensor:
+    """Returns the last hidden state, (batch * sequence, hidden_size)."""
+    return output.last_hidden_state.flatten(0, 1)
 
 
 def _keep(rows: Rows, keep: Tensor) -> Rows:
@@ -234,8 +240,3 @@ def _keep(rows: Rows, keep: Tensor) -> Rows:
         teacher=None if rows.teacher is None else rows.teacher[keep],
         labels=rows.labels[keep],
     )
-
-
-def at_least_float32(tensor: Tensor) -> Tensor:
-    """Returns half-precision tensors as float32 and others as they are."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

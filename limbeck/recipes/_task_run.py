@@ -56,6 +56,10 @@ class TaskSettings(Settings):
     """Arithmetic of the forward pass: fp32, bf16 or fp16."""
 
 
+AUGMENTED = "augmented"
+"""Name of the rows that are made of the training rows, among `TaskData.examples`."""
+
+
 class TaskRunSettings(TaskSettings):
     """One model of a report on a task."""
 
@@ -172,19 +176,20 @@ class TaskData:
 
     @property
     def training(self) -> list[EncodedExample]:
-        """The labelled rows of `train`, then the unlabelled ones of `transfer`, where used."""
-        return [row for name in ("train", "transfer") for row in self.examples.get(name, ())]
+        """All rows to train on: the labelled ones of `train`, then those without labels."""
+        names = ("train", "transfer", AUGMENTED)
+        return [row for name in names for row in self.examples.get(name, ())]
 
-    def encode_training(self, tokenizer: Tokenizer) -> list[EncodedExample]:
-        """Returns the same rows as another model's tokenizer gives them."""
-        return [
-            row
-            for name in ("train", "transfer")
-            if name in self.examples
-            for row in self.task.encode(
-                self.task.splits[name], tokenizer, max_length=self.settings.max_length
-            )
-        ]
+    def encode_again(self, split: str, tokenizer: Tokenizer) -> Sequence[EncodedExample]:
+        """Returns a split's rows as another model's tokenizer of the same pieces gives them.
+
+        They differ in token types alone, which not all families have.
+        """
+        if tokenizer.model_input_names == self.tokenizer.model_input_names:
+            return self.examples[split]
+        return self.task.encode(
+            self.task.splits[split], tokenizer, max_length=self.settings.max_length
+        )
 
     def describe(self, recipe: str) -> dict[str, Any]:
         """Returns how `result.json` begins."""
@@ -248,6 +253,27 @@ def require_same_labels(task: Task, config: ModelConfig, *, name: str) -> None:
         raise SettingsError(
             f"the labels of {name} ({', '.join(given)}) stand in another order than the task's; "
             f"set new_head = true, or give task_options.labels = {given}"
+        )
+
+
+def require_same_inputs(
+    data: TaskData, config: ModelConfig, tokenizer: Tokenizer, *, name: str
+) -> None:
+    """Refuses a second model that can't read the token ids that a run's model reads.
+
+    Raises:
+        SettingsError: If it has another tokenizer or too few positions.
+    """
+    if tokenizer.fingerprint != data.tokenizer.fingerprint:
+        raise SettingsError(
+            f"{name} and the student {data.settings.model} have different tokenizers, so that they "
+            "can't read the same tokens; choose a student with the teacher's vocabulary"
+        )
+    if data.settings.max_length > config.max_position_embeddings:
+        raise SettingsError(
+            f"max_length = {data.settings.max_length}, but {name} has "
+            f"{config.max_position_embeddings} positions; accepted: 8 to "
+            f"{config.max_position_embeddings}"
         )
 
 

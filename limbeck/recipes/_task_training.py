@@ -49,7 +49,8 @@ class TaskObjective:
         self, batch: TaskBatch, counts: Mapping[str, int]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the batch's share of the step's loss and of each term."""
-        output = self._model(**batch.inputs())
+        collect = frozenset() if self._teacher is None else self._teacher.collect
+        output = self._model(**batch.inputs(), collect=collect)
         logits = self._task.logits(output, batch)
         total, terms = logits.new_zeros(()), {"task": logits.new_zeros(())}
         if batch.labels is not None:

@@ -20,6 +20,7 @@ from limbeck.recipes._language_model import (
     summarise_language_model,
     train_language_model,
 )
+from limbeck.recipes._rows import require_comparable
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
@@ -151,14 +152,7 @@ def _load_teacher(name: str) -> Model:
 
 
 def _require_fit(settings: DistillSettings, *, teacher: Model, student: Model) -> None:
-    widths = teacher.config.hidden_size, student.config.hidden_size
-    for name, loss in settings.losses.items():
-        if loss.needs == "last_hidden_state" and widths[0] != widths[1]:
-            raise SettingsError(
-                f"losses.{name} compares hidden states, but the teacher's hidden_size is "
-                f"{widths[0]} and the student's {widths[1]}; leave this loss out, or take a "
-                "student as wide as the teacher"
-            )
+    require_comparable(settings.losses, teacher=teacher.config, student=student.config)
     sizes = teacher.config.vocab_size, student.config.vocab_size
     if sizes[0] != sizes[1]:
         raise SettingsError(

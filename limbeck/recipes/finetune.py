@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,9 +16,12 @@ from limbeck.checkpoints import write_card
 from limbeck.compress.keep_layers import choose_layers, keep_layers
 from limbeck.errors import SettingsError
 from limbeck.models import Model
+from limbeck.recipes._augmentation import AugmentSettings
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_card import make_card
+from limbeck.recipes._task_distillation import Distillation
 from limbeck.recipes._task_run import (
+    AUGMENTED,
     TaskData,
     TaskRunSettings,
     describe_model,
@@ -25,7 +29,7 @@ from limbeck.recipes._task_run import (
     require_same_labels,
     write_predictions,
 )
-from limbeck.recipes._task_teacher import TaskTeacher, load_teacher
+from limbeck.recipes._task_teacher import TaskTeacher
 from limbeck.recipes._task_training import (
     BestWeights,
     TaskObjective,
@@ -66,9 +70,15 @@ class FinetuneSettings(TaskRunSettings):
     `soft_targets`, or `logit_mse` where the task predicts numbers."""
     label_weight: float = Field(default=1.0, ge=0)
     """Weight of the loss against the data set's labels; 0 learns from the teacher alone."""
+    teacher_cache: Path | None = None
+    """Folder to keep the teacher's logits in, for all epochs, seeds and students that learn from
+    it; None runs the teacher beside the student."""
+    augment: AugmentSettings | None = None
+    """Makes further training texts that the teacher labels, by a masked LM: `augment.model=MODEL`
+    and how."""
 
     epochs: float = Field(default=3.0, gt=0)
-    """Passes over the training examples."""
+    """Passes over the training examples, those of `transfer` and `augment` included."""
     max_steps: int | None = Field(default=None, gt=0)
     """End of each seed's run in optimiser steps, if that comes first."""
     max_minutes: float | None = Field(default=None, gt=0)
@@ -132,8 +142,11 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> dict[str, Any]:
         KeyboardInterrupt: After a checkpoint, when Ctrl-C or SIGTERM asked to stop.
     """
     data = _read_data(settings, progress)
-    teacher = _load_teacher(settings, data)
+    distillation = Distillation.prepare(settings, data)
     start_run(settings.out, recipe="finetune", settings=settings, may_change=_MAY_CHANGE)
+    teacher = None
+    if distillation is not None:
+        data, teacher = distillation.load(data, progress)
     seeds = [
         _run_seed(settings, data, teacher=teacher, seed=seed, progress=progress)
         for seed in settings.seeds
@@ -154,7 +167,9 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> dict[str, Any]:
 def plan(settings: FinetuneSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     data = _read_data(settings, SilentProgress())
-    num_train = len(data.training)
+    distillation = Distillation.prepare(settings, data)
+    copies = 0 if distillation is None else distillation.copies
+    num_train = len(data.training) + copies * len(data.examples["train"])
     steps_per_epoch = math.ceil(num_train / settings.batch_size)
     budget = _make_budget(settings, steps_per_epoch=steps_per_epoch)
     return {
@@ -163,6 +178,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
         "device": str(choose_device(settings.device)),
         "num_layers": data.config.num_hidden_layers,
         **{f"num_{split}_examples": len(part) for split, part in data.examples.items()},
+        **({f"num_{AUGMENTED}_examples": copies * len(data.examples["train"])} if copies else {}),
         "steps_per_epoch": steps_per_epoch,
         "max_steps": budget.max_steps,
         "max_minutes": budget.max_minutes,
@@ -201,28 +217,6 @@ def _read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
     if not settings.new_head:
         require_same_labels(data.task, data.config, name=settings.model)
     return data
-
-
-def _load_teacher(settings: FinetuneSettings, data: TaskData) -> TaskTeacher | None:
-    """Loads the teacher, if there is one; without one nothing may be said of it.
-
-    Raises:
-        SettingsError: If losses are given, or the data have transfer text, without a teacher.
-    """
-    if settings.teacher is not None:
-        width = data.config.hidden_size
-        return load_teacher(settings.teacher, data, settings.losses, student_width=width)
-    if settings.losses:
-        raise SettingsError(
-            f"losses.{next(iter(settings.losses))} compares with a teacher, but there is none; "
-            "give teacher=MODEL, fine-tuned on this task"
-        )
-    if isinstance(settings.data, dict) and "transfer" in settings.data:
-        raise SettingsError(
-            "data.transfer is text that a teacher labels, but there is none; give teacher=MODEL, "
-            "fine-tuned on this task"
-        )
-    return None
 
 
 def _keep_layers(model: Model, wanted: int | str | tuple[int, ...]) -> Model:

@@ -114,3 +114,46 @@ def test_same_loss_step_by_step(
         if name.endswith("k_lin.bias"):  # its true gradient is 0, so Adam follows rounding alone
             continue
         torch.testing.assert_close(trained.state_dict()[name], tensor, rtol=1e-3, atol=2e-4)
+
+
+def test_layers_in_between_are_compared_too(
+    tmp_path: Path, corpus_folder: Path, sober_teacher_folder: Path
+) -> None:
+    settings = distill.DistillSettings(
+        teacher=str(sober_teacher_folder),
+        corpus=corpus_folder,
+        out=tmp_path / "run",
+        sequence_length=16,
+        batch_size=6,
+        max_steps=1,
+        log_every=1,
+        losses={"hidden_mse": {"weight": 2}, "attention_mse": {}},
+    )
+    corpus, teacher, student = distill._prepare(settings)
+    depths = student.config.num_hidden_layers, teacher.config.num_hidden_layers
+    assert depths == (2, 4)
+    batch = MaskedBatches(
+        corpus.split("train"),
+        tokenizer=corpus.tokenizer,
+        token_counts=corpus.token_counts,
+        masking=settings.masking,
+        batch_size=6,
+        sequence_length=16,
+        seed=settings.seed,
+    ).batch(0)
+    both = {"hidden_states", "attention_scores"}
+    with torch.no_grad():
+        ours = student.encode(batch.input_ids, batch.attention_mask, collect=both)
+        theirs = teacher.encode(batch.input_ids, batch.attention_mask, collect=both)
+    hidden = sum(
+        F.mse_loss(ours.hidden_states[a], theirs.hidden_states[b])
+        for a, b in ((0, 0), (1, 2), (2, 4))
+    )
+    attention = sum(
+        F.mse_loss(ours.attention_scores[a], theirs.attention_scores[b])
+        for a, b in ((0, 1), (1, 3))
+    )
+    distill.run(settings, progress=SilentProgress())
+    (line,) = [line for line in read_metrics(tmp_path / "run") if line["kind"] == "train"]
+    assert line["loss"] == pytest.approx(2 * hidden.item() + attention.item(), rel=1e-5)
+    assert attention > 0

@@ -22,6 +22,7 @@ from limbeck.nn import (
     initialise,
     sinusoidal_positions,
 )
+from limbeck.nn.attention import MASKED_SCORE
 
 
 def attention_by_formula(block: SelfAttention, hidden, mask):
@@ -53,16 +54,18 @@ def test_attention_is_its_formula(explicit, batch, length, heads, seed):
     mask = torch.rand(batch, length, length) < 0.6
     mask |= torch.eye(length, dtype=torch.bool)
     with torch.no_grad():
-        given, probabilities = block(
-            hidden, additive_mask(mask, dtype=hidden.dtype), explicit=explicit
-        )
+        given, matrices = block(hidden, additive_mask(mask, dtype=hidden.dtype), explicit=explicit)
         expected = attention_by_formula(block, hidden, mask)
     torch.testing.assert_close(given, expected, rtol=0, atol=1e-9)
     if explicit:
+        scores, probabilities = matrices
+        is_hidden = ~mask[:, None].expand_as(probabilities)
         torch.testing.assert_close(probabilities.sum(-1), torch.ones_like(probabilities[..., 0]))
-        assert not probabilities[~mask[:, None].expand_as(probabilities)].any()
+        assert not probabilities[is_hidden].any()
+        torch.testing.assert_close(scores.softmax(-1), probabilities)
+        assert torch.equal(scores < MASKED_SCORE / 2, is_hidden)
     else:
-        assert probabilities is None
+        assert matrices is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])

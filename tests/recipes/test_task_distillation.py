@@ -7,15 +7,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 import transformers
-from tiny_task import make_rows, write_data, write_model
+from tiny_task import (
+    LABELS,
+    finetune,
+    make_rows,
+    make_settings,
+    read_loss,
+    write_data,
+    write_model,
+)
 
 from limbeck.errors import DataError, SettingsError
-from limbeck.recipes.finetune import FinetuneSettings, plan, run
+from limbeck.recipes.finetune import plan, run
 from limbeck.tasks import TrainBatches, read_task
 from limbeck.tokenizers import AutoTokenizer, train_wordpiece
-from limbeck.train import SilentProgress, read_metrics
-
-LABELS = ["NEGATIVE", "POSITIVE"]
+from limbeck.train import SilentProgress
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +54,6 @@ def pairs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
     return write_model(tmp_path_factory.mktemp("models") / "teacher", head=LABELS, dropout=0.0)
-
-
-def make_settings(model, data, out, **changes):
-    values = {"model": model, "data": data, "out": str(out), "max_length": 16, "batch_size": 8}
-    values |= {"learning_rate": 3e-3, "epochs": 2, "log_every": 1, "device": "cpu"}
-    return FinetuneSettings.from_values(values | changes)
-
-
-def finetune(*arguments, **changes):
-    return run(make_settings(*arguments, **changes), progress=SilentProgress())
-
-
-def read_loss(out):
-    return [line["loss"] for line in read_metrics(out / "seed-0") if line["kind"] == "train"]
 
 
 def plain_losses(folders, data, *, task, options, loss_of, steps, student_types):
@@ -241,7 +233,7 @@ def test_teachers_that_do_not_fit_are_refused(tmp_path, data, teacher):
     refused(
         wide,
         losses={"cosine": {}},
-        message=r"losses.cosine compares hidden states, but the teacher is 32 wide .* student 16",
+        message=r"losses.cosine compares hidden states, but .* is 32 and the student's 16",
     )
     refused(teacher, losses={"masked_lm": {}}, message=r"losses.masked_lm compares with no teacher")
     strange = write_model(tmp_path / "strange", head=LABELS)

@@ -6,8 +6,11 @@ import random
 import torch
 
 from limbeck.models import AutoModel, AutoModelForSequenceClassification, find_architecture
+from limbeck.recipes.finetune import FinetuneSettings, run
 from limbeck.tokenizers import train_wordpiece
+from limbeck.train import SilentProgress, read_metrics
 
+LABELS = ["NEGATIVE", "POSITIVE"]
 WORDS = {0: ["bad", "awful", "dull"], 1: ["good", "great", "bright"]}
 FILLER = ["the", "film", "is", "a", "story", "about", "men", "and", "rain", "seen", "twice"]
 
@@ -67,3 +70,17 @@ def write_model(folder, *, model_type="bert", dropout=0.1, head=None, **changes)
         tokenizer = tokenizer.without_token_types()
     tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+def make_settings(model, data, out, **changes):
+    values = {"model": model, "data": data, "out": str(out), "max_length": 16, "batch_size": 8}
+    values |= {"learning_rate": 3e-3, "epochs": 2, "log_every": 1, "device": "cpu"}
+    return FinetuneSettings.from_values(values | changes)
+
+
+def finetune(*arguments, progress=None, **changes):
+    return run(make_settings(*arguments, **changes), progress=progress or SilentProgress())
+
+
+def read_loss(out):
+    return [line["loss"] for line in read_metrics(out / "seed-0") if line["kind"] == "train"]

@@ -1,0 +1,176 @@
+"""Further training texts for a teacher to label: words replaced as a masked LM would fill them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from limbeck.checkpoints import replace_file, resolve_folder
+from limbeck.config import Settings
+from limbeck.errors import DataError, SettingsError
+from limbeck.models import AutoConfig, AutoModelForMaskedLM, Model
+from limbeck.recipes._task_run import TaskData, require_same_inputs
+from limbeck.tasks import EncodedExample, collate
+from limbeck.tokenizers import AutoTokenizer, Tokenizer
+from limbeck.train import Progress, autocast, choose_device
+
+Made = list[tuple[int, list[int]]]
+"""Rows that were made: which training row each is made of, and its token ids."""
+
+
+class AugmentSettings(Settings):
+    """How further rows are made of the training rows."""
+
+    model: str
+    """Folder or Hub id of a masked LM with the student's vocabulary."""
+    copies: int = Field(default=1, ge=1)
+    """Rows made of each training row."""
+    mask_ratio: float = Field(default=0.15, gt=0, le=1)
+    """Share of a row's tokens that are drawn anew, at least one."""
+    top_k: int = Field(default=15, ge=1)
+    """A token is drawn among this many that the model finds likeliest there."""
+    seed: int = 0
+    """Decides which tokens are drawn anew, and what they become."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmenter:
+    """A masked LM that fits the student's rows, not loaded yet.
+
+    All of a row's chosen tokens are hidden and filled at once, in batches of many rows; TinyBERT's
+    own code runs its model once for every word.
+
+    Source:
+        The idea: Jiao et al., "TinyBERT", 2020, section 4.2 and algorithm 1.
+    """
+
+    settings: AugmentSettings
+    folder: Path
+    tokenizer: Tokenizer
+
+    @classmethod
+    def prepare(cls, settings: AugmentSettings, data: TaskData) -> Self:
+        """Checks that the masked LM and the task's rows fit.
+
+        Raises:
+            SettingsError: If they do not.
+        """
+        first = data.examples["train"][0].input_ids
+        if len(first) and isinstance(first[0], Sequence):
+            raise SettingsError(
+                f"augment is for tasks over one row of tokens an example, but {data.task.name} has "
+                f"{len(first)} for each; leave it out"
+            )
+        folder = resolve_folder(settings.model)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder)
+        require_same_inputs(data, config, tokenizer, name=f"the masked LM {settings.model}")
+        return cls(settings=settings, folder=folder, tokenizer=tokenizer)
+
+    def make(self, path: Path, data: TaskData, *, progress: Progress) -> Made:
+        """Makes the rows and writes them to `path`, or reads what an earlier start wrote there.
+
+        Args:
+            path: JSON Lines, one object a row: `index`, `input_ids`, and the `text` for people.
+            data: The student's.
+            progress: Where it reports.
+
+        Raises:
+            DataError: If the file was made of other rows.
+        """
+        rows = data.encode_again("train", self.tokenizer)
+        if path.exists():
+            return self._read(path, rows)
+        made = self._draw_all(data, rows, progress)
+        texts = data.tokenizer.batch_decode([ids for _, ids in made], skip_special_tokens=True)
+        with replace_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for (index, ids), text in zip(made, texts, strict=True):
+                record = {"index": index, "input_ids": ids, "text": text}
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        progress.log(f"{len(made):,} augmented rows are in {path}")
+        return made
+
+    def _read(self, path: Path, rows: Sequence[EncodedExample]) -> Made:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        made = [(record["index"], record["input_ids"]) for record in map(json.loads, lines)]
+        lengths = [row.num_tokens for row in rows] * self.settings.copies
+        if [len(ids) for _, ids in made] != lengths:
+            raise DataError(
+                f"{path} has {len(made):,} rows that were not made of the {len(rows):,} training "
+                f"rows of now, {self.settings.copies} of each; give another out=..., or remove the "
+                "file to make it again"
+            )
+        return made
+
+    @torch.inference_mode()
+    def _draw_all(self, data: TaskData, rows: Sequence[EncodedExample], progress: Progress) -> Made:
+        model = AutoModelForMaskedLM.from_pretrained(self.folder)
+        model.to(choose_device(data.settings.device))
+        copies = self.settings.copies
+        size = data.settings.evaluation_batch_size
+        order = sorted(range(len(rows)), key=lambda i: -rows[i].num_tokens)
+        made: Made = [(i, list(row.input_ids)) for _ in range(copies) for i, row in enumerate(rows)]
+        with progress.task("augmenting", total=copies * len(rows), unit="rows") as task:
+            for first in range(0, len(order), size):
+                chosen = order[first : first + size]
+                batch = collate(
+                    data.task, rows, chosen, pad_token_id=data.tokenizer.pad_token_id
+                ).to(model.device)
+                for copy in range(copies):
+                    targets = [made[copy * len(rows) + i][1] for i in chosen]
+                    keys = [(self.settings.seed, copy, i) for i in chosen]
+                    with autocast(model.device, data.settings.precision):
+                        self._draw(model, batch.inputs(), targets, keys)
+                    task.advance(len(chosen))
+        return made
+
+    def _draw(
+        self,
+        model: Model,
+        inputs: dict[str, Tensor],
+        targets: Sequence[list[int]],
+        keys: Sequence[tuple[int, int, int]],
+    ) -> None:
+        """Draws some tokens of each target row anew, in place; `keys` decide which and how."""
+        special = self.tokenizer.all_special_ids
+        picked = [
+            _pick(ids, special, ratio=self.settings.mask_ratio, key=key)
+            for ids, key in zip(targets, keys, strict=True)
+        ]
+        places = [(row, p) for row, (positions, _) in enumerate(picked) for p in positions]
+        if not places:
+            return
+        row_numbers, columns = torch.tensor(places, device=model.device).unbind(1)
+        hidden_ids = inputs["input_ids"].clone()
+        hidden_ids[row_numbers, columns] = self.tokenizer.mask_token_id
+        encoded = model.encode(
+            hidden_ids, inputs.get("attention_mask"), inputs.get("token_type_ids")
+        )
+        logits = model.head(encoded.last_hidden_state[row_numbers, columns]).float()
+        logits[:, special] = float("-inf")
+        top = logits.topk(min(self.settings.top_k, logits.shape[1] - len(special)), dim=-1)
+        cumulated = top.values.double().softmax(-1).cumsum(-1).cpu()
+        draws = torch.tensor(np.concatenate([uniform for _, uniform in picked]))
+        ranks = (cumulated < draws[:, None]).sum(-1).clamp_max(cumulated.shape[1] - 1)
+        found = top.indices.cpu().gather(1, ranks[:, None])[:, 0].tolist()
+        for (row, position), token in zip(places, found, strict=True):
+            targets[row][position] = token
+
+
+def _pick(
+    ids: Sequence[int], special: Sequence[int], *, ratio: float, key: tuple[int, int, int]
+) -> tuple[list[int], np.ndarray[Any, np.dtype[np.float64]]]:
+    """Returns which positions of a row are drawn anew, and a number in [0, 1) for each."""
+    random = np.random.default_rng(key)
+    eligible = np.flatnonzero(~np.isin(ids, special))
+    count = min(len(eligible), max(1, round(ratio * len(eligible))))
+    positions = random.choice(eligible, size=count, replace=False) if count else eligible
+    return sorted(int(p) for p in positions), random.random(count)

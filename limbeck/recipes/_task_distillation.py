@@ -1,0 +1,210 @@
+"""What `finetune` does before it learns from a teacher: checks, further rows, the teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from torch import Tensor
+
+from limbeck.checkpoints import resolve_folder
+from limbeck.errors import SettingsError
+from limbeck.losses import Loss, build_loss
+from limbeck.models import AutoConfig, Model
+from limbeck.recipes._augmentation import Augmenter
+from limbeck.recipes._rows import collected_for, require_comparable
+from limbeck.recipes._task_run import (
+    AUGMENTED,
+    TaskData,
+    predict_logits,
+    require_same_inputs,
+    require_same_labels,
+)
+from limbeck.recipes._task_teacher import CachedTeacher, LiveTeacher, TaskTeacher
+from limbeck.recipes._teacher_cache import TeacherCache, hash_folder, hash_rows
+from limbeck.tasks import EncodedExample, Task
+from limbeck.tokenizers import AutoTokenizer, Tokenizer
+from limbeck.train import Progress, choose_device
+
+if TYPE_CHECKING:
+    from limbeck.recipes.finetune import FinetuneSettings
+
+_BATCHES_AT_A_TIME = 16
+"""Batches of rows that are sorted by length together, between two signs of progress."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """A teacher that fits a student and its task, not loaded yet.
+
+    Attributes:
+        settings: Of the run.
+        folder: The teacher's folder.
+        tokenizer: The teacher's, which gives the ids that the student's gives.
+        losses: What the student learns from it, by name.
+        augmenter: Makes further rows, if asked for.
+    """
+
+    settings: FinetuneSettings
+    folder: Path
+    tokenizer: Tokenizer
+    losses: Mapping[str, Loss]
+    augmenter: Augmenter | None
+
+    @classmethod
+    def prepare(cls, settings: FinetuneSettings, data: TaskData) -> Self | None:
+        """Checks all that can be checked before anything is computed; None without a teacher.
+
+        Raises:
+            SettingsError: If the teacher has other tokens or another order of labels than the
+                student, is too short, or does not fit a loss; if a setting needs a teacher and
+                there is none.
+            DataError: If its labels are not the task's.
+        """
+        if settings.teacher is None:
+            _refuse_without_teacher(settings)
+            return None
+        folder = resolve_folder(settings.teacher)
+        config, tokenizer = (
+            AutoConfig.from_pretrained(folder),
+            AutoTokenizer.from_pretrained(folder),
+        )
+        name = f"the teacher {settings.teacher}"
+        require_same_inputs(data, config, tokenizer, name=name)
+        require_same_labels(data.task, config, name=name)
+        losses = build_task_losses(data.task, settings.losses)
+        require_comparable(losses, teacher=config, student=data.config)
+        if settings.teacher_cache is not None and not learns_from_logits(losses):
+            needy = next(name for name, loss in losses.items() if loss.needs != "logits")
+            raise SettingsError(
+                f"losses.{needy} compares the models' {losses[needy].needs}, but teacher_cache "
+                "keeps logits only; leave one of them out"
+            )
+        return cls(
+            settings=settings,
+            folder=folder,
+            tokenizer=tokenizer,
+            losses=losses,
+            augmenter=None
+            if settings.augment is None
+            else Augmenter.prepare(settings.augment, data),
+        )
+
+    @property
+    def copies(self) -> int:
+        """Rows that are made of each training row."""
+        return 0 if self.augmenter is None else self.augmenter.settings.copies
+
+    def load(self, data: TaskData, progress: Progress) -> tuple[TaskData, TaskTeacher]:
+        """Makes the further rows, and loads the teacher or its outputs.
+
+        Returns:
+            The data with the rows `augmented`, if asked for, and the teacher.
+        """
+        theirs = [
+            row
+            for split in ("train", "transfer")
+            if split in data.examples
+            for row in data.encode_again(split, self.tokenizer)
+        ]
+        if self.augmenter is not None:
+            path = self.settings.out / "augmented.jsonl"
+            made = self.augmenter.make(path, data, progress=progress)
+            ours = data.examples["train"]
+            rows = [replace(ours[i], input_ids=ids, label=None) for i, ids in made]
+            data = replace(data, examples={**data.examples, AUGMENTED: rows})
+            theirs += [replace(theirs[i], input_ids=ids, label=None) for i, ids in made]
+        if self.settings.teacher_cache is None:
+            live = LiveTeacher(
+                data.task,
+                self._load_model(data),
+                rows=theirs,
+                pad_token_id=data.tokenizer.pad_token_id,
+                collect=collected_for(self.losses),
+            )
+            return data, TaskTeacher(data.task, live, self.losses)
+        cache = self._fill_cache(self.settings.teacher_cache, data, theirs, progress)
+        return data, TaskTeacher(data.task, CachedTeacher(cache), self.losses)
+
+    def _load_model(self, data: TaskData) -> Model:
+        model = data.task.load_model(self.folder, new_head=False)
+        return model.to(choose_device(self.settings.device))
+
+    def _fill_cache(
+        self, folder: Path, data: TaskData, rows: Sequence[EncodedExample], progress: Progress
+    ) -> TeacherCache:
+        settings = self.settings
+        cache = TeacherCache(
+            folder,
+            fingerprint={
+                "teacher": hash_folder(self.folder),
+                "task": data.task.name,
+                "rows": hash_rows(rows),
+                "precision": settings.precision,
+            },
+            num_rows=len(rows),
+        )
+        model: Model | None = None
+
+        def compute(start: int, end: int) -> Iterator[list[Tensor]]:
+            nonlocal model
+            if model is None:  # a cache that is complete needs no teacher
+                model = self._load_model(data)
+            step = settings.evaluation_batch_size * _BATCHES_AT_A_TIME
+            for first in range(start, end, step):
+                yield predict_logits(
+                    data.task,
+                    model,
+                    rows[first : min(first + step, end)],
+                    batch_size=settings.evaluation_batch_size,
+                    pad_token_id=data.tokenizer.pad_token_id,
+                    precision=settings.precision,
+                )
+
+        cache.fill(compute, progress=progress)
+        return cache
+
+
+def build_task_losses(task: Task, given: Mapping[str, Mapping[str, Any]]) -> dict[str, Loss]:
+    """Makes the losses against a teacher: by default on its distributions, or its numbers.
+
+    Raises:
+        SettingsError: If a loss does not fit what the task predicts.
+    """
+    default = "logit_mse" if task.targets == "real" else "soft_targets"
+    losses = {name: build_loss(name, values) for name, values in (given or {default: {}}).items()}
+    if task.targets == "real" and "soft_targets" in losses:
+        raise SettingsError(
+            f"losses.soft_targets compares distributions, but {task.name} predicts numbers; "
+            "use losses.logit_mse"
+        )
+    for name, loss in losses.items():
+        if not loss.uses_teacher:
+            raise SettingsError(
+                f"losses.{name} compares with no teacher; the labels' loss is always there, with "
+                "label_weight"
+            )
+    return losses
+
+
+def learns_from_logits(losses: Mapping[str, Loss]) -> bool:
+    """Tells whether a teacher's logits are all that some losses need of it."""
+    return all(loss.needs == "logits" for loss in losses.values())
+
+
+def _refuse_without_teacher(settings: FinetuneSettings) -> None:
+    without = "but there is none; give teacher=MODEL, fine-tuned on this task"
+    if settings.losses:
+        raise SettingsError(
+            f"losses.{next(iter(settings.losses))} compares with a teacher, {without}"
+        )
+    if settings.teacher_cache is not None:
+        raise SettingsError(
+            f"teacher_cache = '{settings.teacher_cache}' keeps a teacher's logits, {without}"
+        )
+    if settings.augment is not None:
+        raise SettingsError(f"augment makes texts that a teacher labels, {without}")
+    if isinstance(settings.data, dict) and "transfer" in settings.data:
+        raise SettingsError(f"data.transfer is text that a teacher labels, {without}")

@@ -1,0 +1,187 @@
+"""A teacher's logits on disk: computed once, whatever the number of epochs and students."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.checkpoints import read_json, read_safetensors, write_json, write_safetensors
+from limbeck.errors import CheckpointError, SettingsError
+from limbeck.tasks import EncodedExample
+from limbeck.train import Progress
+
+INDEX_NAME = "index.json"
+ROWS_PER_SHARD = 4096
+_FORMAT = 1
+
+Compute = Callable[[int, int], Iterator[list[Tensor]]]
+"""Yields the logits of the rows from the first number up to the second, some rows at a time."""
+
+
+def hash_folder(folder: Path) -> str:
+    """Returns the SHA-256 over a model folder's configuration and weights."""
+    files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
+    hashes = "".join(_sha256(path) for path in files)
+    return hashlib.sha256(hashes.encode("ascii")).hexdigest()
+
+
+def hash_rows(rows: Sequence[EncodedExample]) -> str:
+    """Returns the SHA-256 over what a model sees of encoded rows, in their order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        seen = [_plain(row.input_ids), _plain(row.token_type_ids or ())]
+        digest.update(json.dumps(seen, separators=(",", ":")).encode("ascii") + b"\n")
+    return digest.hexdigest()
+
+
+class TeacherCache:
+    """The logits of every training row, as safetensors shards beside an index of their checksums.
+
+    Args:
+        folder: Where they lie; students of one teacher on the same rows may share it.
+        fingerprint: What decides the logits, in words for the message if it differs.
+        num_rows: How many rows there are.
+        rows_per_shard: Rows of a file; an interruption loses at most these.
+
+    Raises:
+        SettingsError: If the folder holds something else, or the logits of another fingerprint.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fingerprint: Mapping[str, str | int],
+        num_rows: int,
+        rows_per_shard: int = ROWS_PER_SHARD,
+    ) -> None:
+        self._folder = folder
+        self._values = {
+            "format": _FORMAT,
+            "fingerprint": dict(fingerprint),
+            "num_rows": num_rows,
+            "rows_per_shard": rows_per_shard,
+        }
+        self._num_rows = num_rows
+        self._rows_per_shard = rows_per_shard
+        self._rows: list[Tensor] = []
+        self._read_index()
+
+    def fill(self, compute: Compute, *, progress: Progress) -> None:
+        """Reads what is there and computes what is missing or damaged; then all rows are at hand.
+
+        Raises:
+            CheckpointError: If the folder can't be written.
+        """
+        self._rows = []
+        starts = range(0, self._num_rows, self._rows_per_shard)
+        with progress.task("teacher", total=self._num_rows, unit="rows") as task:
+            for number, start in enumerate(starts):
+                rows = self._read_shard(number, progress)
+                if rows is None:
+                    rows = []
+                    for part in compute(start, min(start + self._rows_per_shard, self._num_rows)):
+                        rows += part
+                        task.advance(len(part))
+                    self._write_shard(number, rows)
+                else:
+                    task.advance(len(rows))
+                self._rows += rows
+
+    def rows(self, positions: Sequence[int]) -> list[Tensor]:
+        """Returns the logits of some rows, without padding, float32 on the CPU."""
+        return [self._rows[position] for position in positions]
+
+    def _read_index(self) -> dict[str, str]:
+        """Returns the checksums by file name."""
+        path = self._folder / INDEX_NAME
+        if not path.exists():
+            # Whole shards without an index are those of a run that was killed in between.
+            foreign = [
+                entry.name
+                for entry in (self._folder.iterdir() if self._folder.is_dir() else ())
+                if not entry.name.startswith((".", "logits-"))
+            ]
+            if foreign or self._folder.is_file():
+                raise SettingsError(
+                    f"teacher_cache = '{self._folder}' is no cache of a teacher's logits (it has: "
+                    f"{', '.join(sorted(foreign)[:5]) or 'a file of that name'}); give a new folder"
+                )
+            return {}
+        found = read_json(path)
+        shards = found.pop("shards", {})
+        if found != self._values:
+            given, wanted = _flat(found), _flat(self._values)
+            differing = [
+                f"{name} ({_show(given.get(name))} there, {_show(wanted.get(name))} now)"
+                for name in {**wanted, **given}
+                if given.get(name) != wanted.get(name)
+            ]
+            raise SettingsError(
+                f"teacher_cache = '{self._folder}' holds other logits than this run needs; "
+                f"different: {', '.join(differing)}. Give another folder, or remove this one to "
+                "compute them again"
+            )
+        return dict(shards)
+
+    def _read_shard(self, number: int, progress: Progress) -> list[Tensor] | None:
+        path = self._folder / _shard_name(number)
+        expected = self._read_index().get(path.name)
+        if expected is None:
+            return None
+        with suppress(CheckpointError, OSError):  # the file is not there, or cannot be read
+            if _sha256(path) == expected:
+                stored = read_safetensors(path)
+                return _unpack(stored["values"], stored["shapes"])
+        progress.log(f"{path} is missing or damaged: its logits are computed again")
+        return None
+
+    def _write_shard(self, number: int, rows: Sequence[Tensor]) -> None:
+        path = self._folder / _shard_name(number)
+        write_safetensors(
+            path,
+            {
+                "values": torch.cat([row.flatten() for row in rows]),
+                "shapes": torch.tensor([list(row.shape) for row in rows], dtype=torch.int64),
+            },
+        )
+        # Read again: another student may have added to it meanwhile.
+        shards = {**self._read_index(), path.name: _sha256(path)}
+        write_json(self._folder / INDEX_NAME, {**self._values, "shards": shards})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _shard_name(number: int) -> str:
+    return f"logits-{number:05d}.safetensors"
+
+
+def _unpack(values: Tensor, shapes: Tensor) -> list[Tensor]:
+    sizes: list[int] = shapes.prod(dim=1).tolist()
+    parts = torch.split(values, sizes)
+    return [part.reshape(shape) for part, shape in zip(parts, shapes.tolist(), strict=True)]
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    fingerprint = values.get("fingerprint")
+    rest = {name: value for name, value in values.items() if name != "fingerprint"}
+    return {**rest, **(fingerprint if isinstance(fingerprint, Mapping) else {})}
+
+
+def _show(value: object) -> str:
+    text = "not given" if value is None else str(value)
+    return text if len(text) <= 16 else text[:12] + "..."
+
+
+def _plain(ids: Sequence[Any]) -> list[Any]:
+    return [_plain(x) if isinstance(x, Sequence) else int(x) for x in ids]

@@ -1,0 +1,145 @@
+"""A teacher's logits on disk: the same training as beside the teacher, checks, and repairs."""
+
+import json
+import shutil
+
+import pytest
+from tiny_task import LABELS, finetune, make_rows, read_loss, write_data, write_model
+
+from limbeck.errors import SettingsError
+from limbeck.recipes import _teacher_cache
+from limbeck.recipes._teacher_cache import TeacherCache
+from limbeck.train import SilentProgress
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "task"
+    written = write_data(folder)
+    rows = [{"sentence": row["sentence"]} for row in make_rows(20, seed=9)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "transfer.jsonl").write_text(lines, encoding="utf-8")
+    return written
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("models") / "teacher", head=LABELS)
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    return write_model(
+        tmp_path_factory.mktemp("models") / "student",
+        model_type="distilbert",
+        head=LABELS,
+        dropout=0.0,
+        num_hidden_layers=1,
+    )
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(TeacherCache.__init__, "__kwdefaults__", {"rows_per_shard": 30})
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_cached_and_live_give_the_same_training(tmp_path, data, teacher, student):
+    live = finetune(student, data, tmp_path / "live", teacher=teacher, accumulate=2)
+    cache = tmp_path / "cache"
+    changes = {"teacher": teacher, "teacher_cache": str(cache), "accumulate": 2}
+    cached = finetune(student, data, tmp_path / "cached", **changes)
+    assert read_loss(tmp_path / "cached") == pytest.approx(read_loss(tmp_path / "live"), abs=1e-5)
+    loss = {"loss": pytest.approx(live["seeds"][0]["validation"]["loss"], abs=1e-4)}
+    assert cached["seeds"][0]["validation"] == live["seeds"][0]["validation"] | loss
+    names = sorted(path.name for path in cache.iterdir())
+    shards = [f"logits-0000{number}.safetensors" for number in range(3)]
+    assert names == ["index.json", *shards]  # 64 + 20 rows
+
+
+def test_a_second_student_needs_no_teacher(tmp_path, data, teacher, student, monkeypatch):
+    changes = {"teacher": teacher, "teacher_cache": str(tmp_path / "cache")}
+    finetune(student, data, tmp_path / "first", **changes)
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+
+    def refuse(*arguments, **keywords):
+        raise AssertionError("the teacher was loaded")
+
+    from limbeck.recipes._task_distillation import Distillation
+
+    monkeypatch.setattr(Distillation, "_load_model", refuse)
+    deeper = write_model(tmp_path / "deeper", head=LABELS, num_hidden_layers=3)
+    finetune(deeper, data, tmp_path / "second", seeds=[3], **changes)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == written
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_what_is_damaged_or_missing_is_computed_again(tmp_path, data, teacher, student):
+    class Lines(SilentProgress):
+        def __init__(self):
+            self.lines = []
+
+        def log(self, message):
+            self.lines.append(message)
+
+    cache = tmp_path / "cache"
+    changes = {"teacher": teacher, "teacher_cache": str(cache)}
+    finetune(student, data, tmp_path / "first", **changes)
+    whole = {path.name: path.read_bytes() for path in cache.iterdir()}
+    damaged = bytearray(whole["logits-00000.safetensors"])
+    damaged[-3] ^= 1
+    (cache / "logits-00000.safetensors").write_bytes(damaged)
+    (cache / "logits-00001.safetensors").write_bytes(b"short")
+    (cache / "logits-00002.safetensors").unlink()
+    progress = Lines()
+    finetune(student, data, tmp_path / "second", progress=progress, **changes)
+    assert sum("missing or damaged" in line for line in progress.lines) == 3
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == whole
+    assert read_loss(tmp_path / "second") == read_loss(tmp_path / "first")
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_an_interrupted_cache_goes_on(tmp_path, data, teacher, student, monkeypatch):
+    cache = tmp_path / "cache"
+    changes = {"teacher": teacher, "teacher_cache": str(cache)}
+    real = _teacher_cache.write_safetensors
+
+    def stop_at_the_last(path, tensors):
+        if "00002" in path.name:
+            raise KeyboardInterrupt
+        real(path, tensors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_teacher_cache, "write_safetensors", stop_at_the_last)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(student, data, tmp_path / "run", **changes)
+    first = (cache / "logits-00000.safetensors").stat().st_mtime_ns
+    finetune(student, data, tmp_path / "run", **changes)
+    finetune(student, data, tmp_path / "live", teacher=teacher)
+    assert (cache / "logits-00000.safetensors").stat().st_mtime_ns == first
+    assert read_loss(tmp_path / "run") == pytest.approx(read_loss(tmp_path / "live"), abs=1e-5)
+
+
+def test_other_logits_are_not_taken(tmp_path, data, teacher, student):
+    cache = tmp_path / "cache"
+    changes = {"teacher": teacher, "teacher_cache": str(cache)}
+    finetune(student, data, tmp_path / "first", **changes)
+
+    def refused(message, **others):
+        with pytest.raises(SettingsError, match=message):
+            finetune(student, data, tmp_path / "other", **{**changes, **others})
+        shutil.rmtree(tmp_path / "other", ignore_errors=True)
+
+    message = r"teacher_cache = '.*' holds other logits than this run needs; different: "
+    refused(message + r"rows \(", max_length=9)
+    refused(message + r"precision \(fp32 there, bf16 now\). Give another folder", precision="bf16")
+    another = write_model(tmp_path / "another", head=LABELS, num_hidden_layers=1)
+    refused(message + r"teacher \(", teacher=another)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("years of work", encoding="utf-8")
+    message = r"is no cache of a teacher's logits \(it has: thesis.txt\); give a new folder"
+    refused(message, teacher_cache=str(foreign))
+    assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
+    message = r"teacher_cache = '.*' keeps a teacher's logits, but there is none; give teacher="
+    refused(message, teacher=None)
