@@ -79,7 +79,8 @@ def start_run(
     path = folder / RUN_FILE
     if path.exists():
         record = _read_json(path)
-        _check_same_run(folder, record, recipe=recipe, values=values, may_change=may_change)
+        before = recorded_settings(record, type(settings))
+        _check_same_run(folder, record, before, recipe=recipe, values=values, may_change=may_change)
         record = {**record, "settings": values, "resumed_at": [*record.get("resumed_at", []), now]}
         write_json_atomic(path, record)
         result = folder / RESULT_FILE
@@ -105,6 +106,12 @@ def start_run(
     folder.mkdir(parents=True, exist_ok=True)
     write_json_atomic(path, record)
     return Run(folder, record, resumed=False, result=None)
+
+
+def recorded_settings(record: Mapping[str, Any], settings_type: type[Settings]) -> dict[str, Any]:
+    """Returns the settings of a run's record, those that came up later at their defaults."""
+    defaults = settings_type.model_construct().model_dump(mode="json", warnings=False)
+    return {**defaults, **record.get("settings", {})}
 
 
 def finish_run(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,6 +211,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _check_same_run(
     folder: Path,
     record: Mapping[str, Any],
+    settings_before: Mapping[str, Any],
     *,
     recipe: str,
     values: Mapping[str, Any],
@@ -214,7 +222,7 @@ def _check_same_run(
         raise SettingsError(
             f"{folder} already holds a '{record.get('recipe')}' run, not a '{recipe}' run; {remedy}"
         )
-    before = dict(_flatten(record.get("settings", {})))
+    before = dict(_flatten(settings_before))
     now = dict(_flatten(values))
     differing = [
         f"{name} was {_show(before.get(name, _ABSENT))}, now {_show(now.get(name, _ABSENT))}"

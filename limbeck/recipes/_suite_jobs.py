@@ -9,8 +9,9 @@ from typing import Any
 
 from limbeck.errors import DataError, LimbeckError, SettingsError
 from limbeck.recipes import evaluate, finetune
-from limbeck.recipes._run import RESULT_FILE, RUN_FILE
+from limbeck.recipes._run import RESULT_FILE, RUN_FILE, recorded_settings
 from limbeck.recipes._suite_settings import SuiteModel, SuiteSettings, SuiteTask, folder_name
+from limbeck.recipes._task_distillation import build_task_losses, learns_from_logits
 from limbeck.tasks import Task, read_task
 from limbeck.train import Progress
 
@@ -54,8 +55,9 @@ class Job:
         record, result = self.folder / RUN_FILE, self.folder / RESULT_FILE
         if not (record.exists() and result.exists()):
             return False
-        written = json.loads(record.read_text(encoding="utf-8")).get("settings")
-        return bool(written == self.settings.model_dump(mode="json"))
+        written = json.loads(record.read_text(encoding="utf-8"))
+        before = recorded_settings(written, type(self.settings))
+        return before == self.settings.model_dump(mode="json")
 
     def to_json(self) -> bytes:
         """Returns the recipe and its settings, for another process."""
@@ -142,9 +144,12 @@ def _make_job(
     }
     where = f"models.{label} on {name}"
     if task.is_trainable:
-        taught = {} if model.teacher is None else {
-            "teacher": str(folder / folder_name(model.teacher) / "model")
-        }  # fmt: skip
+        taught: dict[str, Any] = {}
+        if model.teacher is not None:
+            taught["teacher"] = str(folder / folder_name(model.teacher) / "model")
+            losses = build_task_losses(task, given.get("losses", {}))
+            if learns_from_logits(losses):  # one pass of the teacher for all seeds and epochs
+                taught["teacher_cache"] = values["out"] / "teacher-cache"
         made = finetune.FinetuneSettings.from_values(
             {**given, **values, **taught, "seeds": settings.seeds}, where=where
         )

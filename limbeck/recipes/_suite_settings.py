@@ -30,6 +30,7 @@ _OF_THE_SUITE = (
     "task_label",
     "task_options",
     "teacher",
+    "teacher_cache",
 )
 
 

@@ -57,6 +57,18 @@ def test_same_settings_resume(tmp_path: Path) -> None:
     assert len(finished.record["resumed_at"]) == 2
 
 
+def test_a_setting_that_came_up_later_has_its_default(tmp_path: Path) -> None:
+    start_run(tmp_path, recipe="heat", settings=Heat())
+    record = json.loads((tmp_path / "run.json").read_text())
+    del record["settings"]["minutes"]
+    del record["settings"]["inner"]
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert start_run(tmp_path, recipe="heat", settings=Heat()).resumed
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(SettingsError, match=r"inner.rate was 0.5, now 0.1"):
+        start_run(tmp_path, recipe="heat", settings=Heat(inner=Inner(rate=0.1)))
+
+
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     start_run(tmp_path, recipe="heat", settings=Heat())
     other = Heat(temperature=3, minutes=1, inner=Inner(rate=0.25))
