@@ -24,7 +24,10 @@ def build_corpus_app() -> App:
 def build(
     *arguments: Annotated[
         str,
-        Parameter(help="Files, folders, globs or hf://NAME, then key=value settings."),
+        Parameter(
+            help="Files, folders, globs or hf://NAME, then key=value settings; --dry-run shows "
+            "them all."
+        ),
     ],
     tokenizer: Annotated[str, Parameter(help="Model folder or Hub id with the tokenizer.")],
     out: Annotated[Path, Parameter(help="Corpus folder.")],

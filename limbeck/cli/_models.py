@@ -82,12 +82,14 @@ def predict(
     *texts: Annotated[str, Parameter(help="Texts; without any, one from each line of stdin.")],
     task: Annotated[str, Parameter(help="Which pipeline.")] = "text-classification",
     top_k: Annotated[int, Parameter(help="Labels per text.")] = 1,
+    batch_size: Annotated[int, Parameter(help="Texts that go through the model at a time.")] = 32,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, ...")] = "auto",
     common: Common = COMMON,
 ) -> dict[str, Any]:
     """Label texts with a fine-tuned model."""
     from limbeck.inference import pipeline
 
-    run = pipeline(task, model=model)
+    run = pipeline(task, model=model, batch_size=batch_size, device=device)
     given = list(texts) or _read_stdin()
     answers = run(given, top_k=top_k)
     for text, labels in zip(given, answers, strict=True):

@@ -108,6 +108,12 @@ def test_predict(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(predictions, list)
     assert [item["text"] for item in predictions] == ["the mill", "the water"]
     assert all(len(item["labels"]) == 2 for item in predictions)
+    one_by_one = ["predict", "teacher", "the mill", "the water", "--top-k", "2", "--json"]
+    assert main([*one_by_one, "--batch-size", "1", "--device", "cpu"]) == 0
+    for item, other in zip(read_json(capsys)["predictions"], predictions, strict=True):
+        assert [a["label"] for a in item["labels"]] == [b["label"] for b in other["labels"]]
+    assert main(["predict", "teacher", "x", "--batch-size", "0"]) == 2
+    assert "batch_size" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the mill\nthe pot\n")))
     assert main(["predict", "teacher"]) == 0
     lines = capsys.readouterr().out.splitlines()
