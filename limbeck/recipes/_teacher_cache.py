@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -41,6 +43,38 @@ def hash_rows(rows: Sequence[EncodedExample]) -> str:
     return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class _Shard:
+    """Logits of some rows, which need not have the same shape.
+
+    Shape:
+        values: (numbers,), all rows one after the other.
+        shapes: (rows, dimensions).
+    """
+
+    values: Tensor
+    shapes: Tensor
+
+    @classmethod
+    def of(cls, rows: Sequence[Tensor]) -> Self:
+        return cls(
+            values=torch.cat([row.flatten() for row in rows]),
+            shapes=torch.tensor([list(row.shape) for row in rows], dtype=torch.int64),
+        )
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        ends: list[int] = self.shapes.prod(dim=1).cumsum(0).tolist()
+        return ends
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def row(self, number: int) -> Tensor:
+        start = self._ends[number - 1] if number else 0
+        return self.values[start : self._ends[number]].reshape(self.shapes[number].tolist())
+
+
 class TeacherCache:
     """The logits of every training row, as safetensors shards beside an index of their checksums.
 
@@ -71,7 +105,7 @@ class TeacherCache:
         }
         self._num_rows = num_rows
         self._rows_per_shard = rows_per_shard
-        self._rows: list[Tensor] = []
+        self._shards: list[_Shard] = []
         self._read_index()
 
     def fill(self, compute: Compute, *, progress: Progress) -> None:
@@ -80,24 +114,26 @@ class TeacherCache:
         Raises:
             CheckpointError: If the folder can't be written.
         """
-        self._rows = []
+        self._shards = []
         starts = range(0, self._num_rows, self._rows_per_shard)
         with progress.task("teacher", total=self._num_rows, unit="rows") as task:
             for number, start in enumerate(starts):
-                rows = self._read_shard(number, progress)
-                if rows is None:
-                    rows = []
+                shard = self._read_shard(number, progress)
+                if shard is None:
+                    rows: list[Tensor] = []
                     for part in compute(start, min(start + self._rows_per_shard, self._num_rows)):
                         rows += part
                         task.advance(len(part))
-                    self._write_shard(number, rows)
+                    shard = _Shard.of(rows)
+                    self._write_shard(number, shard)
                 else:
-                    task.advance(len(rows))
-                self._rows += rows
+                    task.advance(len(shard))
+                self._shards.append(shard)
 
     def rows(self, positions: Sequence[int]) -> list[Tensor]:
         """Returns the logits of some rows, without padding, float32 on the CPU."""
-        return [self._rows[position] for position in positions]
+        places = [divmod(position, self._rows_per_shard) for position in positions]
+        return [self._shards[number].row(row) for number, row in places]
 
     def _read_index(self) -> dict[str, str]:
         """Returns the checksums by file name."""
@@ -131,27 +167,20 @@ class TeacherCache:
             )
         return dict(shards)
 
-    def _read_shard(self, number: int, progress: Progress) -> list[Tensor] | None:
+    def _read_shard(self, number: int, progress: Progress) -> _Shard | None:
         path = self._folder / _shard_name(number)
         expected = self._read_index().get(path.name)
         if expected is None:
             return None
         with suppress(CheckpointError, OSError):  # the file is not there, or cannot be read
             if _sha256(path) == expected:
-                stored = read_safetensors(path)
-                return _unpack(stored["values"], stored["shapes"])
+                return _Shard(**read_safetensors(path))
         progress.log(f"{path} is missing or damaged: its logits are computed again")
         return None
 
-    def _write_shard(self, number: int, rows: Sequence[Tensor]) -> None:
+    def _write_shard(self, number: int, shard: _Shard) -> None:
         path = self._folder / _shard_name(number)
-        write_safetensors(
-            path,
-            {
-                "values": torch.cat([row.flatten() for row in rows]),
-                "shapes": torch.tensor([list(row.shape) for row in rows], dtype=torch.int64),
-            },
-        )
+        write_safetensors(path, {"values": shard.values, "shapes": shard.shapes})
         # Read again: another student may have added to it meanwhile.
         shards = {**self._read_index(), path.name: _sha256(path)}
         write_json(self._folder / INDEX_NAME, {**self._values, "shards": shards})
@@ -164,12 +193,6 @@ def _sha256(path: Path) -> str:
 
 def _shard_name(number: int) -> str:
     return f"logits-{number:05d}.safetensors"
-
-
-def _unpack(values: Tensor, shapes: Tensor) -> list[Tensor]:
-    sizes: list[int] = shapes.prod(dim=1).tolist()
-    parts = torch.split(values, sizes)
-    return [part.reshape(shape) for part, shape in zip(parts, shapes.tolist(), strict=True)]
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
