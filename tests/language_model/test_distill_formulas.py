@@ -36,10 +36,9 @@ def plain_loss(
     return 5 * l_ce + 2 * l_mlm + l_cos
 
 
-def plain_run(settings: distill.DistillSettings, student: torch.nn.Module) -> list[float]:
-    """AdamW with a linear warm-up and decay, by hand around torch's own optimiser."""
+def make_batches(settings: distill.DistillSettings) -> MaskedBatches:
     corpus = Corpus.open(settings.corpus)
-    batches = MaskedBatches(
+    return MaskedBatches(
         corpus.split("train"),
         tokenizer=corpus.tokenizer,
         token_counts=corpus.token_counts,
@@ -48,6 +47,11 @@ def plain_run(settings: distill.DistillSettings, student: torch.nn.Module) -> li
         sequence_length=settings.sequence_length,
         seed=settings.seed,
     )
+
+
+def plain_run(settings: distill.DistillSettings, student: torch.nn.Module) -> list[float]:
+    """AdamW with a linear warm-up and decay, by hand around torch's own optimiser."""
+    batches = make_batches(settings)
     teacher = AutoModelForMaskedLM.from_pretrained(settings.teacher).eval()
     student.train()
     optimizer = torch.optim.AdamW(
@@ -129,18 +133,10 @@ def test_layers_in_between_are_compared_too(
         log_every=1,
         losses={"hidden_mse": {"weight": 2}, "attention_mse": {}},
     )
-    corpus, teacher, student = distill._prepare(settings)
+    _, teacher, student = distill._prepare(settings)
     depths = student.config.num_hidden_layers, teacher.config.num_hidden_layers
     assert depths == (2, 4)
-    batch = MaskedBatches(
-        corpus.split("train"),
-        tokenizer=corpus.tokenizer,
-        token_counts=corpus.token_counts,
-        masking=settings.masking,
-        batch_size=6,
-        sequence_length=16,
-        seed=settings.seed,
-    ).batch(0)
+    batch = make_batches(settings).batch(0)
     both = {"hidden_states", "attention_scores"}
     with torch.no_grad():
         ours = student.encode(batch.input_ids, batch.attention_mask, collect=both)
