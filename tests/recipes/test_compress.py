@@ -295,3 +295,15 @@ def test_from_the_command_line(teacher, data, tmp_path, capsys, monkeypatch):
     assert "limbeck: The one student does not keep 100 %" in err
     assert main(["compress", "--help"]) == 0
     assert "limbeck compress [MODEL] key=value ..." in capsys.readouterr().out
+
+
+def test_students_learn_from_unlabelled_text_too(teacher, data, tmp_path):
+    files = {split: f"{data}/{split}.jsonl" for split in ("train", "validation")}
+    files["transfer"] = str(tmp_path / "more.jsonl")
+    rows = [{"sentence": row["sentence"]} for row in make_rows(40, seed=5)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    Path(files["transfer"]).write_text(lines, encoding="utf-8")
+    settings = make_settings(teacher, files, tmp_path / "run", depths=(1,), epochs=1, retain=0.1)
+    result = run(settings, progress=SilentProgress())
+    student = json.loads(Path(result["models"][1]["folder"], "result.json").read_text())
+    assert student["seeds"][0]["num_steps"] == (64 + 40) // 8
