@@ -16,7 +16,7 @@ from limbeck.checkpoints.folder import (
     read_tensors,
     write_model,
 )
-from limbeck.checkpoints.hub import resolve_folder
+from limbeck.checkpoints.hub import resolve_folder, short_name
 from limbeck.checkpoints.tensors import read_safetensors, write_safetensors
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "read_tensors",
     "replace_file",
     "resolve_folder",
+    "short_name",
     "write_card",
     "write_json",
     "write_model",

@@ -101,3 +101,14 @@ def _explain(error: Exception, *, name: str, revision: str | None, offline: bool
         )
     reason = " ".join(str(error).split())
     return f"there is no folder {where} here, and it could not be fetched from the Hub: {reason}"
+
+
+def short_name(name_or_path: str | Path) -> str:
+    """Returns what to call a model in tables: the last part of its name, or its run's.
+
+    Example:
+        >>> short_name("google-bert/bert-base-uncased"), short_name("runs/distill/model")
+        ('bert-base-uncased', 'distill')
+    """
+    path = Path(name_or_path)
+    return path.parent.name if path.name == "model" and path.parent.name else path.name

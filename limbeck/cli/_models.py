@@ -176,7 +176,9 @@ def _labels(models: Sequence[str]) -> list[str]:
     repeated = sorted({model for model in models if models.count(model) > 1})
     if repeated:
         raise SettingsError(f"command line: '{repeated[0]}' is given twice; accepted: once each")
-    names = [Path(model).name for model in models]
+    from limbeck.checkpoints import short_name
+
+    names = [short_name(model) for model in models]
     return names if len(set(names)) == len(names) else list(models)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck.checkpoints import Card
+from limbeck.checkpoints import Card, short_name
 from limbeck.errors import SettingsError
 from limbeck.losses import build_loss
 from limbeck.recipes import finetune
@@ -115,7 +115,7 @@ def _given_students(settings: CompressSettings, _num_layers: int) -> Iterator[Ca
     """Yields encoders that were made before, each with a new head."""
     given = settings.student or ()
     students = (given,) if isinstance(given, str) else given
-    names = [Path(student).name for student in students]
+    names = [short_name(student) for student in students]
     for student, name in zip(students, names, strict=True):
         yield _distilled(
             settings,

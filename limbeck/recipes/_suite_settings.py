@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from limbeck.checkpoints import short_name
 from limbeck.config import Settings
 from limbeck.errors import did_you_mean
 
@@ -115,7 +116,7 @@ class SuiteSettings(Settings):
             models = [name.strip() for name in models.split(",")]
         if not isinstance(models, list | tuple) or not all(isinstance(m, str) for m in models):
             return models
-        names = [Path(model).name for model in models]
+        names = [short_name(model) for model in models]
         labels = names if len(set(names)) == len(names) else models
         roles = ["teacher", *["student"] * (len(models) - 1)]
         return {

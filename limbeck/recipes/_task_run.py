@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.checkpoints import resolve_folder
+from limbeck.checkpoints import resolve_folder, short_name
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError
 from limbeck.models import AutoConfig, Model, ModelConfig
@@ -198,7 +198,7 @@ class TaskData:
             "task": self.settings.task_label or self.task.name,
             "metric": self.task.metric,
             "labels": list(self.task.head().get("id2label", {}).values()),
-            "label": self.settings.label or Path(self.settings.model).name,
+            "label": self.settings.label or short_name(self.settings.model),
             "role": self.settings.role,
             "model": self.settings.model,
         }
