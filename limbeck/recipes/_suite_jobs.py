@@ -149,7 +149,7 @@ def _make_job(
             taught["teacher"] = str(folder / folder_name(model.teacher) / "model")
             losses = build_task_losses(task, given.get("losses", {}))
             if learns_from_logits(losses):  # one pass of the teacher for all seeds and epochs
-                taught["teacher_cache"] = values["out"] / "teacher-cache"
+                taught["teacher_cache"] = settings.out / "teachers"
         made = finetune.FinetuneSettings.from_values(
             {**given, **values, **taught, "seeds": settings.seeds}, where=where
         )

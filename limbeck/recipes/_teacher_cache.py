@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from limbeck.checkpoints import read_json, read_safetensors, write_json, write_safetensors
-from limbeck.errors import CheckpointError, SettingsError
+from limbeck.errors import CheckpointError
 from limbeck.tasks import EncodedExample
 from limbeck.train import Progress
 
@@ -79,13 +79,11 @@ class TeacherCache:
     """The logits of every training row, as safetensors shards beside an index of their checksums.
 
     Args:
-        folder: Where they lie; students of one teacher on the same rows may share it.
-        fingerprint: What decides the logits, in words for the message if it differs.
+        folder: Holds one subfolder for everything that decides logits, so that all teachers,
+            tasks and students may share it.
+        fingerprint: What decides the logits.
         num_rows: How many rows there are.
         rows_per_shard: Rows of a file; an interruption loses at most these.
-
-    Raises:
-        SettingsError: If the folder holds something else, or the logits of another fingerprint.
     """
 
     def __init__(
@@ -96,17 +94,17 @@ class TeacherCache:
         num_rows: int,
         rows_per_shard: int = ROWS_PER_SHARD,
     ) -> None:
-        self._folder = folder
         self._values = {
             "format": _FORMAT,
             "fingerprint": dict(fingerprint),
             "num_rows": num_rows,
             "rows_per_shard": rows_per_shard,
         }
+        identity = json.dumps(self._values, sort_keys=True).encode("utf-8")
+        self._folder = folder / hashlib.sha256(identity).hexdigest()[:16]
         self._num_rows = num_rows
         self._rows_per_shard = rows_per_shard
         self._shards: list[_Shard] = []
-        self._read_index()
 
     def fill(self, compute: Compute, *, progress: Progress) -> None:
         """Reads what is there and computes what is missing or damaged; then all rows are at hand.
@@ -136,36 +134,13 @@ class TeacherCache:
         return [self._shards[number].row(row) for number, row in places]
 
     def _read_index(self) -> dict[str, str]:
-        """Returns the checksums by file name."""
-        path = self._folder / INDEX_NAME
-        if not path.exists():
-            # Whole shards without an index are those of a run that was killed in between.
-            foreign = [
-                entry.name
-                for entry in (self._folder.iterdir() if self._folder.is_dir() else ())
-                if not entry.name.startswith((".", "logits-"))
-            ]
-            if foreign or self._folder.is_file():
-                raise SettingsError(
-                    f"teacher_cache = '{self._folder}' is no cache of a teacher's logits (it has: "
-                    f"{', '.join(sorted(foreign)[:5]) or 'a file of that name'}); give a new folder"
-                )
-            return {}
-        found = read_json(path)
-        shards = found.pop("shards", {})
-        if found != self._values:
-            given, wanted = _flat(found), _flat(self._values)
-            differing = [
-                f"{name} ({_show(given.get(name))} there, {_show(wanted.get(name))} now)"
-                for name in {**wanted, **given}
-                if given.get(name) != wanted.get(name)
-            ]
-            raise SettingsError(
-                f"teacher_cache = '{self._folder}' holds other logits than this run needs; "
-                f"different: {', '.join(differing)}. Give another folder, or remove this one to "
-                "compute them again"
-            )
-        return dict(shards)
+        """Returns the checksums by file name; none where the index is absent or damaged."""
+        with suppress(CheckpointError):
+            found = read_json(self._folder / INDEX_NAME)
+            shards = found.pop("shards", {})
+            if found == self._values:
+                return dict(shards)
+        return {}
 
     def _read_shard(self, number: int, progress: Progress) -> _Shard | None:
         path = self._folder / _shard_name(number)
@@ -193,17 +168,6 @@ def _sha256(path: Path) -> str:
 
 def _shard_name(number: int) -> str:
     return f"logits-{number:05d}.safetensors"
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    fingerprint = values.get("fingerprint")
-    rest = {name: value for name, value in values.items() if name != "fingerprint"}
-    return {**rest, **(fingerprint if isinstance(fingerprint, Mapping) else {})}
-
-
-def _show(value: object) -> str:
-    text = "not given" if value is None else str(value)
-    return text if len(text) <= 16 else text[:12] + "..."
 
 
 def _plain(ids: Sequence[Any]) -> list[Any]:

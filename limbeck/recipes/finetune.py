@@ -71,8 +71,8 @@ class FinetuneSettings(TaskRunSettings):
     label_weight: float = Field(default=1.0, ge=0)
     """Weight of the loss against the data set's labels; 0 learns from the teacher alone."""
     teacher_cache: Path | None = None
-    """Folder to keep the teacher's logits in, for all epochs, seeds and students that learn from
-    it; None runs the teacher beside the student."""
+    """Folder to keep teachers' logits in, for all epochs, seeds and students that learn from the
+    same rows; None runs the teacher beside the student."""
     augment: AugmentSettings | None = None
     """Makes further training texts that the teacher labels, by a masked LM: `augment.model=MODEL`
     and how."""

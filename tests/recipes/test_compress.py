@@ -81,8 +81,8 @@ def test_the_smallest_that_is_enough_is_chosen(finished):
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert json.loads((settings.out / "result.json").read_text()) == result
     # Both students learned from one pass of the teacher.
-    (shard,) = json.loads((settings.out / "teacher/cache/index.json").read_text())["shards"]
-    assert len(read_safetensors(settings.out / "teacher/cache" / shard)["shapes"]) == 64
+    (shard,) = (settings.out / "teacher/cache").glob("*/*.safetensors")
+    assert len(read_safetensors(shard)["shapes"]) == 64
 
 
 def test_what_is_written_says_it_all(finished):

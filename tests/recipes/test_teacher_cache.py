@@ -1,12 +1,11 @@
 """A teacher's logits on disk: the same training as beside the teacher, checks, and repairs."""
 
 import json
-import shutil
 
 import pytest
 from tiny_task import LABELS, finetune, make_rows, read_loss, write_data, write_model
 
-from limbeck.errors import SettingsError
+from limbeck.errors import CheckpointError, SettingsError
 from limbeck.recipes import _teacher_cache
 from limbeck.recipes._teacher_cache import TeacherCache
 from limbeck.train import SilentProgress
@@ -38,6 +37,10 @@ def student(tmp_path_factory):
     )
 
 
+def times_of(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
+
+
 @pytest.fixture
 def small_shards(monkeypatch):
     monkeypatch.setattr(TeacherCache.__init__, "__kwdefaults__", {"rows_per_shard": 30})
@@ -52,7 +55,8 @@ def test_cached_and_live_give_the_same_training(tmp_path, data, teacher, student
     assert read_loss(tmp_path / "cached") == pytest.approx(read_loss(tmp_path / "live"), abs=1e-5)
     loss = {"loss": pytest.approx(live["seeds"][0]["validation"]["loss"], abs=1e-4)}
     assert cached["seeds"][0]["validation"] == live["seeds"][0]["validation"] | loss
-    names = sorted(path.name for path in cache.iterdir())
+    (folder,) = cache.iterdir()
+    names = sorted(path.name for path in folder.iterdir())
     shards = [f"logits-0000{number}.safetensors" for number in range(3)]
     assert names == ["index.json", *shards]  # 64 + 20 rows
 
@@ -60,7 +64,7 @@ def test_cached_and_live_give_the_same_training(tmp_path, data, teacher, student
 def test_a_second_student_needs_no_teacher(tmp_path, data, teacher, student, monkeypatch):
     changes = {"teacher": teacher, "teacher_cache": str(tmp_path / "cache")}
     finetune(student, data, tmp_path / "first", **changes)
-    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    written = times_of(tmp_path / "cache")
 
     def refuse(*arguments, **keywords):
         raise AssertionError("the teacher was loaded")
@@ -70,7 +74,7 @@ def test_a_second_student_needs_no_teacher(tmp_path, data, teacher, student, mon
     monkeypatch.setattr(Distillation, "_load_model", refuse)
     deeper = write_model(tmp_path / "deeper", head=LABELS, num_hidden_layers=3)
     finetune(deeper, data, tmp_path / "second", seeds=[3], **changes)
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == written
+    assert times_of(tmp_path / "cache") == written
 
 
 @pytest.mark.usefixtures("small_shards")
@@ -85,17 +89,21 @@ def test_what_is_damaged_or_missing_is_computed_again(tmp_path, data, teacher, s
     cache = tmp_path / "cache"
     changes = {"teacher": teacher, "teacher_cache": str(cache)}
     finetune(student, data, tmp_path / "first", **changes)
-    whole = {path.name: path.read_bytes() for path in cache.iterdir()}
+    (folder,) = cache.iterdir()
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
     damaged = bytearray(whole["logits-00000.safetensors"])
     damaged[-3] ^= 1
-    (cache / "logits-00000.safetensors").write_bytes(damaged)
-    (cache / "logits-00001.safetensors").write_bytes(b"short")
-    (cache / "logits-00002.safetensors").unlink()
+    (folder / "logits-00000.safetensors").write_bytes(damaged)
+    (folder / "logits-00001.safetensors").write_bytes(b"short")
+    (folder / "logits-00002.safetensors").unlink()
     progress = Lines()
     finetune(student, data, tmp_path / "second", progress=progress, **changes)
     assert sum("missing or damaged" in line for line in progress.lines) == 3
-    assert {path.name: path.read_bytes() for path in cache.iterdir()} == whole
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
     assert read_loss(tmp_path / "second") == read_loss(tmp_path / "first")
+    (folder / "index.json").write_text("{", encoding="utf-8")
+    finetune(student, data, tmp_path / "third", **changes)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 
 
 @pytest.mark.usefixtures("small_shards")
@@ -113,33 +121,34 @@ def test_an_interrupted_cache_goes_on(tmp_path, data, teacher, student, monkeypa
         patch.setattr(_teacher_cache, "write_safetensors", stop_at_the_last)
         with pytest.raises(KeyboardInterrupt):
             finetune(student, data, tmp_path / "run", **changes)
-    first = (cache / "logits-00000.safetensors").stat().st_mtime_ns
+    (first,) = cache.glob("*/logits-00000.safetensors")
+    written = first.stat().st_mtime_ns
     finetune(student, data, tmp_path / "run", **changes)
     finetune(student, data, tmp_path / "live", teacher=teacher)
-    assert (cache / "logits-00000.safetensors").stat().st_mtime_ns == first
+    assert first.stat().st_mtime_ns == written
     assert read_loss(tmp_path / "run") == pytest.approx(read_loss(tmp_path / "live"), abs=1e-5)
 
 
-def test_other_logits_are_not_taken(tmp_path, data, teacher, student):
+def test_other_logits_stand_beside_them(tmp_path, data, teacher, student):
     cache = tmp_path / "cache"
     changes = {"teacher": teacher, "teacher_cache": str(cache)}
     finetune(student, data, tmp_path / "first", **changes)
-
-    def refused(message, **others):
-        with pytest.raises(SettingsError, match=message):
-            finetune(student, data, tmp_path / "other", **{**changes, **others})
-        shutil.rmtree(tmp_path / "other", ignore_errors=True)
-
-    message = r"teacher_cache = '.*' holds other logits than this run needs; different: "
-    refused(message + r"rows \(", max_length=9)
-    refused(message + r"precision \(fp32 there, bf16 now\). Give another folder", precision="bf16")
     another = write_model(tmp_path / "another", head=LABELS, num_hidden_layers=1)
-    refused(message + r"teacher \(", teacher=another)
-    foreign = tmp_path / "foreign"
-    foreign.mkdir()
-    (foreign / "thesis.txt").write_text("years of work", encoding="utf-8")
-    message = r"is no cache of a teacher's logits \(it has: thesis.txt\); give a new folder"
-    refused(message, teacher_cache=str(foreign))
-    assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
+    for number, others in enumerate([{"max_length": 9}, {"teacher": another}], start=2):
+        finetune(student, data, tmp_path / f"cached-{number}", **(changes | others))
+        assert len(list(cache.iterdir())) == number
+        live = changes | others | {"teacher_cache": None}
+        finetune(student, data, tmp_path / f"live-{number}", **live)
+        losses = [read_loss(tmp_path / f"{kind}-{number}") for kind in ("cached", "live")]
+        assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def test_folders_that_can_not_be_used(tmp_path, data, teacher, student):
+    file = tmp_path / "file"
+    file.write_text("years of work", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"can't write .*file/"):
+        finetune(student, data, tmp_path / "run", teacher=teacher, teacher_cache=str(file))
+    assert file.read_text(encoding="utf-8") == "years of work"
     message = r"teacher_cache = '.*' keeps a teacher's logits, but there is none; give teacher="
-    refused(message, teacher=None)
+    with pytest.raises(SettingsError, match=message):
+        finetune(student, data, tmp_path / "other", teacher_cache=str(file))
