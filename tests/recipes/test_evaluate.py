@@ -74,14 +74,14 @@ def test_labels_in_another_order_are_put_right(tmp_path):
 
 def test_a_split_without_labels_is_predicted_and_not_scored(tmp_path):
     data = write_data(tmp_path / "data", test_labelled=False)
-    model = write_model(tmp_path / "model", head=["NEGATIVE", "POSITIVE"])
+    model = write_model(tmp_path / "polarity", head=["NEGATIVE", "POSITIVE"])
     settings = EvaluateSettings(model=model, data=data, out=tmp_path / "x", max_length=16)
     assert plan(settings)["num_examples"] == 24
     only = {"test": f"{data}/test.jsonl"}
     result = evaluate(model, only, tmp_path / "run", split="test")
     assert result["scores"] is None
     assert summarise(result).splitlines() == [
-        "model: test has no labels; predicted, not scored",
+        "polarity: test has no labels; predicted, not scored",
         "For the benchmark's server: SST-2.tsv",
     ]
     file = (tmp_path / "run/SST-2.tsv").read_text().splitlines()
