@@ -291,7 +291,14 @@ def read_question_answering(
         name=name,
         metric="f1",
         splits={
-            split: Split(split, read_questions(rows, with_unanswerable=threshold is not None))
+            split: Split(
+                split,
+                read_questions(
+                    rows,
+                    with_unanswerable=threshold is not None,
+                    with_answers=split != "transfer",
+                ),
+            )
             for split, rows in read_splits(data).items()
         },
         settings=settings,

@@ -28,8 +28,15 @@ class Question:
     label: tuple[tuple[str, int], ...] | None
 
 
-def read_questions(rows: Rows, *, with_unanswerable: bool) -> list[Question]:
+def read_questions(
+    rows: Rows, *, with_unanswerable: bool, with_answers: bool = True
+) -> list[Question]:
     """Reads SQuAD's articles (`paragraphs`, `qas`) or flat rows (`context`, `question`, `answers`).
+
+    Args:
+        rows: The rows of one split.
+        with_unanswerable: Whether a question may have no answer.
+        with_answers: Whether answers are looked at; else no question has a label.
 
     Raises:
         DataError: If a field is missing, an answer does not stand at its place, an id stands twice,
@@ -38,7 +45,16 @@ def read_questions(rows: Rows, *, with_unanswerable: bool) -> list[Question]:
     found: dict[str, Question] = {}
     for row in rows.rows:
         for place, values in _flatten(row):
-            question = _question(values, place, with_unanswerable=with_unanswerable)
+            _require_fields(values, place)
+            label = _answers(values, place) if with_answers else None
+            if label == () and not with_unanswerable:
+                raise DataError(
+                    f"{place}: it has no answer, and task 'squad' is for questions that have one; "
+                    "use task=squad_v2"
+                )
+            question = Question(
+                str(values["id"]), str(values["question"]), str(values["context"]), label
+            )
             if question.id in found:
                 raise DataError(f"{place}: the id stands twice; give each question its own")
             found[question.id] = question
@@ -58,20 +74,13 @@ def _flatten(row: Row) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield where, {**values, "context": context}
 
 
-def _question(values: Mapping[str, Any], place: str, *, with_unanswerable: bool) -> Question:
+def _require_fields(values: Mapping[str, Any], place: str) -> None:
     for name in ("id", "question", "context"):
         if not isinstance(values.get(name), str | int) or values[name] == "":
             raise DataError(
                 f"{place}: '{name}' is missing or empty; it has: {', '.join(values)}. A question "
                 "needs id, question, context and answers"
             )
-    label = _answers(values, place)
-    if label == () and not with_unanswerable:
-        raise DataError(
-            f"{place}: it has no answer, and task 'squad' is for questions that have one; use "
-            "task=squad_v2"
-        )
-    return Question(str(values["id"]), str(values["question"]), str(values["context"]), label)
 
 
 def _answers(values: Mapping[str, Any], place: str) -> tuple[tuple[str, int], ...] | None:

@@ -216,6 +216,14 @@ def test_an_unanswerable_question_has_no_answer_whatever_is_plausible(tmp_path):
     assert example.label == ()
 
 
+@pytest.mark.parametrize("answer", [{"answer": None}, {"start": 20}])
+def test_answers_of_transfer_questions_are_not_looked_at(tmp_path, answer):
+    write(tmp_path, article(question()))
+    data = write(tmp_path, article(question(**answer)), name="transfer.json")
+    (example,) = read_task("squad", data).splits["transfer"].examples
+    assert example.label is None
+
+
 # ---- windows
 
 WORDS = [f"w{i}" for i in range(80)]
