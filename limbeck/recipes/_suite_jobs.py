@@ -10,7 +10,13 @@ from typing import Any
 from limbeck.errors import DataError, LimbeckError, SettingsError
 from limbeck.recipes import evaluate, finetune
 from limbeck.recipes._run import RESULT_FILE, RUN_FILE, recorded_settings
-from limbeck.recipes._suite_settings import SuiteModel, SuiteSettings, SuiteTask, folder_name
+from limbeck.recipes._suite_settings import (
+    ABOUT_TEACHER,
+    SuiteModel,
+    SuiteSettings,
+    SuiteTask,
+    folder_name,
+)
 from limbeck.recipes._task_distillation import build_task_losses, learns_from_logits
 from limbeck.tasks import Task, read_task
 from limbeck.train import Progress
@@ -131,7 +137,10 @@ def _make_job(
 ) -> Job | None:
     """Returns a model's run; None where a task has nothing to train and the model needs it."""
     folder = settings.out / "runs" / folder_name(name)
-    given = {**settings.finetune, **entry.finetune, **model.finetune}
+    shared = {**settings.finetune, **entry.finetune}
+    if model.teacher is None:
+        shared = {key: value for key, value in shared.items() if key not in ABOUT_TEACHER}
+    given = {**shared, **model.finetune}
     values: dict[str, Any] = {
         "model": model.model,
         "data": data,

@@ -34,6 +34,9 @@ _OF_THE_SUITE = (
     "teacher_cache",
 )
 
+ABOUT_TEACHER = ("augment", "label_weight", "losses")
+"""Settings of `limbeck finetune` that say how to learn from a teacher."""
+
 
 def _check_finetune(values: dict[str, Any]) -> dict[str, Any]:
     taken = sorted(set(values) & set(_OF_THE_SUITE))
@@ -56,7 +59,8 @@ class SuiteTask(Settings):
     task_options: dict[str, Any] = Field(default_factory=dict)
     """The task's own options."""
     finetune: dict[str, Any] = Field(default_factory=dict)
-    """Settings of `limbeck finetune` for this task, over those of the suite."""
+    """Settings of `limbeck finetune` for this task, over those of the suite. Those on learning from
+    a teacher, such as `augment`, are for the models that have one."""
 
     _check = field_validator("finetune")(_check_finetune)
 
@@ -101,7 +105,8 @@ class SuiteSettings(Settings):
     """Split to report. Published GLUE figures are on validation, which also chooses the best
     epoch; a test split has to have labels."""
     finetune: dict[str, Any] = Field(default_factory=dict)
-    """Settings of `limbeck finetune` for all runs, such as `epochs` and `learning_rate`."""
+    """Settings of `limbeck finetune` for all runs, such as `epochs` and `learning_rate`; those on
+    learning from a teacher count for the models that have one."""
     workers: int = Field(default=1, ge=1)
     """Processes to spread the runs over; they share the processor's cores."""
     measure: bool = True
@@ -138,6 +143,7 @@ class SuiteSettings(Settings):
                 raise ValueError(f"{what}: {', '.join(folders)} don't give different folder names")
         for label, model in self.models.items():
             self._check_teacher(label, model)
+        self._check_has_learner()
         unknown = [name for name in self.only or () if name not in self.task_names(everything=True)]
         if unknown:
             names = self.task_names(everything=True)
@@ -161,6 +167,21 @@ class SuiteSettings(Settings):
                 raise ValueError(f"models: teachers go in a circle: {', '.join([*chain, above])}")
             chain.append(above)
             above = self.models[above].teacher
+
+    def _check_has_learner(self) -> None:
+        """Refuses settings on learning from a teacher where no model has one."""
+        if any(model.teacher for model in self.models.values()):
+            return
+        tables = {"finetune": self.finetune} | {
+            f"tasks.{name}.finetune": task.finetune for name, task in self.tasks.items()
+        }
+        for table, values in tables.items():
+            for name in values:
+                if name in ABOUT_TEACHER:
+                    raise ValueError(
+                        f"{table}.{name} is for models that learn from a teacher, but none does; "
+                        "set models.LABEL.teacher to the label of another model"
+                    )
 
     def task_names(self, *, everything: bool = False) -> tuple[str, ...]:
         """Returns the tasks that are asked for, or all of the suite, in its order."""

@@ -12,6 +12,7 @@ from tiny_task import write_data, write_model
 from limbeck.cli import main
 from limbeck.config import dump_toml, read_settings
 from limbeck.errors import DataError, SettingsError, TrainingError
+from limbeck.recipes._suite_jobs import make_plan
 from limbeck.recipes.suite import SuiteSettings, plan, run, summarise
 from limbeck.train import SilentProgress
 
@@ -165,6 +166,20 @@ def test_students_learn_from_the_suites_own_teacher(finished):
     assert started.index("sst2, whole") < started.index("sst2, half")
     terms = (out / "runs/sst2/half/seed-0/metrics.jsonl").read_text()
     assert "soft_targets" in terms
+
+
+def test_settings_on_learning_from_a_teacher_are_for_those_that_have_one(ground, tmp_path):
+    settings = make_settings(
+        ground,
+        tmp_path / "run",
+        finetune={**FINETUNE, "losses": {"logit_mse": {}}},
+        tasks={"sst2": {"finetune": {"label_weight": 0.5}}},
+    )
+    losses = {"whole": {}, "half": {"logit_mse": {}}, "random weights": {}}
+    weights = {"whole": 1.0, "half": 0.5, "random weights": 1.0}
+    jobs = make_plan(settings).jobs
+    assert {job.label: job.settings.losses for job in jobs} == losses
+    assert {job.label: job.settings.label_weight for job in jobs} == weights
 
 
 def test_processes_give_the_same_figures(ground, finished, tmp_path):
@@ -417,6 +432,13 @@ def test_evaluate_takes_a_suite(ground, tmp_path, capsys):
         ({"finetune": {"seeds": [1]}}, r"'seeds' is for the suite to decide"),
         ({"tasks": {"a b": {}, "a-b": {}}}, "a b, a-b don't give different folder names"),
         ({"tasks": {}}, "suite = 'custom' needs its tasks in the table tasks"),
+        (
+            {
+                "models": {"a": {"model": "m", "role": "teacher"}},
+                "tasks": {"sst2": {"finetune": {"label_weight": 0.5}}},
+            },
+            r"tasks\.sst2\.finetune\.label_weight is for models that learn from a teacher",
+        ),
     ],
 )
 def test_settings_that_cannot_work_are_refused(ground, tmp_path, changes, message):
