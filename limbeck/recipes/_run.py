@@ -33,6 +33,8 @@ _LIBRARIES = (
     "pydantic",
     "scikit-learn",
 )
+_WITHOUT_EFFECT = ("log_every", "save_every", "tensorboard")
+"""Settings, of whichever recipe has them, that decide what is written down and no weight."""
 _ABSENT = object()
 
 
@@ -69,7 +71,7 @@ def start_run(
         settings: The resolved settings.
         command: What started the run; the program's command line if not given.
         may_change: Settings (dotted names, or those of whole tables) that may differ from those of
-            the run being resumed, such as a time budget.
+            the run being resumed, such as a time budget; how often it logs and saves always may.
 
     Raises:
         SettingsError: If the folder holds another run, or files that are no run.
@@ -222,6 +224,7 @@ def _check_same_run(
         raise SettingsError(
             f"{folder} already holds a '{record.get('recipe')}' run, not a '{recipe}' run; {remedy}"
         )
+    may_change = {*may_change, *_WITHOUT_EFFECT}
     before = dict(_flatten(settings_before))
     now = dict(_flatten(values))
     differing = [

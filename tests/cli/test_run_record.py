@@ -23,6 +23,7 @@ class Heat(Settings):
     temperature: float = 2.0
     minutes: float | None = None
     seed: int = 7
+    save_every: int = 10
     inner: Inner = Inner()
 
 
@@ -87,6 +88,13 @@ def test_may_change_updates_the_record(tmp_path: Path) -> None:
     start_run(tmp_path, recipe="heat", settings=Heat())
     run = start_run(tmp_path, recipe="heat", settings=Heat(minutes=3), may_change={"minutes"})
     assert run.record["settings"]["minutes"] == 3
+
+
+def test_how_often_a_run_saves_may_always_change(tmp_path: Path) -> None:
+    start_run(tmp_path, recipe="heat", settings=Heat())
+    run = start_run(tmp_path, recipe="heat", settings=Heat(save_every=50))
+    assert run.resumed
+    assert run.record["settings"]["save_every"] == 50
 
 
 def test_folders_that_are_no_run(tmp_path: Path) -> None:
