@@ -12,13 +12,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from tokenizers import Encoding
 from torch import Tensor
 
 from limbeck.config import Settings
-from limbeck.errors import SettingsError
 from limbeck.models import AutoModelForQuestionAnswering
 from limbeck.nn import ModelOutput
+from limbeck.nn.spans import ScoredWindow, rank_answers
 from limbeck.tasks._base import (
     PADDING,
     EncodedExample,
@@ -29,10 +28,10 @@ from limbeck.tasks._base import (
     at_least_float32,
 )
 from limbeck.tasks._sources import read_splits
-from limbeck.tasks._spans import best_spans
 from limbeck.tasks._squad_metrics import answer_scores, best_threshold
 from limbeck.tasks._squad_rows import Question, read_questions
 from limbeck.tokenizers import Tokenizer
+from limbeck.tokenizers.windows import TextWindow, cut_texts, cut_windows, require_room
 
 _NUM_CANDIDATES = 20  # spans of a window that compete with those of the others
 _NUM_SHOWN = 3
@@ -96,38 +95,23 @@ class QuestionAnsweringTask(Task):
         Raises:
             SettingsError: If questions and stride leave no room for the text.
         """
-        room = max_length - tokenizer.num_special_tokens(pair=True)
-        needed = self.settings.max_question_tokens + self.settings.stride
-        if needed >= room:
-            raise SettingsError(
-                f"max_length = {max_length} has no room for questions of "
-                f"{self.settings.max_question_tokens} tokens and a stride of "
-                f"{self.settings.stride}; give at least {needed + max_length - room + 1}, or lower "
-                "task_options.max_question_tokens or task_options.stride"
-            )
-        encoded = tokenizer(
-            self._cut_questions(split.examples, tokenizer),
-            [example.context for example in split.examples],
-            truncation="only_second",
+        require_room(
+            tokenizer,
             max_length=max_length,
             stride=self.settings.stride,
-            return_overflowing_tokens=True,
+            max_question_tokens=self.settings.max_question_tokens,
+            names=("task_options.max_question_tokens", "task_options.stride"),
         )
-        has_types = "token_type_ids" in encoded
-        owners = encoded["overflow_to_sample_mapping"]
-        return [
-            _window(row, int(index), split.examples[index], has_types=has_types)
-            for row, index in zip(encoded.encodings, owners, strict=True)
-        ]
-
-    def _cut_questions(self, questions: Sequence[Question], tokenizer: Tokenizer) -> list[str]:
-        limit = self.settings.max_question_tokens
-        texts = [question.question for question in questions]
-        encoded = tokenizer(texts, add_special_tokens=False)
-        return [
-            text[: row.offsets[limit - 1][1]] if len(row.ids) > limit else text
-            for text, row in zip(texts, encoded.encodings, strict=True)
-        ]
+        questions = [example.question for example in split.examples]
+        windows = cut_windows(
+            tokenizer,
+            [example.context for example in split.examples],
+            max_length=max_length,
+            stride=self.settings.stride,
+            questions=cut_texts(tokenizer, questions, max_tokens=self.settings.max_question_tokens),
+        )
+        has_types = "token_type_ids" in tokenizer.model_input_names
+        return [_label(w, split.examples[w.index], has_types=has_types) for w in windows]
 
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns the scores of starts and ends, (batch, 2, sequence)."""
@@ -157,36 +141,23 @@ class QuestionAnsweringTask(Task):
         self, split: Split, encoded: Sequence[EncodedExample], logits: Sequence[Tensor]
     ) -> list[Record]:
         """Returns per question its answer, a piece of the original text, and the next best ones."""
-        windows: defaultdict[int, list[tuple[Window, Tensor]]] = defaultdict(list)
+        windows: defaultdict[int, list[ScoredWindow]] = defaultdict(list)
         for window, row in zip(encoded, logits, strict=True):
             assert isinstance(window, Window)
-            windows[window.index].append((window, row))
+            start, end = row.float().numpy()
+            windows[window.index].append(
+                ScoredWindow(start, end, window.offsets, window.first, window.last)
+            )
         return [
             self._answer(index, question, windows[index])
             for index, question in enumerate(split.examples)
         ]
 
-    def _answer(
-        self, index: int, question: Question, windows: Sequence[tuple[Window, Tensor]]
-    ) -> Record:
-        candidates: dict[tuple[int, int], float] = {}
-        null_score = math.inf
-        for window, row in windows:
-            start, end = row.float().numpy()
-            null_score = min(null_score, float(start[0] + end[0]))
-            if window.last < window.first:  # a text without tokens
-                continue
-            for span in best_spans(
-                start,
-                end,
-                first=window.first,
-                last=window.last,
-                max_tokens=self.settings.max_answer_tokens,
-                count=_NUM_CANDIDATES,
-            ):
-                place = (window.offsets[span.start][0], window.offsets[span.end][1])
-                candidates[place] = max(span.score, candidates.get(place, -math.inf))
-        ranked = sorted(candidates.items(), key=lambda item: -item[1]) or [((0, 0), null_score)]
+    def _answer(self, index: int, question: Question, windows: Sequence[ScoredWindow]) -> Record:
+        null_score = min(window.null_score for window in windows)
+        ranked = rank_answers(
+            windows, max_tokens=self.settings.max_answer_tokens, count=_NUM_CANDIDATES
+        ) or [((0, 0), null_score)]  # a text without tokens
         (first, last), score = ranked[0]
         answer = question.context[first:last]
         record: Record = {
@@ -241,24 +212,22 @@ class QuestionAnsweringTask(Task):
         return {**scores, "best_f1": best, "best_f1_threshold": threshold}
 
 
-def _window(row: Encoding, index: int, question: Question, *, has_types: bool) -> Window:
-    """Makes a window of an encoded pair, labelled with the answer's place if it holds it whole."""
-    sequences = row.sequence_ids
-    in_text = [place for place, number in enumerate(sequences) if number == 1]
-    first, last = (in_text[0], in_text[-1]) if in_text else (0, -1)
+def _label(window: TextWindow, question: Question, *, has_types: bool) -> Window:
+    """Labels a window with the answer's place if it holds it whole."""
+    row = window.encoding
     label: tuple[int, int] | None = None
     if question.label is not None:
         label = _NO_ANSWER
-        if question.label and in_text:
-            label = _place(question.label[0], row.offsets, first, last)
+        if question.label and window.last >= window.first:
+            label = _place(question.label[0], row.offsets, window.first, window.last)
     return Window(
-        index=index,
+        index=window.index,
         input_ids=row.ids,
         token_type_ids=row.type_ids if has_types else None,
         label=label,
         offsets=row.offsets,
-        first=first,
-        last=last,
+        first=window.first,
+        last=window.last,
     )
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from limbeck import BertConfig, BertModel
 from limbeck.errors import DataError, SettingsError
+from limbeck.nn.spans import best_spans
 from limbeck.recipes import finetune
 from limbeck.tasks import read_task
-from limbeck.tasks._spans import best_spans
 from limbeck.tasks._squad_metrics import answer_scores, best_threshold
 from limbeck.tokenizers import train_wordpiece
 from limbeck.train import SilentProgress
