@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from limbeck.inference.pipelines import TextClassificationPipeline, pipeline
+from limbeck.inference.pipelines import find_task, pipeline
+from limbeck.inference.question_answering import QuestionAnsweringPipeline
+from limbeck.inference.text_classification import TextClassificationPipeline
+from limbeck.inference.token_classification import TokenClassificationPipeline
 
-__all__ = ["TextClassificationPipeline", "pipeline"]
+__all__ = [
+    "QuestionAnsweringPipeline",
+    "TextClassificationPipeline",
+    "TokenClassificationPipeline",
+    "find_task",
+    "pipeline",
+]

@@ -2,173 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import inspect
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
-import torch
-from torch import Tensor
-
+from limbeck.checkpoints import read_config, resolve_folder
 from limbeck.errors import MissingHeadError, SettingsError, did_you_mean
-from limbeck.models import AutoModel, AutoModelForSequenceClassification, Model
+from limbeck.inference._base import Pipeline
+from limbeck.inference.question_answering import QuestionAnsweringPipeline
+from limbeck.inference.text_classification import TextClassificationPipeline
+from limbeck.inference.token_classification import TokenClassificationPipeline
+from limbeck.models import KINDS, Kind, Model
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
-from limbeck.train import choose_device
 
-Text = str | Mapping[str, str]
-"""A text, or a pair of them: `{"text": ..., "text_pair": ...}`."""
-
-_PAIR_KEYS = ("text", "text_pair")
-
-
-class TextClassificationPipeline:
-    """Gives texts their labels.
-
-    Texts of about the same length share a batch, so that little is padded. What is longer than
-    `max_length` tokens is cut.
-
-    Args:
-        model: A model with a sequence classification head; it is put on `device` in eval mode.
-        tokenizer: Its tokenizer.
-        batch_size: Texts that go through the model at a time.
-        device: `auto`, `cpu`, `cuda`, ...
-        max_length: Longest input in tokens; by default the longest that the model takes.
-
-    Example:
-        >>> classify = pipeline("sentiment-analysis", model="runs/sst2/model")  # doctest: +SKIP
-        >>> classify("a gorgeous, witty, seductive movie")  # doctest: +SKIP
-        [{'label': 'POSITIVE', 'score': 0.998}]
-    """
-
-    def __init__(
-        self,
-        model: Model,
-        tokenizer: Tokenizer,
-        *,
-        batch_size: int = 32,
-        device: str = "auto",
-        max_length: int | None = None,
-    ) -> None:
-        self.config = model.config
-        self.device = choose_device(device)
-        self.model = model.to(self.device).eval()
-        self.tokenizer = tokenizer
-        self._batch_size = _require_positive("batch_size", batch_size)
-        limit = min(tokenizer.model_max_length, self.config.max_position_embeddings)
-        self._max_length = (
-            limit if max_length is None else _require_positive("max_length", max_length)
-        )
-        if self._max_length > limit:
-            raise SettingsError(f"max_length = {max_length}, but the model takes {limit} tokens")
-
-    def __call__(
-        self, inputs: Text | Sequence[Text], *, top_k: int | Literal["best"] | None = "best"
-    ) -> Any:
-        """Classifies one text or many.
-
-        Args:
-            inputs: A text, a pair `{"text": ..., "text_pair": ...}`, or a list of these.
-            top_k: How many labels to give for each text, the best first; None gives all. With
-                `best` each text has its best label alone, not in a list of its own.
-
-        Returns:
-            As `transformers.pipeline`: `[{"label", "score"}]` for one text, a list with one such
-            dictionary per text for a list; with `top_k`, a list of them in the place of each
-            dictionary.
-
-        Raises:
-            SettingsError: If an input is neither a text nor a pair, or `top_k` is below 1.
-        """
-        is_single = isinstance(inputs, str | Mapping)
-        texts = [inputs] if isinstance(inputs, str | Mapping) else list(inputs)
-        ranked = [self._rank(scores) for scores in self._scores(texts)]
-        if top_k == "best":
-            best = [labels[0] for labels in ranked]
-            return best[0] if isinstance(inputs, Mapping) else best
-        if top_k is not None:
-            ranked = [labels[: _require_positive("top_k", top_k)] for labels in ranked]
-        return ranked[0] if is_single else ranked
-
-    @torch.inference_mode()
-    def _scores(self, texts: Sequence[Text]) -> list[list[float]]:
-        """Returns each label's score for each text, in the order of the texts."""
-        results: dict[int, list[float]] = {}
-        pairs = [_as_pair(i, text) for i, text in enumerate(texts)]
-        for indices, firsts, seconds in self._batches(pairs):
-            encoded = self.tokenizer(
-                firsts,
-                seconds,
-                truncation="longest_first",
-                max_length=self._max_length,
-                padding="longest",
-                return_tensors="pt",
-            ).to(self.device)
-            logits = self.model(**encoded).logits
-            assert logits is not None
-            scores = self._activate(logits.float()).tolist()
-            results.update(zip(indices, scores, strict=True))
-        return [results[i] for i in range(len(texts))]
-
-    def _batches(
-        self, pairs: Sequence[tuple[str, str | None]]
-    ) -> Iterator[tuple[list[int], list[str], list[str] | None]]:
-        """Yields indices and texts, singles apart from pairs, the longest first."""
-        for has_second in (False, True):
-            order = [i for i, (_, second) in enumerate(pairs) if (second is not None) == has_second]
-            order.sort(key=lambda i: -len(pairs[i][0]) - len(pairs[i][1] or ""))
-            for start in range(0, len(order), self._batch_size):
-                indices = order[start : start + self._batch_size]
-                firsts = [pairs[i][0] for i in indices]
-                seconds = [pairs[i][1] or "" for i in indices]
-                yield indices, firsts, seconds if has_second else None
-
-    def _activate(self, logits: Tensor) -> Tensor:
-        problem = self.config.problem_type
-        if problem == "regression":
-            return logits
-        if problem == "multi_label_classification" or self.config.num_labels == 1:
-            return logits.sigmoid()
-        return logits.softmax(-1)
-
-    def _rank(self, scores: Sequence[float]) -> list[dict[str, Any]]:
-        labels = [{"label": self.config.id2label[i], "score": s} for i, s in enumerate(scores)]
-        return sorted(labels, key=lambda label: -label["score"])
-
-
-_PIPELINES = {
-    "sentiment-analysis": (AutoModelForSequenceClassification, TextClassificationPipeline),
-    "text-classification": (AutoModelForSequenceClassification, TextClassificationPipeline),
+_PIPELINES: dict[str, type[Pipeline]] = {
+    "sentiment-analysis": TextClassificationPipeline,
+    "text-classification": TextClassificationPipeline,
+    "ner": TokenClassificationPipeline,
+    "token-classification": TokenClassificationPipeline,
+    "question-answering": QuestionAnsweringPipeline,
 }
+_WITHOUT_TASK = ("encoder", "masked_lm")
+_COMMON = tuple(inspect.signature(Pipeline).parameters)
 
 
+@overload
 def pipeline(
-    task: str,
+    task: Literal["sentiment-analysis", "text-classification"],
     model: str | Path | Model,
+    **arguments: Any,
+) -> TextClassificationPipeline: ...
+@overload
+def pipeline(
+    task: Literal["ner", "token-classification"], model: str | Path | Model, **arguments: Any
+) -> TokenClassificationPipeline: ...
+@overload
+def pipeline(
+    task: Literal["question-answering"], model: str | Path | Model, **arguments: Any
+) -> QuestionAnsweringPipeline: ...
+@overload
+def pipeline(
+    task: str | None = None, model: str | Path | Model | None = None, **arguments: Any
+) -> Any: ...
+def pipeline(
+    task: str | None = None,
+    model: str | Path | Model | None = None,
     *,
     tokenizer: str | Path | Tokenizer | None = None,
     batch_size: int = 32,
     device: str | None = None,
     max_length: int | None = None,
-) -> TextClassificationPipeline:
+    **options: Any,
+) -> Any:
     """Makes a callable from text to answers.
 
     Args:
-        task: `sentiment-analysis` or `text-classification`, which are the same.
+        task: `text-classification` (or `sentiment-analysis`), `token-classification` (or `ner`),
+            or `question-answering`; by default what the model was fine-tuned for.
         model: A model folder, a Hub id, or a model.
         tokenizer: A folder, a Hub id, or a tokenizer; by default the one beside the model.
-        batch_size: Texts that go through the model at a time.
+        batch_size: Texts, or windows of them, that go through the model at a time.
         device: `auto`, `cpu`, `cuda`, ...; by default the first accelerator, else the CPU.
-        max_length: Longest input in tokens; by default the longest that the model takes.
+        max_length: Longest input in tokens; by default the longest that the model takes, and 384
+            for question answering.
+        options: Those of the pipeline's class, such as `aggregation_strategy`.
 
     Raises:
-        SettingsError: If the task is unknown, or a model object comes without a tokenizer.
-        CheckpointError: If the model folder can't be read.
+        SettingsError: If the task or an option is unknown, the model is for another task, or a
+            model object comes without a tokenizer.
+        CheckpointError: If the model folder can't be read, or its model is not fine-tuned.
     """
-    if task not in _PIPELINES:
+    if model is None:
+        raise SettingsError("model= is missing; accepted: a model folder, a Hub id, or a model")
+    if task is not None and task not in _PIPELINES:
         raise SettingsError(
             f"there is no pipeline for '{task}'; accepted: {', '.join(_PIPELINES)}."
             + did_you_mean(task, _PIPELINES)
         )
-    auto_model, kind = _PIPELINES[task]
+    cls = _PIPELINES[find_task(model) if task is None else task]
+    _check_options(cls, options)
     if tokenizer is None:
         if isinstance(model, Model):
             raise SettingsError(
@@ -176,39 +88,102 @@ def pipeline(
                 "a Hub id or a Tokenizer"
             )
         tokenizer = model
-    return kind(
-        model if isinstance(model, Model) else _load_finetuned(auto_model, model),
+    return cls(
+        model if isinstance(model, Model) else _load_finetuned(cls, model),
         tokenizer if isinstance(tokenizer, Tokenizer) else AutoTokenizer.from_pretrained(tokenizer),
         batch_size=batch_size,
         device=device or "auto",
         max_length=max_length,
+        **options,
     )
 
 
-def _load_finetuned(auto_model: type[AutoModel], name: str | Path) -> Model:
+def find_task(model: str | Path | Model) -> str:
+    """Returns the task of the pipeline that takes a model, such as `text-classification`.
+
+    Args:
+        model: A model folder, a Hub id, or a model.
+
+    Raises:
+        SettingsError: If no pipeline takes models of its kind.
+        CheckpointError: If the folder can't be read, or its model is not fine-tuned.
+    """
+    architecture = _read_architecture(model)
+    kind = _find_kind(architecture)
+    for cls in _PIPELINES.values():
+        if kind == cls.auto_model.kind:
+            return cls.task
+    held = f"{architecture}" if architecture else "model whose config.json names no architecture"
+    tasks = ", ".join(dict.fromkeys(cls.task for cls in _PIPELINES.values()))
+    if kind is not None and kind.has_choices:
+        raise SettingsError(
+            f"{_name(model)} holds a {held}, and there is no pipeline for multiple choice; "
+            f"accepted: models for {tasks}. limbeck evaluate scores it on a file of choices: "
+            f"limbeck evaluate {_name(model)} --task swag --data DATA --out RUN"
+        )
+    raise MissingHeadError(
+        f"{_name(model)} holds a {held}, which has no head for a task yet; accepted: models for "
+        f"{tasks}; {_advise(model, 'task=... ')}"
+    )
+
+
+def _check_options(cls: type[Pipeline], options: dict[str, Any]) -> None:
+    accepted = [name for name in inspect.signature(cls).parameters if name not in _COMMON]
+    for name in options:
+        if name in accepted:
+            continue
+        call = inspect.signature(cls.__call__).parameters
+        if name in call:
+            raise SettingsError(
+                f"{name} = {options[name]!r}: the {cls.task} pipeline takes it with each call: "
+                f"run(inputs, {name}={options[name]!r})"
+            )
+        accepted += [name for name in _COMMON if name != "model"]
+        raise SettingsError(
+            f"the {cls.task} pipeline has no option '{name}'; accepted: {', '.join(accepted)}."
+            + did_you_mean(name, accepted)
+        )
+
+
+def _load_finetuned(cls: type[Pipeline], name: str | Path) -> Model:
+    """Loads a folder's model; one with another head is refused even where the weights would fit."""
+    architecture = _read_architecture(name)
+    kind = _find_kind(architecture)
+    advice = _advise(name, cls.finetune_options)
+    headless = f"{name} has no head for this task yet; {advice}"
+    if kind is not None and kind.name in _WITHOUT_TASK:
+        raise MissingHeadError(headless)
+    if kind not in (None, cls.auto_model.kind):
+        others = [other.task for other in _PIPELINES.values() if other.auto_model.kind == kind]
+        fix = f"its pipeline is '{others[0]}'" if others else "there is no pipeline for these"
+        raise SettingsError(
+            f"{name} holds a {architecture}, and the {cls.task} pipeline was asked for; {fix}. For "
+            f"this one, {advice}"
+        )
     try:
-        return auto_model.from_pretrained(name)
+        return cls.auto_model.from_pretrained(name)
     except MissingHeadError as error:
-        raise MissingHeadError(
-            f"{name} has no head for this task yet; fine-tune it first: limbeck finetune "
-            f"model={name} data=... out=RUN, then give RUN/model"
-        ) from error
+        raise MissingHeadError(headless) from error
 
 
-def _as_pair(index: int, text: object) -> tuple[str, str | None]:
-    if isinstance(text, str):
-        return text, None
-    if isinstance(text, Mapping) and "text" in text and set(text) <= set(_PAIR_KEYS):
-        first, second = text["text"], text.get("text_pair")
-        if isinstance(first, str) and isinstance(second, str | None):
-            return first, second
-    raise SettingsError(
-        f"input {index} is {text!r}; accepted: a text, or a pair such as "
-        '{"text": "...", "text_pair": "..."}'
+def _advise(model: str | Path | Model, options: str) -> str:
+    return (
+        f"fine-tune it first: limbeck finetune model={_name(model)} {options}data=... out=RUN, "
+        "then give RUN/model"
     )
 
 
-def _require_positive(name: str, value: int) -> int:
-    if value < 1:
-        raise SettingsError(f"{name} = {value}: must be at least 1")
-    return value
+def _name(model: str | Path | Model) -> str:
+    return "MODEL" if isinstance(model, Model) else str(model)
+
+
+def _read_architecture(model: str | Path | Model) -> str | None:
+    """Returns the name of a model's class, as its folder gives it; None if it gives none."""
+    if isinstance(model, Model):
+        return model.architecture.class_prefix + model.kind.suffix
+    names = read_config(resolve_folder(model, weights=False)).get("architectures")
+    return str(names[0]) if isinstance(names, list) and names else None
+
+
+def _find_kind(architecture: str | None) -> Kind | None:
+    return next((kind for kind in KINDS if (architecture or "").endswith(kind.suffix)), None)

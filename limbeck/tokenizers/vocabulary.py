@@ -67,6 +67,11 @@ class Vocabulary:
         row = read_ids(ids, vocab_size=self.vocab_size)
         return [self._backend.id_to_token(index) or "" for index in row]
 
+    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
+        """Returns the text of pieces: those of a word joined, words and punctuation spaced."""
+        decoder = self._backend.decoder
+        return " ".join(tokens) if decoder is None else str(decoder.decode(list(tokens)))
+
     def num_special_tokens(self, *, pair: bool = False) -> int:
         """Returns how many special tokens a call adds to a text, or to a pair of texts."""
         return self._backend.num_special_tokens_to_add(pair)

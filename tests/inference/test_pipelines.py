@@ -3,50 +3,26 @@
 from pathlib import Path
 
 import pytest
-import torch
+from pipeline_models import TEXTS, write_model
 
 import limbeck
-from limbeck import BertConfig, BertForMaskedLM
 from limbeck.errors import CheckpointError, MissingHeadError, SettingsError
-from limbeck.inference.pipelines import pipeline
-from limbeck.models import AutoModelForSequenceClassification, find_architecture
-from limbeck.tokenizers import AutoTokenizer, train_wordpiece
+from limbeck.inference import find_task, pipeline
+from limbeck.models import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForMultipleChoice,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
+from limbeck.tokenizers import AutoTokenizer
 
-TEXTS = [
-    "a gorgeous, witty, seductive movie",
-    "bad",
-    "It is NOT good; it is awful and far too long to be watched twice.",
-    "good",
-]
 PAIRS = [
     {"text": "a movie", "text_pair": "a film that is good"},
     {"text": "bad"},
     {"text": "it is a long movie", "text_pair": "it is"},
 ]
-
-
-def write_model(folder, *, model_type="bert", **changes):
-    torch.manual_seed(1)
-    tokenizer = train_wordpiece(TEXTS, vocab_size=120, min_frequency=1)
-    labels = changes.pop("labels", ("NEGATIVE", "NEUTRAL", "POSITIVE"))
-    config = find_architecture(model_type).config_type()
-    config = config.replace(
-        vocab_size=tokenizer.vocab_size,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        initializer_range=0.3,
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels)),
-        **changes,
-    )
-    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
-    if model_type == "distilbert":
-        tokenizer = tokenizer.without_token_types()
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +97,8 @@ def test_wrong_arguments_are_refused(folder, tmp_path):
     with pytest.raises(
         SettingsError,
         match=r"no pipeline for 'sentiment-analisis'; accepted: sentiment-analysis, text-"
-        r"classification\. Did you mean 'sentiment-analysis'",
+        r"classification, ner, token-classification, question-answering\. Did you mean 'sentiment-"
+        r"analysis'",
     ):
         pipeline("sentiment-analisis", folder)
     with pytest.raises(SettingsError, match=r"a model object .* give tokenizer="):
@@ -143,16 +120,87 @@ def test_wrong_arguments_are_refused(folder, tmp_path):
         classify("good", top_k=0)
 
 
+HEADS = {
+    "text-classification": AutoModelForSequenceClassification,
+    "token-classification": AutoModelForTokenClassification,
+    "question-answering": AutoModelForQuestionAnswering,
+}
+
+
+@pytest.mark.parametrize("task", HEADS)
+def test_the_model_says_which_pipeline_it_is_for(task, tmp_path):
+    write_model(tmp_path, auto_model=HEADS[task], labels=("a", "b"))
+    assert find_task(tmp_path) == find_task(str(tmp_path)) == task
+    chosen = pipeline(model=tmp_path)
+    assert chosen.task == task
+    assert find_task(chosen.model) == task
+    assert pipeline(model=chosen.model, tokenizer=tmp_path).task == task
+    for other in HEADS:
+        if other == task:
+            continue
+        # The weights of a text classifier would fit a token classifier.
+        with pytest.raises(
+            SettingsError,
+            match=rf"holds a BertFor\w+, and the {other} pipeline was asked for; its pipeline is "
+            rf"'{task}'\. For this one, fine-tune it first: limbeck finetune model=",
+        ):
+            pipeline(other, tmp_path)
+        with pytest.raises(
+            SettingsError,
+            match=rf"the {other} pipeline was given a BertFor\w+; accepted: a BertFor\w+",
+        ):
+            pipeline(other, chosen.model, tokenizer=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        ("sentiment-analysis", ""),
+        ("ner", "task=ner "),
+        ("question-answering", "task=squad max_length=384 "),
+    ],
+)
+@pytest.mark.parametrize("auto_model", [AutoModel, AutoModelForMaskedLM])
 def test_a_model_that_is_not_fine_tuned_is_refused_with_the_command_that_does_it(
-    tmp_path: Path,
+    auto_model: type[AutoModel], task: str, told: str, tmp_path: Path
 ) -> None:
-    config = BertConfig(
-        vocab_size=20,
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=8,
-    )
-    BertForMaskedLM(config).save_pretrained(tmp_path)
-    with pytest.raises(MissingHeadError, match=r"no head for this task yet.*limbeck finetune"):
-        pipeline("sentiment-analysis", model=tmp_path)
+    write_model(tmp_path, auto_model=auto_model)
+    with pytest.raises(
+        MissingHeadError,
+        match=rf"no head for this task yet; fine-tune it first: limbeck finetune model=\S+ {told}"
+        r"data=\.\.\. out=RUN, then give RUN/model",
+    ):
+        pipeline(task, model=tmp_path)
+    with pytest.raises(
+        MissingHeadError,
+        match=r"holds a Bert\w+, which has no head for a task yet; accepted: models for text-"
+        r"classification, token-classification, question-answering; fine-tune it first",
+    ):
+        pipeline(model=tmp_path)
+
+
+def test_models_without_a_pipeline_are_refused(tmp_path):
+    write_model(tmp_path, auto_model=AutoModelForMultipleChoice)
+    with pytest.raises(
+        SettingsError,
+        match=r"BertForMultipleChoice, and there is no pipeline for multiple choice; accepted: "
+        r"models for text-classification, .*limbeck evaluate \S+ --task swag",
+    ):
+        pipeline(model=tmp_path)
+    with pytest.raises(SettingsError, match=r"text-classification pipeline was asked for; there"):
+        pipeline("text-classification", model=tmp_path)
+    with pytest.raises(SettingsError, match=r"model= is missing; accepted: a model folder"):
+        pipeline("ner")
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace('"architectures"', '"architects"'))
+    with pytest.raises(MissingHeadError, match=r"holds a model whose config\.json names no archi"):
+        pipeline(model=tmp_path)
+
+
+def test_an_option_of_the_call_alone_is_named(folder):
+    with pytest.raises(
+        SettingsError,
+        match=r"top_k = 2: the text-classification pipeline takes it with each call: run\(inputs, "
+        r"top_k=2\)",
+    ):
+        pipeline("text-classification", folder, top_k=2)

@@ -1,0 +1,273 @@
+"""Extractive question answering: the answer is a piece of the text that is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from limbeck.inference._base import (
+    Pipeline,
+    Scores,
+    choose,
+    require_at_least,
+    require_positive,
+)
+from limbeck.inference._questions import Question, as_questions
+from limbeck.models import AutoModelForQuestionAnswering, Model
+from limbeck.nn import ModelOutput
+from limbeck.nn.spans import Place, ScoredWindow, rank_answers
+from limbeck.tokenizers import Tokenizer
+from limbeck.tokenizers.windows import TextWindow, cut_texts, cut_windows, require_room
+
+_MAX_LENGTH = 384  # what models are fine-tuned with
+_STRIDE = 128
+_QUESTION = 64
+_NUM_CANDIDATES = 20
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What can be chosen anew with each call."""
+
+    top_k: int
+    doc_stride: int | None
+    max_answer_len: int
+    max_question_len: int | None
+    handle_impossible_answer: bool
+    align_to_words: bool
+
+    def __post_init__(self) -> None:
+        require_positive("top_k", self.top_k)
+        require_positive("max_answer_len", self.max_answer_len)
+        if self.max_question_len is not None:
+            require_positive("max_question_len", self.max_question_len)
+        if self.doc_stride is not None:
+            require_at_least(0, "doc_stride", self.doc_stride)
+
+
+class QuestionAnsweringPipeline(Pipeline):
+    """Answers questions with pieces of texts.
+
+    Names and results are those that `transformers` had before its version 5 dropped the pipeline.
+    Long texts are read in windows that overlap. The answer is chosen by the sum of its start's and
+    its end's logit over all windows, as `limbeck evaluate` chooses it.
+
+    Args:
+        model: A model with a question-answering head; it is put on `device` in eval mode.
+        tokenizer: Its tokenizer.
+        batch_size: Windows that go through the model at a time.
+        device: `auto`, `cpu`, `cuda`, ...
+        max_length: Longest window in tokens, with the question; by default 384, or the longest
+            that the model takes.
+        top_k: Answers to a question.
+        doc_stride: Tokens of the text that neighbouring windows share; by default 128, or half of
+            what a question leaves where that is less.
+        max_answer_len: Longest answer in tokens.
+        max_question_len: Tokens after which a question is cut; by default 64, or half of a window
+            where that is less.
+        handle_impossible_answer: Whether "" may be an answer, for models that learned when there
+            is none, such as those of SQuAD 2.
+        align_to_words: Whether an answer that is a part of a word becomes the word.
+
+    Raises:
+        SettingsError: If the model has another head, or an argument is out of range.
+
+    Example:
+        >>> answer = pipeline("question-answering", model="runs/squad/model")  # doctest: +SKIP
+        >>> answer(question="Who lived here?", context="Ada lived here.")  # doctest: +SKIP
+        {'score': 0.93, 'start': 0, 'end': 3, 'answer': 'Ada'}
+    """
+
+    task = "question-answering"
+    auto_model = AutoModelForQuestionAnswering
+    finetune_options = f"task=squad max_length={_MAX_LENGTH} "
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: Tokenizer,
+        *,
+        batch_size: int = 32,
+        device: str = "auto",
+        max_length: int | None = None,
+        top_k: int = 1,
+        doc_stride: int | None = None,
+        max_answer_len: int = 30,
+        max_question_len: int | None = None,
+        handle_impossible_answer: bool = False,
+        align_to_words: bool = True,
+    ) -> None:
+        super().__init__(
+            model, tokenizer, batch_size=batch_size, device=device, max_length=max_length
+        )
+        if max_length is None:
+            self._max_length = min(_MAX_LENGTH, self._max_length)
+        self._options = _Options(
+            top_k=top_k,
+            doc_stride=doc_stride,
+            max_answer_len=max_answer_len,
+            max_question_len=max_question_len,
+            handle_impossible_answer=handle_impossible_answer,
+            align_to_words=align_to_words,
+        )
+
+    def __call__(
+        self,
+        inputs: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
+        *,
+        question: str | Sequence[str] | None = None,
+        context: str | Sequence[str] | None = None,
+        top_k: int | None = None,
+        doc_stride: int | None = None,
+        max_answer_len: int | None = None,
+        max_question_len: int | None = None,
+        handle_impossible_answer: bool | None = None,
+        align_to_words: bool | None = None,
+    ) -> Any:
+        """Answers one question or many; options that are not given are as it was made.
+
+        Args:
+            inputs: `{"question": ..., "context": ...}`, or a list of these.
+            question: In their place a question, or a list of them.
+            context: With it the text that has the answer, or a list of them; one text may serve
+                many questions, and one question many texts.
+            top_k: Answers to a question.
+            doc_stride: Tokens that windows share.
+            max_answer_len: Longest answer.
+            max_question_len: Longest question.
+            handle_impossible_answer: Whether there may be none.
+            align_to_words: Whether answers are whole words.
+
+        Returns:
+            `{"score", "start", "end", "answer"}`, with `answer` being `context[start:end]`; a list
+            of them, the best first, if `top_k` is more than 1; a list of either for a list of
+            questions. The score is the probability of the start times that of the end, among all
+            tokens of the context and "no answer".
+
+        Raises:
+            SettingsError: If an input or an option is wrong; the message names it.
+        """
+        options = choose(
+            self._options,
+            top_k=top_k,
+            doc_stride=doc_stride,
+            max_answer_len=max_answer_len,
+            max_question_len=max_question_len,
+            handle_impossible_answer=handle_impossible_answer,
+            align_to_words=align_to_words,
+        )
+        questions, is_single = as_questions(inputs, question=question, context=context)
+        ranked = [
+            answers for chunk in self._chunks(questions) for answers in self._answer(chunk, options)
+        ]
+        found = [answers[0] for answers in ranked] if options.top_k == 1 else ranked
+        return found[0] if is_single else found
+
+    def _answer(self, questions: Sequence[Question], options: _Options) -> Iterator[list[Answer]]:
+        windows = self._windows(questions, options)
+        scores = self._run([window.encoding for window in windows], _span_logits)
+        together = zip(windows, scores, strict=True)
+        for index, of_context in groupby(together, key=lambda pair: pair[0].index):
+            yield _rank(list(of_context), questions[index], options)
+
+    def _windows(self, questions: Sequence[Question], options: _Options) -> list[TextWindow]:
+        room = self._max_length - self.tokenizer.num_special_tokens(pair=True)
+        longest = options.max_question_len or max(1, min(_QUESTION, room // 2))
+        stride = options.doc_stride
+        if stride is None:
+            stride = max(0, min(_STRIDE, (room - longest) // 2))
+        require_room(
+            self.tokenizer,
+            max_length=self._max_length,
+            stride=stride,
+            max_question_tokens=longest,
+            names=("max_question_len", "doc_stride"),
+        )
+        return cut_windows(
+            self.tokenizer,
+            [question.context for question in questions],
+            max_length=self._max_length,
+            stride=stride,
+            questions=cut_texts(
+                self.tokenizer, [question.question for question in questions], max_tokens=longest
+            ),
+        )
+
+
+def _span_logits(output: ModelOutput) -> torch.Tensor:
+    assert output.start_logits is not None
+    assert output.end_logits is not None
+    return torch.stack([output.start_logits, output.end_logits], dim=-1)
+
+
+def _rank(
+    windows: Sequence[tuple[TextWindow, Scores]], question: Question, options: _Options
+) -> list[Answer]:
+    """Returns the best answers to one question."""
+    offsets = _offsets([window for window, _ in windows], whole_words=options.align_to_words)
+    scored = [
+        ScoredWindow(logits[:, 0], logits[:, 1], places, window.first, window.last)
+        for (window, logits), places in zip(windows, offsets, strict=True)
+    ]
+    # Aligned answers may be the same words; the best of them counts.
+    count = _NUM_CANDIDATES + 2 * options.top_k
+    ranked = rank_answers(scored, max_tokens=options.max_answer_len, count=count)
+    null = min(scored, key=lambda window: window.null_score)
+    if options.handle_impossible_answer or not ranked:  # a context may have no token at all
+        ranked.append(((0, 0), null.null_score))
+        ranked.sort(key=lambda answer: -answer[1])
+    total = _total([window for window, _ in windows], scored, null)
+    return [
+        {
+            "score": float(np.exp(score - total)),
+            "start": start,
+            "end": end,
+            "answer": question.context[start:end],
+        }
+        for (start, end), score in ranked[: options.top_k]
+    ]
+
+
+def _offsets(windows: Sequence[TextWindow], *, whole_words: bool) -> list[list[Place]]:
+    """Returns for each window its tokens' places in the context, or those of their words."""
+    places = [list(window.encoding.offsets) for window in windows]
+    if not whole_words:
+        return places
+    words: dict[int | None, Place] = {}
+    numbers = [window.encoding.word_ids for window in windows]
+    for window, of_tokens, of_words in zip(windows, places, numbers, strict=True):
+        for place in range(window.first, window.last + 1):
+            start, end = of_tokens[place]
+            known = words.get(of_words[place], (start, end))
+            words[of_words[place]] = (min(start, known[0]), max(end, known[1]))
+    for window, of_tokens, of_words in zip(windows, places, numbers, strict=True):
+        for place in range(window.first, window.last + 1):
+            of_tokens[place] = words[of_words[place]]
+    return places
+
+
+def _total(
+    windows: Sequence[TextWindow], scored: Sequence[ScoredWindow], null: ScoredWindow
+) -> float:
+    """Returns the logarithm of what makes probabilities of scores.
+
+    A token that several windows have counts once, with its highest logit, as its answers do, and
+    so does "no answer". A window without an answer then makes no other less likely, and where one
+    window holds the whole context this is the softmax of `transformers`.
+    """
+    num_tokens = max(w.begin + w.last + 1 - w.first for w in windows)
+    best: npt.NDArray[np.float64] = np.full((2, num_tokens + 1), -np.inf)
+    best[:, -1] = null.start[0], null.end[0]
+    for window, logits in zip(windows, scored, strict=True):
+        inside = slice(window.first, window.last + 1)
+        part = best[:, window.begin : window.begin + window.last + 1 - window.first]
+        np.maximum(part, [logits.start[inside], logits.end[inside]], out=part)
+    return float(np.logaddexp.reduce(best, axis=1).sum())

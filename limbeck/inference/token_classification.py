@@ -1,0 +1,195 @@
+"""Token classification, such as named entities, as `transformers.pipeline` gives it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from limbeck.errors import SettingsError, did_you_mean
+from limbeck.inference._base import Pipeline, Scores, choose, require_at_least
+from limbeck.inference._entities import STRATEGIES, Entity, Piece, Strategy, find_entities
+from limbeck.models import AutoModelForTokenClassification, Model
+from limbeck.nn import ModelOutput
+from limbeck.tokenizers import Tokenizer
+from limbeck.tokenizers.windows import TextWindow, cut_windows
+
+_STRIDE = 128  # of windows with room enough
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What can be chosen anew with each call."""
+
+    aggregation_strategy: Strategy
+    ignore_labels: Sequence[str]
+    stride: int | None
+
+    def __post_init__(self) -> None:
+        if self.aggregation_strategy not in STRATEGIES:
+            raise SettingsError(
+                f"aggregation_strategy = {self.aggregation_strategy!r}; accepted: "
+                f"{', '.join(STRATEGIES)}."
+                + did_you_mean(str(self.aggregation_strategy), STRATEGIES)
+            )
+        if isinstance(self.ignore_labels, str):
+            raise SettingsError(
+                f"ignore_labels = {self.ignore_labels!r}; accepted: a list of labels, such as "
+                f"[{self.ignore_labels!r}]"
+            )
+        if self.stride is not None:
+            require_at_least(0, "stride", self.stride)
+
+
+class TokenClassificationPipeline(Pipeline):
+    """Finds the entities of texts, or gives each token its label.
+
+    No text is cut: one that is longer than `max_length` tokens is read in windows that overlap, and
+    each token counts in the window where it has most text on both sides. Entities are put
+    together afterwards, whatever the windows.
+
+    Args:
+        model: A model with a token classification head; it is put on `device` in eval mode.
+        tokenizer: Its tokenizer.
+        batch_size: Texts, or windows of them, that go through the model at a time.
+        device: `auto`, `cpu`, `cuda`, ...
+        max_length: Longest window in tokens; by default the longest that the model takes.
+        aggregation_strategy: `none` gives tokens. `simple` joins neighbours of one type; `first`,
+            `average` and `max` first give each word one label: that of its first token, of the mean
+            over its tokens, or of its most certain token. Limbeck's `ner` task trains a word's
+            first token, so that its models are read with `first`.
+        ignore_labels: Labels that are left out.
+        stride: Tokens that neighbouring windows share; by default 128, or half of a window where
+            that is less.
+
+    Raises:
+        SettingsError: If the model has another head, or an argument is out of range.
+
+    Example:
+        >>> find = pipeline("ner", "runs/ner/model", aggregation_strategy="first")  # doctest: +SKIP
+        >>> find("Ada lived in London")  # doctest: +SKIP
+        [{'entity_group': 'PER', 'score': 0.99, 'word': 'ada', 'start': 0, 'end': 3},
+         {'entity_group': 'LOC', 'score': 0.98, 'word': 'london', 'start': 13, 'end': 19}]
+    """
+
+    task = "token-classification"
+    auto_model = AutoModelForTokenClassification
+    finetune_options = "task=ner "
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: Tokenizer,
+        *,
+        batch_size: int = 32,
+        device: str = "auto",
+        max_length: int | None = None,
+        aggregation_strategy: Strategy = "none",
+        ignore_labels: Sequence[str] = ("O",),
+        stride: int | None = None,
+    ) -> None:
+        super().__init__(
+            model, tokenizer, batch_size=batch_size, device=device, max_length=max_length
+        )
+        self._options = _Options(aggregation_strategy, ignore_labels, stride)
+
+    def __call__(
+        self,
+        inputs: str | Sequence[str],
+        *,
+        aggregation_strategy: Strategy | None = None,
+        ignore_labels: Sequence[str] | None = None,
+        stride: int | None = None,
+    ) -> Any:
+        """Labels one text or many; what is not given is as the pipeline was made.
+
+        Args:
+            inputs: A text, or a list of texts.
+            aggregation_strategy: See the class.
+            ignore_labels: See the class.
+            stride: See the class.
+
+        Returns:
+            As `transformers.pipeline`, a list of dictionaries for a text, and a list of such lists
+            for a list: `entity`, `score`, `index`, `word`, `start`, `end` for each token with the
+            strategy `none`; otherwise `entity_group`, `score`, `word`, `start`, `end` for each
+            entity. `word` is spelt as the vocabulary has it; `text[start:end]` is the text's own
+            spelling. `index` counts the text's tokens from 1.
+
+        Raises:
+            SettingsError: If an input is no text, or an argument is out of range.
+        """
+        options = choose(
+            self._options,
+            aggregation_strategy=aggregation_strategy,
+            ignore_labels=ignore_labels,
+            stride=stride,
+        )
+        texts = [inputs] if isinstance(inputs, str) else _check_texts(inputs)
+        found = [
+            entities for chunk in self._chunks(texts) for entities in self._find(chunk, options)
+        ]
+        return found[0] if isinstance(inputs, str) else found
+
+    def _find(self, texts: Sequence[str], options: _Options) -> Iterator[list[Entity]]:
+        room = self._max_length - self.tokenizer.num_special_tokens()
+        windows = cut_windows(
+            self.tokenizer,
+            texts,
+            max_length=self._max_length,
+            stride=min(_STRIDE, room // 2) if options.stride is None else options.stride,
+        )
+        scores = self._run([window.encoding for window in windows], _probabilities)
+        together = zip(windows, scores, strict=True)
+        for index, of_text in groupby(together, key=lambda pair: pair[0].index):
+            entities = find_entities(
+                self._pieces(texts[index], list(of_text)),
+                strategy=options.aggregation_strategy,
+                labels=self.config.id2label,
+                join=self.tokenizer.convert_tokens_to_string,
+            )
+            yield [
+                entity
+                for entity in entities
+                if entity.get("entity", entity.get("entity_group")) not in options.ignore_labels
+            ]
+
+    def _pieces(self, text: str, windows: Sequence[tuple[TextWindow, Scores]]) -> list[Piece]:
+        """Returns each token of a text, as the window sees it in which it is farthest inside."""
+        best: dict[int, tuple[float, Piece]] = {}
+        for number, (window, scores) in enumerate(windows):
+            row = window.encoding
+            columns = zip(row.tokens, row.ids, row.offsets, row.word_ids, scores, strict=True)
+            for place, (token, token_id, (start, end), word, of_token) in enumerate(columns):
+                if not window.first <= place <= window.last:
+                    continue
+                left = place - window.first if number > 0 else math.inf
+                right = window.last - place if number < len(windows) - 1 else math.inf
+                index = window.begin + place - window.first
+                if index in best and best[index][0] >= min(left, right):
+                    continue
+                spelling = text[start:end] if token_id == self.tokenizer.unk_token_id else token
+                piece = Piece(
+                    spelling, of_token, start, end, index + 1, -1 if word is None else word
+                )
+                best[index] = (min(left, right), piece)
+        return [piece for _, (_, piece) in sorted(best.items())]
+
+
+def _probabilities(output: ModelOutput) -> Any:
+    assert output.logits is not None
+    return output.logits.float().softmax(-1)
+
+
+def _check_texts(inputs: Sequence[object]) -> list[str]:
+    if not isinstance(inputs, Sequence):
+        raise SettingsError(f"the input is {inputs!r}; accepted: a text, or a list of texts")
+    for index, text in enumerate(inputs):
+        if not isinstance(text, str):
+            raise SettingsError(
+                f"input {index} is {text!r}; accepted: a text, or a list of texts. Join words "
+                "with spaces first"
+            )
+    return [text for text in inputs if isinstance(text, str)]
