@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from limbeck.cli import _corpus, _lists, _models, _recipes
+from limbeck.cli import _corpus, _lists, _models, _predict, _recipes
 from limbeck.version import __version__
 
 _HELP = """Distil BERT and its relatives into small, fast text encoders, with the proof beside them.
@@ -27,7 +27,7 @@ def build_app() -> App:
         app.command(command.function, name=command.name, help=command.help)
     app.command(_corpus.build_corpus_app())
     app.command(_models.report)
-    app.command(_models.predict)
+    app.command(_predict.predict)
     app.command(_models.bench)
     app.command(_lists.list_room, name="list")
     app.command(_lists.init)

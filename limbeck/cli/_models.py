@@ -1,8 +1,7 @@
-"""Commands on finished models and runs: `report`, `predict`, `bench`."""
+"""Commands on finished models and runs: `report`, `bench`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from limbeck.cli._common import COMMON, Common, Flag, align, note
-from limbeck.errors import DataError, SettingsError
+from limbeck.errors import SettingsError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,42 +74,6 @@ def report(
     files = [str(out / name) for name in ("report.md", "report.html", "report.json")]
     note(written.headline, f"written: {', '.join(files)}")
     return {"headline": written.headline, "files": files}
-
-
-def predict(
-    model: Annotated[str, Parameter(help="Model folder or Hub id.")],
-    *texts: Annotated[str, Parameter(help="Texts; without any, one from each line of stdin.")],
-    task: Annotated[str, Parameter(help="Which pipeline.")] = "text-classification",
-    top_k: Annotated[int, Parameter(help="Labels per text.")] = 1,
-    batch_size: Annotated[int, Parameter(help="Texts that go through the model at a time.")] = 32,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, ...")] = "auto",
-    common: Common = COMMON,
-) -> dict[str, Any]:
-    """Label texts with a fine-tuned model."""
-    from limbeck.inference import pipeline
-
-    run = pipeline(task, model=model, batch_size=batch_size, device=device)
-    given = list(texts) or _read_stdin()
-    answers = run(given, top_k=top_k)
-    for text, labels in zip(given, answers, strict=True):
-        shown = "  ".join(f"{item['label']} {item['score']:.4f}" for item in labels)
-        common.tell(f"{shown}  {text}")
-    predictions = [{"text": t, "labels": a} for t, a in zip(given, answers, strict=True)]
-    return {"model": model, "predictions": predictions}
-
-
-def _read_stdin() -> list[str]:
-    """Returns the lines of standard input; one that is not text is an error with its number."""
-    lines = []
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            lines.append(line.decode("utf-8").rstrip("\r\n"))
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"standard input, line {number}: byte {error.start} is not UTF-8. "
-                "Convert it first, as with: iconv -f latin1 -t utf-8"
-            ) from None
-    return lines
 
 
 def bench(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import limbeck
-from limbeck.cli import _models, main
+from limbeck.cli import _predict, main
 from limbeck.errors import DataError
 from limbeck.tokenizers.training import train_wordpiece
 
@@ -20,6 +20,8 @@ TEXTS = [
     "nobody could say when the mill had last turned",
     "everybody knew who owned the water",
 ] * 40
+
+TAGS = {0: "B-WHO", 1: "I-WHO"}
 
 Captured = pytest.CaptureFixture[str]
 
@@ -44,6 +46,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "teacher": limbeck.BertForSequenceClassification(teacher),
         "masked": limbeck.BertForMaskedLM(teacher),
         "bare": limbeck.BertModel(teacher),
+        "entities": limbeck.BertForTokenClassification(teacher.replace(id2label=TAGS)),
+        "answers": limbeck.BertForQuestionAnswering(teacher),
+        "choices": limbeck.BertForMultipleChoice(teacher),
     }
     for name, model in models.items():
         model.save_pretrained(base / name)
@@ -120,8 +125,66 @@ def test_predict(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line.split("  ")[1] for line in lines] == ["the mill", "the pot"]
 
 
+def test_predict_entities(capsys: Captured) -> None:
+    texts = ["the mill\nthe  water", " ", "the mill " * 60]
+    assert main(["predict", "entities", *texts]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "the mill the water"
+    (entity, *_), second = lines[1].split(), lines.index("")
+    assert entity == "WHO"
+    assert lines[second : second + 2] == ["", "  (none)"]
+    assert lines[second + 2].startswith("the mill the mill ")
+    assert lines[second + 2].endswith("...")
+    assert main(["predict", "entities", *texts, "--json"]) == 0
+    result = read_json(capsys)
+    assert result["task"] == "token-classification"
+    predictions = result["predictions"]
+    assert isinstance(predictions, list)
+    assert [item["text"] for item in predictions] == texts
+    assert predictions[1]["entities"] == []
+    assert predictions[2]["entities"][-1]["end"] == len(texts[2]) - 1
+    assert set(predictions[0]["entities"][0]) == {"entity_group", "score", "word", "start", "end"}
+    tokens = ["predict", "entities", "the mill", "--aggregation-strategy", "none"]
+    assert main([*tokens, "--json"]) == 0
+    (prediction,) = read_json(capsys)["predictions"]  # type: ignore[misc]
+    assert [item["index"] for item in prediction["entities"]] == [1, 2]
+    assert main(tokens) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [(row[0][2:], row[1], row[3]) for row in rows] == [
+        ("WHO", "the", "0-3"),
+        ("WHO", "mill", "4-8"),
+    ]
+
+
+def test_predict_answers(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = ["predict", "answers", "--question", "who owned the water"]
+    assert main([*ask, TEXTS[0], TEXTS[1]]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [lines[0], lines[2]] == TEXTS[:2]
+    assert main([*ask, "--top-k", "3", "--json", *TEXTS[:2]]) == 0
+    result = read_json(capsys)
+    assert result["task"] == "question-answering"
+    assert result["question"] == "who owned the water"
+    for line, prediction in zip(lines[1::2], result["predictions"], strict=True):  # type: ignore[call-overload]
+        assert len(prediction["answers"]) == 3
+        best = prediction["answers"][0]
+        assert prediction["text"][best["start"] : best["end"]] == best["answer"]
+        shown = f"  {best['answer']}  {best['score']:.4f}  {best['start']}-{best['end']}"
+        assert line == shown
+    everything = [*ask, "--handle-impossible-answer", "--top-k", "500", "the pot"]
+    assert main(everything) == 0
+    assert "  (no answer)" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the mill\nthe pot\n")))
+    assert main(ask) == 0
+    assert capsys.readouterr().out.splitlines()[::2] == ["the mill", "the pot"]
+
+
 def test_predict_without_a_head(capsys: Captured) -> None:
-    assert main(["predict", "bare", "x"]) == 1
+    for name, held in (("bare", "BertModel"), ("masked", "BertForMaskedLM")):
+        assert main(["predict", name, "x"]) == 1
+        error = capsys.readouterr().err
+        assert f"{name} holds a {held}, which has no head for a task yet; accepted" in error
+        assert f"limbeck finetune model={name} task=... data=... out=RUN" in error
     assert main(["predict", "absent", "x"]) in (1, 2)
     assert "absent" in capsys.readouterr().err
 
@@ -150,6 +213,35 @@ def test_bench(capsys: Captured) -> None:
         (["bench", "bare", "--texts", "no.txt"], "--texts: no.txt can't be read as text"),
         (["bench", "bare", "--texts", "empty.txt"], "--texts: empty.txt holds no text"),
         (["predict", "teacher", "x", "--top-k", "0"], "top_k = 0: must be at least 1"),
+        (
+            ["predict", "answers", "x"],
+            'no question is given; accepted: limbeck predict answers --question "..." TEXT',
+        ),
+        (
+            ["predict", "teacher", "--question", "a", "x"],
+            "question-answering, and teacher is read as a model for text-classification; leave it",
+        ),
+        (
+            ["predict", "entities", "--top-k", "2", "x"],
+            "--top-k is for text-classification and question-answering, and entities is read as",
+        ),
+        (
+            ["predict", "answers", "--question", "a", "--aggregation-strategy", "max", "x"],
+            "--aggregation-strategy is for token-classification, and answers is read as a model",
+        ),
+        (
+            ["predict", "teacher", "--handle-impossible-answer", "x"],
+            "--handle-impossible-answer is for question-answering, and teacher",
+        ),
+        (["predict", "choices", "x"], "choices holds a BertForMultipleChoice, and there is no"),
+        (
+            ["predict", "entities", "--task", "sentiment-analysis", "x"],
+            "text-classification pipeline was asked for; its pipeline is 'token-classification'",
+        ),
+        (
+            ["predict", "entities", "--aggregation-strategy", "frist", "x"],
+            "aggregation_strategy = 'frist'; accepted: none, simple, first, average, max. Did",
+        ),
         (["report", "--out", "x"], "no run given; accepted: one or more folders of finetune"),
     ],
 )
@@ -203,4 +295,4 @@ def test_bytes_on_standard_input_that_are_not_text_are_named_by_line(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"fine\n\xff bad\n")))
     with pytest.raises(DataError, match=r"standard input, line 2: byte 0 is not UTF-8.*iconv"):
-        _models._read_stdin()
+        _predict._read_stdin()
