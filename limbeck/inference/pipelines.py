@@ -81,6 +81,21 @@ def pipeline(
         )
     cls = _PIPELINES[find_task(model) if task is None else task]
     _check_options(cls, options)
+    return cls(
+        model if isinstance(model, Model) else _load_finetuned(cls, model),
+        _find_tokenizer(tokenizer, model),
+        batch_size=batch_size,
+        device=device or "auto",
+        max_length=max_length,
+        **options,
+    )
+
+
+def _find_tokenizer(
+    tokenizer: str | Path | Tokenizer | None, model: str | Path | Model
+) -> Tokenizer:
+    if isinstance(tokenizer, Tokenizer):
+        return tokenizer
     if tokenizer is None:
         if isinstance(model, Model):
             raise SettingsError(
@@ -88,14 +103,7 @@ def pipeline(
                 "a Hub id or a Tokenizer"
             )
         tokenizer = model
-    return cls(
-        model if isinstance(model, Model) else _load_finetuned(cls, model),
-        tokenizer if isinstance(tokenizer, Tokenizer) else AutoTokenizer.from_pretrained(tokenizer),
-        batch_size=batch_size,
-        device=device or "auto",
-        max_length=max_length,
-        **options,
-    )
+    return AutoTokenizer.from_pretrained(tokenizer)
 
 
 def find_task(model: str | Path | Model) -> str:

@@ -137,8 +137,7 @@ class QuestionAnsweringPipeline(Pipeline):
         Args:
             inputs: `{"question": ..., "context": ...}`, or a list of these.
             question: In their place a question, or a list of them.
-            context: With it the text that has the answer, or a list of them; one text may serve
-                many questions, and one question many texts.
+            context: Likewise the text that has the answer; one of either may serve many.
             top_k: Answers to a question.
             doc_stride: Tokens that windows share.
             max_answer_len: Longest answer.
@@ -147,10 +146,9 @@ class QuestionAnsweringPipeline(Pipeline):
             align_to_words: Whether answers are whole words.
 
         Returns:
-            `{"score", "start", "end", "answer"}`, with `answer` being `context[start:end]`; a list
-            of them, the best first, if `top_k` is more than 1; a list of either for a list of
-            questions. The score is the probability of the start times that of the end, among all
-            tokens of the context and "no answer".
+            `{"score", "start", "end", "answer"}`, where `answer` is `context[start:end]`; a list of
+            them, the best first, if `top_k` is more than 1; a list of either where a list is given.
+            The score is the start's probability times the end's, among context and "no answer".
 
         Raises:
             SettingsError: If an input or an option is wrong; the message names it.

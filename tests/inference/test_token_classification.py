@@ -1,6 +1,7 @@
 """Entities are those of `transformers.pipeline` on the same folder, and no text is cut."""
 
 import itertools
+import random
 
 import numpy as np
 import pytest
@@ -69,6 +70,19 @@ def test_entities_equal_those_of_transformers(strategy, model_type, seed, tmp_pa
         ours(TEXTS, ignore_labels=["PER", "B-LOC"]),
         theirs(TEXTS, ignore_labels=["PER", "B-LOC"]),
     )
+
+
+def test_entities_of_any_characters_equal_those_of_transformers(folder):
+    transformers = pytest.importorskip("transformers")
+    pieces = [*"aábcdeotnrsü .,-'#", "[MASK]", "[UNK]", "日", "  ", "E\u0301", "☃", " Lon", "don "]
+    draw = random.Random(0)
+    texts = ["".join(draw.choices(pieces, k=draw.randint(0, 30))) for _ in range(60)]
+    ours = pipeline("ner", folder, ignore_labels=[])
+    theirs = transformers.pipeline("ner", model=str(folder), ignore_labels=[], device="cpu")
+    for strategy in STRATEGIES:
+        assert_equal_entities(
+            ours(texts, aggregation_strategy=strategy), theirs(texts, aggregation_strategy=strategy)
+        )
 
 
 def test_a_text_of_any_length_is_read_to_its_end(folder):
