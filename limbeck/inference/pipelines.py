@@ -113,7 +113,8 @@ def find_task(model: str | Path | Model) -> str:
         model: A model folder, a Hub id, or a model.
 
     Raises:
-        SettingsError: If no pipeline takes models of its kind.
+        SettingsError: If no pipeline takes models of its kind, or the folder does not say what
+            kind it is.
         CheckpointError: If the folder can't be read, or its model is not fine-tuned.
     """
     architecture = _read_architecture(model)
@@ -121,17 +122,21 @@ def find_task(model: str | Path | Model) -> str:
     for cls in _PIPELINES.values():
         if kind == cls.auto_model.kind:
             return cls.task
-    held = f"{architecture}" if architecture else "model whose config.json names no architecture"
     tasks = ", ".join(dict.fromkeys(cls.task for cls in _PIPELINES.values()))
+    if architecture is None:
+        raise SettingsError(
+            f"{_name(model)}: config.json does not name the model's architecture, so that its task "
+            f"has to be given; accepted: {tasks}"
+        )
     if kind is not None and kind.has_choices:
         raise SettingsError(
-            f"{_name(model)} holds a {held}, and there is no pipeline for multiple choice; "
+            f"{_name(model)} holds a {architecture}, and there is no pipeline for multiple choice; "
             f"accepted: models for {tasks}. limbeck evaluate scores it on a file of choices: "
             f"limbeck evaluate {_name(model)} --task swag --data DATA --out RUN"
         )
     raise MissingHeadError(
-        f"{_name(model)} holds a {held}, which has no head for a task yet; accepted: models for "
-        f"{tasks}; {_advise(model, 'task=... ')}"
+        f"{_name(model)} holds a {architecture}, which has no head for a task yet; accepted: "
+        f"models for {tasks}; {_advise(model, 'task=... ')}"
     )
 
 

@@ -193,8 +193,22 @@ def test_models_without_a_pipeline_are_refused(tmp_path):
         pipeline("ner")
     config = tmp_path / "config.json"
     config.write_text(config.read_text().replace('"architectures"', '"architects"'))
-    with pytest.raises(MissingHeadError, match=r"holds a model whose config\.json names no archi"):
+    with pytest.raises(
+        SettingsError,
+        match=r"config\.json does not name the model's architecture, so that its task has to be "
+        r"given; accepted: text-classification, token-classification, question-answering",
+    ):
         pipeline(model=tmp_path)
+
+
+def test_a_folder_that_does_not_say_what_it_holds_is_read_as_asked(tmp_path):
+    write_model(tmp_path, labels=("a", "b"))
+    expected = pipeline("text-classification", tmp_path)(TEXTS)
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace('"architectures"', '"architects"'))
+    assert pipeline("text-classification", tmp_path)(TEXTS) == expected
+    with pytest.raises(MissingHeadError, match=r"no head for this task yet; fine-tune it first"):
+        pipeline("question-answering", tmp_path)
 
 
 def test_an_option_of_the_call_alone_is_named(folder):
