@@ -108,9 +108,10 @@ class SuiteSettings(Settings):
     """Settings of `limbeck finetune` for all runs, such as `epochs` and `learning_rate`; those on
     learning from a teacher count for the models that have one."""
     workers: int = Field(default=1, ge=1)
-    """Processes to spread the runs over; they share the processor's cores."""
+    """Processes to spread the runs over; they share the processor's cores. With `device = "auto"`
+    they take the machine's GPUs in turns, one each: give as many workers as GPUs, or a multiple."""
     measure: bool = True
-    """Measure the models' speed at the end, on the CPU."""
+    """Measure the models' speed at the end, on the CPU, one process alone."""
 
     _check = field_validator("finetune")(_check_finetune)
 

@@ -18,6 +18,7 @@ Failures = dict[tuple[str, str], str]
 """What went wrong, by task and model."""
 
 _PATIENCE_SECONDS = 0.2  # how soon a request to stop is seen
+_VISIBLE = "CUDA_VISIBLE_DEVICES"  # what CUDA reads when a process first uses it
 
 
 def run_jobs(jobs: Sequence[Job], *, num_workers: int, progress: Progress) -> Failures:
@@ -40,7 +41,10 @@ def run_jobs(jobs: Sequence[Job], *, num_workers: int, progress: Progress) -> Fa
         else:
             waiting.append(job)
     if num_workers > 1 and len(waiting) > 1:
-        _Pool(waiting, min(num_workers, len(waiting)), progress, failures).run()
+        num_workers = min(num_workers, len(waiting))
+        gpus = _find_gpus() if all(job.settings.device == "auto" for job in waiting) else []
+        environments = spread_over_gpus(gpus, num_workers)
+        _Pool(waiting, environments, progress, failures).run()
         return failures
     for number, job in enumerate(waiting, start=1):
         if _is_blocked(job, failures):
@@ -51,6 +55,35 @@ def run_jobs(jobs: Sequence[Job], *, num_workers: int, progress: Progress) -> Fa
         except LimbeckError as error:
             _note_failure(job, failure_text(error), failures, progress)
     return failures
+
+
+def spread_over_gpus(gpus: Sequence[str], num_workers: int) -> list[dict[str, str]]:
+    """Returns what each worker's environment has beside ours: one GPU of several, in turns.
+
+    Args:
+        gpus: As CUDA's own variable names them.
+        num_workers: Number of workers.
+
+    Example:
+        >>> spread_over_gpus(["0", "1"], 3)  # doctest: +NORMALIZE_WHITESPACE
+        [{'CUDA_VISIBLE_DEVICES': '0'}, {'CUDA_VISIBLE_DEVICES': '1'},
+         {'CUDA_VISIBLE_DEVICES': '0'}]
+        >>> spread_over_gpus(["0"], 2)
+        [{}, {}]
+    """
+    if len(gpus) < 2:
+        return [{} for _ in range(num_workers)]
+    return [{_VISIBLE: gpus[number % len(gpus)]} for number in range(num_workers)]
+
+
+def _find_gpus() -> list[str]:
+    """Returns the GPUs that this process may use, by the names that the user gave them if any."""
+    import torch
+
+    number = torch.cuda.device_count()
+    given = os.environ.get(_VISIBLE)
+    names = range(number) if given is None else given.split(",")[:number]
+    return [str(name).strip() for name in names]
 
 
 def _is_blocked(job: Job, failures: Failures) -> bool:
@@ -69,12 +102,13 @@ def _note_failure(job: Job, text: str, failures: Failures, progress: Progress) -
 class _Worker:
     """A process that runs one job at a time."""
 
-    def __init__(self, *, num_threads: int) -> None:
+    def __init__(self, environment: dict[str, str], *, num_threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, far_end = context.Pipe()
         self.process: SpawnProcess = context.Process(
-            target=_work, args=(far_end, num_threads), daemon=True
+            target=_work, args=(far_end, environment, num_threads), daemon=True
         )
+        self.environment = environment
         self.process.start()
         far_end.close()
         self.job: Job | None = None
@@ -93,14 +127,18 @@ class _Pool:
     """Some workers and the jobs that they have still to do."""
 
     def __init__(
-        self, jobs: list[Job], num_workers: int, progress: Progress, failures: Failures
+        self,
+        jobs: list[Job],
+        environments: list[dict[str, str]],
+        progress: Progress,
+        failures: Failures,
     ) -> None:
         self._waiting = jobs
         self._progress = progress
         self._failures = failures
-        self._num_threads = max(1, _num_cores() // num_workers)
+        self._num_threads = max(1, _num_cores() // len(environments))
         self._workers: list[_Worker] = []
-        self._num_workers = num_workers
+        self._unused = environments  # of workers that are not running
 
     def run(self) -> None:
         """Runs until nothing is left, or until somebody asks to stop."""
@@ -134,8 +172,8 @@ class _Pool:
         ready = [job for job in self._waiting if (job.task, job.after) not in open_jobs]
         for job in ready:
             idle = [worker for worker in self._workers if worker.job is None]
-            if not idle and len(self._workers) < self._num_workers:
-                idle = [_Worker(num_threads=self._num_threads)]
+            if not idle and self._unused:
+                idle = [_Worker(self._unused.pop(0), num_threads=self._num_threads)]
                 self._workers += idle
             if not idle:
                 return
@@ -154,6 +192,7 @@ class _Pool:
                 message = json.loads(connection.recv_bytes())
             except (EOFError, OSError):
                 self._workers.remove(worker)
+                self._unused.append(worker.environment)
                 worker.process.join()
                 if not is_stopping:
                     code = worker.process.exitcode
@@ -168,8 +207,9 @@ class _Pool:
                 _note_failure(job, message["failure"], self._failures, self._progress)
 
 
-def _work(connection: Connection, num_threads: int) -> None:
+def _work(connection: Connection, environment: dict[str, str], num_threads: int) -> None:
     """Runs the jobs that come through the pipe until it is closed; the body of a process."""
+    os.environ.update(environment)  # before anything asks CUDA for its devices
     import torch
 
     # Ctrl-C in a terminal goes to the whole group; the parent passes it on, once.

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from limbeck.cli import main
 from limbeck.config import dump_toml, read_settings
 from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.recipes._suite_jobs import make_plan
+from limbeck.recipes._suite_workers import spread_over_gpus
 from limbeck.recipes.suite import SuiteSettings, plan, run, summarise
 from limbeck.train import SilentProgress
 
@@ -456,3 +459,24 @@ def test_wrong_settings_of_a_run_name_model_and_task(ground, tmp_path):
     settings = make_settings(ground, tmp_path / "run", tasks={"mine": {"task": "sst2"}})
     with pytest.raises(DataError, match=r"none of the suite's tasks.*'mine'.*tasks\.mine\.data"):
         run(settings, progress=SilentProgress())
+
+
+def test_workers_take_the_gpus_in_turns():
+    """Seen by the worker itself, in a process as the pool starts it."""
+    assert [e.get("CUDA_VISIBLE_DEVICES") for e in spread_over_gpus(["2", "GPU-5f"], 3)] == [
+        "2",
+        "GPU-5f",
+        "2",
+    ]
+    assert spread_over_gpus(["0"], 2) == spread_over_gpus([], 2) == [{}, {}]
+    script = f"""
+import multiprocessing, os
+from limbeck.recipes import _suite_workers
+near, far = multiprocessing.Pipe()
+near.close()
+_suite_workers._work(far, {spread_over_gpus(["2", "GPU-5f"], 2)[1]}, 1)
+print(os.environ["CUDA_VISIBLE_DEVICES"])
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    assert done.stdout == "GPU-5f\n"
