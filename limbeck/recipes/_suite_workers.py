@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -215,8 +218,9 @@ def _work(connection: Connection, environment: dict[str, str], num_threads: int)
     # Ctrl-C in a terminal goes to the whole group; the parent passes it on, once.
     if hasattr(os, "setpgrp"):
         os.setpgrp()
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
     torch.set_num_threads(num_threads)
-    progress = _SentProgress(lambda text: connection.send_bytes(json.dumps({"log": text}).encode()))
+    progress = _SentProgress(lambda text: _send(connection, {"log": text}))
     while True:
         try:
             job = json.loads(connection.recv_bytes())
@@ -229,7 +233,24 @@ def _work(connection: Connection, environment: dict[str, str], num_threads: int)
             failure = failure_text(error)
         except KeyboardInterrupt:
             return
-        connection.send_bytes(json.dumps({"failure": failure}).encode())
+        _send(connection, {"failure": failure})
+
+
+def _stop_with_parent() -> None:
+    """Waits for the parent's end, then has the running job save its checkpoint and stop.
+
+    A parent that is killed can't ask for that, and the suite, when it is started again, would work
+    on the same folders.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _send(connection: Connection, message: dict[str, str | None]) -> None:
+    with suppress(OSError):  # a parent that was killed hears nothing
+        connection.send_bytes(json.dumps(message).encode())
 
 
 class _SentProgress(SilentProgress):

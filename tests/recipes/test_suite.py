@@ -6,6 +6,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -480,3 +481,43 @@ print(os.environ["CUDA_VISIBLE_DEVICES"])
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     assert done.stdout == "GPU-5f\n"
+
+
+def test_workers_stop_when_the_suite_is_killed(ground, tmp_path):
+    """Each saves its checkpoint first, so that nobody else works in the folders from then on."""
+    models = {"whole": {"model": str(ground / "encoder"), "role": "teacher"}}
+    settings = make_settings(
+        ground,
+        tmp_path / "run",
+        workers=2,
+        models=models,
+        seeds=[0],
+        finetune={**FINETUNE, "epochs": 2000},
+    )
+    path = tmp_path / "suite.toml"
+    path.write_text(dump_toml(settings, recipe="suite"), encoding="utf-8")
+    command = [sys.executable, "-m", "limbeck", "suite", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as suite:
+        started = set()
+        for line in suite.stderr:
+            if "seed 0, epoch 1: " in line:
+                started.add(line.partition(",")[0])
+            if len(started) == 2:
+                break
+        children = Path(f"/proc/{suite.pid}/task/{suite.pid}/children").read_text().split()
+        suite.kill()
+    for _ in range(200):
+        if not any(is_running(child) for child in children):
+            break
+        time.sleep(0.1)
+    assert not any(is_running(child) for child in children)
+    saved = {path.parts[-5] for path in tmp_path.glob("run/runs/*/whole/seed-0/checkpoints/step-*")}
+    assert saved == {"sst2", "polarity"}
+
+
+def is_running(process):
+    """Whether there is such a process, and not only what is left of it."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
