@@ -127,6 +127,7 @@ def _report(
         out=settings.out / "report",
         suite=settings.suite,
         split=settings.split,
+        asked=settings.task_names(),
         num_tasks=len(settings.task_names(everything=True)),
         missing=plan.missing,
         failures=failures,

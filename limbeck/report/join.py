@@ -94,6 +94,10 @@ class Scored:
             return None
         return compare([self.resampled[first]], [self.resampled[second]])
 
+    def is_constant(self, label: str) -> bool:
+        """Tells whether a model predicts the same for all examples, whatever its seed."""
+        return all(len(set(row)) == 1 < len(row) for row in self.predictions[label])
+
     def agreement(self, first: str, second: str) -> float | None:
         """Returns on what share of the examples two models, or a model's seeds, predict the same.
 
@@ -199,7 +203,7 @@ def _model_facts(
     retention = agrees = speed_up = None
     if run is not teacher:
         paired = scored.compare(run.label, teacher.label)
-        retention = None if paired is None else paired.ratio
+        retention = None if paired is None else paired.retention
         agrees = scored.agreement(run.label, teacher.label)
         if speed is not None:
             speed_up = compare_speed(speed, reference=speeds[teacher.label])

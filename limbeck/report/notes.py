@@ -30,6 +30,14 @@ def describe_method(
     ]
 
 
+def describe_constant(tasks: Sequence[str]) -> str:
+    """Returns the warning of tasks whose teacher has learned nothing."""
+    return (
+        f"On {', '.join(tasks)}, the teacher predicts the same for every example: it has learned "
+        "nothing there, and what is kept of its score says nothing."
+    )
+
+
 def describe_conditions(runs: Sequence[FinetuneRun]) -> dict[str, str]:
     """Returns machine, versions and runs in words, as far as they were written down."""
     record = runs[0].record
@@ -68,7 +76,8 @@ def _on_intervals(metric: str, num_examples: int, *, has_intervals: bool) -> lis
             f"Retention and differences pair the models on the same {wording.count(num_examples)} "
             "examples. Their intervals are 95 % percentile intervals over "
             f"{RESAMPLES:,} bootstrap "
-            "resamples of the examples and, where a model has several seeds, of its seeds."
+            "resamples of the examples and, where a model has several seeds, of its seeds. Where "
+            "the teacher's own score may be 0, no retention is given."
         ),
         (
             "A difference is called one only if its interval leaves out 0 and the two models "
@@ -118,10 +127,20 @@ def _on_speed(models: Sequence[ModelFacts], split: str) -> list[str]:
     speed = speeds[0]
     return [
         (
-            f"Speed was measured on {speed.device} with {speed.num_threads} threads, in "
+            f"Speed was measured on {speed.device} with {_count(speed.num_threads, 'thread')}, in "
             f"{len(speed.rounds)} rounds over {speed.num_texts} texts of the {split} split "
             f"({speed.num_latency_texts} of them for the latency), cut at {speed.max_length} "
             "tokens. The models took turns text by text; on a busy machine times move, ratios "
             "less. A model is called faster only if it was in every round."
         )
     ]
+
+
+def _count(number: int, noun: str) -> str:
+    """Returns a number of things.
+
+    Example:
+        >>> _count(1, "thread"), _count(2, "thread")
+        ('1 thread', '2 threads')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

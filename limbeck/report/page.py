@@ -11,6 +11,7 @@ from limbeck.report.facts import Comparison
 from limbeck.report.style import STYLE
 from limbeck.report.tables import Table
 
+_LONGEST_FIGURE = 40  # characters of a cell that is not words
 _MARKER_PATHS = {
     "o": '<circle cx="7" cy="7" r="5.5"/>',
     "D": '<path d="M7 .8 13.2 7 7 13.2 .8 7z"/>',
@@ -92,7 +93,7 @@ def table(table: Table, *, labels: Sequence[str], marked: str | None) -> str:
     for first, *others in table.rows:
         sign = key(labels.index(first)) if first in labels else ""
         is_marked = ' class="student"' if first == marked else ""
-        cells = "".join(f"<td>{_cell(cell)}</td>" for cell in others)
+        cells = "".join(map(_cell, others))
         rows.append(f"<tr{is_marked}><td>{sign}{escape(first)}</td>{cells}</tr>")
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     return (
@@ -102,9 +103,12 @@ def table(table: Table, *, labels: Sequence[str], marked: str | None) -> str:
 
 
 def _cell(text: str) -> str:
-    """Returns a cell with its bracket, if any, on a line of its own."""
+    """Returns a cell with its bracket, if any, on a line of its own; sentences run on."""
+    if len(text) > _LONGEST_FIGURE:
+        return f'<td class="words">{escape(text)}</td>'
     figure, bracket, rest = text.partition(" (")
-    return escape(figure) + (f'<br><span class="sub">({escape(rest)}</span>' if bracket else "")
+    below = f'<br><span class="sub">({escape(rest)}</span>' if bracket else ""
+    return f"<td>{escape(figure)}{below}</td>"
 
 
 def prose(text: str) -> str:

@@ -87,13 +87,27 @@ class Paired:
 
     Attributes:
         difference: Score of the first minus score of the second.
-        ratio: Score of the first over that of the second; None if the second is not above 0.
+        ratio: Score of the first over that of the second; None if the second is not above 0. Its
+            interval is over the resamples in which the second is.
+        positive_ratio: Share of the resamples in which the second model's score is above 0.
         num_discordant: Examples on which one model is better, over its seeds, than the other.
     """
 
     difference: Interval
     ratio: Interval | None
+    positive_ratio: float
     num_discordant: int
+
+    @property
+    def retention(self) -> Interval | None:
+        """The ratio; None if the second model's score may be 0, so that the ratio has no bound.
+
+        Source: Fieller, Some problems in interval estimation, 1954: the interval of a ratio is
+        bounded only if that of its denominator leaves out 0.
+        """
+        if self.ratio is None or self.positive_ratio <= (1 + self.ratio.level) / 2:
+            return None
+        return self.ratio
 
     @property
     def is_distinguishable(self) -> bool:
@@ -170,13 +184,14 @@ def compare(
         np.mean([_mean_over_seeds(task.scores, rng=rng) for task in tasks], axis=0)
         for tasks in (first, second)
     ]
-    ratio = None
-    if samples[1][0] > 0:
-        positive = samples[1] > 0  # a resample in which the reference scores 0 has no ratio
+    ratio, positive = None, samples[1] > 0
+    if positive[0]:
+        # A resample in which the reference scores 0 has no ratio.
         ratio = _interval(samples[0][positive] / samples[1][positive], level=level)
     return Paired(
         difference=_interval(samples[0] - samples[1], level=level),
         ratio=ratio,
+        positive_ratio=float(np.mean(positive)),
         num_discordant=sum(
             int(np.sum(~np.isclose(a.quality, b.quality)))
             for a, b in zip(first, second, strict=True)

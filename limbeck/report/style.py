@@ -32,6 +32,7 @@ h1 {
 }
 h2 { font-size: 20px; font-weight: 650; letter-spacing: -0.01em; margin: 56px 0 6px; }
 h3 { font-size: 15px; font-weight: 600; margin: 0 0 10px; }
+section > h3 { margin-top: 26px; }
 p { margin: 0 0 12px; max-width: 74ch; }
 .note { color: var(--muted); font-size: 14px; margin: 10px 0 0; }
 .tiles { display: grid; gap: 12px; margin: 32px 0 28px;
@@ -68,6 +69,10 @@ table { border-collapse: collapse; width: 100%; font-size: 14.5px; }
 th, td { padding: 9px 13px; text-align: right; white-space: nowrap; }
 th { font-weight: 500; color: var(--muted); vertical-align: bottom; white-space: normal;
   min-width: 5.5em; line-height: 1.3; font-size: 13.5px; }
+td.words { white-space: normal; text-align: left; min-width: 22em; overflow-wrap: anywhere; }
+table:has(th:nth-child(9)) { font-size: 13.5px; }
+table:has(th:nth-child(9)) :is(th, td) { padding-inline: 6px; }
+table:has(th:nth-child(9)) .sub { font-size: 12px; }
 tbody tr { border-top: 1px solid var(--line); }
 th:first-child, td:first-child {
   text-align: left; position: sticky; left: 0; background: var(--card); white-space: normal;
@@ -89,7 +94,8 @@ dt { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; }
   .tiles { grid-template-columns: 1fr 1fr; }
   .tile { padding: 12px 14px; } .tile .figure { font-size: 24px; }
   .findings li { grid-template-columns: 1fr; }
-  .card { padding: 14px 12px 8px; }
+  .card { padding: 14px 12px 8px; overflow-x: auto; }
+  .card svg.wide { min-width: 580px; }
   th, td { padding: 8px 10px; }
   th:first-child, td:first-child { max-width: 11em; }
   dl { grid-template-columns: 1fr; } dd { margin-bottom: 8px; }

@@ -104,7 +104,8 @@ def draw_svg(
         draw(axes)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return _embed(buffer.getvalue(), name=name, describe=describe)
+    kind = ' class="wide"' if width >= WIDE else ""
+    return _embed(buffer.getvalue(), name=name, describe=describe, kind=kind)
 
 
 def point_style(number: int) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def make_standalone(drawing: str) -> str:
     )
 
 
-def _embed(svg: str, *, name: str, describe: str) -> str:
+def _embed(svg: str, *, name: str, describe: str, kind: str) -> str:
     """Makes a drawing part of a page: no header, no foreign names, the page's colours."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -144,7 +145,7 @@ def _embed(svg: str, *, name: str, describe: str) -> str:
     assert size is not None
     svg = re.sub(
         r"<svg[^>]*>",
-        f'<svg viewBox="{size.group(1)}" role="img" aria-label="{html.escape(describe)}">',
+        f'<svg viewBox="{size.group(1)}"{kind} role="img" aria-label="{html.escape(describe)}">',
         svg,
         count=1,
     )

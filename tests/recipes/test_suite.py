@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -323,9 +324,16 @@ def test_zero_shot_tasks_are_evaluated_as_the_models_are(ground, tmp_path):
     """A model that only training makes has no run there, and the task no part in the average."""
     folder = tmp_path / "pairs"
     folder.mkdir()
+    words = ["good", "film", "men", "seen", "twice"]
+    others = ["awful", "rain", "is", "about", "story"]
     rows = [
-        {"sentence1": "the good film", "sentence2": text, "label": label}
-        for text, label in (("a great film", 4.5), ("the rain", 1.0), ("awful men", 0.5))
+        {
+            "sentence1": " ".join(words),
+            "sentence2": " ".join(words[:shared] + others[shared:][::step]),
+            "label": shared,
+        }
+        for shared in range(6)
+        for step in (1, -1)
     ]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "validation.jsonl").write_text(lines, encoding="utf-8")
@@ -346,6 +354,52 @@ def test_zero_shot_tasks_are_evaluated_as_the_models_are(ground, tmp_path):
     assert any("not every model was run on them: sts." in note for note in report["notes"])
     assert report["speed_task"] == "sst2"
     assert report["models"][1]["speed_up"]["latency"]["median"] > 0
+
+
+def test_teachers_that_learned_nothing_are_named(ground, tmp_path):
+    """One predicts the same everywhere: full marks for whoever does too, unless it is said."""
+    tasks = {
+        "sst2": {"finetune": {"epochs": 8, "batch_size": 8}},
+        "stuck": {
+            "task": "sst2",
+            "data": str(ground / "data/SST-2"),
+            "finetune": {"learning_rate": 1e-9, "initialise": "random"},
+        },
+        "hopeless and with a name that is long": {
+            "task": "cola",
+            "data": str(ground / "data/SST-2"),
+            "finetune": {"learning_rate": 1e-9, "initialise": "random"},
+        },
+        "rte": {},
+    }
+    models = {
+        "whole": {"model": str(ground / "encoder"), "role": "teacher"},
+        "pupil": {"model": str(ground / "encoder")},
+    }
+    settings = make_settings(
+        ground, tmp_path / "run", tasks=tasks, models=models, only=[*tasks], seeds=[0]
+    )
+    run(settings, progress=SilentProgress())
+    report = read_report(tmp_path / "run")
+    found = {task["name"]: task for task in report["tasks"]}
+    assert [name for name, task in found.items() if task["is_learned"]] == ["sst2"]
+    assert found["stuck"]["models"][1]["retention"]["estimate"] == pytest.approx(1.0)
+    hopeless = found["hopeless and with a name that is long"]["models"][1]
+    assert (hopeless["scores"]["mean"], hopeless["retention"]) == (0.0, None)
+    assert report["absent"] == ["rte"]
+    page = (tmp_path / "run/report/report.html").read_text()
+    for text in (page, (tmp_path / "run/report/report.md").read_text()):
+        assert "Not in the averages: rte; see below for why." in text
+        assert "On stuck, hopeless and with a name that is long, the teacher predicts" in text
+        assert "None is given on hopeless and with a name that is long, where the teacher's" in (
+            text.replace("&#x27;", "'")
+        )
+        assert "“whole” and “pupil” on 3 tasks" in text
+    plot = re.search(r'<svg[^>]*aria-label="Share of the teacher.*?</svg>', page, re.DOTALL)[0]
+    assert plot.count(">no share to give<") == 1
+    assert "hopeless and with a name" not in plot  # it has three lines
+    assert ' class="wide"' in plot[: plot.index(">")]  # on a phone it scrolls instead of shrinking
+    assert '<td class="words">there is no folder' in page
 
 
 def test_failing_and_killed_workers_are_named(ground, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.report.facts import Comparison, ModelFacts
+from limbeck.report.notes import describe_constant
 from limbeck.report.suite.published import Published
 
 
@@ -19,6 +20,7 @@ class TaskFacts:
         name: The task's name in the suite.
         metric: Its main metric.
         num_examples: Examples of the split.
+        is_learned: Whether the teacher predicts more than one and the same for all examples.
         models: Teacher first, then students, baselines and others; speeds are not among their
             facts.
         comparisons: Each student against each baseline and the teacher.
@@ -27,6 +29,7 @@ class TaskFacts:
     name: str
     metric: str
     num_examples: int
+    is_learned: bool
     models: tuple[ModelFacts, ...]
     comparisons: tuple[Comparison, ...]
 
@@ -49,6 +52,7 @@ class SuiteReport:
         student: Label of the student in the headline, or None.
         tasks: Every task with a result of the teacher.
         averaged: Names of those that every model has run: the macro average is over them.
+        absent: Names of the tasks that were asked for and are not among them.
         models: Teacher first. Scores are macro averages: the mean over tasks of a seed's score,
             and as median the mean over tasks of the medians.
         comparisons: Of macro averages.
@@ -70,6 +74,7 @@ class SuiteReport:
     student: str | None
     tasks: tuple[TaskFacts, ...]
     averaged: tuple[str, ...]
+    absent: tuple[str, ...]
     models: tuple[ModelFacts, ...]
     comparisons: tuple[Comparison, ...]
     published: tuple[Published, ...]
@@ -83,6 +88,17 @@ class SuiteReport:
     def model(self, label: str) -> ModelFacts:
         """Returns the model of that label."""
         return next(model for model in self.models if model.label == label)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader has to know before the figures."""
+        found = []
+        if self.absent:
+            found.append(f"Not in the averages: {', '.join(self.absent)}; see below for why.")
+        unlearned = [task.name for task in self.tasks if not task.is_learned]
+        if unlearned:
+            found.append(describe_constant(unlearned))
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything but the files as plain JSON values."""

@@ -33,9 +33,7 @@ def _head(report: SuiteReport) -> str:
     if report.student is not None:
         baselines = [c for c in report.comparisons if c.reference_role == "baseline"]
         parts.append(f"<p>{escape(wording.describe_baselines(baselines))}</p>")
-    if report.missing or report.failures:
-        absent = ", ".join([*report.missing, *report.failures])
-        parts.append(f"<p>Not in the averages: {escape(absent)}; see below for why.</p>")
+    parts += [f"<p>{escape(text)}</p>" for text in report.warnings]
     return f"<header>{''.join(parts)}</header>"
 
 
@@ -93,7 +91,7 @@ def _kept(report: SuiteReport) -> str:
     return page.section(
         "What was kept",
         _table(tables.average_table(report), report),
-        page.legend([model.label for model in report.models]),
+        _legend(report),
         page.plots(
             (
                 "Retention on each task",
@@ -105,6 +103,7 @@ def _kept(report: SuiteReport) -> str:
             ),
         ),
         _table(retention, report) if retention else "",
+        _legend(report),
         page.plots(
             (
                 f"average and {axis}",
@@ -131,6 +130,7 @@ def _tasks(report: SuiteReport) -> str:
     return page.section(
         "Score on each task",
         _table(tables.score_table(report), report),
+        _legend(report),
         page.plots(
             (
                 "Every seed on each task",
@@ -152,6 +152,10 @@ def _sources(report: SuiteReport) -> str:
         f"<li>{escape(found.name)}: {page.prose(found.source)}</li>" for found in report.published
     ]
     return f"<ul>{''.join(items)}</ul>" if items else ""
+
+
+def _legend(report: SuiteReport) -> str:
+    return page.legend([model.label for model in report.models])
 
 
 def _table(table: Table, report: SuiteReport) -> str:

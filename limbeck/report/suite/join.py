@@ -56,6 +56,7 @@ def join_task(name: str, runs: Sequence[FinetuneRun], *, split: str, seed: int) 
         name=name,
         metric=scored.metric,
         num_examples=scored.num_examples,
+        is_learned=not scored.is_constant(ordered[0].label),
         models=tuple(models),
         comparisons=tuple(join_comparisons(models, scored)),
     )
@@ -113,7 +114,7 @@ def _average_model(
     retention = speed_up = None
     if label != teacher:
         paired = compare_on(tasks, label, teacher)
-        retention = None if paired is None else paired.ratio
+        retention = None if paired is None else paired.retention
         if speed is not None:
             speed_up = compare_speed(speed, reference=speeds[teacher])
     seconds = [model.training_seconds for model in facts if model.training_seconds is not None]

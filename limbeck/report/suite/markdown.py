@@ -14,6 +14,7 @@ def render_markdown(report: SuiteReport) -> str:
     parts = [f"# {escape(report.title)}", f"**{escape(report.headline)}**"]
     if report.student is not None:
         parts.append(escape(wording.describe_baselines(baselines)))
+    parts += [escape(text) for text in report.warnings]
     parts.append("\n".join(f"- {escape(c.text)}" for c in report.comparisons))
     parts += [render_table(table) for table in suite_tables(report)]
     parts.append("## How this was measured")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limbeck.report.facts import ModelFacts
-from limbeck.report.suite.facts import SuiteReport
+from limbeck.report.suite.facts import SuiteReport, TaskFacts
 from limbeck.report.svg import INK, MUTED, WIDE, draw_svg, point_style
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ _LANE = 0.17  # inches between the models of one task
 _GAP = 0.22  # inches between tasks
 _LABEL = 1.15  # inches for the tasks' names
 _BESIDE = 12.0  # points that are shown beyond the outermost estimate
+_NAME_WIDTH = 16  # characters of a task's name that stand on one line
+_NAME_LINES = 3
+_BESIDE_LINE: Any = {"textcoords": "offset points", "va": "center", "color": MUTED}
 
 
 def retention_plot(report: SuiteReport) -> str | None:
@@ -23,6 +27,7 @@ def retention_plot(report: SuiteReport) -> str | None:
     others = [m for m in report.models if m.label != report.teacher and m.retention is not None]
     if not others:
         return None
+    bare = [task.name for task in report.tasks if not _has_share(task, others)]
     rows: list[tuple[str, list[ModelFacts | None]]] = [
         (f"average of {len(report.averaged)}", [*others])
     ]
@@ -49,6 +54,9 @@ def retention_plot(report: SuiteReport) -> str | None:
                 )
         # An interval of a task that is hardly learned would hide all others.
         axes.set_xlim(max(0, min(estimates) - _BESIDE), max(estimates) + _BESIDE)
+        for row, (name, _) in enumerate(rows):
+            if name in bare:
+                axes.annotate("no share to give", (100, row), (8, 0), **_BESIDE_LINE)
         _finish(axes, [name for name, _ in rows])
         axes.axhline(_edge(1), color=MUTED, linewidth=0.8)
         axes.set_xlabel("share of the teacher's score (%), with its interval")
@@ -93,6 +101,11 @@ def task_scores_plot(report: SuiteReport) -> str:
     )
 
 
+def _has_share(task: TaskFacts, models: Sequence[ModelFacts]) -> bool:
+    found = [task.find(model.label) for model in models]
+    return any(model is not None and model.retention is not None for model in found)
+
+
 def _number_of(report: SuiteReport, label: str) -> int:
     return [model.label for model in report.models].index(label)
 
@@ -107,6 +120,17 @@ def _height(row: int, lane: int, lanes: int) -> float:
     return row + share * (lane - (lanes - 1) / 2)
 
 
+def _wrap(name: str) -> str:
+    r"""Returns a task's name over as many lines as it needs, as far as there is room.
+
+    Example:
+        >>> _wrap("questions about contracts")
+        'questions about\ncontracts'
+    """
+    lines = textwrap.wrap(name, _NAME_WIDTH, max_lines=_NAME_LINES, placeholder="…")
+    return "\n".join(lines)
+
+
 def _edge(row: int) -> float:
     """Returns the line above a row."""
     return row - 0.5
@@ -114,7 +138,7 @@ def _edge(row: int) -> float:
 
 def _finish(axes: Axes, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first row on top
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [_wrap(name) for name in names])
     axes.tick_params(axis="y", labelcolor=INK)
     for row in range(1, len(names)):
         axes.axhline(_edge(row), color=MUTED, linewidth=0.5, alpha=0.35, zorder=0)

@@ -86,6 +86,13 @@ def retention_table(report: SuiteReport) -> Table | None:
     if not others:
         return None
     ratio = _published_ratio(report)
+    note = (
+        "Mean score over seeds divided by the teacher's, with the 95 % bootstrap interval over "
+        "examples and seeds; an interval that takes in 100 shows no difference to the teacher."
+    )
+    bare = [task.name for task in report.tasks if _lacks_share(task, report.teacher)]
+    if bare:
+        note += f" None is given on {', '.join(bare)}, where the teacher's own score may be 0."
     rows = []
     for task in report.tasks:
         found = [task.find(model.label) for model in others]
@@ -104,11 +111,15 @@ def retention_table(report: SuiteReport) -> Table | None:
         title="Retention on each task",
         columns=("Task", *(model.label for model in others), *published),
         rows=tuple(rows),
-        note=(
-            "Mean score over seeds divided by the teacher's, with the 95 % bootstrap interval over "
-            "examples and seeds; an interval that takes in 100 shows no difference to the teacher."
-        ),
+        note=note,
     )
+
+
+def _lacks_share(task: TaskFacts, teacher: str) -> bool:
+    """Tells whether a task's metric has intervals, and its teacher no score to take a share of."""
+    has_intervals = all(model.scores.standard_error is not None for model in task.models)
+    shares = [model.retention for model in task.models if model.label != teacher]
+    return has_intervals and bool(shares) and not any(shares)
 
 
 def seeds_table(report: SuiteReport) -> Table:

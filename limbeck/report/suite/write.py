@@ -28,6 +28,7 @@ def write_suite_report(
     out: Path,
     suite: str,
     split: str,
+    asked: Sequence[str],
     num_tasks: int,
     missing: Mapping[str, str] | None = None,
     failures: Mapping[str, str] | None = None,
@@ -45,6 +46,7 @@ def write_suite_report(
         out: Folder to write to; made if it does not exist.
         suite: Name of the suite.
         split: The split to report.
+        asked: Names of the tasks that were to be run.
         num_tasks: Tasks that the suite has.
         missing: Tasks without data, and why.
         failures: Tasks and runs that failed, and why.
@@ -77,8 +79,9 @@ def write_suite_report(
     student = next((model for model in models if model.role == "student"), None)
     num_examples = sum(task.facts.num_examples for task in whole)
     names = [task.facts.name for task in joined]
+    averaged = tuple(task.facts.name for task in whole)
     report = SuiteReport(
-        title=f"{', '.join(model.label for model in models)}, on {_shown(suite)}",
+        title=_title(models, suite, num_tasks=len(names)),
         headline=wording.headline(
             models[0],
             student,
@@ -93,7 +96,8 @@ def write_suite_report(
         teacher=models[0].label,
         student=student.label if student else None,
         tasks=tuple(task.facts for task in joined),
-        averaged=tuple(task.facts.name for task in whole),
+        averaged=averaged,
+        absent=tuple(name for name in asked if name not in averaged),
         models=tuple(models),
         comparisons=tuple(compare_averages(models, whole)),
         published=read_published(split, names),
@@ -118,7 +122,17 @@ def write_suite_report(
 
 
 def _shown(suite: str) -> str:
-    return "GLUE" if suite == "glue" else f"the suite “{suite}”"
+    return "GLUE" if suite == "glue" else "the suite"
+
+
+def _title(models: Sequence[ModelFacts], suite: str, *, num_tasks: int) -> str:
+    """Returns the page's title; a long list of models is not spelled out."""
+    first, *others = [wording.quoted(model.label) for model in models]
+    more = {0: "", 1: f" and {''.join(others)}"}.get(
+        len(others), f" and {len(others)} other models"
+    )
+    where = "GLUE" if suite == "glue" else f"{num_tasks} task{'s' if num_tasks > 1 else ''}"
+    return f"{first}{more} on {where}"
 
 
 def _measure(
