@@ -20,6 +20,7 @@ from limbeck.recipes._compress_result import (
     require_contract,
     summarise_result,
 )
+from limbeck.recipes._compress_speeds import measure_once
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_card import show_model
 from limbeck.recipes._task_run import TaskData, TaskSettings, require_same_labels
@@ -33,9 +34,8 @@ from limbeck.report.compression import (
 )
 from limbeck.report.compression_page import write_compression
 from limbeck.report.join import join_models, read_scored
-from limbeck.report.notes import describe_conditions, describe_method
+from limbeck.report.notes import describe_conditions, describe_constant, describe_method
 from limbeck.report.runs import FinetuneRun, read_finetune_run
-from limbeck.report.speeds import measure_runs
 from limbeck.train import Progress, SilentProgress, choose_device
 
 
@@ -116,7 +116,6 @@ def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
         progress.log(f"{number} of {len(candidates)}: {candidate.name} ({candidate.how})")
         candidate.make(progress=progress)
     runs = [teacher, *(read_finetune_run(candidate.folder) for candidate in candidates)]
-    progress.log("measuring the speed of all, side by side")
     found = _compare(settings, runs, candidates, progress)
     if found.chosen is None:
         shutil.rmtree(settings.out / "model", ignore_errors=True)  # of an easier contract
@@ -211,7 +210,9 @@ def _compare(
     progress: Progress,
 ) -> Compression:
     scored = read_scored(runs, _SPLIT)
-    speeds = measure_runs(runs, split=_SPLIT, device=settings.device, progress=progress)
+    speeds = measure_once(
+        runs, out=settings.out, split=_SPLIT, device=settings.device, progress=progress
+    )
     models = join_models(runs, scored, speeds=speeds)
     method = describe_method(
         models,
@@ -237,6 +238,7 @@ def _compare(
                 f"The {_SPLIT} split chose the best epoch of each student, its best seed, and the "
                 "student. That flatters the choice, the more so the more was tried."
             ),
+            *([describe_constant([runs[0].task])] if scored.is_constant(runs[0].label) else []),
             *method,
         ],
         conditions=describe_conditions(runs),

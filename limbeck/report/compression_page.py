@@ -15,7 +15,8 @@ from limbeck.report.compression import (
     model_table,
 )
 from limbeck.report.facts import ModelFacts
-from limbeck.report.svg import INK, MUTED, WIDTH, draw_svg, make_standalone, point_style
+from limbeck.report.labels import name_points
+from limbeck.report.svg import MUTED, WIDTH, draw_svg, make_standalone, point_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,14 +55,16 @@ def draw_trade_off(compression: Compression, across: Across, *, width: float = W
 
     def draw(axes: Axes) -> None:
         axes.axhline(wanted, color=MUTED, linestyle=(0, (5, 3)), linewidth=1.3, zorder=1)
+        words = f"{format_percent(compression.retain)} of the teacher"
         axes.annotate(
-            f"{format_percent(compression.retain)} of the teacher",
+            words,
             (0, wanted),
             xycoords=("axes fraction", "data"),
             xytext=(4, 4),
             textcoords="offset points",
             color=MUTED,
         )
+        points = []
         for number, model in enumerate(compression.models):
             x, x_error = _place(model, across)
             scores = model.scores
@@ -73,21 +76,13 @@ def draw_trade_off(compression: Compression, across: Across, *, width: float = W
             axes.errorbar(
                 [x], [y], xerr=x_error, yerr=y_error, **point_style(number), elinewidth=1.4
             )
-            # Names stand away from the line.
-            is_above = y >= wanted
-            axes.annotate(
-                model.label,
-                (x, y),
-                xytext=(0, 7 if is_above else -7),
-                textcoords="offset points",
-                ha="center",
-                va="bottom" if is_above else "top",
-                color=INK,
-            )
+            points.append((x, y))
         axes.margins(0.2, 0.16)
         axes.set_xlim(left=0)
         axes.set_xlabel(_AXES[across])
         axes.set_ylabel(f"{wording.metric_name(compression.metric)} ({compression.split})")
+        names = [model.label for model in compression.models]
+        name_points(axes, points, names, taken=[((0, wanted), words)])
 
     describe = f"Score against {_AXES[across]} of the teacher and every student"
     return draw_svg(across, draw, height=3.3, width=width, describe=describe, has_ticks=True)

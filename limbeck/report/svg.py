@@ -34,7 +34,7 @@ _VARIABLES = {
 WIDTH = 4.7
 NARROW = 3.9
 WIDE = 8.6  # over the whole page
-_FONT_SIZE = 9.5
+FONT_SIZE = 9.5
 
 
 def draw_svg(
@@ -66,7 +66,7 @@ def draw_svg(
     style: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": name,
-        "font.size": _FONT_SIZE,
+        "font.size": FONT_SIZE,
         "font.family": "DejaVu Sans",
         "text.color": INK,
         "text.parse_math": False,  # a label may hold dollar signs
@@ -83,7 +83,7 @@ def draw_svg(
         "ytick.color": MUTED,
         "xtick.major.size": 0,
         "ytick.major.size": 0,
-        "legend.fontsize": _FONT_SIZE,
+        "legend.fontsize": FONT_SIZE,
         "lines.linewidth": 1.8,
     }
     with mpl.rc_context(style):

@@ -168,8 +168,12 @@ def test_an_easier_contract_takes_the_students_there_are(teacher, data, tmp_path
         run(settings, progress=SilentProgress())
     progress = Lines()
     easier = settings.model_copy(update={"retain": 0.9 * student["retained"]})
-    assert run(easier, progress=progress)["chosen"] == "1 layer"
+    found = run(easier, progress=progress)
+    assert found["chosen"] == "1 layer"
     assert "seed 0: finished before" in progress.lines
+    assert "the speed of all was measured before" in progress.lines
+    for name in ("latency_ms", "speed_up"):
+        assert [m[name] for m in found["models"]] == [m[name] for m in result["models"]]
     with pytest.raises(ContractError, match="does not keep 100 %"):
         run(settings, progress=SilentProgress())
     assert not (tmp_path / "run/model").exists()
@@ -307,3 +311,14 @@ def test_students_learn_from_unlabelled_text_too(teacher, data, tmp_path):
     result = run(settings, progress=SilentProgress())
     student = json.loads(Path(result["models"][1]["folder"], "result.json").read_text())
     assert student["seeds"][0]["num_steps"] == (64 + 40) // 8
+
+
+def test_a_teacher_that_says_always_the_same_is_named(data, tmp_path):
+    """Any student of it keeps all, by saying the same."""
+    model = write_model(tmp_path / "stuck", head=["NEGATIVE", "POSITIVE"], initializer_range=1e-4)
+    settings = make_settings(
+        model, data, tmp_path / "run", depths=(1,), retain=0.5, learning_rate=1e-9, epochs=1
+    )
+    run(settings, progress=SilentProgress())
+    page = (tmp_path / "run/compress.html").read_text(encoding="utf-8")
+    assert "On sst2, the teacher predicts the same for every example" in page
