@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.checkpoints import Card, CardScore, read_inherited
 from limbeck.listing import load
+from limbeck.recipes._task_distillation import build_task_losses
+from limbeck.tasks import Task
 from limbeck.version import __version__
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def make_card(
             settings.data or getattr(load("limbeck.tasks", settings.task), "HUB", None)
         ),
         scores=_scores(data, record, records),
-        made=_describe(settings, record),
+        made=_describe(settings, data.task, record),
         notes=["Validation chose the best epoch: its scores are somewhat too high."],
         base_model=settings.model,
         tags=["distillation"] if settings.teacher else [],
@@ -107,7 +109,7 @@ def _scores(
     return found
 
 
-def _describe(settings: FinetuneSettings, record: Mapping[str, Any]) -> dict[str, str]:
+def _describe(settings: FinetuneSettings, task: Task, record: Mapping[str, Any]) -> dict[str, str]:
     """Returns how the model was made, a line each."""
     made = {"Recipe": f"limbeck finetune {__version__}", "Started from": show_model(settings.model)}
     if settings.initialise == "random":
@@ -116,7 +118,7 @@ def _describe(settings: FinetuneSettings, record: Mapping[str, Any]) -> dict[str
         made["Layers kept"] = f"{record['num_layers']} (keep_layers = {settings.keep_layers})"
     if settings.teacher is not None:
         made["Teacher"] = show_model(settings.teacher)
-        made["Losses"] = ", ".join(settings.losses) or "the task's default"
+        made["Losses"] = ", ".join(build_task_losses(task, settings.losses))
         made["Weight of the labels"] = f"{settings.label_weight:g}"
     return {
         **made,

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from limbeck.errors import DataError, TrainingError
+from limbeck.checkpoints import resolve_folder
+from limbeck.errors import CheckpointError, DataError, TrainingError
+from limbeck.models import AutoConfig
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._suite_jobs import Job, Plan, make_plan
 from limbeck.recipes._suite_settings import SuiteSettings
@@ -31,6 +33,7 @@ def run(settings: SuiteSettings, *, progress: Progress) -> dict[str, Any]:
         What stands in `result.json`.
 
     Raises:
+        CheckpointError: If one of the models is none.
         DataError: If no task has its data.
         TrainingError: At the end, if runs have failed; the report is over the others.
         KeyboardInterrupt: After the running fine-tunings have saved a checkpoint.
@@ -98,7 +101,21 @@ def _plan(settings: SuiteSettings) -> Plan:
     if not found.jobs:
         reasons = "; ".join(f"{k}: {v}" for k, v in {**found.missing, **found.broken}.items())
         raise DataError(f"none of the suite's tasks can be run. {reasons}")
+    for label in dict.fromkeys(job.label for job in found.jobs if not job.is_finished):
+        _check_model(settings.models[label].model, label)
     return found
+
+
+def _check_model(name: str, label: str) -> None:
+    """Refuses what is no model now, rather than after the hours that the others take.
+
+    Raises:
+        CheckpointError: If there is no such model.
+    """
+    try:
+        AutoConfig.from_pretrained(resolve_folder(name, weights=False))
+    except CheckpointError as error:
+        raise CheckpointError(f"models.{label}: {error}") from error
 
 
 def _describe_failures(plan: Plan, failed: Failures) -> dict[str, str]:

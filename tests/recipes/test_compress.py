@@ -124,6 +124,7 @@ def test_every_fine_tuned_model_has_a_card(finished):
         assert f"| Seed | {seed} |" in card.text
         assert "distilled from run" in card.text
         assert "| Layers kept | 2 (keep_layers = 2) |" in card.text
+        assert "| Losses | soft_targets |" in card.text
     both = ModelCard.load(student / "model/README.md").text
     scores = result["models"][1]["scores"]
     assert f"| 2 | {median(scores):.4f} | {min(scores):.4f} to {max(scores):.4f} |" in both

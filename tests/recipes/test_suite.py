@@ -15,7 +15,7 @@ from tiny_task import write_data, write_model
 
 from limbeck.cli import main
 from limbeck.config import dump_toml, read_settings
-from limbeck.errors import DataError, SettingsError, TrainingError
+from limbeck.errors import CheckpointError, DataError, SettingsError, TrainingError
 from limbeck.recipes._suite_jobs import make_plan
 from limbeck.recipes._suite_workers import spread_over_gpus
 from limbeck.recipes.suite import SuiteSettings, plan, run, summarise
@@ -339,7 +339,7 @@ def test_zero_shot_tasks_are_evaluated_as_the_models_are(ground, tmp_path):
     (folder / "validation.jsonl").write_text(lines, encoding="utf-8")
     tasks = {"sst2": {}, "sts": {"data": str(folder)}}
     given = make_settings(ground, tmp_path / "run").model_dump()["models"]
-    given["as given"] = {"model": str(ground / "encoder")}
+    given["as given"] = {"model": str(ground / "encoder")}  # a second student
     settings = make_settings(
         ground, tmp_path / "run", tasks=tasks, seeds=[0], measure=True, models=given
     )
@@ -353,6 +353,7 @@ def test_zero_shot_tasks_are_evaluated_as_the_models_are(ground, tmp_path):
     assert report["tasks"][1]["models"][1]["retention"]["estimate"] == pytest.approx(1.0)
     assert any("not every model was run on them: sts." in note for note in report["notes"])
     assert report["speed_task"] == "sst2"
+    assert report["headline"].startswith("“half”: Half the layers")
     assert report["models"][1]["speed_up"]["latency"]["median"] > 0
 
 
@@ -511,6 +512,11 @@ def test_wrong_settings_of_a_run_name_model_and_task(ground, tmp_path):
     settings = make_settings(ground, tmp_path / "run", data=str(tmp_path / "absent"))
     with pytest.raises(SettingsError, match=r"data = '.*absent' is not a folder"):
         plan(settings)
+    lost = {"whole": {"model": str(tmp_path / "lost"), "role": "teacher"}}
+    settings = make_settings(ground, tmp_path / "run", models=lost)
+    with pytest.raises(CheckpointError, match=r"models\.whole: there is no folder '.*lost'"):
+        run(settings, progress=SilentProgress())
+    assert not (tmp_path / "run").exists()
     settings = make_settings(ground, tmp_path / "run", tasks={"mine": {"task": "sst2"}})
     with pytest.raises(DataError, match=r"none of the suite's tasks.*'mine'.*tasks\.mine\.data"):
         run(settings, progress=SilentProgress())

@@ -82,7 +82,8 @@ def write_suite_report(
     averaged = tuple(task.facts.name for task in whole)
     report = SuiteReport(
         title=_title(models, suite, num_tasks=len(names)),
-        headline=wording.headline(
+        headline=_whose(models)
+        + wording.headline(
             models[0],
             student,
             task=f"{_shown(suite)} ({len(whole)} of {num_tasks} tasks)",
@@ -123,6 +124,12 @@ def write_suite_report(
 
 def _shown(suite: str) -> str:
     return "GLUE" if suite == "glue" else "the suite"
+
+
+def _whose(models: Sequence[ModelFacts]) -> str:
+    """Returns the name of the student in the headline, where there are several."""
+    students = [model.label for model in models if model.role == "student"]
+    return f"{wording.quoted(students[0])}: " if len(students) > 1 else ""
 
 
 def _title(models: Sequence[ModelFacts], suite: str, *, num_tasks: int) -> str:
