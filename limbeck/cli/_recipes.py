@@ -94,6 +94,12 @@ def run_recipe(
     )
     if plain and is_free and _is_model(plain[0], presets):
         plain, overrides = [], [f"model={plain[0]}", *overrides]
+    elif plain and Path(plain[0]).is_dir():
+        given = "model" if "model" in module.SettingsType.model_fields else "models"
+        raise SettingsError(
+            f"command line: {plain[0]} is a folder; limbeck {name} takes RUN.toml or a preset there"
+            + (f", and folders as {given}=..." if given in module.SettingsType.model_fields else "")
+        )
     settings = read_settings(
         module.SettingsType,
         Path(plain[0]) if plain else None,

@@ -1,4 +1,4 @@
-"""Score a fine-tuned model on one split of a task, and keep every prediction."""
+"""Score a fine-tuned model on a task; `--suite glue` takes several models through GLUE."""
 
 from __future__ import annotations
 

@@ -463,6 +463,10 @@ def test_evaluate_takes_a_suite(ground, tmp_path, capsys):
     assert planned["plan"]["runs"] == {"sst2": {"encoder": "finetune, to run"}}
     assert main(["suite", "glue", *words]) == 0  # the preset, with its own seeds
     assert json.loads(capsys.readouterr().out)["plan"]["seeds"] == [0, 1, 2, 3, 4]
+    assert main(["suite", str(ground / "encoder")]) == 2
+    error = capsys.readouterr().err
+    assert "encoder is a folder; limbeck suite takes RUN.toml or a preset there" in error
+    assert "and folders as models=..." in error
 
 
 @pytest.mark.parametrize(
