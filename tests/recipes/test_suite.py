@@ -320,9 +320,8 @@ def test_report_is_over_the_tasks_that_every_model_has(ground, tmp_path):
     assert list(report["failures"]) == ["long, whole", "long, half", "long, random weights"]
 
 
-def test_zero_shot_tasks_are_evaluated_as_the_models_are(ground, tmp_path):
-    """A model that only training makes has no run there, and the task no part in the average."""
-    folder = tmp_path / "pairs"
+def write_pairs(folder):
+    """Writes pairs of texts, the more alike the more words they share."""
     folder.mkdir()
     words = ["good", "film", "men", "seen", "twice"]
     others = ["awful", "rain", "is", "about", "story"]
@@ -337,7 +336,12 @@ def test_zero_shot_tasks_are_evaluated_as_the_models_are(ground, tmp_path):
     ]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "validation.jsonl").write_text(lines, encoding="utf-8")
-    tasks = {"sst2": {}, "sts": {"data": str(folder)}}
+    return str(folder)
+
+
+def test_zero_shot_tasks_are_evaluated_as_the_models_are(ground, tmp_path):
+    """A model that only training makes has no run there, and the task no part in the average."""
+    tasks = {"sst2": {}, "sts": {"data": write_pairs(tmp_path / "pairs")}}
     given = make_settings(ground, tmp_path / "run").model_dump()["models"]
     given["as given"] = {"model": str(ground / "encoder")}  # a second student
     settings = make_settings(
@@ -354,6 +358,8 @@ def test_zero_shot_tasks_are_evaluated_as_the_models_are(ground, tmp_path):
     assert any("not every model was run on them: sts." in note for note in report["notes"])
     assert report["speed_task"] == "sst2"
     assert report["headline"].startswith("“half”: Half the layers")
+    page = (tmp_path / "run/report/report.html").read_text()
+    assert "Not in the averages: sts; see below for why." in page
     assert report["models"][1]["speed_up"]["latency"]["median"] > 0
 
 
@@ -372,10 +378,11 @@ def test_teachers_that_learned_nothing_are_named(ground, tmp_path):
             "finetune": {"learning_rate": 1e-9, "initialise": "random"},
         },
         "rte": {},
+        "sts": {"data": write_pairs(tmp_path / "pairs")},
     }
     models = {
         "whole": {"model": str(ground / "encoder"), "role": "teacher"},
-        "pupil": {"model": str(ground / "encoder")},
+        "pupil": {"model": str(ground / "encoder"), "finetune": {"keep_layers": 2}},
     }
     settings = make_settings(
         ground, tmp_path / "run", tasks=tasks, models=models, only=[*tasks], seeds=[0]
@@ -383,21 +390,21 @@ def test_teachers_that_learned_nothing_are_named(ground, tmp_path):
     run(settings, progress=SilentProgress())
     report = read_report(tmp_path / "run")
     found = {task["name"]: task for task in report["tasks"]}
-    assert [name for name, task in found.items() if task["is_learned"]] == ["sst2"]
+    assert [name for name, task in found.items() if task["is_learned"]] == ["sst2", "sts"]
     assert found["stuck"]["models"][1]["retention"]["estimate"] == pytest.approx(1.0)
     hopeless = found["hopeless and with a name that is long"]["models"][1]
     assert (hopeless["scores"]["mean"], hopeless["retention"]) == (0.0, None)
-    assert report["absent"] == ["rte"]
+    assert report["absent"] == ["rte", "sts"]
     page = (tmp_path / "run/report/report.html").read_text()
     for text in (page, (tmp_path / "run/report/report.md").read_text()):
-        assert "Not in the averages: rte; see below for why." in text
+        assert "Not in the averages: rte, sts; see below for why." in text
         assert "On stuck, hopeless and with a name that is long, the teacher predicts" in text
         assert "None is given on hopeless and with a name that is long, where the teacher's" in (
             text.replace("&#x27;", "'")
         )
-        assert "“whole” and “pupil” on 3 tasks" in text
+        assert "“whole” and “pupil” on 4 tasks" in text
     plot = re.search(r'<svg[^>]*aria-label="Share of the teacher.*?</svg>', page, re.DOTALL)[0]
-    assert plot.count(">no share to give<") == 1
+    assert plot.count(">no share to give<") == plot.count(">not run<") == 1
     assert "hopeless and with a name" not in plot  # it has three lines
     assert ' class="wide"' in plot[: plot.index(">")]  # on a phone it scrolls instead of shrinking
     assert '<td class="words">there is no folder' in page

@@ -27,7 +27,7 @@ def retention_plot(report: SuiteReport) -> str | None:
     others = [m for m in report.models if m.label != report.teacher and m.retention is not None]
     if not others:
         return None
-    bare = [task.name for task in report.tasks if not _has_share(task, others)]
+    bare = {task.name: _absence(task, others) for task in report.tasks}
     rows: list[tuple[str, list[ModelFacts | None]]] = [
         (f"average of {len(report.averaged)}", [*others])
     ]
@@ -55,8 +55,7 @@ def retention_plot(report: SuiteReport) -> str | None:
         # An interval of a task that is hardly learned would hide all others.
         axes.set_xlim(max(0, min(estimates) - _BESIDE), max(estimates) + _BESIDE)
         for row, (name, _) in enumerate(rows):
-            if name in bare:
-                axes.annotate("no share to give", (100, row), (8, 0), **_BESIDE_LINE)
+            axes.annotate(bare.get(name, ""), (100, row), (8, 0), **_BESIDE_LINE)
         _finish(axes, [name for name, _ in rows])
         axes.axhline(_edge(1), color=MUTED, linewidth=0.8)
         axes.set_xlabel("share of the teacher's score (%), with its interval")
@@ -101,9 +100,12 @@ def task_scores_plot(report: SuiteReport) -> str:
     )
 
 
-def _has_share(task: TaskFacts, models: Sequence[ModelFacts]) -> bool:
-    found = [task.find(model.label) for model in models]
-    return any(model is not None and model.retention is not None for model in found)
+def _absence(task: TaskFacts, models: Sequence[ModelFacts]) -> str:
+    """Returns why a task has no mark; nothing where it has one."""
+    run = [found for model in models if (found := task.find(model.label)) is not None]
+    if any(model.retention is not None for model in run):
+        return ""
+    return "no share to give" if run else "not run"
 
 
 def _number_of(report: SuiteReport, label: str) -> int:
