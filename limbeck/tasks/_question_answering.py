@@ -262,11 +262,7 @@ def read_question_answering(
         splits={
             split: Split(
                 split,
-                read_questions(
-                    rows,
-                    with_unanswerable=threshold is not None,
-                    with_answers=split != "transfer",
-                ),
+                read_questions(rows, split=split, with_unanswerable=threshold is not None),
             )
             for split, rows in read_splits(data).items()
         },

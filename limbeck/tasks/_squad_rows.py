@@ -8,6 +8,7 @@ from typing import Any
 
 from limbeck.errors import DataError
 from limbeck.tasks._sources import Row, Rows
+from limbeck.tasks._texts import UNLABELLED_SPLITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,38 +29,45 @@ class Question:
     label: tuple[tuple[str, int], ...] | None
 
 
-def read_questions(
-    rows: Rows, *, with_unanswerable: bool, with_answers: bool = True
-) -> list[Question]:
+def read_questions(rows: Rows, *, split: str, with_unanswerable: bool) -> list[Question]:
     """Reads SQuAD's articles (`paragraphs`, `qas`) or flat rows (`context`, `question`, `answers`).
 
     Args:
         rows: The rows of one split.
+        split: Its name; answers of `transfer` are not looked at.
         with_unanswerable: Whether a question may have no answer.
-        with_answers: Whether answers are looked at; else no question has a label.
 
     Raises:
         DataError: If a field is missing, an answer does not stand at its place, an id stands twice,
-            or a question without an answer is in a data set that must not have any.
+            a question without an answer is in a data set that must not have any, or answers are
+            not public where they must be.
     """
     found: dict[str, Question] = {}
+    hidden: list[str] = []
     for row in rows.rows:
         for place, values in _flatten(row):
             _require_fields(values, place)
-            label = _answers(values, place) if with_answers else None
+            label = None if split == "transfer" else _answers(values, place)
             if label == () and not with_unanswerable:
                 raise DataError(
                     f"{place}: it has no answer, and task 'squad' is for questions that have one; "
                     "use task=squad_v2"
                 )
             question = Question(
-                str(values["id"]), str(values["question"]), str(values["context"]), label
+                str(values["id"]), str(values["question"]), values["context"], label
             )
             if question.id in found:
                 raise DataError(f"{place}: the id stands twice; give each question its own")
             found[question.id] = question
+            hidden += [place] if label is None else []
     if not found:
         raise DataError(f"{rows.where} has no questions; give a file with at least one")
+    if hidden and (split not in UNLABELLED_SPLITS or len(hidden) < len(found)):
+        raise DataError(
+            f"{hidden[0]}: 'answers' is missing, and so in {len(hidden):,} of the {len(found):,} "
+            f"questions of {split}; give all of them. Only a test split may lack answers, and then "
+            "every one"
+        )
     return list(found.values())
 
 
@@ -67,19 +75,27 @@ def _flatten(row: Row) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if "paragraphs" not in row.values:
         yield f"{row.place}, question {row.values.get('id', '?')}", row.values
         return
-    for number, paragraph in enumerate(row.values["paragraphs"]):
-        context, questions = paragraph.get("context"), paragraph.get("qas", [])
-        for values in questions:
-            where = f"{row.place}, paragraph {number}, question {values.get('id', '?')}"
-            yield where, {**values, "context": context}
+    for number, paragraph in enumerate(_objects(row.values, "paragraphs", row.place)):
+        where = f"{row.place}, paragraph {number}"
+        for values in _objects(paragraph, "qas", where):
+            place = f"{where}, question {values.get('id', '?')}"
+            yield place, {**values, "context": paragraph.get("context")}
+
+
+def _objects(values: Mapping[str, Any], name: str, place: str) -> list[dict[str, Any]]:
+    """Returns a list of JSON objects, or refuses what is no such list."""
+    given = values.get(name)
+    if isinstance(given, list) and all(isinstance(item, dict) for item in given):
+        return given
+    raise DataError(f"{place}: '{name}' must be a list of JSON objects, got {str(given)[:60]!r}")
 
 
 def _require_fields(values: Mapping[str, Any], place: str) -> None:
-    for name in ("id", "question", "context"):
-        if not isinstance(values.get(name), str | int) or values[name] == "":
+    for name, accepted in (("id", str | int), ("question", str), ("context", str)):
+        if not isinstance(values.get(name), accepted) or values[name] == "":
             raise DataError(
-                f"{place}: '{name}' is missing or empty; it has: {', '.join(values)}. A question "
-                "needs id, question, context and answers"
+                f"{place}: '{name}' is missing, empty or no text; it has: {', '.join(values)}. A "
+                "question needs id, question, context and answers"
             )
 
 
@@ -87,21 +103,32 @@ def _answers(values: Mapping[str, Any], place: str) -> tuple[tuple[str, int], ..
     given = values.get("answers")
     if given is None:
         return None
-    if isinstance(given, Mapping):  # as the Hub has them: lists by field
-        given = [
-            {"text": text, "answer_start": start}
-            for text, start in zip(given["text"], given["answer_start"], strict=True)
-        ]
     if values.get("is_impossible"):
         return ()
     answers = []
-    for answer in given:
-        text, start = answer["text"], answer["answer_start"]
-        there = values["context"][start : start + len(text)]
-        if there != text:
+    for text, start in _texts_and_starts(given, place):
+        there = values["context"][start : start + len(text)] if start >= 0 else ""
+        if there != text or not text:
             raise DataError(
                 f"{place}: the answer '{text}' is said to stand at character {start}, but there "
                 f"stands '{there}'; correct answer_start, or remove the question"
             )
         answers.append((text, start))
     return tuple(answers)
+
+
+def _texts_and_starts(given: Any, place: str) -> list[tuple[str, int]]:
+    """Returns answers from a list of them, or from the lists by field that the Hub has."""
+    match given:
+        case {"text": list(texts), "answer_start": list(starts)} if len(texts) == len(starts):
+            pairs = list(zip(texts, starts, strict=True))
+        case list() if all(isinstance(answer, dict) for answer in given):
+            pairs = [(answer.get("text"), answer.get("answer_start")) for answer in given]
+        case _:
+            pairs = [(None, None)]
+    if all(isinstance(text, str) and type(start) is int for text, start in pairs):
+        return pairs
+    raise DataError(
+        f"{place}: 'answers' is {str(given)[:60]!r}; accepted: a list such as "
+        '[{"text": "Rome", "answer_start": 21}], answer_start counted in characters from 0'
+    )

@@ -199,8 +199,27 @@ def test_squads_files_and_flat_rows_are_the_same(tmp_path):
         ),
         (article(question(), question()), r"question q1: the id stands twice"),
         (article(question(answer=None)), r"question q1: it has no answer, .* use task=squad_v2"),
-        (article(question(question="")), r"question q1: 'question' is missing or empty"),
-        (article(question(), context=None), r"question q1: 'context' is missing or empty"),
+        (article(question(start=-5)), r"question q1: the answer 'Rome' .* at character -5, .* ''"),
+        (article(question(answer="")), r"question q1: the answer '' is said to stand at"),
+        (article(question(start="21")), r"question q1: 'answers' is .*'21'.* accepted: a list"),
+        (article(question(start=None)), r"question q1: 'answers' is .*None.* accepted: a list"),
+        (article(question() | {"answers": "Rome"}), r"q1: 'answers' is 'Rome'; accepted: a list"),
+        (
+            article(question() | {"answers": {"text": ["Rome"], "answer_start": []}}),
+            r"question q1: 'answers' is .*\[\].*; accepted: a list",
+        ),
+        (
+            article(question(), question("q2") | {"answers": None}),
+            r"question q2: 'answers' is missing, and so in 1 of the 2 questions of train",
+        ),
+        (article(question(question="")), r"question q1: 'question' is missing, empty or no text"),
+        (article(question(), context=None), r"question q1: 'context' is missing, empty or no"),
+        (article(question(), context=7), r"question q1: 'context' is missing, empty or no text"),
+        (article("q1"), r"Rome, paragraph 0: 'qas' must be a list of JSON objects, got .*q1"),
+        (
+            {"data": [{"title": "Rome", "paragraphs": None}]},
+            r"train.json, Rome: 'paragraphs' must be a list of JSON objects, got 'None'",
+        ),
         (article(), r"train.json has no questions"),
         ({"data": 3}, r"train.json: expected a list of JSON objects, or one under 'data', got"),
     ],
@@ -214,6 +233,16 @@ def test_an_unanswerable_question_has_no_answer_whatever_is_plausible(tmp_path):
     hidden = question(is_impossible=True)
     (example,) = read_task("squad-v2", write(tmp_path, article(hidden))).splits["train"].examples
     assert example.label == ()
+
+
+def test_a_test_set_lacks_all_answers_or_none(tmp_path):
+    shown, hidden = question("q2"), question() | {"answers": None}
+    data = write(tmp_path, article(hidden), name="test.json")
+    assert not read_task("squad", data).splits["test"].is_labelled
+    write(tmp_path, article(hidden, shown), name="test.json")
+    message = r"question q1: 'answers' is missing, and so in 1 of the 2 questions of test; give"
+    with pytest.raises(DataError, match=message):
+        read_task("squad", data)
 
 
 @pytest.mark.parametrize("answer", [{"answer": None}, {"start": 20}])
