@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any
 
 from pydantic import Field
 
 from limbeck.config import Settings
 from limbeck.errors import DataError
+from limbeck.tasks._labels import UNLABELLED, label_text
 from limbeck.tasks._sources import Row
-from limbeck.tasks._texts import require_column
+from limbeck.tasks._texts import read_text, require_column
 
 _NUMBERED_ENDING = re.compile(r"ending\d+")
 
@@ -22,13 +24,13 @@ class ChoiceSettings(Settings):
 
     context_column: str = "sent1"
     """Column with the text that every ending belongs to: a sentence before, or a question."""
-    start_column: str = "sent2"
-    """Column with the words that every ending begins with; empty text where endings are whole."""
+    start_column: str | None = "sent2"
+    """Column with the words that every ending begins with; None where endings are whole."""
     choices_column: str | None = None
     """Column with the list of endings; by default they stand in `ending0`, `ending1`, ..."""
     label_column: str = "label"
-    """Column with the right one: its index, counted from 0, or its letter, from A; empty, absent or
-    -1 where it is not public."""
+    """Column with the right one: its index, counted from 0, its letter, from A, or the name that
+    the data set gives it beside the text; empty, absent or -1 where it is not public."""
     max_choices: int = Field(default=26, ge=2)
     """Most endings of a row."""
 
@@ -54,12 +56,12 @@ def read_choice(row: Row, settings: ChoiceSettings, *, is_labelled: bool) -> Cho
     Raises:
         DataError: If a column is missing, an ending is no text, or the label is none of them.
     """
-    require_column(row, settings.context_column, "context_column")
+    context = read_text(row, settings.context_column, "context_column")
     start = ""
     if settings.start_column:
-        require_column(row, settings.start_column, "start_column")
-        start = f"{row.values[settings.start_column]} "
-    endings = _endings(row, settings)
+        option = "start_column (none where endings are whole)"
+        start = f"{read_text(row, settings.start_column, option)} "
+    endings, names = _endings(row, settings)
     if not 2 <= len(endings) <= settings.max_choices or not all(
         isinstance(ending, str) for ending in endings
     ):
@@ -70,43 +72,45 @@ def read_choice(row: Row, settings: ChoiceSettings, *, is_labelled: bool) -> Cho
         )
     if is_labelled:
         require_column(row, settings.label_column, "label_column")
-    label = _label(row, settings.label_column, num_choices=len(endings))
+    label = _label(row, settings.label_column, names=names, num_choices=len(endings))
     if is_labelled and label is None:
         raise DataError(
             f"{row.place}: column '{settings.label_column}' has no label; only a test split may "
             "lack labels"
         )
     return ChoiceExample(
-        context=str(row.values[settings.context_column]),
-        endings=tuple(start + ending for ending in endings),
-        label=label,
+        context=context, endings=tuple(start + ending for ending in endings), label=label
     )
 
 
-def _endings(row: Row, settings: ChoiceSettings) -> list[Any]:
+def _endings(row: Row, settings: ChoiceSettings) -> tuple[list[Any], Sequence[str]]:
+    """Returns a row's endings, and the names that the data set has for them, if any."""
     if settings.choices_column is not None:
         require_column(row, settings.choices_column, "choices_column")
         given = row.values[settings.choices_column]
-        if isinstance(given, Mapping):  # as the Hub has ARC's: texts and letters by field
-            given = given.get("text", [])
-        return list(given) if isinstance(given, list) else [given]
+        names: Sequence[str] = ()
+        if isinstance(given, Mapping):  # as the Hub has ARC's, where names are letters or numbers
+            given, names = given.get("text", []), given.get("label", ())
+        return (list(given) if isinstance(given, list) else [given]), names
     columns = [name for name in row.values if _NUMBERED_ENDING.fullmatch(name)]
     columns.sort(key=lambda name: int(name.removeprefix("ending")))
     values = [row.values[name] for name in columns]
     while values and values[-1] in (None, ""):  # rows of a table with fewer endings
         values.pop()
-    return values
+    return values, ()
 
 
-def _label(row: Row, column: str, *, num_choices: int) -> int | None:
-    given = str(row.values.get(column, "")).strip()
-    if given in ("", "-1", "None"):
-        return None
-    is_letter = len(given) == 1 and given.isascii() and given.isalpha()
-    place = ord(given.upper()) - ord("A") if is_letter else int(given) if given.isdecimal() else -1
-    if not 0 <= place < num_choices:
+def _label(row: Row, column: str, *, names: Sequence[str], num_choices: int) -> int | None:
+    given = label_text(row, column)
+    places = {str(place): place for place in range(num_choices)}
+    places |= dict(zip(ascii_uppercase, range(num_choices), strict=False))
+    places |= {name: place for place, name in enumerate(names)}  # "1" may name the first one
+    found = places.get(given, places.get(given.upper()))
+    if found is None and given not in UNLABELLED:
+        last = ascii_uppercase[:num_choices][-1]
+        also = f", or {', '.join(names)}" if names else ""
         raise DataError(
             f"{row.place}: '{given}' in column '{column}' is none of the {num_choices} endings; "
-            f"accepted: 0 to {num_choices - 1}, or A to {chr(ord('A') + num_choices - 1)}"
+            f"accepted: 0 to {num_choices - 1}, or A to {last}{also}"
         )
-    return place
+    return found

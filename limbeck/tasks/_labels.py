@@ -10,7 +10,7 @@ from torch import Tensor
 from limbeck.errors import DataError, did_you_mean
 from limbeck.tasks._sources import Row
 
-_UNLABELLED = ("", "-1")
+UNLABELLED = ("", "-1")
 
 
 class LabelSet:
@@ -42,7 +42,7 @@ class LabelSet:
         found = self._index.get(text, self._index.get(text.casefold()))
         if found is not None:
             return found
-        if text in _UNLABELLED:
+        if text in UNLABELLED:
             return None
         raise DataError(
             f"{row.place}: unknown label '{text}' in column '{column}'; known: "
@@ -52,7 +52,7 @@ class LabelSet:
 
 
 def label_text(row: Row, column: str) -> str:
-    """Returns a row's label as text: `1` and `"1"` are the same; empty where it has none.
+    """Returns a row's label as text: `1`, `1.0` and `"1"` are the same; empty where it has none.
 
     Raises:
         DataError: If the value can't be a label, such as 0.37 or a list.
@@ -62,6 +62,8 @@ def label_text(row: Row, column: str) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and value.is_integer():  # as a table with gaps has whole numbers
+        value = int(value)
     if isinstance(value, int | str):
         return str(value).strip()
     raise DataError(
@@ -77,7 +79,7 @@ def infer_labels(rows: Iterable[Row], column: str) -> tuple[str, ...]:
         DataError: If there are fewer than two.
     """
     rows = list(rows)
-    found = {label_text(row, column) for row in rows} - set(_UNLABELLED)
+    found = {label_text(row, column) for row in rows} - set(UNLABELLED)
     if len(found) < 2:
         raise DataError(
             f"{rows[0].place.rpartition(',')[0]}: column '{column}' has {len(found)} different "

@@ -192,18 +192,23 @@ def _examples(
 ) -> list[TextExample]:
     examples = []
     for row in rows.rows:
-        text = _text(row, settings.text_column, "text_column")
+        text = read_text(row, settings.text_column, "text_column")
         if settings.html_breaks:
             text = text.replace("<br />", " ")
         pair = settings.text_pair_column
-        text_pair = None if pair is None else _text(row, pair, "text_pair_column")
+        text_pair = None if pair is None else read_text(row, pair, "text_pair_column")
         label = None if split == "transfer" else read_label(row)
         examples.append(TextExample(text, text_pair, label))
     require_all_or_none(split, rows, examples, settings.label_column)
     return examples
 
 
-def _text(row: Row, column: str, option: str) -> str:
+def read_text(row: Row, column: str, option: str) -> str:
+    """Returns a row's text.
+
+    Raises:
+        DataError: If there is no such column, or no text in it.
+    """
     require_column(row, column, option)
     value = row.values[column]
     if not isinstance(value, str):
@@ -238,7 +243,7 @@ def require_all_or_none(
     if not missing or (split in UNLABELLED_SPLITS and len(missing) == len(examples)):
         return
     raise DataError(
-        f"{rows.rows[missing[0]].place}: column '{label_column}' has no label, nor have "
-        f"{len(missing) - 1} other rows of {split}. Only a test split may lack labels, and then "
-        "all of them; where -1 is a label, list it in task_options.labels."
+        f"{rows.rows[missing[0]].place}: column '{label_column}' has no label, and so have "
+        f"{len(missing):,} of the {len(examples):,} rows of {split}. Only a test split may lack "
+        "labels, and then all of them; where -1 is a label, list it in task_options.labels."
     )

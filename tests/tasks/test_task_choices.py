@@ -50,11 +50,13 @@ def test_endings_begin_with_the_second_sentence(tmp_path):
 def test_lists_of_choices_and_letters(tmp_path):
     rows = [
         {"q": "why", "c": ["a", "b", "c"], "answer": "C"},
-        {"q": "who", "c": {"text": ["d", "e"], "label": ["A", "B"]}, "answer": 1},
+        {"q": "who", "c": {"text": ["d", "e"], "label": ["A", "B"]}, "answer": 1.0},
+        {"q": "how", "c": {"text": ["f", "g"], "label": ["1", "2"]}, "answer": "1"},
+        {"q": "how", "c": {"text": ["f", "g"], "label": ["1", "2"]}, "answer": "2"},
     ]
     options = {
         "context_column": "q",
-        "start_column": "",
+        "start_column": None,
         "choices_column": "c",
         "label_column": "answer",
     }
@@ -62,6 +64,8 @@ def test_lists_of_choices_and_letters(tmp_path):
     assert [(e.endings, e.label) for e in examples.splits["train"].examples] == [
         (("a", "b", "c"), 2),
         (("d", "e"), 1),
+        (("f", "g"), 0),
+        (("f", "g"), 1),
     ]
 
 
@@ -73,7 +77,12 @@ def test_lists_of_choices_and_letters(tmp_path):
         (row("runs.", "sits.", label=2), r"line 1: '2' .* none of the 2 .* 0 to 1, or A to B"),
         (row("runs.", "sits.", label="x"), r"line 1: 'x' in column 'label' is none of the 2"),
         (row("runs.", "sits.", label=-1), r"line 1: column 'label' has no label"),
-        ({"sent1": "a"}, r"line 1: there is no column 'sent2'; it has: sent1"),
+        (row("runs.", "sits.", label=True), r"line 1: 'true' in column 'label' is none of the 2"),
+        (row("runs.", "sits.", sent1=None), r"line 1: column 'sent1' holds None, not text"),
+        (
+            {"sent1": "a"},
+            r"line 1: there is no column 'sent2'; .*start_column \(none where endings",
+        ),
     ],
 )
 def test_bad_rows_are_refused_with_their_place(tmp_path, bad, message):

@@ -75,6 +75,7 @@ def test_sst2_labels_have_the_names_of_published_models_and_minus_one_is_unlabel
         ([10, 2, 4], ("2", "4", "10"), [2, 0, 1]),
         (["spam", "ham"], ("ham", "spam"), [1, 0]),
         ([True, False], ("false", "true"), [1, 0]),
+        ([1.0, 0.0], ("LABEL_0", "LABEL_1"), [1, 0]),
     ],
 )
 def test_labels_are_found_in_the_training_split(tmp_path, labels, names, indices):
@@ -165,12 +166,12 @@ def test_pairs_are_encoded_with_segments_and_cut(tmp_path):
         (
             {"train": rows(0, 1, -1)},
             {},
-            r"train\.jsonl, line 3: column 'label' has no label, nor have 0 other rows of train",
+            r"train\.jsonl, line 3: column 'label' has no label, and so have 1 of the 3 rows of",
         ),
         (
             {"train": rows(0, 1), "test": rows(0, -1, -1)},
             {},
-            r"test\.jsonl, line 2: .*nor have 1 other rows of test. Only a test split may",
+            r"test\.jsonl, line 2: .*and so have 2 of the 3 rows of test. Only a test sp",
         ),
     ],
 )
