@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple, TextIO
 
 from limbeck.errors import DataError, did_you_mean
 from limbeck.tasks._conll import read_sentences
+from limbeck.tasks._json import read_document, read_lines
 
 _HUB = "hf://"
 _SPLIT_NAMES = {
@@ -26,8 +26,13 @@ _SPLIT_NAMES = {
 _COLUMNS_OF_WORDS = ("conll", "bio", "txt")
 _FORMATS = ("jsonl", "json", "csv", "tsv", "parquet", *_COLUMNS_OF_WORDS)
 _FILE = re.compile(
-    r"(?P<stem>[^.]+?)(-\d+(-of-\d+)?)?\.(?P<format>" + "|".join(_FORMATS) + r")(\.gz)?"
+    r"(?P<stem>[^.]+?)(-(?P<number>\d+)(-of-(?P<count>\d+))?)?"
+    r"\.(?P<format>" + "|".join(_FORMATS) + r")(\.gz)?"
 )
+_TABLE_FIX = {
+    "csv": "quote what holds commas, quotation marks or line breaks, or give JSON Lines",
+    "tsv": "no field holds a tab or a line break; give JSON Lines where one must",
+}
 
 
 class Row(NamedTuple):
@@ -115,18 +120,14 @@ def _files_by_split(folder: Path, *, suffix: str) -> dict[str, list[Path]]:
         )
     found: dict[str, list[Path]] = {}
     for split, stems in _SPLIT_NAMES.items():
-        groups: dict[str, list[Path]] = {}
-        for path in sorted(folder.iterdir()):
-            match = _FILE.fullmatch(path.name)
-            if match and match["stem"].removesuffix(suffix) in stems:
-                groups.setdefault(f"{match['stem']}*.{match['format']}", []).append(path)
-        if len(groups) > 1:
-            raise DataError(
-                f"{folder} has several files for {split}: {', '.join(groups)}; "
-                f"say which with data.{split}=FILE"
-            )
-        if groups:
-            found[split] = next(iter(groups.values()))
+        matches = [
+            match
+            for path in sorted(folder.iterdir())
+            if (match := _FILE.fullmatch(path.name)) and match["stem"].removesuffix(suffix) in stems
+        ]
+        if matches:
+            _require_one_set(matches, folder=folder, split=split)
+            found[split] = [folder / match.string for match in matches]
     if not found:
         names = ", ".join(sorted(p.name for p in folder.iterdir())[:10]) or "nothing"
         raise DataError(
@@ -134,6 +135,26 @@ def _files_by_split(folder: Path, *, suffix: str) -> dict[str, list[Path]]:
             f"are train.jsonl, validation.csv, test.tsv.gz and the like, or give data.train=FILE"
         )
     return found
+
+
+def _require_one_set(matches: list[re.Match[str]], *, folder: Path, split: str) -> None:
+    """Refuses files that are neither one file nor all the shards of one."""
+    numbers = [match["number"] for match in matches]
+    kinds = {(match["stem"], match["format"], match["count"]) for match in matches}
+    is_one = len(matches) == 1 or (None not in numbers and len(set(numbers)) == len(numbers))
+    if len(kinds) > 1 or not is_one:
+        names = ", ".join(match.string for match in matches)
+        raise DataError(
+            f"{folder} has several files for {split}: {names}; say which with data.{split}=FILE"
+        )
+    count = int(matches[0]["count"] or len(matches))
+    missing = set(range(count)) - {int(number) for number in numbers if number is not None}
+    if matches[0]["count"] is not None and missing:
+        raise DataError(
+            f"{folder} has {len(matches)} of the {count} shards of {split}: no number "
+            f"{', '.join(str(number) for number in sorted(missing)[:10])}; add what is missing, or "
+            f"give what there is with data.{split}='{folder}/{matches[0]['stem']}-*'"
+        )
 
 
 def _read_files(files: list[Path]) -> Rows:
@@ -157,15 +178,29 @@ def _read_file(path: Path, kind: str) -> list[Row]:
         with path.open("rb") as raw:
             binary = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
             text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
-            if kind == "json":
-                return _json_document(path, text)
-            if kind in _COLUMNS_OF_WORDS:
-                return [Row(*sentence) for sentence in read_sentences(path, text)]
-            return list(_json_lines(path, text) if kind == "jsonl" else _table(path, text, kind))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error}); convert it first") from None
+            if kind in ("csv", "tsv"):
+                return list(_table(path, text, kind))
+            read = {"json": read_document, "jsonl": read_lines}.get(kind, read_sentences)
+            return [Row(*found) for found in read(path, text)]
+    except UnicodeDecodeError:
+        raise DataError(_not_utf8(path)) from None
     except (OSError, EOFError, zlib.error) as error:  # no right to read it, or a damaged gzip
         raise DataError(f"{path} can't be read: {error}") from None
+
+
+def _not_utf8(path: Path) -> str:
+    """Says which line is not UTF-8, and what stands there."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                there = line[max(error.start - 20, 0) : error.start + 20]
+                return (
+                    f"{path}, line {number}: {there!r} is not UTF-8 ({error.reason}); convert the "
+                    "file first, such as with iconv -f latin1 -t utf-8"
+                )
+    raise AssertionError(f"{path} has changed")
 
 
 def _read_parquet(path: Path) -> list[Row]:
@@ -180,38 +215,6 @@ def _read_parquet(path: Path) -> list[Row]:
     return [Row(values, f"{path}, row {number}") for number, values in enumerate(rows)]
 
 
-def _json_document(path: Path, text: TextIO) -> list[Row]:
-    """Reads a file that is one list of rows, or has it under `data`, or is JSON Lines after all."""
-    content = text.read()
-    try:
-        document = json.loads(content)
-    except json.JSONDecodeError:
-        return list(_json_lines(path, io.StringIO(content)))
-    rows = document.get("data", [document]) if isinstance(document, dict) else document
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(
-            f"{path}: expected a list of JSON objects, or one under 'data', got {content[:60]!r}"
-        )
-    return [Row(row, f"{path}, {row.get('title', f'row {i}')}") for i, row in enumerate(rows)]
-
-
-def _json_lines(path: Path, text: TextIO) -> Iterator[Row]:
-    for number, line in enumerate(text, start=1):
-        place = f"{path}, line {number}"
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{place}: not a JSON object: {error.msg} at {line[:60]!r}") from None
-        if not isinstance(values, dict):
-            raise DataError(
-                f"{place}: expected one JSON object a line such as "
-                f'{{"text": "...", "label": 1}}, got {line[:60].strip()!r}'
-            )
-        yield Row(values, place)
-
-
 def _table(path: Path, text: TextIO, kind: str) -> Iterator[Row]:
     # Tab-separated files of the GLUE kind have bare quotation marks inside sentences.
     options: dict[str, Any] = (
@@ -220,6 +223,8 @@ def _table(path: Path, text: TextIO, kind: str) -> Iterator[Row]:
     reader = csv.reader(text, **options)
     try:
         header = next(reader, [])
+        if len(set(header)) < len(header):
+            raise DataError(f"{path}, line 1: a column's name stands twice: {', '.join(header)}")
         for fields in reader:
             place = f"{path}, line {reader.line_num}"
             if not fields:
@@ -227,11 +232,11 @@ def _table(path: Path, text: TextIO, kind: str) -> Iterator[Row]:
             if len(fields) != len(header):
                 raise DataError(
                     f"{place}: {len(fields)} fields, but the header has {len(header)} "
-                    f"({', '.join(header)})"
+                    f"({', '.join(header)}); " + _TABLE_FIX[kind]
                 )
             yield Row(dict(zip(header, fields, strict=True)), place)
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}") from None
+        raise DataError(f"{path}, line {reader.line_num}: {error}; {_TABLE_FIX[kind]}") from None
 
 
 def _read_hub(address: str, *, split: str | None = None, suffix: str = "") -> dict[str, Rows]:

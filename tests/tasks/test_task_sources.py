@@ -41,6 +41,22 @@ def test_shards_are_joined_in_order(tmp_path):
     assert [row.values["text"] for row in read_splits(str(tmp_path))["train"].rows] == ["0", "1"]
 
 
+def test_the_same_split_twice_or_in_part_is_refused(tmp_path):
+    write_jsonl(tmp_path / "train-00-of-03.jsonl", [{"text": "a"}])
+    write_jsonl(tmp_path / "train-02-of-03.jsonl", [{"text": "c"}])
+    with pytest.raises(DataError, match=r"2 of the 3 shards of train: no number 1; .*train-\*'"):
+        read_splits(str(tmp_path))
+    given = {"train": str(tmp_path / "train-*")}
+    assert [row.values["text"] for row in read_splits(given)["train"].rows] == ["a", "c"]
+    write_jsonl(tmp_path / "train-01-of-03.jsonl", [{"text": "b"}])
+    assert len(read_splits(str(tmp_path))["train"].rows) == 3
+    for name in ("train.jsonl", "train-01-of-03.jsonl.gz", "train-00-of-04.jsonl"):
+        (tmp_path / name).write_bytes(b"")
+        with pytest.raises(DataError, match=rf"several files for train: .*{name}.*; say which"):
+            read_splits(str(tmp_path))
+        (tmp_path / name).unlink()
+
+
 def test_explicit_files_and_globs(folder):
     write_jsonl(folder / "more.one.jsonl", [{"text": "x"}])
     write_jsonl(folder / "more.two.jsonl", [{"text": "y"}])
@@ -75,9 +91,29 @@ def test_hub_data_sets_are_read_through_datasets(folder, tmp_path_factory, monke
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("train.jsonl", '{"text": "a"}\n{"text": \n', r"train\.jsonl, line 2: not a JSON object"),
+        (
+            "train.jsonl",
+            '{"text": "a"}\n{"text": \n',
+            r"train\.jsonl, line 2, column 9: not valid",
+        ),
+        (
+            "train.json",
+            '[\n{"text": "a"},\n{"text" "b"}\n]',
+            r"""train\.json, line 3, column 9: not valid JSON: .*':' .*"text" "b"}""",
+        ),
+        (
+            "train.json",
+            '{"text": "a"}\n{"text": "b"\n',
+            r"train\.json, line 2, column 13: not valid JSON",
+        ),
         ("train.jsonl", "\n[1, 2]\n", r"line 2: expected one JSON object a line .*got '\[1, 2\]'"),
-        ("train.csv", "text,label\na,1\nb\n", r"train\.csv, line 3: 1 fields.*2 \(text, label\)"),
+        ("train.csv", "text,label\na,1\nb\n", r"line 3: 1 fields.*2 \(text, label\); quote what"),
+        (
+            "train.csv",
+            'text,label\n"a,1\nb,0\n',
+            r"csv, line 3: unexpected end of data; quote what",
+        ),
+        ("train.csv", "text,text\na,b\n", r"csv, line 1: a column's name stands twice: text, text"),
         ("train.csv", 'text,label\n"a"b,1\n', r"train\.csv, line 2: .*expected after"),
         ("train.tsv", "text\tlabel\n", r"train\.tsv \(train\) has no rows"),
         ("train.jsonl", "", r"train\.jsonl \(train\) has no rows"),
@@ -90,9 +126,12 @@ def test_bad_rows_are_refused_with_file_and_line(tmp_path, name, content, messag
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    (tmp_path / "train.jsonl").write_bytes(b'{"text": "\xff"}\n')
-    with pytest.raises(DataError, match=r"train\.jsonl is not UTF-8 .*convert"):
-        read_splits(str(tmp_path))
+    latin = b'{"text": "a"}\n' * 2000 + b'{"text": "caf\xe9"}\n'
+    message = r"jsonl(\.gz)?, line 2001: .*caf\\xe9.* is not UTF-8 \(.*\); convert the file first"
+    for name, content in (("train.jsonl", latin), ("train.jsonl.gz", gzip.compress(latin))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            read_splits({"train": str(tmp_path / name)})
     whole = gzip.compress(b'{"text": "a"}\n' * 100)
     (tmp_path / "x.jsonl.gz").write_bytes(whole[:-20])
     with pytest.raises(DataError, match=r"x\.jsonl\.gz can't be read"):
@@ -112,7 +151,7 @@ def test_absent_or_unclear_sources(folder):
     with pytest.raises(DataError, match=r"data\.valdation: .*Did you mean 'validation'"):
         read_splits({"valdation": str(folder / "dev.csv")})
     (folder / "validation.jsonl").write_text("{}\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"several files for validation: dev\*\.csv, validation"):
+    with pytest.raises(DataError, match=r"several files for validation: dev\.csv, validation"):
         read_splits(str(folder))
     empty = folder / "empty"
     empty.mkdir()
