@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TextIO
 
 from limbeck.errors import DataError
 
 _DOCUMENT = "-DOCSTART-"
+_BLANKS = re.compile(r"[ \t]+")  # a no-break space can be a word
 
 
 def read_sentences(path: Path, text: TextIO) -> Iterator[tuple[dict[str, Any], str]]:
     """Yields each sentence's `tokens` and `ner_tags`, and the place of its first word.
 
+    Where words stand alone, without a tag, `ner_tags` is None.
+
     Raises:
-        DataError: If a line has no tag.
+        DataError: If some words of a sentence have a tag and others have none.
     """
-    words: list[str] = []
-    tags: list[str] = []
-    first = 1
-    for number, line in enumerate(text, start=1):
-        fields = line.split()
-        if fields and fields[0] != _DOCUMENT:
-            if len(fields) < 2:
-                raise DataError(
-                    f"{path}, line {number}: '{line.strip()}' has a word and no tag; a line needs "
-                    "both, the tag in the last column"
-                )
-            first = first if words else number
-            words.append(fields[0])
-            tags.append(fields[-1])
-        elif words:
-            yield {"tokens": words, "ner_tags": tags}, f"{path}, line {first}"
-            words, tags = [], []
-    if words:
-        yield {"tokens": words, "ner_tags": tags}, f"{path}, line {first}"
+    lines = (_BLANKS.split(line.strip(" \t\r\n")) for line in text)
+    numbered = enumerate(lines, start=1)
+    for is_break, group in groupby(numbered, lambda item: item[1][0] in ("", _DOCUMENT)):
+        if is_break:
+            continue
+        words = list(group)
+        bare = [(number, fields[0]) for number, fields in words if len(fields) == 1]
+        if 0 < len(bare) < len(words):
+            number, word = bare[0]
+            raise DataError(
+                f"{path}, line {number}: '{word}' has a word and no tag; a line needs both, the "
+                "tag in the last column"
+            )
+        tags = None if bare else [fields[-1] for _, fields in words]
+        tokens = [fields[0] for _, fields in words]
+        yield {"tokens": tokens, "ner_tags": tags}, f"{path}, line {words[0][0]}"

@@ -214,9 +214,12 @@ def _names(row: Row, settings: MultiLabelSettings) -> list[str] | None:
         return None
     if isinstance(value, str):
         return [part.strip() for part in value.split(settings.separator) if part.strip()]
-    if isinstance(value, list) and all(isinstance(name, str | int) for name in value):
-        return [str(name).strip() for name in value]
+    if isinstance(value, list) and all(type(name) in (str, int) for name in value):
+        names = [str(name).strip() for name in value]
+        if len(set(names)) == len(names):
+            return names
     raise DataError(
         f"{row.place}: {value!r} in column '{settings.label_column}' is no set of labels; "
-        f'accepted: a list such as ["a", "b"], or text such as "a{settings.separator}b"'
+        f'accepted: a list of those that are true, each once, such as ["a", "b"], or text such as '
+        f'"a{settings.separator}b"'
     )

@@ -40,7 +40,8 @@ def to_bio2(
         if tag != OUTSIDE and not _TAG.fullmatch(tag):
             raise DataError(
                 f"{place}: '{tag}' is no tag; accepted: O, or B-, I-, E- or S- and a type, such as "
-                "B-PER. Are task_options.tokens_column and task_options.tags_column right?"
+                "B-PER, or the number of a tag in task_options.labels. Are "
+                "task_options.tokens_column and task_options.tags_column right?"
             )
     dangling = _first_dangling(tags)
     if scheme == "bio2" and dangling is not None:

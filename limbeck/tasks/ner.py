@@ -52,7 +52,8 @@ class NerSettings(Settings):
     types: dict[str, str] = Field(default_factory=dict)
     """Types of entities to read as others: `types.MISC=O` reads none where the data have MISC."""
     labels: tuple[str, ...] | None = None
-    """All tags in the order of the model's logits; by default those of the model or the data."""
+    """All tags in the order of the model's logits, by which data may number them; by default those
+    of the model or the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,17 +239,18 @@ def read(
     Raises:
         DataError: If rows, columns or tags are wrong; the message names file and line.
     """
-    splits = {split: _sentences(split, rows, settings) for split, rows in read_splits(data).items()}
+    given = read_splits(data)
+    splits = {split: _sentences(split, rows, settings) for split, rows in given.items()}
     first = splits.get("train") or next(iter(splits.values()))
     known = tuple(settings.labels or labels or _infer(first))
     for split, sentences in splits.items():
-        for number, sentence in enumerate(sentences):
+        for row, sentence in zip(given[split].rows, sentences, strict=True):
             unknown = [tag for tag in sentence.label or () if tag not in known]
             if unknown:
                 raise DataError(
-                    f"{split}, sentence {number}: unknown tag '{unknown[0]}'; known: "
-                    f"{', '.join(known)}.{did_you_mean(unknown[0], known)} Map its type with "
-                    "task_options.types, or give all tags in task_options.labels."
+                    f"{row.place}: unknown tag '{unknown[0]}'; known: {', '.join(known)}."
+                    f"{did_you_mean(unknown[0], known)} Map its type with task_options.types, or "
+                    "give all tags in task_options.labels."
                 )
     return NerTask(
         name=name,
@@ -264,7 +266,7 @@ def _infer(sentences: Sequence[Sentence]) -> tuple[str, ...]:
 
 
 def _sentences(split: str, rows: Rows, settings: NerSettings) -> list[Sentence]:
-    names = rows.class_names.get(settings.tags_column, ())
+    names = rows.class_names.get(settings.tags_column, settings.labels or ())
     words = [_words(row, settings.tokens_column) for row in rows.rows]
     if split == "transfer":
         return [Sentence(tokens, None) for tokens in words]
@@ -312,6 +314,6 @@ def _tags(
             f"{row.place}: {num_words} words, but {count} tags in column '{column}'; each word "
             "needs one"
         )
-    if names and all(isinstance(tag, int) and 0 <= tag < len(names) for tag in tags):
+    if names and all(type(tag) is int and 0 <= tag < len(names) for tag in tags):
         return [names[tag] for tag in tags]
     return [str(tag) for tag in tags]

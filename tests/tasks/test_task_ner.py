@@ -118,7 +118,9 @@ def test_types_are_read_as_others_or_as_none():
         (["O", "I-PER"], {"scheme": "bio2"}, r"line 1: 'I-PER' at word 1 has no B- .* 'iob1'"),
         (["O"], {}, r"line 1: 2 words, but 1 tags in column 'ner_tags'"),
         ("O O", {}, r"line 1: 2 words, but no list of tags"),
-        (["B-PER", "O"], {"labels": ["O", "B-LOC"]}, r"sentence 0: unknown tag 'B-PER'; known: O"),
+        (["B-PER", "O"], {"labels": ["O", "B-LOC"]}, r"line 1: unknown tag 'B-PER'; known: O"),
+        ([1, 0], {}, r"line 1: '1' is no tag; .* or the number of a tag in task_options.labels"),
+        ([2, 0], {"labels": ["O", "B-LOC"]}, r"line 1: '2' is no tag"),
         (None, {}, r"line 1: column 'ner_tags' has no label"),
     ],
 )
@@ -126,6 +128,12 @@ def test_bad_tags_are_refused_with_their_place(tmp_path, tags, options, message)
     data = write(tmp_path, train=[(["Anna", "runs"], tags)])
     with pytest.raises(DataError, match=message):
         read_task("ner", data, options=options)
+
+
+def test_numbers_are_tags_by_their_place_among_the_labels(tmp_path):
+    data = write(tmp_path, train=[(["Anna", "runs"], [1, 0])])
+    task = read_task("ner", data, options={"labels": ["O", "B-PER", "I-PER"]})
+    assert task.splits["train"].examples[0].label == ("B-PER", "O")
 
 
 def test_bad_words_are_refused_with_their_place(tmp_path):
@@ -144,9 +152,17 @@ def test_conlls_columns_are_read(tmp_path):
     assert [s.words for s in sentences] == [("Anna", "Rossi", "runs"), ("Rome",)]
     assert [s.label for s in sentences] == [("B-PER", "I-PER", "O"), ("B-LOC",)]
     assert task.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
-    (tmp_path / "train.conll").write_text("Anna\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"train.conll, line 1: 'Anna' has a word and no tag"):
-        read_task("ner", str(tmp_path))
+    (tmp_path / "test.conll").write_text("Anna\n\u00a0\r\n\r\nRome\n", encoding="utf-8")
+    test = read_task("ner", str(tmp_path)).splits["test"]
+    assert [s.words for s in test.examples] == [("Anna", "\u00a0"), ("Rome",)]
+    assert not test.is_labelled
+    for content, message in (
+        ("Rome B-LOC\nAnna\n", r"train.conll, line 2: 'Anna' has a word and no tag"),
+        ("Rome B-LOC\n\nAnna\n", r"line 3: column 'ner_tags' has no label, .* 1 of the 2 rows"),
+    ):
+        (tmp_path / "train.conll").write_text(content, encoding="utf-8")
+        with pytest.raises(DataError, match=message):
+            read_task("ner", str(tmp_path))
 
 
 # ---- pieces

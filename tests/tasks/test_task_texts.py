@@ -1,6 +1,7 @@
 """Tasks over texts: metrics against definitions, long texts, numbers, sets of labels, files."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -218,9 +219,12 @@ def test_sets_of_labels_are_lists_or_text(tmp_path):
     assert stacked.tolist() == [[1, 1, 0], [0, 0, 0]]
     with pytest.raises(DataError, match=r"line 1: unknown label 'b' in column 'labels'; known: a"):
         read_task("multi-label-classification", data, options={"labels": ["a"]})
-    bad = write(tmp_path, train=rows([3], column="labels"))
-    with pytest.raises(DataError, match=r"line 1: 3 in column 'labels' is no set of labels"):
-        read_task("multi-label-classification", bad)
+    for bad in (3, [0.5], [True, False], [0, 1, 1]):  # a row of 0 and 1 for each label is no set
+        write(tmp_path, train=rows([bad], column="labels"))
+        message = rf"line 1: {re.escape(str(bad))} in column 'labels' is no set of labels; accepted"
+        with pytest.raises(DataError, match=message):
+            read_task("multi-label-classification", data)
+    write(tmp_path, train=rows([["b"]], column="labels"))
     with pytest.raises(SettingsError, match="give each label once"):
         read_task("multi-label-classification", data, options={"labels": ["a", "a"]})
 
