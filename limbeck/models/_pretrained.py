@@ -187,7 +187,7 @@ def _check(
     faults += [f"{_list(cls, [n])} is {found[n].dtype}, not a floating-point type." for n in odd]
     if faults:
         # Somebody who can draw a new head wants to know that nothing else is wrong.
-        only_the_head = len(faults) == 1 and missing and all(map(_is_head, missing))
+        only_the_head = not extra and not odd and all(map(_is_head, [*missing, *misfits]))
         error = MissingHeadError if only_the_head else CheckpointError
         raise error(f"{folder} does not fit {cls.__name__}: " + " ".join(faults))
 

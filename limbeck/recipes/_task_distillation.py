@@ -15,13 +15,8 @@ from limbeck.losses import Loss, build_loss
 from limbeck.models import AutoConfig, Model
 from limbeck.recipes._augmentation import Augmenter
 from limbeck.recipes._rows import collected_for, require_comparable
-from limbeck.recipes._task_run import (
-    AUGMENTED,
-    TaskData,
-    predict_logits,
-    require_same_inputs,
-    require_same_labels,
-)
+from limbeck.recipes._task_models import load_fine_tuned, require_same_inputs, require_same_labels
+from limbeck.recipes._task_run import AUGMENTED, TaskData, predict_logits
 from limbeck.recipes._task_teacher import CachedTeacher, LiveTeacher, TaskTeacher
 from limbeck.recipes._teacher_cache import TeacherCache, hash_folder, hash_rows
 from limbeck.tasks import EncodedExample, Task
@@ -129,7 +124,7 @@ class Distillation:
         return data, TaskTeacher(data.task, CachedTeacher(cache), self.losses)
 
     def _load_model(self, data: TaskData) -> Model:
-        model = data.task.load_model(self.folder, new_head=False)
+        model = load_fine_tuned(data.task, self.folder, name=str(self.settings.teacher))
         return model.to(choose_device(self.settings.device))
 
     def _fill_cache(

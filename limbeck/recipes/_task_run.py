@@ -230,53 +230,6 @@ def predict_logits(
     return [found[i] for i in range(len(examples))]
 
 
-def require_same_labels(task: Task, config: ModelConfig, *, name: str) -> None:
-    """Refuses a head whose labels are not the task's, or stand in another order.
-
-    Raises:
-        DataError: If they are others.
-        SettingsError: If they stand in another order, or a model of numbers has several.
-    """
-    wanted = task.head()
-    given = list(config.id2label.values())
-    if "num_labels" not in wanted:
-        return
-    if len(given) == 1 or wanted["num_labels"] == 1:
-        if len(given) != wanted["num_labels"]:
-            raise SettingsError(
-                f"{name} has {len(given)} outputs, but the task {task.name} has "
-                f"{wanted['num_labels']}; fine-tune it on this task first"
-            )
-        return
-    places = torch.arange(len(given))
-    if not torch.equal(task.align([places], given)[0], places):
-        raise SettingsError(
-            f"the labels of {name} ({', '.join(given)}) stand in another order than the task's; "
-            f"set new_head = true, or give task_options.labels = {given}"
-        )
-
-
-def require_same_inputs(
-    data: TaskData, config: ModelConfig, tokenizer: Tokenizer, *, name: str
-) -> None:
-    """Refuses a second model that can't read the token ids that a run's model reads.
-
-    Raises:
-        SettingsError: If it has another tokenizer or too few positions.
-    """
-    if tokenizer.fingerprint != data.tokenizer.fingerprint:
-        raise SettingsError(
-            f"{name} and the student {data.settings.model} have different tokenizers, so that they "
-            "can't read the same tokens; choose a student with the teacher's vocabulary"
-        )
-    if data.settings.max_length > config.max_position_embeddings:
-        raise SettingsError(
-            f"max_length = {data.settings.max_length}, but {name} has "
-            f"{config.max_position_embeddings} positions; accepted: 8 to "
-            f"{config.max_position_embeddings}"
-        )
-
-
 def write_predictions(path: Path, records: Mapping[str, Sequence[Record]]) -> None:
     """Writes one JSON line per example of each split."""
     with path.open("w", encoding="utf-8") as file:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from limbeck.checkpoints import write_card
-from limbeck.errors import DataError, MissingHeadError
+from limbeck.errors import DataError
 from limbeck.recipes import evaluate
 from limbeck.recipes._compress_candidates import Candidate, list_candidates
 from limbeck.recipes._compress_result import (
@@ -23,7 +23,8 @@ from limbeck.recipes._compress_result import (
 from limbeck.recipes._compress_speeds import measure_once
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_card import show_model
-from limbeck.recipes._task_run import TaskData, TaskSettings, require_same_labels
+from limbeck.recipes._task_models import load_fine_tuned, require_same_labels
+from limbeck.recipes._task_run import TaskData, TaskSettings
 from limbeck.recipes._task_training import share_folder
 from limbeck.report.compression import (
     Compression,
@@ -160,14 +161,7 @@ def _read_data(settings: CompressSettings, progress: Progress) -> TaskData:
             f"{', '.join(data.task.splits)}); give it with data.train=FILE"
         )
     require_same_labels(data.task, data.config, name=settings.model)
-    try:
-        data.task.load_model(data.folder, new_head=False)
-    except MissingHeadError as error:
-        raise MissingHeadError(
-            f"{settings.model} has no fine-tuned head for {settings.task}. Fine-tune it first: "
-            f"limbeck finetune {settings.model} --task {settings.task} --data ... --out RUN, then "
-            "limbeck compress RUN/model"
-        ) from error
+    load_fine_tuned(data.task, data.folder, name=settings.model)
     return data
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from limbeck.recipes._run import finish_run, start_run
+from limbeck.recipes._task_models import load_fine_tuned, require_same_labels
 from limbeck.recipes._task_run import (
     TaskData,
     TaskRunSettings,
@@ -37,15 +38,21 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> dict[str, Any]:
 
     Raises:
         DataError: If the data can't be used, or its labels are not the model's.
-        CheckpointError: If the model has no head for the task.
+        MissingHeadError: If the model has no head for the task.
+        SettingsError: If it predicts numbers and the task has labels, or the other way round.
     """
     started = time.perf_counter()
     data = _read_data(settings, progress)
-    model = data.task.load_model(data.folder, new_head=False).to(choose_device(settings.device))
+    model = load_fine_tuned(data.task, data.folder, name=settings.model)
+    model.to(choose_device(settings.device))
     split = data.task.splits[settings.split]
     records = data.predict(model, settings.split, align=True)
     start_run(settings.out, recipe="evaluate", settings=settings)
-    write_predictions(settings.out / "predictions.jsonl", {settings.split: records})
+    shown = [
+        {"index": record["index"], **example.shown(), **record}
+        for example, record in zip(split.examples, records, strict=True)
+    ]
+    write_predictions(settings.out / "predictions.jsonl", {settings.split: shown})
     submission = data.task.submission(split, records)
     if submission is not None:
         name, content = submission
@@ -87,7 +94,7 @@ def summarise(result: Mapping[str, Any]) -> str:
     if len(details.get("confusion_matrix", ())) in range(2, _MOST_LABELS_SHOWN + 1):
         lines += _confusion_lines(details["labels"], details["confusion_matrix"])
     if result["submission"] is not None:
-        lines.append(f"For the benchmark's server: {result['submission']}")
+        lines.append(f"As the benchmark's own scorer reads it: {result['submission']}")
     return "\n".join(lines)
 
 
@@ -114,6 +121,8 @@ def _confusion_lines(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> 
 
 
 def _read_data(settings: EvaluateSettings, progress: Progress) -> TaskData:
-    return TaskData.read(
+    data = TaskData.read(
         settings, needed=(settings.split,), use_model_labels=True, progress=progress
     )
+    require_same_labels(data.task, data.config, name=settings.model, in_any_order=True)
+    return data

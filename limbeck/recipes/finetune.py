@@ -20,13 +20,13 @@ from limbeck.recipes._augmentation import AugmentSettings
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_card import make_card
 from limbeck.recipes._task_distillation import Distillation
+from limbeck.recipes._task_models import require_same_labels
 from limbeck.recipes._task_run import (
     AUGMENTED,
     TaskData,
     TaskRunSettings,
     describe_model,
     format_score,
-    require_same_labels,
     write_predictions,
 )
 from limbeck.recipes._task_teacher import TaskTeacher

@@ -29,6 +29,9 @@ class Example(Protocol):
     def label(self) -> Any:
         """What is to be predicted, or None where it is not public."""
 
+    def shown(self) -> dict[str, Any]:
+        """Returns what stands beside its prediction, for people who look for errors."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -220,7 +223,7 @@ class Task(ABC):
         return {}
 
     def submission(self, split: Split, records: Sequence[Record]) -> tuple[str, str] | None:
-        """Returns the name and content of the file that a benchmark's server takes, if any."""
+        """Returns the name and content of the file that a benchmark's scorer takes, if any."""
         return None
 
     def align(self, logits: Sequence[Tensor], model_labels: Sequence[str]) -> Sequence[Tensor]:

@@ -49,6 +49,10 @@ class ChoiceExample:
     endings: tuple[str, ...]
     label: int | None
 
+    def shown(self) -> dict[str, Any]:
+        """Returns the text and its endings."""
+        return {"context": self.context, "endings": list(self.endings)}
+
 
 def read_choice(row: Row, settings: ChoiceSettings, *, is_labelled: bool) -> ChoiceExample:
     """Makes an example of a row.

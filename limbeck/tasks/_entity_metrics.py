@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from limbeck.tasks._tags import OUTSIDE
+
 Tags = Sequence[Sequence[str]]
 
 
@@ -44,6 +46,8 @@ def entity_details(labels: Tags, predictions: Tags) -> dict[str, Any]:
     """Returns precision, recall, f1 and support of each type of entity."""
     from seqeval.metrics import classification_report
 
+    if all(tag == OUTSIDE for tags in [*labels, *predictions] for tag in tags):
+        return {"per_label": {}}  # seqeval would warn of means of nothing
     report = classification_report(labels, predictions, output_dict=True, zero_division=0)
     averages = ("micro avg", "macro avg", "weighted avg")
     figures = {"precision": "precision", "recall": "recall", "f1": "f1-score", "support": "support"}

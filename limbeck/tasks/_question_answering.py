@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -204,12 +205,20 @@ class QuestionAnsweringTask(Task):
             if chosen.any():
                 scores[f"{name}_exact_match"] = float(exact[chosen].mean())
                 scores[f"{name}_f1"] = float(f1[chosen].mean())
-        best, threshold = best_threshold(
-            [self._scores(record["answer"], record["label"])[1] for record in records],
-            [record["null_score_difference"] for record in records],
-            has_answer=has_answer.tolist(),
-        )
-        return {**scores, "best_f1": best, "best_f1_threshold": threshold}
+        raw = [self._scores(record["answer"], record["label"]) for record in records]
+        for name, values in zip(("exact_match", "f1"), zip(*raw, strict=True), strict=True):
+            scores[f"best_{name}"], scores[f"best_{name}_threshold"] = best_threshold(
+                [record["answer"] for record in records],
+                values,
+                [record["null_score_difference"] for record in records],
+                has_answer=has_answer.tolist(),
+            )
+        return scores
+
+    def submission(self, split: Split, records: Sequence[Record]) -> tuple[str, str]:
+        """Returns the answers by id, as evaluate-v1.1.py and evaluate-v2.0.py read them."""
+        answers = {record["id"]: record["prediction"] for record in records}
+        return "answers.json", json.dumps(answers, indent=0)
 
 
 def _label(window: TextWindow, question: Question, *, has_types: bool) -> Window:

@@ -55,12 +55,17 @@ def _f1(prediction: str, gold: str, with_unanswerable: bool) -> float:  # noqa: 
 
 
 def best_threshold(
-    scores: Sequence[float], differences: Sequence[float], *, has_answer: Sequence[bool]
+    answers: Sequence[str],
+    scores: Sequence[float],
+    differences: Sequence[float],
+    *,
+    has_answer: Sequence[bool],
 ) -> tuple[float, float]:
     """Returns the highest mean score that any threshold for "no answer" gives, and the threshold.
 
     Args:
-        scores: Score of each question's best answer that is not empty.
+        answers: Each question's best answer.
+        scores: Its score.
         differences: How far "no answer" is ahead of that answer; above the threshold there is none.
         has_answer: Whether the question can be answered.
 
@@ -70,7 +75,7 @@ def best_threshold(
     current = best = float(sum(not answerable for answerable in has_answer))
     threshold = 0.0
     for i in sorted(range(len(scores)), key=lambda i: differences[i]):
-        current += scores[i] if has_answer[i] else -1.0
+        current += scores[i] if has_answer[i] else -float(answers[i] != "")
         if current > best:
             best, threshold = current, differences[i]
     return best / len(scores), threshold

@@ -28,6 +28,10 @@ class Question:
     context: str
     label: tuple[tuple[str, int], ...] | None
 
+    def shown(self) -> dict[str, Any]:
+        """Returns the question; the text may be long, and stands under the id."""
+        return {"question": self.question}
+
 
 def read_questions(rows: Rows, *, split: str, with_unanswerable: bool) -> list[Question]:
     """Reads SQuAD's articles (`paragraphs`, `qas`) or flat rows (`context`, `question`, `answers`).

@@ -58,6 +58,11 @@ class TextExample:
     text_pair: str | None
     label: Any
 
+    def shown(self) -> dict[str, Any]:
+        """Returns the texts."""
+        pair = {} if self.text_pair is None else {"text_pair": self.text_pair}
+        return {"text": self.text, **pair}
+
 
 @dataclass(frozen=True)
 class TextEncoding:

@@ -63,6 +63,10 @@ class Sentence:
     words: tuple[str, ...]
     label: tuple[str, ...] | None
 
+    def shown(self) -> dict[str, Any]:
+        """Returns nothing: a prediction has the words already."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordRow(EncodedExample):

@@ -63,6 +63,13 @@ def test_missing_head_names_the_fix(folder):
     assert not isinstance(caught.value, MissingHeadError)
 
 
+def test_a_head_of_another_size_counts_as_missing(folder):
+    config = our_config("bert").replace(num_labels=5)
+    limbeck.BertForSequenceClassification(config).save_pretrained(folder)
+    with pytest.raises(MissingHeadError, match=r"shape \(5, .* asks for \(1, .*new_head=True"):
+        limbeck.BertForMultipleChoice.from_pretrained(folder)
+
+
 def test_missing_pooler_names_the_fix(folder):
     limbeck.BertForMaskedLM(our_config("bert")).save_pretrained(folder)
     with pytest.raises(CheckpointError, match=r"'pooler.dense.weight'.*add_pooling_layer=False"):

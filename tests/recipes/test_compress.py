@@ -242,7 +242,7 @@ def test_what_cannot_work_is_refused(teacher, data, tmp_path):
     encoder = write_model(tmp_path / "encoder")
     refuse(
         MissingHeadError,
-        r"encoder has no fine-tuned head for sst2\. Fine-tune it first: limbeck finetune ",
+        r"encoder has no head that is fine-tuned for sst2\. Fine-tune it first: limbeck finetune ",
         model=encoder,
     )
     stars = write_model(tmp_path / "stars", head=["1 star", "2 stars", "3 stars"])

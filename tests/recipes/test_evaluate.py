@@ -7,7 +7,7 @@ import torch
 from tiny_task import write_data, write_model
 
 from limbeck.checkpoints import read_safetensors, write_safetensors
-from limbeck.errors import CheckpointError, DataError
+from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.recipes.evaluate import EvaluateSettings, plan, run, summarise
 from limbeck.recipes.finetune import FinetuneSettings
 from limbeck.recipes.finetune import run as finetune
@@ -56,8 +56,11 @@ def test_scores_equal_those_of_fine_tuning(tmp_path):
         assert (counts[0] + counts[3]) / sum(counts) == result["scores"]["accuracy"]
         lines = (out / "predictions.jsonl").read_text().splitlines()
         assert len(lines) == record[split]["num_examples"]
+        rows = (tmp_path / f"data/{split}.jsonl").read_text().splitlines()
+        shown = [json.loads(line) for line in lines]
+        assert [row.pop("text") for row in shown] == [json.loads(row)["sentence"] for row in rows]
         own = (tmp_path / "run/seed-0/predictions.jsonl").read_text().splitlines()
-        assert [line for line in own if json.loads(line)["split"] == split] == lines
+        assert [row for row in map(json.loads, own) if row["split"] == split] == shown
 
 
 def test_labels_in_another_order_are_put_right(tmp_path):
@@ -82,7 +85,7 @@ def test_a_split_without_labels_is_predicted_and_not_scored(tmp_path):
     assert result["scores"] is None
     assert summarise(result).splitlines() == [
         "polarity: test has no labels; predicted, not scored",
-        "For the benchmark's server: SST-2.tsv",
+        "As the benchmark's own scorer reads it: SST-2.tsv",
     ]
     file = (tmp_path / "run/SST-2.tsv").read_text().splitlines()
     assert file[0] == "index\tprediction"
@@ -109,8 +112,17 @@ def test_what_cannot_work_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"has no test split.*it has: train, validation"):
         evaluate(model, data, tmp_path / "run", split="test")
     encoder = write_model(tmp_path / "encoder")
-    with pytest.raises(CheckpointError, match=r"missing 'classifier\.weight'"):
+    message = r"encoder has no head that is fine-tuned for sst2\. .* limbeck finetune .*encoder --"
+    with pytest.raises(MissingHeadError, match=message):
         evaluate(encoder, data, tmp_path / "run")
+    choices = {"sent1": "a", "sent2": "film", "ending0": "is", "ending1": "seen", "label": 0}
+    (tmp_path / "choices.jsonl").write_text(json.dumps(choices), encoding="utf-8")
+    swag = {"validation": str(tmp_path / "choices.jsonl")}
+    with pytest.raises(MissingHeadError, match=r"model has no head that is fine-tuned for swag"):
+        evaluate(model, swag, tmp_path / "run", task="swag")
+    options = {"text_column": "sentence"}
+    with pytest.raises(SettingsError, match=r"model has 2 outputs, but .* text-regression has 1"):
+        evaluate(model, data, tmp_path / "run", task="text_regression", task_options=options)
     stars = write_model(tmp_path / "stars", head=["1 star", "2 stars", "3 stars"])
     with pytest.raises(DataError, match=r"labels \(1 star, .*\) are not .*\(NEGATIVE, POSITIVE\)"):
         evaluate(stars, data, tmp_path / "run")

@@ -148,5 +148,8 @@ def test_a_test_set_without_labels_is_predicted_not_scored(name, tmp_path, token
     submission = task.submission(split, records)
     if submission is not None:
         name, content = submission
-        assert name.endswith(".tsv")
-        assert len(content.splitlines()) == len(records) + 1
+        if name.endswith(".json"):
+            assert list(json.loads(content)) == [record["id"] for record in records]
+        else:
+            assert name.endswith(".tsv")
+            assert len(content.splitlines()) == len(records) + 1

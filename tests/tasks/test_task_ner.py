@@ -51,6 +51,7 @@ pairs_of_tags = st.lists(
 
 @settings(max_examples=100, deadline=None)
 @given(pairs_of_tags)
+@pytest.mark.filterwarnings("error")
 def test_scores_count_whole_entities(sentences):
     labels = [[a for a, _ in sentence] for sentence in sentences]
     predictions = [[b for _, b in sentence] for sentence in sentences]

@@ -120,8 +120,10 @@ def test_the_best_threshold_is_better_than_any_other(rows):
         ]
         return sum(gained) / len(rows)
 
-    best, threshold = best_threshold(scores, differences, has_answer=has_answer)
+    answers = ["rain"] * len(rows)
+    best, threshold = best_threshold(answers, scores, differences, has_answer=has_answer)
     everywhere = [score_at(t) for t in (-100, *differences)]
+    assert best_threshold([""], [1.0], [-1.0], has_answer=[False]) == (1.0, 0.0)
     assert best == pytest.approx(max(everywhere))
     if best > score_at(-100):
         assert score_at(threshold) == pytest.approx(best)
@@ -308,8 +310,11 @@ def test_no_answer_where_the_first_token_is_ahead_by_the_threshold(tmp_path, tok
         scores[:, 0], scores[0, -2] = 2.0, 2.0  # "no answer" scores 4, the best span 2
         (record,) = task.predict(split, encoded, [scores])
         assert record["prediction"] == prediction
+        assert task.submission(split, [record]) == ("answers.json", f'{{\n"q1": "{prediction}"\n}}')
         assert record["null_score_difference"] == pytest.approx(2.0)
-        assert task.score(split, [record])["no_answer_f1"] == float(prediction == "")
+        found = task.score(split, [record])
+        assert found["no_answer_f1"] == float(prediction == "")
+        assert found["best_f1"] == found["best_exact_match"] == 1.0
 
 
 def test_windows_without_room_are_refused(tmp_path, tokenizer):
