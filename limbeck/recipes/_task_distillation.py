@@ -195,6 +195,8 @@ def _refuse_without_teacher(settings: FinetuneSettings) -> None:
         raise SettingsError(
             f"losses.{next(iter(settings.losses))} compares with a teacher, {without}"
         )
+    if settings.label_weight == 0:
+        raise SettingsError(f"label_weight = 0 learns from a teacher alone, {without}")
     if settings.teacher_cache is not None:
         raise SettingsError(
             f"teacher_cache = '{settings.teacher_cache}' keeps a teacher's logits, {without}"

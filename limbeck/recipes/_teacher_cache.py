@@ -138,8 +138,8 @@ class TeacherCache:
         with suppress(CheckpointError):
             found = read_json(self._folder / INDEX_NAME)
             shards = found.pop("shards", {})
-            if found == self._values:
-                return dict(shards)
+            if found == self._values and isinstance(shards, dict):
+                return shards
         return {}
 
     def _read_shard(self, number: int, progress: Progress) -> _Shard | None:

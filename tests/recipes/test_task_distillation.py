@@ -244,6 +244,8 @@ def test_teachers_that_do_not_fit_are_refused(tmp_path, data, teacher):
 def test_what_needs_a_teacher_is_refused_without_one(tmp_path, data, teacher, pairs):
     with pytest.raises(SettingsError, match=r"losses.soft_targets .* give teacher=MODEL"):
         finetune(teacher, data, tmp_path / "run", losses={"soft_targets": {}})
+    with pytest.raises(SettingsError, match=r"label_weight = 0 learns from a teacher alone, but"):
+        finetune(teacher, data, tmp_path / "run", label_weight=0)
     files = {split: f"{data}/{split}.jsonl" for split in ("train", "validation")}
     files["transfer"] = files["train"]
     with pytest.raises(SettingsError, match=r"data.transfer is text that a teacher labels"):

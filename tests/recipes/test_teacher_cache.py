@@ -101,9 +101,11 @@ def test_what_is_damaged_or_missing_is_computed_again(tmp_path, data, teacher, s
     assert sum("missing or damaged" in line for line in progress.lines) == 3
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
     assert read_loss(tmp_path / "second") == read_loss(tmp_path / "first")
-    (folder / "index.json").write_text("{", encoding="utf-8")
-    finetune(student, data, tmp_path / "third", **changes)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+    index = json.loads(whole["index.json"])
+    for number, content in enumerate(["{", "[]", json.dumps(index | {"shards": 5})]):
+        (folder / "index.json").write_text(content, encoding="utf-8")
+        finetune(student, data, tmp_path / f"index-{number}", **changes)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 
 
 @pytest.mark.usefixtures("small_shards")
