@@ -39,14 +39,22 @@ def list_room(
 
 
 def init(
-    name: Annotated[str, Parameter(help="A recipe or a preset.")], *, common: Common = COMMON
+    name: Annotated[str, Parameter(help="A recipe, a preset or a task.")],
+    *,
+    common: Common = COMMON,
 ) -> dict[str, Any]:
-    """Print a settings file for a recipe or a preset: `limbeck init distill > run.toml`."""
+    """Print settings to start from: of a recipe or a preset (`> run.toml`), or a task's options."""
     from limbeck.config import dump_toml
     from limbeck.recipes._presets import list_presets
 
     presets = list_presets()
     recipes = [recipe.replace("_", "-") for recipe in listing.list_names(ROOMS["recipes"])]
+    tasks = listing.list_names(ROOMS["tasks"])
+    if name.replace("-", "_") in tasks:
+        options = dump_toml(listing.load(ROOMS["tasks"], name).SettingsType)
+        text = f"[task_options]  # of {name}; as a flag: --task_options.NAME VALUE\n{options}"
+        common.tell(text.rstrip("\n"))
+        return {"task": name, "toml": text}
     if name in presets:
         recipe, text = presets[name].recipe, presets[name].path.read_text(encoding="utf-8")
     elif name.replace("_", "-") in recipes:
@@ -54,8 +62,9 @@ def init(
         text = dump_toml(listing.load(ROOMS["recipes"], recipe).SettingsType, recipe=recipe)
     else:
         raise SettingsError(
-            f"there is no recipe or preset '{name}'.{did_you_mean(name, [*recipes, *presets])} "
-            f"Recipes: {', '.join(recipes)}. Presets: {', '.join(presets) or 'none'}."
+            f"there is no recipe, preset or task '{name}'."
+            f"{did_you_mean(name, [*recipes, *presets, *tasks])} Recipes: {', '.join(recipes)}. "
+            f"Presets: {', '.join(presets) or 'none'}. Tasks: {', '.join(tasks)}."
         )
     common.tell(text.rstrip("\n"))
     return {"recipe": recipe, "toml": text}

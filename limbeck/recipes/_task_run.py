@@ -41,7 +41,8 @@ class TaskSettings(Settings):
     task: str = "sst2"
     """Task, as `limbeck list tasks` shows it."""
     task_options: dict[str, Any] = Field(default_factory=dict)
-    """The task's own options, such as its columns: `task_options.text_column=review`."""
+    """The task's own options, such as its columns: `task_options.text_column=review`; `limbeck init
+    TASK` shows them."""
 
     task_label: str | None = None
     """Name of the task in reports; by default that of `task`."""

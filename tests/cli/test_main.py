@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -237,7 +238,7 @@ class TestRecipeCommand:
             (["heet"], 'Unknown command "heet". Did you mean "heat"?'),
             (
                 ["init", "heet"],
-                "there is no recipe or preset 'heet'. Did you mean 'heat'? Recipes:",
+                "there is no recipe, preset or task 'heet'. Did you mean 'heat'? Recipes:",
             ),
             (["list", "loses"], 'Invalid value "loses" for KIND.'),
         ],
@@ -282,6 +283,16 @@ def test_lists(kind: str, capsys: Captured) -> None:
     assert main(["list", kind]) == 0
     shown = capsys.readouterr().out
     assert all(f"{entry['name']} " in shown for entry in entries)
+
+
+@pytest.mark.parametrize("name", listing.list_names("limbeck.tasks"))
+def test_init_of_every_task_shows_its_options(name: str, capsys: Captured) -> None:
+    assert main(["init", name]) == 0
+    shown = capsys.readouterr().out
+    settings_type = listing.load("limbeck.tasks", name).SettingsType
+    options = tomllib.loads(shown)["task_options"]
+    assert settings_type.from_values(options) == settings_type()
+    assert all(f"{option} =" in shown for option in settings_type.model_fields)
 
 
 @pytest.mark.parametrize("name", listing.list_names("limbeck.recipes"))
