@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -180,6 +182,28 @@ class TaskData:
         """All rows to train on: the labelled ones of `train`, then those without labels."""
         names = ("train", "transfer", AUGMENTED)
         return [row for name in names for row in self.examples.get(name, ())]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256 over the data set's encoded examples and labels."""
+        digest = hashlib.sha256()
+        for name, rows in self.examples.items():
+            if name != AUGMENTED:
+                for row in rows:
+                    digest.update(repr((name, row.input_ids, row.label)).encode("utf-8"))
+        return digest.hexdigest()
+
+    def require_same(self, fingerprint: str | None, *, folder: Path) -> None:
+        """Refuses to go on with a run whose examples were others; None is one that did not say.
+
+        Raises:
+            DataError: If they were.
+        """
+        if fingerprint not in (None, self.fingerprint):
+            raise DataError(
+                f"{folder} was begun with other examples than data = {self.settings.data!r} has "
+                f"now; give another out=..., or remove {folder} to train again"
+            )
 
     def encode_again(self, split: str, tokenizer: Tokenizer) -> Sequence[EncodedExample]:
         """Returns a split's rows as another model's tokenizer of the same pieces gives them.

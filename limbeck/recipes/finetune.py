@@ -136,7 +136,7 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> dict[str, Any]:
         What stands in `result.json`.
 
     Raises:
-        DataError: If the task's data can't be used.
+        DataError: If the task's data can't be used, or a run that goes on began with others.
         SettingsError: If settings do not fit the model or each other.
         TrainingError: If a loss is not finite.
         KeyboardInterrupt: After a checkpoint, when Ctrl-C or SIGTERM asked to stop.
@@ -240,8 +240,10 @@ def _run_seed(
     """Trains one seed, or goes on with it, and scores its best weights."""
     folder = settings.out / f"seed-{seed}"
     if (folder / "result.json").exists():
+        finished = dict(json.loads((folder / "result.json").read_text(encoding="utf-8")))
+        data.require_same(finished.get("examples_sha256"), folder=folder)
         progress.log(f"seed {seed}: finished before")
-        return dict(json.loads((folder / "result.json").read_text(encoding="utf-8")))
+        return finished
     torch.manual_seed(seed)
     if settings.initialise == "random":
         model = data.task.new_model(data.folder)
@@ -269,6 +271,7 @@ def _run_seed(
         "best_step": best.record["step"],
         "num_steps": state.step,
         "elapsed_seconds": state.elapsed_seconds,
+        "examples_sha256": data.fingerprint,
         **describe_model(best.model, folder / "model"),
     }
     write_card(folder / "model", make_card(settings, data, record, records=[record]))
@@ -317,8 +320,9 @@ def _train(
         shown = ", ".join(f"{name} {scores[name]:.4f}" for name in names)
         progress.log(f"seed {seed}, epoch {epoch:g}: validation {shown}")
 
+    folder = settings.out / f"seed-{seed}"
     with open_run(
-        settings.out / f"seed-{seed}",
+        folder,
         description=f"seed {seed}",
         modules={"model": model, "best": best.model},
         optimizer=optimizer,
@@ -329,8 +333,9 @@ def _train(
         tensorboard=settings.tensorboard,
     ) as training:
         if training.state.step:
+            data.require_same(training.state.extra.get("examples"), folder=folder)
             best.restore(training.state.extra)
-        training.extra.update(best.state())
+        training.extra.update({"examples": data.fingerprint, **best.state()})
         if best.is_overdue(settings.patience):
             training.stop()
         model.train()

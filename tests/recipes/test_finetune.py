@@ -283,6 +283,25 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(
         assert {**first, "elapsed_seconds": 0} == {**second, "elapsed_seconds": 0}
 
 
+def test_a_run_does_not_go_on_with_other_examples(encoder, tmp_path):
+    data = write_data(tmp_path / "data")
+    settings = make_settings(encoder, data, tmp_path / "stopped", save_every=3)
+    with pytest.raises(_StopError):
+        run(settings, progress=StoppingProgress(4))
+    finetune(encoder, data, tmp_path / "finished", max_steps=2)
+    path = tmp_path / "data/train.jsonl"
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole.replace('"label": 1', '"label": 0', 1), encoding="utf-8")
+    message = r"seed-0 was begun with other examples than data = '.*' has now; give another out="
+    with pytest.raises(DataError, match=message):
+        run(settings, progress=SilentProgress())
+    with pytest.raises(DataError, match=message):
+        finetune(encoder, data, tmp_path / "finished", max_steps=2)
+    path.write_text(whole, encoding="utf-8")
+    finetune(encoder, data, tmp_path / "finished", max_steps=2)
+    run(settings, progress=SilentProgress())
+
+
 def test_kill_minus_nine_and_start_again(encoder, data, tmp_path):
     changes = {"save_every": 1}
     settings = make_settings(encoder, data, tmp_path / "killed", **changes)
