@@ -16,7 +16,7 @@ from limbeck import BertConfig, BertModel
 from limbeck.errors import DataError, SettingsError
 from limbeck.nn.spans import best_spans
 from limbeck.recipes import finetune
-from limbeck.tasks import read_task
+from limbeck.tasks import collate, read_task
 from limbeck.tasks._squad_metrics import answer_scores, best_threshold
 from limbeck.tokenizers import train_wordpiece
 from limbeck.train import SilentProgress
@@ -315,6 +315,43 @@ def test_no_answer_where_the_first_token_is_ahead_by_the_threshold(tmp_path, tok
         found = task.score(split, [record])
         assert found["no_answer_f1"] == float(prediction == "")
         assert found["best_f1"] == found["best_exact_match"] == 1.0
+
+
+def test_windows_that_overlap_are_joined_by_their_best_and_by_the_least_sure_of_no_answer(
+    tmp_path, tokenizer
+):
+    data = write(tmp_path, article(question(answer=None), context=" ".join(WORDS[:24])))
+    options = {"stride": 8, "max_question_tokens": 4}
+    task = read_task("squad-v2", data, options=options)
+    split = task.splits["train"]
+    encoded = task.encode(split, tokenizer, max_length=24)
+    shared = encoded[1].offsets[encoded[1].first]
+    logits = []
+    for window, sure, nothing in zip(encoded, (6.0, 2.0, 0.0), (3.0, 1.0, 2.0), strict=False):
+        scores = torch.zeros(2, len(window.input_ids))
+        if shared in window.offsets[window.first :]:
+            scores[:, window.offsets.index(shared, window.first)] = sure
+        scores[:, 0] = nothing
+        logits.append(scores)
+    assert len(logits) == len(encoded) >= 2
+    (record,) = task.predict(split, encoded, logits)
+    assert (record["start"], record["end"]) == tuple(shared)
+    assert record["score"] == 12.0
+    assert record["null_score_difference"] == 2.0 - 12.0
+
+
+def test_the_loss_is_the_mean_of_start_and_end(tmp_path, tokenizer):
+    context = "w1 w2 w3"
+    rows = article(question(answer="w2", start=3), context=context)
+    task = read_task(
+        "squad", write(tmp_path, rows), options={"stride": 2, "max_question_tokens": 4}
+    )
+    encoded = task.encode(task.splits["train"], tokenizer, max_length=32)
+    batch = collate(task, encoded, [0], pad_token_id=tokenizer.pad_token_id)
+    logits = torch.randn(1, 2, len(encoded[0].input_ids), dtype=torch.float64)
+    begin, end = encoded[0].label
+    start_loss, end_loss = -logits[0].log_softmax(-1)[[0, 1], [begin, end]]
+    torch.testing.assert_close(task.loss_sum(logits, batch), (start_loss + end_loss) / 2)
 
 
 def test_windows_without_room_are_refused(tmp_path, tokenizer):
