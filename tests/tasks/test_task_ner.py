@@ -175,7 +175,9 @@ def test_every_word_has_one_place_however_long_the_sentence(
     tmp_path_factory, num_words, max_length, seed
 ):
     vocabulary = ["rain", "uncharacteristic", "Rome", "x"]
-    tokenizer = train_wordpiece(["rain Rome x un char act er"], vocab_size=60, min_frequency=1)
+    texts = ["rain Rome x un char act er istic"]
+    tokenizer = train_wordpiece(texts, vocab_size=60, min_frequency=1)
+    assert len(tokenizer("uncharacteristic", add_special_tokens=False)["input_ids"]) > 1
     random.seed(seed)
     words = random.choices(vocabulary, k=num_words)
     tags = [random.choice(["O", "B-X"]) for _ in words]

@@ -258,6 +258,16 @@ def test_mnli_takes_the_split_of_its_name(tmp_path):
         assert len(task.splits["train"].examples) == 3
 
 
+def test_glues_server_gets_similarities_within_its_range(tmp_path):
+    row = {"sentence1": "a", "sentence2": "b", "label": -1}
+    split = (task := read_task("stsb", write(tmp_path, test=[row] * 3))).splits["test"]
+    records = [{"index": i, "prediction": value} for i, value in enumerate((-0.7, 2.3456, 7.25))]
+    assert task.submission(split, records) == (
+        "STS-B.tsv",
+        "index\tprediction\n0\t0.000\n1\t2.346\n2\t5.000\n",
+    )
+
+
 GLUE = Path(__file__).parents[2].parent / "shared/data/glue"
 
 
