@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limbeck.errors import DataError, SettingsError
-from limbeck.tasks import read_task
+from limbeck.tasks import collate, read_task
 from limbeck.tasks._base import EncodedExample
 from limbeck.tasks._metrics import (
     classification_details,
@@ -179,6 +179,23 @@ def test_class_weights_keep_the_scale_of_the_loss(tmp_path):
     assert read([1, 3]).class_weights == pytest.approx((2 / 3, 2.0))
     with pytest.raises(SettingsError, match=r"class_weights = \[1.0\]: .* the 2 labels \(a, b\)"):
         read([1])
+
+
+def test_class_weights_weigh_the_loss_and_sets_of_labels_are_yes_or_no(tmp_path, tokenizer):
+    data = write(tmp_path, train=rows(["a", "b"]))
+    logits = torch.randn(2, 2, dtype=torch.float64)
+    losses = -logits.log_softmax(-1).diagonal()
+    for weights in ((1.0, 1.0), (0.5, 1.5)):  # their mean over the examples is 1
+        options = {"class_weights": list(weights)}
+        task = read_task("text-classification", data, options=options)
+        encoded = task.encode(task.splits["train"], tokenizer, max_length=8)
+        batch = collate(task, encoded, [0, 1], pad_token_id=0)
+        expected = (losses * losses.new_tensor(weights)).sum()
+        torch.testing.assert_close(task.loss_sum(logits, batch), expected)
+    write(tmp_path, train=rows([["a"], ["b"]], column="labels"))
+    task = read_task("multi-label-classification", data)
+    yes = task.distributions(logits, batch).softmax(-1)[:, 0]
+    torch.testing.assert_close(yes, logits.sigmoid().flatten())
 
 
 def test_transfer_text_has_no_labels_whatever_it_says(tmp_path):
