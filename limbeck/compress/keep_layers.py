@@ -39,7 +39,7 @@ _SHARED = (
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
 )
-_SCHEMES = ("every_other", "original", "even")
+_SCHEMES = ("every_other", "original", "lower", "even")
 
 
 def choose_layers(
@@ -49,8 +49,9 @@ def choose_layers(
 
     Args:
         layers: `every_other` (0, 2, 4, ... as the DistilBERT article says), `original` (the
-            tables of the original code), `even` (evenly spaced, first and last included), or the
-            layers themselves.
+            tables of the original code), `lower` (the same spacing for any depth: it begins with
+            the first layer and leaves out the last), `even` (evenly spaced, first and last
+            included), or the layers themselves.
         num_teacher_layers: Depth of the teacher.
         num_student_layers: Depth of the student; half the teacher's, rounded up, if not given.
 
@@ -61,6 +62,8 @@ def choose_layers(
     Example:
         >>> choose_layers("every_other", num_teacher_layers=12)
         (0, 2, 4, 6, 8, 10)
+        >>> choose_layers("lower", num_teacher_layers=12, num_student_layers=3)
+        (0, 4, 8)
         >>> choose_layers("even", num_teacher_layers=12, num_student_layers=3)
         (0, 6, 11)
     """
@@ -78,8 +81,10 @@ def choose_layers(
             return chosen
         raise SettingsError(
             f"layers = 'every_other' gives {len(chosen)} of {num_teacher_layers} layers, not "
-            f"{depth}; use 'even' for another depth, or list the layers"
+            f"{depth}; use 'lower' for another depth, or list the layers"
         )
+    if layers == "lower":
+        return tuple(i * num_teacher_layers // depth for i in range(depth))
     if layers == "even":
         if depth == 1:
             return (0,)
@@ -92,7 +97,7 @@ def choose_layers(
         known = [f"{t} -> {s}" for t, rows in _ORIGINAL_LAYERS.items() for s in rows]
         raise SettingsError(
             f"layers = 'original' has no entry for {num_teacher_layers} -> {depth}; it has "
-            f"{', '.join(known)}. Use 'even', or list the layers"
+            f"{', '.join(known)}. Use 'lower', or list the layers"
         )
     raise SettingsError(
         f"layers = '{layers}'; accepted: {', '.join(_SCHEMES)}, or a list such as [0, 2, 4]"

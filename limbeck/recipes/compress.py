@@ -50,8 +50,8 @@ class CompressSettings(TaskSettings):
     """Share of the model's validation score that a student has to keep; the student's score is the
     median over its seeds."""
     depths: tuple[int, ...] | None = None
-    """Depths of the students that are made of the model's own layers, evenly spaced; by default
-    2/3, 1/2, 1/3 and 1/4 of its depth, or none where `student` is given."""
+    """Depths of the students that are made of the model's own layers, evenly spaced from the first
+    on; by default 2/3, 1/2, 1/3 and 1/4 of its depth, or none where `student` is given."""
     student: str | tuple[str, ...] | None = None
     """One or more encoders, such as generally distilled ones, to try as they are, each with a new
     head."""

@@ -51,8 +51,8 @@ class DistillSettings(LanguageModelSettings):
     student: str | None = None
     """Model folder or Hub id to go on from; None makes the student of the teacher's layers."""
     layers: str | tuple[int, ...] = "every_other"
-    """The teacher's layers that the student starts from: `every_other`, `original`, `even`, or a
-    list of them, 0-based."""
+    """The teacher's layers that the student starts from: `every_other`, `original`, `lower`,
+    `even`, or a list of them, 0-based."""
     num_student_layers: int | None = Field(default=None, ge=1)
     """Depth of the student; half the teacher's, rounded up, if not given."""
     model_type: str = "distilbert"

@@ -57,8 +57,8 @@ class FinetuneSettings(TaskRunSettings):
     new_head: bool = True
     """Start with a new head; false goes on with the head of an already fine-tuned model."""
     keep_layers: int | str | tuple[int, ...] | None = None
-    """Start from some of the model's layers: how many (evenly spaced), `every_other`, `original`,
-    or a list such as [0, 2, 4]; None starts from all."""
+    """Start from some of the model's layers: how many (as `lower` spaces them), `every_other`,
+    `original`, `lower`, `even`, or a list such as [0, 2, 4]; None starts from all."""
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     """One run each; a seed decides new weights, dropout and the order of the examples."""
 
@@ -222,7 +222,7 @@ def _read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
 def _keep_layers(model: Model, wanted: int | str | tuple[int, ...]) -> Model:
     """Returns a model of the same architecture and head with some of the layers."""
     layers = choose_layers(
-        "even" if isinstance(wanted, int) else wanted,
+        "lower" if isinstance(wanted, int) else wanted,
         num_teacher_layers=model.config.num_hidden_layers,
         num_student_layers=wanted if isinstance(wanted, int) else None,
     )

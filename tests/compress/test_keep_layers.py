@@ -21,6 +21,7 @@ def test_known_choices() -> None:
     assert choose_layers("original", num_teacher_layers=6) == (0, 2, 5)
     assert choose_layers([1, 5], num_teacher_layers=6) == (1, 5)
     assert choose_layers("even", num_teacher_layers=6, num_student_layers=1) == (0,)
+    assert choose_layers("lower", num_teacher_layers=6, num_student_layers=4) == (0, 1, 3, 4)
 
 
 @given(teacher=st.integers(1, 48), data=st.data())
@@ -36,11 +37,30 @@ def test_even_spacing(teacher: int, data: st.DataObject) -> None:
         assert max(gaps) - min(gaps) <= 1
 
 
+@given(teacher=st.integers(1, 48), data=st.data())
+def test_lower_spacing_leaves_the_top_out(teacher: int, data: st.DataObject) -> None:
+    depth = data.draw(st.integers(1, teacher))
+    chosen = choose_layers("lower", num_teacher_layers=teacher, num_student_layers=depth)
+    assert len(chosen) == depth
+    ends = [*chosen, teacher]  # the layer that would come next is the one above the top
+    gaps = [b - a for a, b in itertools.pairwise(ends)]
+    assert chosen[0] == 0
+    assert min(gaps) >= 1
+    assert max(gaps) - min(gaps) <= 1
+    if teacher == 2 * depth:
+        every_other = choose_layers("every_other", num_teacher_layers=teacher)
+        assert chosen == every_other
+
+
 @pytest.mark.parametrize(
     ("layers", "depth", "message"),
     [
-        ("evry_other", None, r"layers = 'evry_other'; accepted: every_other, original, even"),
-        ("every_other", 4, r"'every_other' gives 3 of 6 layers, not 4; use 'even'"),
+        (
+            "evry_other",
+            None,
+            r"layers = 'evry_other'; accepted: every_other, original, lower, even",
+        ),
+        ("every_other", 4, r"'every_other' gives 3 of 6 layers, not 4; use 'lower'"),
         ("original", 5, r"no entry for 6 -> 5; it has 6 -> 1.*12 -> 6"),
         ([0, 6], None, r"layers = \[0, 6\]: the teacher's layers are 0 to 5"),
         ([2, 1], None, r"layers = \[2, 1\]: must ascend"),

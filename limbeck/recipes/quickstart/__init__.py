@@ -85,7 +85,7 @@ def run(settings: QuickstartSettings, *, progress: Progress) -> dict[str, Any]:
     progress.log(f"2 of 5: distilling with the triple loss for {shares.distill:.1f} minutes")
     depth = AutoConfig.from_pretrained(teacher).num_hidden_layers
     layers = choose_layers(
-        "every_other" if settings.num_student_layers is None else "even",
+        "every_other" if settings.num_student_layers is None else "lower",
         num_teacher_layers=depth,
         num_student_layers=settings.num_student_layers,
     )
