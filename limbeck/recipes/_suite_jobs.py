@@ -141,8 +141,9 @@ def _make_job(
     if model.teacher is None:
         shared = {key: value for key, value in shared.items() if key not in ABOUT_TEACHER}
     given = {**shared, **model.finetune}
+    teacher = None if model.teacher is None else str(folder / folder_name(model.teacher) / "model")
     values: dict[str, Any] = {
-        "model": model.model,
+        "model": model.model or teacher,
         "data": data,
         "out": folder / folder_name(label),
         "task": entry.task or name,
@@ -154,11 +155,13 @@ def _make_job(
     where = f"models.{label} on {name}"
     if task.is_trainable:
         taught: dict[str, Any] = {}
-        if model.teacher is not None:
-            taught["teacher"] = str(folder / folder_name(model.teacher) / "model")
+        if teacher is not None:
+            taught["teacher"] = teacher
             losses = build_task_losses(task, given.get("losses", {}))
             if learns_from_logits(losses):  # one pass of the teacher for all seeds and epochs
                 taught["teacher_cache"] = settings.out / "teachers"
+        if model.model is None:
+            given = {"new_head": False, **given}
         made = finetune.FinetuneSettings.from_values(
             {**given, **values, **taught, "seeds": settings.seeds}, where=where
         )
@@ -173,9 +176,13 @@ def _make_job(
 
 
 def _has_changed_weights(model: SuiteModel) -> bool:
-    """Tells whether a model begins from other weights than its folder has."""
+    """Tells whether a model begins from other weights than a folder of its own has."""
     changes = model.finetune
-    return changes.get("keep_layers") is not None or changes.get("initialise") == "random"
+    return (
+        model.model is None
+        or changes.get("keep_layers") is not None
+        or changes.get("initialise") == "random"
+    )
 
 
 def _find_data(data: str | None, name: str) -> str | None:

@@ -68,8 +68,9 @@ class SuiteTask(Settings):
 class SuiteModel(Settings):
     """One model of the suite."""
 
-    model: str
-    """Model folder or Hub id."""
+    model: str | None = None
+    """Model folder or Hub id; None starts on each task from the model's `teacher` there, with its
+    head, as in `{ teacher = "LABEL", finetune = { keep_layers = 3 } }`."""
     role: Literal["teacher", "student", "baseline", "other"] = "student"
     """Part of the model in the report; exactly one is the teacher."""
     teacher: str | None = None
@@ -157,6 +158,11 @@ class SuiteSettings(Settings):
         return self
 
     def _check_teacher(self, label: str, model: SuiteModel) -> None:
+        if model.model is None and model.teacher is None:
+            raise ValueError(
+                f"models.{label} says neither which model it is nor which teacher's layers it "
+                "starts from; give model = a folder or Hub id, or teacher = another's label"
+            )
         chain, above = [label], model.teacher
         while above is not None:
             if above not in self.models:

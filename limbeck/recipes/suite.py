@@ -102,7 +102,9 @@ def _plan(settings: SuiteSettings) -> Plan:
         reasons = "; ".join(f"{k}: {v}" for k, v in {**found.missing, **found.broken}.items())
         raise DataError(f"none of the suite's tasks can be run. {reasons}")
     for label in dict.fromkeys(job.label for job in found.jobs if not job.is_finished):
-        _check_model(settings.models[label].model, label)
+        model = settings.models[label].model
+        if model is not None:
+            _check_model(model, label)
     return found
 
 

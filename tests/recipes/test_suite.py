@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_task import write_data, write_model
 
+from limbeck import AutoModelForSequenceClassification
 from limbeck.cli import main
 from limbeck.config import dump_toml, read_settings
 from limbeck.errors import CheckpointError, DataError, SettingsError, TrainingError
@@ -185,6 +187,23 @@ def test_settings_on_learning_from_a_teacher_are_for_those_that_have_one(ground,
     jobs = make_plan(settings).jobs
     assert {job.label: job.settings.losses for job in jobs} == losses
     assert {job.label: job.settings.label_weight for job in jobs} == weights
+
+
+def test_a_student_may_start_from_its_teachers_layers_on_each_task(ground, tmp_path):
+    models = {
+        "whole": {"model": str(ground / "encoder"), "role": "teacher"},
+        "its layers": {"teacher": "whole", "finetune": {"keep_layers": 1, "learning_rate": 1e-9}},
+    }
+    out = tmp_path / "run"
+    run(make_settings(ground, out, models=models, seeds=(0,)), progress=SilentProgress())
+    for task in ("sst2", "polarity"):
+        teacher, student = (
+            AutoModelForSequenceClassification.from_pretrained(out / f"runs/{task}/{name}/model")
+            for name in ("whole", "its-layers")
+        )
+        assert student.config.num_hidden_layers == 1
+        heads = teacher.head.state_dict(), student.head.state_dict()
+        assert all(torch.allclose(heads[0][name], heads[1][name], atol=1e-6) for name in heads[0])
 
 
 def test_processes_give_the_same_figures(ground, finished, tmp_path):
@@ -501,6 +520,10 @@ def test_evaluate_takes_a_suite(ground, tmp_path, capsys):
         ({"only": ["sst3"]}, r"only: 'sst3' is no task of the suite.*Did you mean 'sst2'\?"),
         ({"finetune": {"seeds": [1]}}, r"'seeds' is for the suite to decide"),
         ({"tasks": {"a b": {}, "a-b": {}}}, "a b, a-b don't give different folder names"),
+        (
+            {"models": {"a": {"model": "m", "role": "teacher"}, "b": {}}},
+            r"models\.b says neither which model it is nor which teacher's layers it starts from",
+        ),
         ({"tasks": {}}, "suite = 'custom' needs its tasks in the table tasks"),
         (
             {
