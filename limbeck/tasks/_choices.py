@@ -94,7 +94,7 @@ def _endings(row: Row, settings: ChoiceSettings) -> tuple[list[Any], Sequence[st
         given = row.values[settings.choices_column]
         names: Sequence[str] = ()
         if isinstance(given, Mapping):  # as the Hub has ARC's, where names are letters or numbers
-            given, names = given.get("text", []), given.get("label", ())
+            given, names = given.get("text", []), _names(given.get("label"))
         return (list(given) if isinstance(given, list) else [given]), names
     columns = [name for name in row.values if _NUMBERED_ENDING.fullmatch(name)]
     columns.sort(key=lambda name: int(name.removeprefix("ending")))
@@ -104,15 +104,20 @@ def _endings(row: Row, settings: ChoiceSettings) -> tuple[list[Any], Sequence[st
     return values, ()
 
 
+def _names(given: object) -> tuple[str, ...]:
+    """Returns what a data set calls its endings; numbers as the text that names them in a label."""
+    return tuple(map(str, given)) if isinstance(given, list) else ()
+
+
 def _label(row: Row, column: str, *, names: Sequence[str], num_choices: int) -> int | None:
     given = label_text(row, column)
     places = {str(place): place for place in range(num_choices)}
     places |= dict(zip(ascii_uppercase, range(num_choices), strict=False))
-    places |= {name: place for place, name in enumerate(names)}  # "1" may name the first one
+    places |= dict(zip(names, range(num_choices), strict=False))  # "1" may name the first one
     found = places.get(given, places.get(given.upper()))
     if found is None and given not in UNLABELLED:
         last = ascii_uppercase[:num_choices][-1]
-        also = f", or {', '.join(names)}" if names else ""
+        also = f", or {', '.join(names[:num_choices])}" if names else ""
         raise DataError(
             f"{row.place}: '{given}' in column '{column}' is none of the {num_choices} endings; "
             f"accepted: 0 to {num_choices - 1}, or A to {last}{also}"

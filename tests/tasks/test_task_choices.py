@@ -53,6 +53,8 @@ def test_lists_of_choices_and_letters(tmp_path):
         {"q": "who", "c": {"text": ["d", "e"], "label": ["A", "B"]}, "answer": 1.0},
         {"q": "how", "c": {"text": ["f", "g"], "label": ["1", "2"]}, "answer": "1"},
         {"q": "how", "c": {"text": ["f", "g"], "label": ["1", "2"]}, "answer": "2"},
+        {"q": "how", "c": {"text": ["f", "g"], "label": [1, 2]}, "answer": "1"},
+        {"q": "how", "c": {"text": ["f", "g"], "label": None}, "answer": "1"},
     ]
     options = {
         "context_column": "q",
@@ -66,7 +68,13 @@ def test_lists_of_choices_and_letters(tmp_path):
         (("d", "e"), 1),
         (("f", "g"), 0),
         (("f", "g"), 1),
+        (("f", "g"), 0),
+        (("f", "g"), 1),
     ]
+    bad = {"q": "how", "c": {"text": ["f", "g"], "label": ["A", "B", "C"]}, "answer": "C"}
+    message = r"line 1: 'C' in column 'answer' is none of the 2 endings; .* A to B, or A, B$"
+    with pytest.raises(DataError, match=message):
+        read_task("swag", write(tmp_path, train=[bad]), options=options)
 
 
 @pytest.mark.parametrize(
