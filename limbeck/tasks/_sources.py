@@ -147,9 +147,11 @@ def _require_one_set(matches: list[re.Match[str]], *, folder: Path, split: str) 
         raise DataError(
             f"{folder} has several files for {split}: {names}; say which with data.{split}=FILE"
         )
-    count = int(matches[0]["count"] or len(matches))
-    missing = set(range(count)) - {int(number) for number in numbers if number is not None}
-    if matches[0]["count"] is not None and missing:
+    if matches[0]["count"] is None:
+        return
+    count, present = int(matches[0]["count"]), {int(number) for number in numbers}
+    missing = set(range(count)) - present
+    if missing and present != set(range(1, count + 1)):  # some count from 1
         raise DataError(
             f"{folder} has {len(matches)} of the {count} shards of {split}: no number "
             f"{', '.join(str(number) for number in sorted(missing)[:10])}; add what is missing, or "

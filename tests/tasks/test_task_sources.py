@@ -41,6 +41,12 @@ def test_shards_are_joined_in_order(tmp_path):
     assert [row.values["text"] for row in read_splits(str(tmp_path))["train"].rows] == ["0", "1"]
 
 
+def test_shards_may_be_counted_from_one(tmp_path):
+    for number in (1, 2):
+        write_jsonl(tmp_path / f"train-{number}-of-2.jsonl", [{"text": str(number)}])
+    assert [row.values["text"] for row in read_splits(str(tmp_path))["train"].rows] == ["1", "2"]
+
+
 def test_the_same_split_twice_or_in_part_is_refused(tmp_path):
     write_jsonl(tmp_path / "train-00-of-03.jsonl", [{"text": "a"}])
     write_jsonl(tmp_path / "train-02-of-03.jsonl", [{"text": "c"}])
