@@ -245,7 +245,7 @@ def _place(
 ) -> tuple[int, int]:
     """Returns the tokens of an answer, or that of "no answer" where the window cuts it."""
     begin, end = answer[1], answer[1] + len(answer[0])
-    if not answer[0] or offsets[first][0] > begin or offsets[last][1] < end:
+    if offsets[first][0] > begin or offsets[last][1] < end:
         return _NO_ANSWER
     start = next(i for i in range(first, last + 1) if offsets[i][1] > begin)
     stop = next(i for i in range(last, first - 1, -1) if offsets[i][0] < end)

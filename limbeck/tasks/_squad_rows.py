@@ -112,7 +112,7 @@ def _answers(values: Mapping[str, Any], place: str) -> tuple[tuple[str, int], ..
     answers = []
     for text, start in _texts_and_starts(given, place):
         there = values["context"][start : start + len(text)] if start >= 0 else ""
-        if there != text or not text:
+        if there != text:
             raise DataError(
                 f"{place}: the answer '{text}' is said to stand at character {start}, but there "
                 f"stands '{there}'; correct answer_start, or remove the question"
@@ -130,7 +130,7 @@ def _texts_and_starts(given: Any, place: str) -> list[tuple[str, int]]:
             pairs = [(answer.get("text"), answer.get("answer_start")) for answer in given]
         case _:
             pairs = [(None, None)]
-    if all(isinstance(text, str) and type(start) is int for text, start in pairs):
+    if all(isinstance(text, str) and text and type(start) is int for text, start in pairs):
         return pairs
     raise DataError(
         f"{place}: 'answers' is {str(given)[:60]!r}; accepted: a list such as "
