@@ -232,7 +232,7 @@ def _compare(
                 f"The {_SPLIT} split chose the best epoch of each student, its best seed, and the "
                 "student. That flatters the choice, the more so the more was tried."
             ),
-            *([describe_constant([runs[0].task])] if scored.is_constant(runs[0].label) else []),
+            *describe_constant([runs[0].task] if scored.is_constant(runs[0].label) else []),
             *method,
         ],
         conditions=describe_conditions(runs),

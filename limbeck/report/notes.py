@@ -30,12 +30,16 @@ def describe_method(
     ]
 
 
-def describe_constant(tasks: Sequence[str]) -> str:
-    """Returns the warning of tasks whose teacher has learned nothing."""
-    return (
-        f"On {', '.join(tasks)}, the teacher predicts the same for every example: it has learned "
-        "nothing there, and what is kept of its score says nothing."
-    )
+def describe_constant(tasks: Sequence[str]) -> list[str]:
+    """Returns the warning of tasks whose teacher has learned nothing; none where there are none."""
+    if not tasks:
+        return []
+    return [
+        (
+            f"On {', '.join(tasks)}, the teacher predicts the same for every example: it has "
+            "learned nothing there, and what is kept of its score says nothing."
+        )
+    ]
 
 
 def describe_conditions(runs: Sequence[FinetuneRun]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from limbeck.report.facts import Report
 from limbeck.report.html import render_html
 from limbeck.report.join import join_comparisons, join_models, order_runs, read_scored
 from limbeck.report.markdown import render_markdown
-from limbeck.report.notes import describe_conditions, describe_method
+from limbeck.report.notes import describe_conditions, describe_constant, describe_method
 from limbeck.report.runs import choose_split, read_distill_run, read_finetune_run
 from limbeck.report.speeds import measure_runs
 from limbeck.train.progress import Progress
@@ -80,14 +80,15 @@ def write_report(
         models=tuple(models),
         comparisons=tuple(join_comparisons(models, scored)),
         distillation=distillation,
-        notes=tuple(
-            describe_method(
+        notes=(
+            *describe_constant([task] if scored.is_constant(models[0].label) else []),
+            *describe_method(
                 models,
                 metric=metric,
                 split=split,
                 num_examples=num_examples,
                 has_intervals=bool(scored.resampled),
-            )
+            ),
         ),
         conditions=describe_conditions(read),
     )

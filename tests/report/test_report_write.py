@@ -197,6 +197,25 @@ def test_what_is_behind_a_baseline_is_said_to_be(make_run, tmp_path):
     assert "\nBehind “stronger”." in alone
 
 
+def test_a_teacher_that_says_always_the_same_is_named(make_run, tmp_path):
+    """Any student of it keeps all, by saying the same."""
+    runs = [make_run("teacher", "teacher"), make_run("s", "student")]
+    said = "On sst2, the teacher predicts the same for every example: it has learned nothing there"
+    assert not any(said in note for note in write(runs, tmp_path / "before").notes)
+    result = json.loads((runs[0] / "result.json").read_text())
+    for seed in result["seeds"]:
+        path = runs[0] / seed["folder"] / "predictions.jsonl"
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        write_lines(path, [record | {"prediction": "POSITIVE"} for record in records])
+        for split in ("validation", "test"):
+            labels = [record["label"] for record in records if record["split"] == split]
+            seed[split]["accuracy"] = labels.count("POSITIVE") / len(labels)
+    edit_json(runs[0] / "result.json", seeds=result["seeds"])
+    report = write(runs, tmp_path)
+    assert said in report.notes[0]
+    assert said in read(report, "md")
+
+
 def test_teacher_can_be_named(make_run, tmp_path):
     runs = [make_run("large", "other"), make_run("small", "student", num_layers=4)]
     report = write(runs, tmp_path, teacher="large")

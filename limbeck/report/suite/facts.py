@@ -96,9 +96,7 @@ class SuiteReport:
         if self.absent:
             found.append(f"Not in the averages: {', '.join(self.absent)}; see below for why.")
         unlearned = [task.name for task in self.tasks if not task.is_learned]
-        if unlearned:
-            found.append(describe_constant(unlearned))
-        return found
+        return found + describe_constant(unlearned)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything but the files as plain JSON values."""
