@@ -14,10 +14,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
-from limbeck.config import Settings
 from limbeck.errors import DataError, did_you_mean
 from limbeck.models import AutoModelForTokenClassification
 from limbeck.nn import ModelOutput
@@ -33,39 +31,10 @@ from limbeck.tasks._base import (
 )
 from limbeck.tasks._entity_metrics import entity_details, entity_scores
 from limbeck.tasks._labels import align_names
-from limbeck.tasks._sources import Row, Rows, read_splits
-from limbeck.tasks._tags import OUTSIDE, Scheme, guess_scheme, to_bio2
-from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none, require_column
+from limbeck.tasks._sources import read_splits
+from limbeck.tasks._tagged import NerSettings, Sentence, read_tagged
+from limbeck.tasks._tags import OUTSIDE
 from limbeck.tokenizers import Tokenizer
-
-
-class NerSettings(Settings):
-    """Which columns hold what, and what the tags are."""
-
-    tokens_column: str = "tokens"
-    """Column with the list of words."""
-    tags_column: str = "ner_tags"
-    """Column with the list of tags, one a word."""
-    scheme: Scheme = "auto"
-    """What the tags are in: `iob1`, `bio2`, `bioes` (and BILOU), or `auto` to see by the tags. They
-    are trained and scored as BIO2."""
-    types: dict[str, str] = Field(default_factory=dict)
-    """Types of entities to read as others: `types.MISC=O` reads none where the data have MISC."""
-    labels: tuple[str, ...] | None = None
-    """All tags in the order of the model's logits, by which data may number them; by default those
-    of the model or the data."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """Words and the tag of each, or None where they are not public."""
-
-    words: tuple[str, ...]
-    label: tuple[str, ...] | None
-
-    def shown(self) -> dict[str, Any]:
-        """Returns nothing: a prediction has the words already."""
-        return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +213,7 @@ def read(
         DataError: If rows, columns or tags are wrong; the message names file and line.
     """
     given = read_splits(data)
-    splits = {split: _sentences(split, rows, settings) for split, rows in given.items()}
+    splits = {split: read_tagged(rows, settings, split=split) for split, rows in given.items()}
     first = splits.get("train") or next(iter(splits.values()))
     known = tuple(settings.labels or labels or _infer(first))
     for split, sentences in splits.items():
@@ -267,57 +236,3 @@ def read(
 def _infer(sentences: Sequence[Sentence]) -> tuple[str, ...]:
     types = sorted({tag[2:] for s in sentences for tag in s.label or () if tag != OUTSIDE})
     return (OUTSIDE, *(f"{letter}-{kind}" for kind in types for letter in "BI"))
-
-
-def _sentences(split: str, rows: Rows, settings: NerSettings) -> list[Sentence]:
-    names = rows.class_names.get(settings.tags_column, settings.labels or ())
-    words = [_words(row, settings.tokens_column) for row in rows.rows]
-    if split == "transfer":
-        return [Sentence(tokens, None) for tokens in words]
-    tags = [
-        _tags(row, settings.tags_column, names=names, num_words=len(tokens), split=split)
-        for row, tokens in zip(rows.rows, words, strict=True)
-    ]
-    scheme = settings.scheme
-    if scheme == "auto":
-        scheme = guess_scheme([given for given in tags if given is not None])
-    sentences = [
-        Sentence(
-            tokens,
-            None
-            if given is None
-            else to_bio2(given, scheme=scheme, types=settings.types, place=row.place),
-        )
-        for row, tokens, given in zip(rows.rows, words, tags, strict=True)
-    ]
-    require_all_or_none(split, rows, sentences, settings.tags_column)
-    return sentences
-
-
-def _words(row: Row, column: str) -> tuple[str, ...]:
-    require_column(row, column, "tokens_column")
-    words = row.values[column]
-    if not isinstance(words, list) or not words or not all(isinstance(w, str) for w in words):
-        raise DataError(
-            f"{row.place}: column '{column}' holds {words!r}; accepted: a list of one or more words"
-        )
-    return tuple(words)
-
-
-def _tags(
-    row: Row, column: str, *, names: Sequence[str], num_words: int, split: str
-) -> list[str] | None:
-    if split not in UNLABELLED_SPLITS:
-        require_column(row, column, "tags_column")
-    tags = row.values.get(column)
-    if tags is None:
-        return None
-    if not isinstance(tags, list) or len(tags) != num_words:
-        count = len(tags) if isinstance(tags, list) else "no list of"
-        raise DataError(
-            f"{row.place}: {num_words} words, but {count} tags in column '{column}'; each word "
-            "needs one"
-        )
-    if names and all(type(tag) is int and 0 <= tag < len(names) for tag in tags):
-        return [names[tag] for tag in tags]
-    return [str(tag) for tag in tags]
