@@ -12,6 +12,7 @@ from limbeck.checkpoints import Card, short_name
 from limbeck.errors import SettingsError
 from limbeck.losses import build_loss
 from limbeck.recipes import finetune
+from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._task_card import make_card
 from limbeck.recipes._task_distillation import learns_from_logits
 
@@ -144,9 +145,7 @@ def _distilled(
             f"finetune.{taken[0]} is not for you to set: it is a setting of compress itself, or "
             "differs between the students"
         )
-    run_settings = finetune.FinetuneSettings.from_values(
-        values | settings.finetune, where="finetune"
-    )
+    run_settings = FinetuneSettings.from_values(values | settings.finetune, where="finetune")
     return Candidate(
         name=name,
         how=how,

@@ -9,6 +9,7 @@ from typing import Any
 
 from limbeck.errors import DataError, LimbeckError, SettingsError
 from limbeck.recipes import evaluate, finetune
+from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._run import RESULT_FILE, RUN_FILE, recorded_settings
 from limbeck.recipes._suite_settings import (
     ABOUT_TEACHER,
@@ -37,7 +38,7 @@ class Job:
 
     task: str
     label: str
-    settings: finetune.FinetuneSettings | evaluate.EvaluateSettings
+    settings: FinetuneSettings | evaluate.EvaluateSettings
     after: str | None
 
     @property
@@ -48,7 +49,7 @@ class Job:
     @property
     def recipe(self) -> str:
         """The recipe that runs it."""
-        return "finetune" if isinstance(self.settings, finetune.FinetuneSettings) else "evaluate"
+        return "finetune" if isinstance(self.settings, FinetuneSettings) else "evaluate"
 
     @property
     def folder(self) -> Path:
@@ -74,7 +75,7 @@ class Job:
 def run_job(recipe: str, settings: dict[str, Any], *, progress: Progress) -> None:
     """Runs what `Job.to_json` says."""
     if recipe == "finetune":
-        finetune.run(finetune.FinetuneSettings.from_values(settings), progress=progress)
+        finetune.run(FinetuneSettings.from_values(settings), progress=progress)
     else:
         evaluate.run(evaluate.EvaluateSettings.from_values(settings), progress=progress)
 
@@ -162,7 +163,7 @@ def _make_job(
                 taught["teacher_cache"] = settings.out / "teachers"
         if model.model is None:
             given = {"new_head": False, **given}
-        made = finetune.FinetuneSettings.from_values(
+        made = FinetuneSettings.from_values(
             {**given, **values, **taught, "seeds": settings.seeds}, where=where
         )
         return Job(task=name, label=label, settings=made, after=model.teacher)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from limbeck.checkpoints import Card, CardScore, read_inherited
 from limbeck.listing import load
+from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._task_distillation import build_task_losses
+from limbeck.recipes._task_run import TaskData
 from limbeck.tasks import Task
 from limbeck.version import __version__
-
-if TYPE_CHECKING:
-    from limbeck.recipes._task_run import TaskData
-    from limbeck.recipes.finetune import FinetuneSettings
 
 _HUB = "hf://"
 _NOT_SCORES = ("num_examples", "_standard_error", "loss")

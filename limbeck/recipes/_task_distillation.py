@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from limbeck.errors import SettingsError
 from limbeck.losses import Loss, build_loss
 from limbeck.models import AutoConfig, Model
 from limbeck.recipes._augmentation import Augmenter
+from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._rows import collected_for, require_comparable
 from limbeck.recipes._task_models import load_fine_tuned, require_same_inputs, require_same_labels
 from limbeck.recipes._task_run import AUGMENTED, TaskData, predict_logits
@@ -22,9 +23,6 @@ from limbeck.recipes._teacher_cache import TeacherCache, hash_folder, hash_rows
 from limbeck.tasks import EncodedExample, Task
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, choose_device
-
-if TYPE_CHECKING:
-    from limbeck.recipes.finetune import FinetuneSettings
 
 _BATCHES_AT_A_TIME = 16
 """Batches of rows that are sorted by length together, between two signs of progress."""

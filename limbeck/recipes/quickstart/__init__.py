@@ -15,6 +15,7 @@ from limbeck.data import CorpusSettings, build_corpus
 from limbeck.errors import MissingHeadError
 from limbeck.models import AutoConfig, AutoModelForMaskedLM
 from limbeck.recipes import distill, finetune, pretrain
+from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._language_model import save_language_model
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes.quickstart._teacher import write_shipped_teacher
@@ -244,7 +245,7 @@ def _finetune(
 ) -> Path:
     progress.log(f"fine-tuning: {label}")
     folder = settings.out / "finetune" / label.partition(",")[0].replace(" ", "-")
-    run_settings = finetune.FinetuneSettings.from_values(
+    run_settings = FinetuneSettings.from_values(
         {
             "model": model,
             "label": label,
