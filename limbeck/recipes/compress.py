@@ -100,7 +100,8 @@ def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
 
     Raises:
         ContractError: If no student keeps enough, after everything was written.
-        DataError: If the task's data can't be used, or the model's labels are not the task's.
+        DataError: If the task's data can't be used, the model's labels are not the task's, or a
+            finished run is of other examples.
         MissingHeadError: If the model has no head for the task.
         SettingsError: If settings do not fit the model or each other.
         KeyboardInterrupt: When Ctrl-C or SIGTERM asked to stop; finished students stay.
@@ -110,6 +111,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
     asked = settings.model_dump(mode="json", include=set(_MAY_CHANGE))
     earlier = start_run(settings.out, "compress", settings, may_change=_MAY_CHANGE)
     if earlier.result is not None and earlier.result["asked"] == asked:
+        data.require_same(earlier.result.get("examples_sha256"), folder=settings.out)
         progress.log(f"{settings.out} is already complete")
         return require_contract(dict(earlier.result))
     teacher = _evaluate_teacher(settings, data, progress)
@@ -124,7 +126,12 @@ def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
         chosen = next(c for c in candidates if c.name == found.chosen)
         _write_model(settings.out / "model", chosen, data, found)
     write_compression(found, settings.out)
-    result = {"recipe": "compress", "asked": asked, **describe_result(found, settings.out)}
+    result = {
+        "recipe": "compress",
+        "asked": asked,
+        "examples_sha256": data.fingerprint,
+        **describe_result(found, settings.out),
+    }
     return require_contract(finish_run(settings.out, result))
 
 
@@ -152,6 +159,7 @@ def _read_data(settings: CompressSettings, progress: Progress) -> TaskData:
     data = TaskData.read(
         _teacher_settings(settings, _SPLIT),
         needed=(_SPLIT,),
+        optional=("train", "test", "transfer"),  # those of the students, to tell if they change
         use_model_labels=True,
         progress=progress,
     )

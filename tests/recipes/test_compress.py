@@ -323,3 +323,17 @@ def test_a_teacher_that_says_always_the_same_is_named(data, tmp_path):
     run(settings, progress=SilentProgress())
     page = (tmp_path / "run/compress.html").read_text(encoding="utf-8")
     assert "On sst2, the teacher predicts the same for every example" in page
+
+
+def test_a_finished_run_does_not_answer_for_other_examples(teacher, tmp_path):
+    data = write_data(tmp_path / "data")
+    settings = make_settings(teacher, data, tmp_path / "run", depths=(1,), retain=0.1)
+    result = run(settings, progress=SilentProgress())
+    for split in ("train", "validation"):
+        path = tmp_path / f"data/{split}.jsonl"
+        whole = path.read_text(encoding="utf-8")
+        path.write_text(whole.replace('"label": 1', '"label": 0', 1), encoding="utf-8")
+        with pytest.raises(DataError, match=r"run was begun with other examples than data = '"):
+            run(settings, progress=SilentProgress())
+        path.write_text(whole, encoding="utf-8")
+    assert run(settings, progress=SilentProgress()) == result
