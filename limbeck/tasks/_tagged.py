@@ -103,6 +103,7 @@ def _tags(
             f"{row.place}: {num_words} words, but {count} tags in column '{column}'; each word "
             "needs one"
         )
-    if names and all(type(tag) is int and 0 <= tag < len(names) for tag in tags):
-        return [names[tag] for tag in tags]
-    return [str(tag) for tag in tags]
+    texts = [str(tag) for tag in tags]  # a file of columns has its numbers as text
+    if names and all(text.isdecimal() and int(text) < len(names) for text in texts):
+        return [names[int(text)] for text in texts]
+    return texts

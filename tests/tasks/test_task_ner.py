@@ -122,6 +122,8 @@ def test_types_are_read_as_others_or_as_none():
         (["B-PER", "O"], {"labels": ["O", "B-LOC"]}, r"line 1: unknown tag 'B-PER'; known: O"),
         ([1, 0], {}, r"line 1: '1' is no tag; .* or the number of a tag in task_options.labels"),
         ([2, 0], {"labels": ["O", "B-LOC"]}, r"line 1: '2' is no tag"),
+        ([-1, 0], {"labels": ["O", "B-LOC"]}, r"line 1: '-1' is no tag"),
+        ([True, 0], {"labels": ["O", "B-LOC"]}, r"line 1: 'True' is no tag"),
         (None, {}, r"line 1: column 'ner_tags' has no label"),
     ],
 )
@@ -135,6 +137,9 @@ def test_numbers_are_tags_by_their_place_among_the_labels(tmp_path):
     data = write(tmp_path, train=[(["Anna", "runs"], [1, 0])])
     task = read_task("ner", data, options={"labels": ["O", "B-PER", "I-PER"]})
     assert task.splits["train"].examples[0].label == ("B-PER", "O")
+    (tmp_path / "test.conll").write_text("Anna 1\nRossi 2\nruns 0\n", encoding="utf-8")
+    task = read_task("ner", data, options={"labels": ["O", "B-PER", "I-PER"]})
+    assert task.splits["test"].examples[0].label == ("B-PER", "I-PER", "O")
 
 
 def test_bad_words_are_refused_with_their_place(tmp_path):
