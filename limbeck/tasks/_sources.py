@@ -225,7 +225,8 @@ def _table(path: Path, text: TextIO, kind: str) -> Iterator[Row]:
     reader = csv.reader(text, **options)
     try:
         header = next(reader, [])
-        if len(set(header)) < len(header):
+        named = [name for name in header if name]  # spreadsheets leave empty columns behind
+        if len(set(named)) < len(named):
             raise DataError(f"{path}, line 1: a column's name stands twice: {', '.join(header)}")
         for fields in reader:
             place = f"{path}, line {reader.line_num}"

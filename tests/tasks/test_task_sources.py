@@ -41,6 +41,12 @@ def test_shards_are_joined_in_order(tmp_path):
     assert [row.values["text"] for row in read_splits(str(tmp_path))["train"].rows] == ["0", "1"]
 
 
+def test_columns_without_a_name_are_left_over(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label,,\na,1,,\n", encoding="utf-8")
+    (row,) = read_splits(str(tmp_path))["train"].rows
+    assert (row.values["text"], row.values["label"]) == ("a", "1")
+
+
 def test_shards_may_be_counted_from_one(tmp_path):
     for number in (1, 2):
         write_jsonl(tmp_path / f"train-{number}-of-2.jsonl", [{"text": str(number)}])
