@@ -3,6 +3,7 @@
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -175,6 +176,17 @@ def test_an_easier_contract_takes_the_students_there_are(teacher, data, tmp_path
     assert "the speed of all was measured before" in progress.lines
     for name in ("latency_ms", "speed_up"):
         assert [m[name] for m in found["models"]] == [m[name] for m in result["models"]]
+    speeds = tmp_path / "run/speeds.json"
+    measured = json.loads(speeds.read_text())
+    elsewhere = measured | {"machine": measured["machine"] | {"cpu": "another"}}
+    not_of_all = measured | {"speeds": {"teacher": measured["speeds"]["teacher"]}}
+    for other, again in ((elsewhere, settings), (not_of_all, easier)):
+        speeds.write_text(json.dumps(other))
+        progress = Lines()
+        with suppress(ContractError):
+            run(again, progress=progress)
+        assert "measuring the speed of all, side by side" in progress.lines
+        assert json.loads(speeds.read_text())["machine"] == measured["machine"]
     with pytest.raises(ContractError, match="does not keep 100 %"):
         run(settings, progress=SilentProgress())
     assert not (tmp_path / "run/model").exists()
