@@ -57,20 +57,7 @@ def write_suite_report(
     Raises:
         DataError: If no task has been run by every model, or runs can't be compared.
     """
-    read = {name: [read_finetune_run(folder) for folder in tasks[name]] for name in tasks}
-    joined = [
-        join_task(name, runs, split=split, seed=number)
-        for number, (name, runs) in enumerate(read.items())
-        if any(run.role == "teacher" for run in runs)
-    ]
-    labels = {run.label for runs in read.values() for run in runs}
-    whole = [task for task in joined if set(task.labels) == labels]
-    if not whole:
-        reasons = "; ".join(f"{name}: {why}" for name, why in {**(failures or {})}.items())
-        raise DataError(
-            "no task has been run by every model, so there is nothing to average"
-            + (f" ({reasons})" if reasons else "")
-        )
+    joined, whole = _join(tasks, split=split, failures=failures or {})
     speeds: dict[str, Speed] = {}
     speed_task = None
     if measure:
@@ -111,7 +98,7 @@ def write_suite_report(
                 whole,
                 split=split,
                 num_examples=num_examples,
-                partial=[task.facts.name for task in joined if set(task.labels) != labels],
+                partial=[name for name in names if name not in averaged],
                 speed_task=speed_task,
             )
         ),
@@ -120,6 +107,27 @@ def write_suite_report(
     texts = {"md": render_markdown(report), "html": render_html(report)}
     files = write_files(Path(out), texts, report.to_dict())
     return replace(report, files=files)
+
+
+def _join(
+    tasks: Mapping[str, Sequence[Path]], *, split: str, failures: Mapping[str, str]
+) -> tuple[list[JoinedTask], list[JoinedTask]]:
+    """Returns the tasks that the teacher has run, and those of them that every model has."""
+    read = {name: [read_finetune_run(folder) for folder in tasks[name]] for name in tasks}
+    joined = [
+        join_task(name, runs, split=split, seed=number)
+        for number, (name, runs) in enumerate(read.items())
+        if any(run.role == "teacher" for run in runs)
+    ]
+    labels = {run.label for runs in read.values() for run in runs}
+    whole = [task for task in joined if set(task.labels) == labels]
+    if not whole:
+        reasons = "; ".join(f"{name}: {why}" for name, why in failures.items())
+        raise DataError(
+            "no task has been run by every model, so there is nothing to average"
+            + (f" ({reasons})" if reasons else "")
+        )
+    return joined, whole
 
 
 def _shown(suite: str) -> str:
