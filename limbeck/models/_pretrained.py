@@ -188,6 +188,9 @@ def _check(
     if faults:
         # Somebody who can draw a new head wants to know that nothing else is wrong.
         only_the_head = not extra and not odd and all(map(_is_head, [*missing, *misfits]))
+        # A head of another size is another task's, unless the folder says that it is of this one.
+        holds = checkpoints.read_config(folder).get("architectures") or ()
+        only_the_head = only_the_head and not (misfits and cls.__name__ in holds)
         error = MissingHeadError if only_the_head else CheckpointError
         raise error(f"{folder} does not fit {cls.__name__}: " + " ".join(faults))
 

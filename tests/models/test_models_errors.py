@@ -70,6 +70,13 @@ def test_a_head_of_another_size_counts_as_missing(folder):
         limbeck.BertForMultipleChoice.from_pretrained(folder)
 
 
+def test_a_head_that_its_own_config_does_not_fit_is_not_missing(folder):
+    change_config(folder, id2label={"0": "a", "1": "b"}, label2id={"a": 0, "b": 1})
+    with pytest.raises(CheckpointError, match=r"shape \(3, .* asks for \(2, ") as caught:
+        load(folder)
+    assert not isinstance(caught.value, MissingHeadError)
+
+
 def test_missing_pooler_names_the_fix(folder):
     limbeck.BertForMaskedLM(our_config("bert")).save_pretrained(folder)
     with pytest.raises(CheckpointError, match=r"'pooler.dense.weight'.*add_pooling_layer=False"):
