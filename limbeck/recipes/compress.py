@@ -90,6 +90,10 @@ summarise = summarise_result
 # They decide what is tried and chosen; what was made already stays as it is.
 _MAY_CHANGE = ("retain", "depths", "student", "seeds", "task_label")
 _SPLIT = "validation"
+_NO_SHARE = (
+    "The teacher's own score may be 0, by its 95 % interval: what a student keeps of it has no "
+    "interval and says little."
+)
 
 
 def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
@@ -241,6 +245,7 @@ def _compare(
                 "student. That flatters the choice, the more so the more was tried."
             ),
             *describe_constant([runs[0].task] if scored.is_constant(runs[0].label) else []),
+            *([_NO_SHARE] if scored.resampled and models[1].retention is None else []),
             *method,
         ],
         conditions=describe_conditions(runs),

@@ -337,6 +337,33 @@ def test_a_teacher_that_says_always_the_same_is_named(data, tmp_path):
     assert "On sst2, the teacher predicts the same for every example" in page
 
 
+def test_a_teacher_whose_score_may_be_0_is_named(teacher, tmp_path):
+    data = write_data(tmp_path / "data", test=0)
+    path = tmp_path / "data/validation.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for same in [[row for row in rows if row["label"] == label] for label in (0, 1)]:
+        for row in same[: len(same) * 2 // 5]:
+            row["label"] = 1 - row["label"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    settings = make_settings(
+        teacher,
+        data,
+        tmp_path / "run",
+        depths=(1,),
+        retain=0.01,
+        task="cola",
+        task_options={"labels": ["NEGATIVE", "POSITIVE"]},
+    )
+    with suppress(ContractError):
+        run(settings, progress=SilentProgress())
+    result = json.loads((tmp_path / "run/result.json").read_text(encoding="utf-8"))
+    assert result["metric"] == "matthews_correlation"
+    assert 0 < result["models"][0]["score"] < 0.3
+    assert result["models"][1]["retained_interval"] is None
+    text = (tmp_path / "run/compress.md").read_text(encoding="utf-8")
+    assert "The teacher's own score may be 0, by its 95 % interval: what a student keeps" in text
+
+
 def test_a_finished_run_does_not_answer_for_other_examples(teacher, tmp_path):
     data = write_data(tmp_path / "data")
     settings = make_settings(teacher, data, tmp_path / "run", depths=(1,), retain=0.1)
