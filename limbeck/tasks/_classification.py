@@ -143,8 +143,8 @@ class ClassificationTask(Task):
         )
 
     def submission(self, split: Split, records: Sequence[Record]) -> tuple[str, str] | None:
-        """Returns the file for GLUE's server, of a test split."""
-        if self.glue is None or split.name != "test":
+        """Returns the file for GLUE's server, of a test split whose labels are GLUE's own."""
+        if self.glue is None or split.name != "test" or {*self.labels} != {*self.glue.labels}:
             return None
         return self.glue.name, self.glue.write([record["prediction"] for record in records])
 

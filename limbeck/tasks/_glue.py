@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -12,30 +12,25 @@ class GlueFile:
 
     Attributes:
         name: Name of the file.
-        word: Returns a prediction as the server reads it.
+        labels: The labels as GLUE calls them.
+        as_numbers: Whether the server reads a label's number instead of its name.
 
     Source:
         gluebenchmark.com, "FAQ", and its sample submission.
 
     Example:
-        >>> GlueFile("RTE.tsv").write(["entailment", "not_entailment"])
-        'index\tprediction\n0\tentailment\n1\tnot_entailment\n'
+        >>> GlueFile("RTE.tsv", ("entailment", "not_entailment")).write(["not_entailment"])
+        'index\tprediction\n0\tnot_entailment\n'
+        >>> GlueFile("SST-2.tsv", ("NEGATIVE", "POSITIVE"), as_numbers=True).write(["POSITIVE"])
+        'index\tprediction\n0\t1\n'
     """
 
     name: str
-    word: Callable[[str], str] = str
+    labels: tuple[str, ...]
+    as_numbers: bool = False
 
     def write(self, predictions: Sequence[str]) -> str:
         """Returns the content of the file, from the predictions in the order of the test set."""
-        lines = [f"{i}\t{self.word(prediction)}\n" for i, prediction in enumerate(predictions)]
+        words = {name: str(i) if self.as_numbers else name for i, name in enumerate(self.labels)}
+        lines = [f"{i}\t{words[prediction]}\n" for i, prediction in enumerate(predictions)]
         return "index\tprediction\n" + "".join(lines)
-
-
-def number_words(*labels: str) -> Callable[[str], str]:
-    """Returns how labels are written as their numbers.
-
-    Example:
-        >>> number_words("NEGATIVE", "POSITIVE")("POSITIVE")
-        '1'
-    """
-    return lambda label: str(labels.index(label))

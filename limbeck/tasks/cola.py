@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import partial
 
 from limbeck.tasks._classification import ClassificationSettings, Metric, read_classification
-from limbeck.tasks._glue import GlueFile, number_words
+from limbeck.tasks._glue import GlueFile
 
 HUB = "hf://nyu-mll/glue:cola"
 _LABELS = ("unacceptable", "acceptable")
@@ -30,4 +30,4 @@ class ColaSettings(ClassificationSettings):
 
 
 SettingsType = ColaSettings
-read = partial(read_classification, glue=GlueFile("CoLA.tsv", number_words(*_LABELS)))
+read = partial(read_classification, glue=GlueFile("CoLA.tsv", _LABELS, as_numbers=True))

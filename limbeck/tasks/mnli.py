@@ -16,6 +16,7 @@ from limbeck.tasks._classification import ClassificationSettings, read_classific
 from limbeck.tasks._glue import GlueFile
 
 HUB = "hf://nyu-mll/glue:mnli"
+_LABELS = ("entailment", "neutral", "contradiction")
 
 
 class MnliSettings(ClassificationSettings):
@@ -27,9 +28,9 @@ class MnliSettings(ClassificationSettings):
     """Column with the first text."""
     text_pair_column: str | None = "hypothesis"
     """Column with the second text."""
-    labels: tuple[str, ...] | None = ("entailment", "neutral", "contradiction")
+    labels: tuple[str, ...] | None = _LABELS
     """The labels, in the order of the model's logits."""
 
 
 SettingsType = MnliSettings
-read = partial(read_classification, glue=GlueFile("MNLI-m.tsv"))
+read = partial(read_classification, glue=GlueFile("MNLI-m.tsv", _LABELS))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 from limbeck.tasks._classification import ClassificationSettings, Metric, read_classification
-from limbeck.tasks._glue import GlueFile, number_words
+from limbeck.tasks._glue import GlueFile
 
 HUB = "hf://nyu-mll/glue:mrpc"
 _LABELS = ("not_equivalent", "equivalent")
@@ -30,4 +30,4 @@ class MrpcSettings(ClassificationSettings):
 
 
 SettingsType = MrpcSettings
-read = partial(read_classification, glue=GlueFile("MRPC.tsv", number_words(*_LABELS)))
+read = partial(read_classification, glue=GlueFile("MRPC.tsv", _LABELS, as_numbers=True))

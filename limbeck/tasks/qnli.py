@@ -12,6 +12,7 @@ from limbeck.tasks._classification import ClassificationSettings, read_classific
 from limbeck.tasks._glue import GlueFile
 
 HUB = "hf://nyu-mll/glue:qnli"
+_LABELS = ("entailment", "not_entailment")
 
 
 class QnliSettings(ClassificationSettings):
@@ -21,9 +22,9 @@ class QnliSettings(ClassificationSettings):
     """Column with the first text."""
     text_pair_column: str | None = "sentence"
     """Column with the second text."""
-    labels: tuple[str, ...] | None = ("entailment", "not_entailment")
+    labels: tuple[str, ...] | None = _LABELS
     """The labels, in the order of the model's logits."""
 
 
 SettingsType = QnliSettings
-read = partial(read_classification, glue=GlueFile("QNLI.tsv"))
+read = partial(read_classification, glue=GlueFile("QNLI.tsv", _LABELS))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 from limbeck.tasks._classification import ClassificationSettings, Metric, read_classification
-from limbeck.tasks._glue import GlueFile, number_words
+from limbeck.tasks._glue import GlueFile
 
 HUB = "hf://nyu-mll/glue:qqp"
 _LABELS = ("not_duplicate", "duplicate")
@@ -30,4 +30,4 @@ class QqpSettings(ClassificationSettings):
 
 
 SettingsType = QqpSettings
-read = partial(read_classification, glue=GlueFile("QQP.tsv", number_words(*_LABELS)))
+read = partial(read_classification, glue=GlueFile("QQP.tsv", _LABELS, as_numbers=True))

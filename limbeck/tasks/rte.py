@@ -13,6 +13,7 @@ from limbeck.tasks._classification import ClassificationSettings, read_classific
 from limbeck.tasks._glue import GlueFile
 
 HUB = "hf://nyu-mll/glue:rte"
+_LABELS = ("entailment", "not_entailment")
 
 
 class RteSettings(ClassificationSettings):
@@ -22,9 +23,9 @@ class RteSettings(ClassificationSettings):
     """Column with the first text."""
     text_pair_column: str | None = "sentence2"
     """Column with the second text."""
-    labels: tuple[str, ...] | None = ("entailment", "not_entailment")
+    labels: tuple[str, ...] | None = _LABELS
     """The labels, in the order of the model's logits."""
 
 
 SettingsType = RteSettings
-read = partial(read_classification, glue=GlueFile("RTE.tsv"))
+read = partial(read_classification, glue=GlueFile("RTE.tsv", _LABELS))

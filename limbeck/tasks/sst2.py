@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import partial
 
 from limbeck.tasks._classification import ClassificationSettings, read_classification
-from limbeck.tasks._glue import GlueFile, number_words
+from limbeck.tasks._glue import GlueFile
 
 HUB = "hf://nyu-mll/glue:sst2"
 _LABELS = ("NEGATIVE", "POSITIVE")
@@ -28,4 +28,4 @@ class SST2Settings(ClassificationSettings):
 
 
 SettingsType = SST2Settings
-read = partial(read_classification, glue=GlueFile("SST-2.tsv", number_words(*_LABELS)))
+read = partial(read_classification, glue=GlueFile("SST-2.tsv", _LABELS, as_numbers=True))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 
 from limbeck.tasks._classification import ClassificationSettings, read_classification
-from limbeck.tasks._glue import GlueFile, number_words
+from limbeck.tasks._glue import GlueFile
 
 HUB = "hf://nyu-mll/glue:wnli"
 _LABELS = ("not_entailment", "entailment")
@@ -31,4 +31,4 @@ class WnliSettings(ClassificationSettings):
 
 
 SettingsType = WnliSettings
-read = partial(read_classification, glue=GlueFile("WNLI.tsv", number_words(*_LABELS)))
+read = partial(read_classification, glue=GlueFile("WNLI.tsv", _LABELS, as_numbers=True))

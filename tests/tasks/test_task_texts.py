@@ -285,6 +285,19 @@ def test_glues_server_gets_similarities_within_its_range(tmp_path):
     )
 
 
+def test_glues_server_gets_the_labels_that_it_knows(tmp_path):
+    data = write(tmp_path, test=[{"sentence": "a", "label": -1}] * 2)
+    given = {"POSITIVE": "1", "NEGATIVE": "0"}
+    for labels in (list(given), list(given)[::-1]):
+        task = read_task("sst2", data, options={"labels": labels})
+        records = [{"index": i, "prediction": label} for i, label in enumerate(labels)]
+        lines = f"0\t{given[labels[0]]}\n1\t{given[labels[1]]}\n"
+        expected = ("SST-2.tsv", "index\tprediction\n" + lines)
+        assert task.submission(task.splits["test"], records) == expected
+    task = read_task("sst2", data, options={"labels": ["bad", "good"]})
+    assert task.submission(task.splits["test"], [{"index": 0, "prediction": "bad"}]) is None
+
+
 GLUE = Path(__file__).parents[2].parent / "shared/data/glue"
 
 
