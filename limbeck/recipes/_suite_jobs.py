@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from limbeck.errors import DataError, LimbeckError, SettingsError
 from limbeck.recipes import evaluate, finetune
 from limbeck.recipes._finetune_settings import FinetuneSettings
-from limbeck.recipes._run import RESULT_FILE, RUN_FILE, recorded_settings
+from limbeck.recipes._run import RESULT_FILE, RUN_FILE, recorded_settings, write_json_atomic
 from limbeck.recipes._suite_settings import (
     ABOUT_TEACHER,
     SuiteModel,
@@ -19,10 +20,11 @@ from limbeck.recipes._suite_settings import (
     folder_name,
 )
 from limbeck.recipes._task_distillation import build_task_losses, learns_from_logits
-from limbeck.tasks import Task, read_task
+from limbeck.tasks import Split, Task, read_task
 from limbeck.train import Progress
 
 _HUB = "hf://"
+_EXAMPLES_FILE = "examples.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +90,13 @@ class Plan:
         jobs: Each after the one that it waits for.
         missing: Tasks that can't be run for lack of data, and why.
         broken: Tasks whose data are there and can't be read, and why.
+        examples: For each task, the SHA-256 over the examples and labels of each split.
     """
 
     jobs: tuple[Job, ...]
     missing: dict[str, str]
     broken: dict[str, str]
+    examples: dict[str, dict[str, str]]
 
 
 def make_plan(settings: SuiteSettings) -> Plan:
@@ -104,6 +108,7 @@ def make_plan(settings: SuiteSettings) -> Plan:
     jobs: list[Job] = []
     missing: dict[str, str] = {}
     broken: dict[str, str] = {}
+    examples: dict[str, dict[str, str]] = {}
     for name in settings.task_names():
         entry = settings.tasks.get(name, SuiteTask())
         data = entry.data or _find_data(settings.data, name)
@@ -119,11 +124,45 @@ def make_plan(settings: SuiteSettings) -> Plan:
         if lacking is not None:
             missing[name] = lacking
             continue
+        examples[name] = {split: _hash(part) for split, part in task.splits.items()}
         for label, model in settings.by_teachers().items():
             job = _make_job(settings, name, entry, data, task, label=label, model=model)
             if job is not None:
                 jobs.append(job)
-    return Plan(jobs=tuple(jobs), missing=missing, broken=broken)
+    return Plan(jobs=tuple(jobs), missing=missing, broken=broken, examples=examples)
+
+
+def require_same_examples(plan: Plan, folder: Path) -> None:
+    """Refuses to go on where finished runs are of other examples than the data have now.
+
+    Args:
+        plan: What is to be run.
+        folder: Where each task has a folder for its runs, which keeps what its examples are.
+
+    Raises:
+        DataError: If a split's are others; a split that came up later is none.
+    """
+    finished = {job.task for job in plan.jobs if job.is_finished}
+    for name, now in plan.examples.items():
+        path = folder / folder_name(name) / _EXAMPLES_FILE
+        before = {}
+        if name in finished and path.exists():
+            before = json.loads(path.read_text(encoding="utf-8"))
+        for split, found in now.items():
+            if before.get(split, found) != found:
+                raise DataError(
+                    f"the {split} examples of {name} are others than those of its finished runs; "
+                    f"give another out=..., or remove {path.parent} to run them again"
+                )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json_atomic(path, {**before, **now})
+
+
+def _hash(split: Split) -> str:
+    digest = hashlib.sha256()
+    for example in split.examples:
+        digest.update(repr(example).encode("utf-8"))
+    return digest.hexdigest()
 
 
 def _make_job(

@@ -11,7 +11,7 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.errors import CheckpointError, DataError, TrainingError
 from limbeck.models import AutoConfig
 from limbeck.recipes._run import finish_run, start_run
-from limbeck.recipes._suite_jobs import Job, Plan, make_plan
+from limbeck.recipes._suite_jobs import Job, Plan, make_plan, require_same_examples
 from limbeck.recipes._suite_settings import SuiteSettings
 from limbeck.recipes._suite_workers import Failures, run_jobs
 from limbeck.report.suite import SuiteReport, write_suite_report
@@ -34,12 +34,13 @@ def run(settings: SuiteSettings, *, progress: Progress) -> dict[str, Any]:
 
     Raises:
         CheckpointError: If one of the models is none.
-        DataError: If no task has its data.
+        DataError: If no task has its data, or those of a task have changed since a run finished.
         TrainingError: At the end, if runs have failed; the report is over the others.
         KeyboardInterrupt: After the running fine-tunings have saved a checkpoint.
     """
     plan = _plan(settings)
     start_run(settings.out, recipe="suite", settings=settings, may_change=_MAY_CHANGE)
+    require_same_examples(plan, settings.out / "runs")
     for name, reason in plan.missing.items():
         progress.log(f"{name}: left out: {reason}")
     failed = run_jobs(plan.jobs, num_workers=settings.workers, progress=progress)

@@ -235,6 +235,31 @@ def test_what_has_finished_is_not_run_again(ground, finished):
     assert plan(settings)["runs"] == {"sst2": row, "polarity": row}
 
 
+def test_finished_runs_do_not_answer_for_other_examples(ground, tmp_path):
+    write_data(tmp_path / "data/SST-2", train=16, validation=8, test=0)
+    models = {"whole": {"model": str(ground / "encoder"), "role": "teacher"}}
+    settings = make_settings(
+        ground,
+        tmp_path / "run",
+        data=str(tmp_path / "data"),
+        tasks={"sst2": {}},
+        models=models,
+        seeds=[0],
+    )
+    run(settings, progress=SilentProgress())
+    path = tmp_path / "data/SST-2/validation.jsonl"
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole.replace('"label": 1', '"label": 0', 1), encoding="utf-8")
+    message = r"the validation examples of sst2 are others than those of its finished runs; .*sst2"
+    with pytest.raises(DataError, match=message):
+        run(settings, progress=SilentProgress())
+    path.write_text(whole, encoding="utf-8")
+    (path.parent / "transfer.jsonl").write_text(whole, encoding="utf-8")  # for a further student
+    progress = Lines()
+    run(settings, progress=progress)
+    assert "sst2, whole: finished before" in progress.lines
+
+
 def test_interrupted_suite_goes_on(ground, finished, tmp_path):
     settings = make_settings(ground, tmp_path / "run", only=["sst2"])
     with pytest.raises(KeyboardInterrupt):
