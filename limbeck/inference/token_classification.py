@@ -134,13 +134,11 @@ class TokenClassificationPipeline(Pipeline):
         return found[0] if isinstance(inputs, str) else found
 
     def _find(self, texts: Sequence[str], options: _Options) -> Iterator[list[Entity]]:
-        room = self._max_length - self.tokenizer.num_special_tokens()
-        windows = cut_windows(
-            self.tokenizer,
-            texts,
-            max_length=self._max_length,
-            stride=min(_STRIDE, room // 2) if options.stride is None else options.stride,
-        )
+        stride = options.stride
+        if stride is None:
+            room = self._max_length - self.tokenizer.num_special_tokens()
+            stride = max(0, min(_STRIDE, room // 2))
+        windows = cut_windows(self.tokenizer, texts, max_length=self._max_length, stride=stride)
         scores = self._run([window.encoding for window in windows], _probabilities)
         together = zip(windows, scores, strict=True)
         for index, of_text in groupby(together, key=lambda pair: pair[0].index):

@@ -187,6 +187,8 @@ def test_wrong_arguments_are_refused(folder):
         find("a", stride=0.5)
     with pytest.raises(SettingsError, match=r"stride=62 must be smaller than the 62 tokens"):
         find("a", stride=62)
+    with pytest.raises(SettingsError, match=r"max_length=1 leaves no room for text beside the 2 "):
+        pipeline("ner", folder, max_length=1)("a")
     with pytest.raises(SettingsError, match=r"input 1 is \['a', 'b'\]; accepted: .*Join words"):
         find(["a", ["a", "b"]])
     with pytest.raises(SettingsError, match=r"the input is 5; accepted: a text, or a list"):
