@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from limbeck.checkpoints import short_name
 from limbeck.config import Settings
 from limbeck.errors import did_you_mean
+from limbeck.recipes._finetune_settings import FinetuneSettings
 
 GLUE = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb", "wnli")
 """The nine tasks of GLUE, over which the published averages run.
@@ -48,7 +49,26 @@ def _check_finetune(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-class SuiteTask(Settings):
+class _WithFinetune(Settings):
+    """Settings with a table `finetune`, which the keys of that table are not to stand beside."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_level(cls, values: Any) -> Any:
+        too_high = (
+            set(values) & set(FinetuneSettings.model_fields) - set(_OF_THE_SUITE)
+            if isinstance(values, dict)
+            else set()
+        )
+        for name in sorted(too_high - set(cls.model_fields)):
+            raise ValueError(
+                f"there is no setting '{name}' here, but limbeck finetune has one: write "
+                f"finetune.{name}"
+            )
+        return values
+
+
+class SuiteTask(_WithFinetune):
     """One task of the suite."""
 
     task: str | None = None
@@ -65,7 +85,7 @@ class SuiteTask(Settings):
     _check = field_validator("finetune")(_check_finetune)
 
 
-class SuiteModel(Settings):
+class SuiteModel(_WithFinetune):
     """One model of the suite."""
 
     model: str | None = None
@@ -83,14 +103,18 @@ class SuiteModel(Settings):
     _check = field_validator("finetune")(_check_finetune)
 
 
-class SuiteSettings(Settings):
+class SuiteSettings(_WithFinetune):
     """Several models, several tasks, several seeds."""
 
     suite: Literal["glue", "custom"] = "glue"
     """`glue` has nine tasks, `custom` those of the table `tasks`."""
     models: dict[str, SuiteModel] = Field(min_length=1)
     """By label; or a list of model folders and Hub ids, or text with commas between them, of which
-    the first is the teacher and the others are students."""
+    the first is the teacher and the others are students. Three models by label, of which the third
+    starts on each task from three layers of what the first became there:
+    `models.large = { model = "bert-base-uncased", role = "teacher" }`,
+    `models.general = { model = "distilbert-base-uncased" }`,
+    `models.half = { teacher = "large", finetune = { keep_layers = 3 } }`."""
     data: str | None = None
     """Folder with a subfolder for each task, or a Hub data set with a configuration for each, such
     as `hf://nyu-mll/glue`; by default each task's usual one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -105,11 +105,11 @@ def _plan(settings: SuiteSettings) -> Plan:
     for label in dict.fromkeys(job.label for job in found.jobs if not job.is_finished):
         model = settings.models[label].model
         if model is not None:
-            _check_model(model, label)
+            _check_model(model, label, others=set(settings.models) - {label})
     return found
 
 
-def _check_model(name: str, label: str) -> None:
+def _check_model(name: str, label: str, *, others: Collection[str]) -> None:
     """Refuses what is no model now, rather than after the hours that the others take.
 
     Raises:
@@ -118,7 +118,13 @@ def _check_model(name: str, label: str) -> None:
     try:
         AutoConfig.from_pretrained(resolve_folder(name, weights=False))
     except CheckpointError as error:
-        raise CheckpointError(f"models.{label}: {error}") from error
+        hint = (
+            f". '{name}' is the label of another model: leave model out and set teacher = "
+            f"'{name}' to start from the layers that it has when it is fine-tuned on the task"
+            if name in others
+            else ""
+        )
+        raise CheckpointError(f"models.{label}: {str(error).rstrip('.')}{hint}") from error
 
 
 def _describe_failures(plan: Plan, failed: Failures) -> dict[str, str]:

@@ -564,6 +564,53 @@ def test_settings_that_cannot_work_are_refused(ground, tmp_path, changes, messag
         make_settings(ground, tmp_path / "run", **changes)
 
 
+def test_a_label_in_place_of_a_model_is_answered_with_the_way_to_start_from_it(ground, tmp_path):
+    models = {
+        "the whole": {"model": str(ground / "encoder"), "role": "teacher"},
+        "half": {"model": "the whole", "finetune": {"keep_layers": 1}},
+    }
+    with pytest.raises(CheckpointError) as caught:
+        plan(make_settings(ground, tmp_path / "x", models=models))
+    assert str(caught.value).startswith("models.half: there is no folder 'the whole'")
+    assert "leave model out and set teacher = 'the whole'" in str(caught.value)
+    models["half"]["model"] = "no where"
+    with pytest.raises(CheckpointError) as caught:
+        plan(make_settings(ground, tmp_path / "x", models=models))
+    assert "leave model out" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "name"), [("models.half", "keep_layers"), ("tasks.sst2", "epochs"), ("", "patience")]
+)
+def test_a_setting_of_finetune_one_level_too_high(ground, tmp_path, place, name):
+    settings = tmp_path / "suite.toml"
+    settings.write_text(dump_toml(make_settings(ground, tmp_path / "x"), recipe="suite"))
+    override = f"{place}.{name}=1".removeprefix(".")
+    with pytest.raises(SettingsError) as caught:
+        read_settings(SuiteSettings, settings, [override], recipe="suite")
+    assert f"no setting '{name}' here" in str(caught.value)
+    assert f"write finetune.{name}" in str(caught.value)
+    assert place in str(caught.value)
+
+
+def test_the_documents_show_a_student_of_its_teachers_layers(tmp_path, capsys):
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    blocks = re.findall(r"```toml\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    settings = tmp_path / "suite.toml"
+    settings.write_text(next(block for block in blocks if 'suite = "custom"' in block))
+    read = read_settings(SuiteSettings, settings, recipe="suite")
+    assert (len(read.tasks), len(read.models)) == (2, 3)
+    assert main(["init", "suite"]) == 0
+    about = re.sub(r"\n# ", " ", capsys.readouterr().out)
+    shown = "\n".join(re.findall(r"`(models\.\w+ = .*?)`", about))
+    settings.write_text(f'out = "x"\n{shown}\n')
+    in_help = read_settings(SuiteSettings, settings)
+    assert list(in_help.models) == ["large", "general", "half"]
+    for half in (read.models["half"], in_help.models["half"]):
+        assert (half.model, half.teacher) == (None, "large")
+        assert half.finetune == {"keep_layers": 3}
+
+
 def test_wrong_settings_of_a_run_name_model_and_task(ground, tmp_path):
     settings = make_settings(ground, tmp_path / "run", finetune={"epochz": 2})
     with pytest.raises(SettingsError, match=r"models\.whole on sst2: .*'epochz'.*'epochs'"):
