@@ -25,7 +25,8 @@ limbeck {name} PRESET [key=value ...]
 limbeck {name} [MODEL] key=value ...
 
 MODEL, a folder or Hub id, stands for model=MODEL where there is such a
-setting. `--key value` and `--key=value` are other ways to write key=value.
+setting; a preset counts before a folder of its name, which is then ./NAME.
+`--key value` and `--key=value` are other ways to write key=value.
 
 `limbeck init {name}` shows every setting with its default, `limbeck list
 presets` the presets. A run that was interrupted goes on when the same command
@@ -85,14 +86,20 @@ def run_recipe(
             f"command line: {len(plain)} settings files given ({', '.join(plain)}); accepted: one "
             "RUN.toml or PRESET, then key=value settings"
         )
-    if name == "evaluate" and any(override.startswith("suite=") for override in overrides):
+    suites = [o.removeprefix("suite=") for o in overrides if o.startswith("suite=")]
+    if name == "evaluate" and suites:
         name = "suite"  # `limbeck evaluate --suite glue` trains what it evaluates
+        if not plain and suites[-1] in list_presets(recipe="suite"):
+            plain = [suites[-1]]
     module = listing.load(ROOM, name)
     presets = {preset.name: preset.path for preset in list_presets().values()}
+    is_preset = bool(plain) and plain[0] in list_presets(recipe=name)
     is_free = "model" in module.SettingsType.model_fields and not any(
         override.startswith("model=") for override in overrides
     )
-    if plain and is_free and _is_model(plain[0], presets):
+    if is_preset:
+        pass  # also where a folder of that name lies here, such as the data of `glue`
+    elif plain and is_free and _is_model(plain[0], presets):
         plain, overrides = [], [f"model={plain[0]}", *overrides]
     elif plain and Path(plain[0]).is_dir():
         given = "model" if "model" in module.SettingsType.model_fields else "models"

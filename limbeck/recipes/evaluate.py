@@ -1,4 +1,4 @@
-"""Score a fine-tuned model on a task; `--suite glue` takes several models through GLUE."""
+"""Score a fine-tuned model on a task; `--suite glue` is `limbeck suite glue`."""
 
 from __future__ import annotations
 

@@ -511,13 +511,30 @@ def test_evaluate_takes_a_suite(ground, tmp_path, capsys):
     assert main(["evaluate", "--suite", "glue", *words]) == 0
     planned = json.loads(capsys.readouterr().out)
     assert planned["recipe"] == "suite"
+    in_evaluate = planned["settings"]
     assert planned["plan"]["runs"] == {"sst2": {"encoder": "finetune, to run"}}
     assert main(["suite", "glue", *words]) == 0  # the preset, with its own seeds
-    assert json.loads(capsys.readouterr().out)["plan"]["seeds"] == [0, 1, 2, 3, 4]
+    planned = json.loads(capsys.readouterr().out)
+    assert planned["plan"]["seeds"] == [0, 1, 2, 3, 4]
+    assert planned["settings"] == in_evaluate
     assert main(["suite", str(ground / "encoder")]) == 2
     error = capsys.readouterr().err
     assert "encoder is a folder; limbeck suite takes RUN.toml or a preset there" in error
     assert "and folders as models=..." in error
+
+
+def test_a_preset_counts_before_a_folder_of_its_name(ground, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "glue").symlink_to(ground / "data")
+    words = [f"models={ground / 'encoder'}", "data=glue", "out=run", "--dry-run", "--json"]
+    for command in (["suite", "glue"], ["evaluate", "suite=glue"]):
+        assert main([*command, *words]) == 0
+        assert json.loads(capsys.readouterr().out)["plan"]["seeds"] == [0, 1, 2, 3, 4]
+    assert main(["suite", "./glue", *words]) == 2
+    assert "./glue is a folder" in capsys.readouterr().err
+    (tmp_path / "distilbert-squad").symlink_to(ground / "encoder")
+    assert main(["compress", "distilbert-squad", "task=sst2", "data=nowhere", "--dry-run"]) == 2
+    assert "the model has 32 positions" in capsys.readouterr().err  # not a preset of compress
 
 
 @pytest.mark.parametrize(
