@@ -90,6 +90,40 @@ def child(annotation: Any, part: str | int) -> Any | None:
     return None
 
 
+def takes_any_length(annotation: Any) -> bool:
+    """Returns whether an annotation admits a list of as many items as one likes."""
+    for member, _ in alternatives(annotation):
+        origin, arguments = get_origin(member), get_args(member)
+        if origin is tuple and arguments[1:] == (...,):
+            return True
+        if isinstance(origin, type) and issubclass(origin, (list, set, frozenset)):
+            return True
+    return False
+
+
+def list_example(annotation: Any) -> tuple[str, str] | None:
+    """Returns a list of the plain values that an annotation admits, for a file and for a shell.
+
+    None where it admits no list, or one of something else.
+
+    Example:
+        >>> list_example(tuple[int, ...] | None)
+        ('[0, 1]', '0,1')
+        >>> list_example(tuple[str, ...])
+        ('["a", "b"]', 'a,b')
+    """
+    item = child(annotation, 0)
+    for kind, examples in (
+        (int, ("[0, 1]", "0,1")),
+        (float, ("[0.5, 0.9]", "0.5,0.9")),
+        (str, ('["a", "b"]', "a,b")),
+        (Path, ('["a", "b"]', "a,b")),
+    ):
+        if admits(item, kind):
+            return examples
+    return None
+
+
 def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     """Says in words what a field accepts.
 

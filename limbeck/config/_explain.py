@@ -13,6 +13,7 @@ from limbeck.config._describe import (
     alternatives,
     child,
     describe,
+    list_example,
     settings_classes,
 )
 from limbeck.errors import SettingsError, did_you_mean
@@ -75,7 +76,13 @@ def _message(cls: type[BaseModel], location: Location, detail: dict[str, Any]) -
     accepted = describe(annotation, metadata)
     names = [str(v) for v in _choices(annotation)]
     nearest = did_you_mean(str(detail["input"]), names) if isinstance(detail["input"], str) else ""
-    return f"{name} = {given} is not accepted.{nearest} Accepted: {accepted}."
+    example = None if isinstance(detail["input"], list | tuple) else list_example(annotation)
+    as_list = (
+        f" A list is written {name} = {example[0]}, on the command line also {name}={example[1]}."
+        if example
+        else ""
+    )
+    return f"{name} = {given} is not accepted.{nearest} Accepted: {accepted}.{as_list}"
 
 
 def _unknown_key(cls: type[BaseModel], location: Location, value: object) -> str:

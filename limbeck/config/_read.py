@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from limbeck.config._describe import Location, admits, child, settings_classes
+from limbeck.config._describe import Location, admits, child, settings_classes, takes_any_length
 from limbeck.config._explain import explain, leaf_names
 from limbeck.config._settings import Settings
 from limbeck.errors import SettingsError, did_you_mean
@@ -40,7 +40,8 @@ def read_settings(
         path: A TOML file, or the name of a preset; None to take the defaults.
         overrides: `key=value` texts, the last one winning. A dotted key reaches into nested
             settings. The value is read as TOML; what is not TOML, and what a text setting would
-            otherwise get as a number, is text. `key=` goes back to the default, `key=none` unsets.
+            otherwise get as a number, is text. Where a list is wanted, `a,b` is one, and `a` is
+            one of a single item. `key=` goes back to the default, `key=none` unsets.
         presets: Where the named presets lie.
         recipe: The recipe that is about to run. A file may begin with `recipe = "..."`; one that
             names another recipe is refused.
@@ -182,6 +183,34 @@ def _refuse_non_table(
 
 
 def _parse_value(annotation: Any, raw: str) -> Any:
+    value = _parse_scalar(annotation, raw)
+    item = child(annotation, 0)
+    if item is None or settings_classes(item) or not isinstance(value, str | int | float):
+        return value
+    if value == UNSET and admits(annotation, type(None)):
+        return value
+    inner = raw.strip()
+    is_bracketed = inner.startswith("[") and inner.endswith("]")  # whose quotes the shell took
+    parts = (inner[1:-1] if is_bracketed else inner).split(",")
+    items = [_parse_scalar(item, part.strip()) for part in parts]
+    if "" in items or not all(_fits(item, found) for found in items):
+        return value
+    # Text that may be text stays so, but for numbers, which then are what the list is of.
+    is_list = (
+        is_bracketed or not _fits(annotation, value) or (len(items) > 1 and not admits(item, str))
+    )
+    return items if is_list and (len(items) > 1 or takes_any_length(annotation)) else value
+
+
+def _fits(annotation: Any, value: object) -> bool:
+    return (
+        admits(annotation, type(value))
+        or (isinstance(value, str) and admits(annotation, Path))
+        or (isinstance(value, int) and not isinstance(value, bool) and admits(annotation, float))
+    )
+
+
+def _parse_scalar(annotation: Any, raw: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {raw}")
     except tomllib.TOMLDecodeError:
@@ -192,10 +221,7 @@ def _parse_value(annotation: Any, raw: str) -> Any:
     if isinstance(value, (str, list, dict)):
         return value
     takes_text = admits(annotation, str) or admits(annotation, Path)
-    takes_value = admits(annotation, type(value)) or (
-        isinstance(value, int) and not isinstance(value, bool) and admits(annotation, float)
-    )
-    return raw if takes_text and not takes_value else value
+    return raw if takes_text and not _fits(annotation, value) else value
 
 
 def _unset(annotation: Any, value: Any) -> Any:

@@ -110,6 +110,68 @@ def test_override_values(override: str, field: str, expected: object) -> None:
     assert getattr(settings, field) == expected
 
 
+class Lists(Settings):
+    names: tuple[str, ...] | None = ("x",)
+    seeds: tuple[int, ...] = (0,)
+    shares: list[float] = [0.1]  # noqa: RUF012
+    betas: tuple[float, float] = (0.9, 0.98)
+    files: list[Path] = []  # noqa: RUF012
+    layers: str | tuple[int, ...] = "every_other"
+    keep: int | str | tuple[int, ...] | None = None
+    student: str | tuple[str, ...] | None = None
+    weights: Literal["balanced"] | tuple[float, ...] | None = None
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("names=sst2,rte", ("sst2", "rte")),
+        ("names=sst2, 7", ("sst2", "7")),
+        ("names=sst2", ("sst2",)),
+        ("names=12", ("12",)),
+        ("names=[sst2,rte]", ("sst2", "rte")),
+        ('names=["a,b"]', ("a,b",)),
+        ("names=none", None),
+        ("seeds=0,1", (0, 1)),
+        ("seeds=3", (3,)),
+        ("shares=1,0.5", [1.0, 0.5]),
+        ("betas=0.9,0.99", (0.9, 0.99)),
+        ("files=a.txt,b.txt", [Path("a.txt"), Path("b.txt")]),
+        ("layers=original", "original"),
+        ("layers=0,2", (0, 2)),
+        ("layers=[0, 2]", (0, 2)),
+        ("layers=3", "3"),
+        ("keep=3", 3),
+        ("keep=even", "even"),
+        ("keep=0,2", (0, 2)),
+        ("keep=none", None),
+        ("student=a,b", "a,b"),
+        ("student=0,1", "0,1"),
+        ("student=a", "a"),
+        ("student=[a,b]", ("a", "b")),
+        ("weights=balanced", "balanced"),
+        ("weights=1,2.5", (1.0, 2.5)),
+    ],
+)
+def test_lists_on_the_command_line(override: str, expected: object) -> None:
+    assert getattr(read_settings(Lists, None, [override]), override.partition("=")[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("seeds=0,x", "seeds = '0,x' is not accepted. Accepted: a list, each item a whole number."),
+        ("seeds=0,x", "A list is written seeds = [0, 1], on the command line also seeds=0,1."),
+        ("names={a = 1}", 'A list is written names = ["a", "b"], on the command line also names=a'),
+        ("betas=0.9", "A list is written betas = [0.5, 0.9], on the command line also betas=0.5,0"),
+    ],
+)
+def test_what_is_no_list_is_answered_with_one(override: str, expected: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(Lists, None, [override])
+    assert expected in str(caught.value)
+
+
 def test_presets_and_recipe(tmp_path: Path) -> None:
     path = write(tmp_path, 'recipe = "distill"\nteacher = "bert"\nseed = 3\n')
     presets = {"distilbert": path}
