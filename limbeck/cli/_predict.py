@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from limbeck.cli._common import COMMON, Common, Flag, align
-from limbeck.errors import DataError, SettingsError
+from limbeck.errors import DataError, SettingsError, did_you_mean
 
 Result = dict[str, Any]
 
@@ -34,6 +36,9 @@ _RESULTS = {
 def predict(
     model: Annotated[str, Parameter(help="Model folder or Hub id.")],
     *texts: Annotated[str, Parameter(help="Texts; without any, one from each line of stdin.")],
+    column: Annotated[
+        str | None, Parameter(help="Of JSON Lines on stdin, the one that holds the text.")
+    ] = None,
     task: Annotated[str | None, Parameter(help="Which pipeline; else the model's own.")] = None,
     question: Annotated[str | None, Parameter(help="What to answer from each text.")] = None,
     top_k: Annotated[int | None, Parameter(help="Labels or answers per text, else 1.")] = None,
@@ -51,6 +56,7 @@ def predict(
     """Label texts, find their entities, or answer a question from them: what the model is for."""
     from limbeck.inference import pipeline
 
+    _check_texts(texts, model=model, column=column)
     run = pipeline(task, model=model, batch_size=batch_size, device=device)
     chosen = {
         "question": question,
@@ -60,7 +66,7 @@ def predict(
     }
     given = {name: value for name, value in chosen.items() if value is not None}
     _check_options(given, model=model, task=run.task)
-    lines = list(texts) or _read_stdin()
+    lines = list(texts) or _read_stdin(column)
     found = _read(run, lines, given)
     key = _RESULTS[run.task]
     show = {"labels": _show_labels, "entities": _show_entities, "answers": _show_answers}[key]
@@ -69,6 +75,26 @@ def predict(
     predictions = [{"text": t, key: items} for t, items in zip(lines, found, strict=True)]
     asked = {} if question is None else {"question": question}
     return {"model": model, "task": run.task, **asked, "predictions": predictions}
+
+
+def _check_texts(texts: Sequence[str], *, model: str, column: str | None) -> None:
+    if texts and column is not None:
+        raise SettingsError(
+            f"command line: --column is for JSON Lines on standard input, and a text is given; "
+            f"accepted: limbeck predict {model} --column {column} < FILE"
+        )
+    if len(texts) == 1 and _is_file(texts[0]):
+        raise SettingsError(
+            f"command line: '{texts[0]}' is a file, and its name would be taken for the text; "
+            f"accepted, for the text of each of its lines: limbeck predict {model} < {texts[0]}"
+        )
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a path, as texts are
+        return False
 
 
 def _check_options(given: Mapping[str, Any], *, model: str, task: str) -> None:
@@ -139,15 +165,43 @@ def _shorten(text: str) -> str:
     return line if len(line) <= _WIDTH else line[: _WIDTH - 3].rstrip() + "..."
 
 
-def _read_stdin() -> list[str]:
-    """Returns the lines of standard input; one that is not text is an error with its number."""
+def _read_stdin(column: str | None = None) -> list[str]:
+    """Returns the lines of standard input, or a column of them where they are JSON objects.
+
+    Raises:
+        DataError: With its number, for a line that is not text, or lacks the column.
+    """
     lines = []
     for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
-            lines.append(line.decode("utf-8").rstrip("\r\n"))
+            text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise DataError(
                 f"standard input, line {number}: byte {error.start} is not UTF-8. "
                 "Convert it first, as with: iconv -f latin1 -t utf-8"
             ) from None
+        lines.append(_take_column(text, column, number))
     return lines
+
+
+def _take_column(line: str, column: str | None, number: int) -> str:
+    try:
+        row = json.loads(line) if column is not None or line.lstrip().startswith("{") else None
+    except json.JSONDecodeError:
+        row = None
+    where = f"standard input, line {number}"
+    if column is None:
+        if not isinstance(row, dict):
+            return line
+        raise DataError(
+            f"{where}: a JSON object, not a text; say which column holds the text, with "
+            f"--column NAME. The line has: {', '.join(row) or 'none'}"
+        )
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: no JSON object, of which --column {column} could be taken")
+    if not isinstance(row.get(column), str):
+        raise DataError(
+            f"{where}: has no text '{column}'.{did_you_mean(column, row)} "
+            f"The line has: {', '.join(row) or 'none'}"
+        )
+    return str(row[column])

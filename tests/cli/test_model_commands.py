@@ -296,3 +296,35 @@ def test_bytes_on_standard_input_that_are_not_text_are_named_by_line(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"fine\n\xff bad\n")))
     with pytest.raises(DataError, match=r"standard input, line 2: byte 0 is not UTF-8.*iconv"):
         _predict._read_stdin()
+
+
+def test_predict_takes_no_file_and_no_json_for_a_text(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give(text: str) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    assert main(["predict", "teacher", "text.txt"]) == 2
+    assert "limbeck predict teacher < text.txt" in capsys.readouterr().err
+    assert main(["predict", "teacher", "the mill " * 1000]) == 0
+    assert main(["predict", "teacher", "the mill", "--column", "text"]) == 2
+    assert "limbeck predict teacher --column text < FILE" in capsys.readouterr().err
+    rows = '{"text": "the mill", "label": 1}\n{"text": "the {pot}", "label": 0}\n'
+    give(rows)
+    assert main(["predict", "teacher"]) == 1
+    error = capsys.readouterr().err
+    assert "line 1: a JSON object, not a text" in error
+    assert "--column NAME. The line has: text, label" in error
+    give(rows)
+    assert main(["predict", "teacher", "--column", "text", "--json"]) == 0
+    predictions = read_json(capsys)["predictions"]
+    assert isinstance(predictions, list)
+    assert [item["text"] for item in predictions] == ["the mill", "the {pot}"]
+    give(rows)
+    assert main(["predict", "teacher", "--column", "texts"]) == 1
+    assert "line 1: has no text 'texts'. Did you mean 'text'?" in capsys.readouterr().err
+    give("the mill\n")
+    assert main(["predict", "teacher", "--column", "text"]) == 1
+    assert "line 1: no JSON object" in capsys.readouterr().err
+    give("{the mill}\n")
+    assert main(["predict", "teacher"]) == 0
