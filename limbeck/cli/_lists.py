@@ -22,11 +22,20 @@ Kind = Literal["losses", "models", "tasks", "methods", "recipes", "presets"]
 
 
 def list_room(
-    kind: Annotated[Kind, Parameter(help="What to list.")], *, common: Common = COMMON
+    kind: Annotated[
+        Kind | None, Parameter(help="What to list; by default the kinds there are.")
+    ] = None,
+    *,
+    common: Common = COMMON,
 ) -> dict[str, Any]:
     """List losses, models, tasks, methods, recipes or presets, by the names that settings use."""
     from limbeck.recipes._presets import list_presets
 
+    if kind is None:
+        names = {room: listing.list_names(package) for room, package in ROOMS.items()}
+        names["presets"] = list(list_presets())
+        common.tell(*align((f"limbeck list {room}", ", ".join(n)) for room, n in names.items()))
+        return {"kinds": names}
     if kind == "presets":
         presets = list_presets().values()
         entries = [{"name": p.name, "recipe": p.recipe, "summary": p.summary} for p in presets]

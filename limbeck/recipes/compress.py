@@ -71,6 +71,13 @@ class CompressSettings(TaskSettings):
     finetune: dict[str, Any] = Field(default_factory=dict)
     """Further settings of `finetune` for every student, such as `finetune.patience=2`."""
 
+    @field_validator("retain", mode="before")
+    @classmethod
+    def _check_share(cls, retain: object) -> object:
+        if isinstance(retain, int | float) and not isinstance(retain, bool) and 10 <= retain <= 100:
+            raise ValueError(f"a share of 1, not per cent; write {retain / 100:g}")
+        return retain
+
     @field_validator("depths", mode="before")
     @classmethod
     def _take_one_depth(cls, depths: object) -> object:

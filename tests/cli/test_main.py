@@ -285,6 +285,17 @@ def test_lists(kind: str, capsys: Captured) -> None:
     assert all(f"{entry['name']} " in shown for entry in entries)
 
 
+def test_list_alone_lists_what_there_is_to_list(capsys: Captured) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    kinds = [line.split()[2] for line in lines]
+    assert kinds == ["losses", "models", "tasks", "methods", "recipes", "presets"]
+    assert "soft_targets" in lines[0]
+    assert "distilbert-squad" in lines[-1]
+    assert main(["list", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["kinds"]) == kinds
+
+
 @pytest.mark.parametrize("name", listing.list_names("limbeck.tasks"))
 def test_init_of_every_task_shows_its_options(name: str, capsys: Captured) -> None:
     assert main(["init", name]) == 0
