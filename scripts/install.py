@@ -82,7 +82,15 @@ def main() -> int:
             NO_CPU_TORCH.format(packages=error, python=python, torch=TORCH, rerun=rerun).strip()
         )
     stamp.write_text(wanted, encoding="utf-8")
+    say(how_to_use(options.venv))
     return 0
+
+
+def how_to_use(venv: Path) -> str:
+    """Says how a shell finds the command that an environment holds."""
+    if os.name == "nt":
+        return f"done; {venv / 'Scripts' / 'activate'} puts limbeck on the PATH"
+    return f"done; `. {venv / 'bin' / 'activate'}` puts limbeck on the PATH"
 
 
 class NoCpuTorchError(Exception):

@@ -42,6 +42,15 @@ def test_an_installed_environment_is_left_alone(script: ModuleType, tmp_path: Pa
         subprocess.run(command, check=True, timeout=60)
 
 
+@pytest.mark.parametrize("arguments", [[], ["--dev"]])
+def test_the_end_says_how_to_get_at_the_command(tmp_path: Path, arguments: list[str]) -> None:
+    fake_environment(tmp_path, "")
+    command = [sys.executable, SCRIPT, "--venv", tmp_path, *arguments]
+    done = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert last == f"install: done; `. {tmp_path}/bin/activate` puts limbeck on the PATH"
+
+
 def test_a_user_environment_does_not_serve_for_tests(script: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "limbeck.stamp").write_text(script.fingerprint())
     assert script.is_fresh(tmp_path, script.fingerprint(), dev=False)
