@@ -91,10 +91,10 @@ def choose_smallest(compression: Compression) -> str | None:
 
 
 def headline(compression: Compression) -> str:
-    """Returns the outcome in one sentence."""
+    """Returns the outcome in a sentence or two."""
     found, teacher = compression, compression.teacher
     metric = wording.metric_name(found.metric)
-    where = f"{found.task} {found.split} (n = {wording.count(found.num_examples)})"
+    where = f"{found.task} ({found.split}, n = {wording.count(found.num_examples)})"
     wanted = format_percent(found.retain)
     if found.chosen is None:
         best, enough = found.best(), found.retain * teacher.scores.median
@@ -105,17 +105,22 @@ def headline(compression: Compression) -> str:
         return (
             f"{whose} {wanted} of the teacher's {metric} on {where}: the best, "
             f"{wording.quoted(best.label)}, keeps {format_percent(found.kept(best))}"
-            f"{_in_interval(best)}: {wording.points(best.scores.median)} where "
+            f"{_in_interval(best)}. It scores {wording.points(best.scores.median)} where "
             f"{wording.points(enough)} would do, {_least_points(enough - best.scores.median)} "
             "short."
         )
     chosen = next(model for model in found.candidates if model.label == found.chosen)
-    speed = f", {wording.speed_clause(chosen.speed_up.latency)}" if chosen.speed_up else ""
+    size = (
+        f"has {wording.magnitude(chosen.num_parameters)} parameters instead of "
+        f"{wording.magnitude(teacher.num_parameters)}"
+    )
+    rest = f" and {size}"
+    if chosen.speed_up is not None:
+        rest = f", {size} and is {wording.speed_clause(chosen.speed_up.latency)}"
     return (
         f"{wording.quoted(chosen.label)} is the smallest student that keeps {wanted} of the "
         f"teacher's {metric} on {where}: it keeps {format_percent(found.kept(chosen))}"
-        f"{_in_interval(chosen)}, with {wording.magnitude(chosen.num_parameters)} parameters "
-        f"instead of {wording.magnitude(teacher.num_parameters)}{speed}."
+        f"{_in_interval(chosen)}{rest}."
     )
 
 

@@ -21,7 +21,7 @@ _METRIC_NAMES = {
     "pearson_spearman": "mean of Pearson and Spearman correlation",
     "spearman": "Spearman correlation",
 }
-_FRACTIONS = {2: "Half the layers", 3: "A third of the layers", 4: "A quarter of the layers"}
+_FRACTIONS = {2: "half the layers", 3: "a third of the layers", 4: "a quarter of the layers"}
 
 
 def metric_name(metric: str) -> str:
@@ -154,37 +154,34 @@ _WIDEST_SHARE = 0.3
 
 
 def headline(
-    teacher: ModelFacts,
-    student: ModelFacts | None,
-    *,
-    task: str,
-    metric: str,
-    split: str,
-    num_examples: int,
+    models: Sequence[ModelFacts], *, where: str, metric: str, split: str, num_examples: int
 ) -> str:
-    """Returns the result in one sentence."""
-    where = f"{task} {split}"
-    if student is None:
+    """Returns the result in one sentence.
+
+    Args:
+        models: The teacher, then the others; the sentence is on the first student among them.
+        where: What was scored, with its preposition, such as `on sst2`.
+        metric: The main metric.
+        split: The split that is reported.
+        num_examples: Examples in it.
+    """
+    teacher = models[0]
+    students = [model for model in models if model.role == "student"]
+    conditions = f"{where} ({split}, n = {count(num_examples)}"
+    if not students:
         return (
             f"{quoted(teacher.label)} reaches {points(teacher.scores.mean)} {metric_name(metric)} "
-            f"on {where} (n = {count(num_examples)}{_error_clause(teacher)}); no student is among "
-            "these runs."
+            f"{conditions}{_error_clause(teacher)}); no student is among these runs."
         )
-    parts = [_layers_clause(teacher, student)]
+    student = students[0]
+    name = f"The student {quoted(student.label)}" if len(students) > 1 else "The student"
+    speed = ""
     if student.speed_up is not None:
-        parts.append(speed_clause(student.speed_up.latency))
-    share = student.retention
-    if share is None:
-        kept = f"{points(student.scores.mean)} {metric_name(metric)} against the teacher's "
-        kept += points(teacher.scores.mean)
-    else:
-        too_wide = share.high - share.low > _WIDEST_SHARE
-        kept = "too few examples to tell what it keeps: " if too_wide else "keeps "
-        kept += f"{points(share.estimate)} % "
-        kept += f"({100 * share.level:.0f} % interval {interval(share)}) of the teacher's "
-        kept += metric_name(metric)
-    parts.append(f"{kept} on {where} (n = {count(num_examples)}{_error_clause(student)})")
-    return ", ".join(parts) + "."
+        speed = f"is {speed_clause(student.speed_up.latency)} and "
+    return (
+        f"{name}, with {_layers_clause(teacher, student)}, {speed}"
+        f"{_kept_clause(teacher, student, metric)} {conditions}{_error_clause(student)})."
+    )
 
 
 def speed_clause(ratio: Quartiles) -> str:
@@ -233,13 +230,29 @@ def _listed(comparisons: Sequence[Comparison]) -> str:
     return ", ".join(quoted(comparison.reference) for comparison in comparisons)
 
 
+def _kept_clause(teacher: ModelFacts, student: ModelFacts, metric: str) -> str:
+    """Says what a student keeps, beginning with the verb."""
+    share = student.retention
+    if share is None:
+        return (
+            f"reaches {points(student.scores.mean)} {metric_name(metric)} against the teacher's "
+            f"{points(teacher.scores.mean)}"
+        )
+    too_wide = share.high - share.low > _WIDEST_SHARE
+    verb = "was scored on too few examples to tell what it keeps:" if too_wide else "keeps"
+    return (
+        f"{verb} {points(share.estimate)} % ({100 * share.level:.0f} % interval "
+        f"{interval(share)}) of the teacher's {metric_name(metric)}"
+    )
+
+
 def _layers_clause(teacher: ModelFacts, student: ModelFacts) -> str:
     for divisor, words in _FRACTIONS.items():
         if student.num_layers * divisor == teacher.num_layers:
             return words
     if student.num_layers == teacher.num_layers:
-        return f"As many layers as the teacher ({teacher.num_layers})"
-    return f"{student.num_layers} layers for the teacher's {teacher.num_layers}"
+        return f"as many layers as the teacher ({teacher.num_layers})"
+    return f"{student.num_layers} layers instead of {teacher.num_layers}"
 
 
 def _error_clause(model: ModelFacts) -> str:

@@ -64,9 +64,8 @@ def write_report(
     report = Report(
         title=title or _title(models[0].label, student.label if student else None, task),
         headline=wording.headline(
-            models[0],
-            student,
-            task=task,
+            models,
+            where=f"on {task}",
             metric=metric,
             split=split,
             num_examples=num_examples,

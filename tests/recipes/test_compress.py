@@ -95,7 +95,13 @@ def test_what_is_written_says_it_all(finished):
     for kind in ("md", "html"):
         text = (settings.out / f"compress.{kind}").read_text(encoding="utf-8")
         text = text.replace("\u00a0", " ")
-        assert "is the smallest student that keeps 80 %" in text
+        assert re.search(
+            r"is the smallest student that keeps 80 % of the teacher's accuracy on sst2 "
+            rf"\(validation, n = {result['num_examples']}\): it keeps [\d.]+ % "
+            r"\(95 % interval [\d.]+ to [\d.]+\), "
+            r"has [\d.]+ k parameters instead of [\d.]+ k and is ",
+            text.replace("&#x27;", "'"),
+        )
         assert "flatters the choice" in text
         assert all(model["name"] in text for model in result["models"])
     assert not re.search(r"(src|href)=.(?!#)", text)  # the page loads nothing
@@ -158,7 +164,8 @@ def test_an_easier_contract_takes_the_students_there_are(teacher, data, tmp_path
     result = raised.value.result
     own, student = result["models"]
     short = own["score"] - student["score"]
-    assert "does not keep 100 % of the teacher's accuracy on sst2 validation" in str(raised.value)
+    where = "(validation, n = "
+    assert f"does not keep 100 % of the teacher's accuracy on sst2 {where}" in str(raised.value)
     assert f"keeps {100 * student['retained']:.1f} %" in str(raised.value)
     assert f"{100 * short:.1f} points short" in str(raised.value)
     assert "What would help: more epochs" in str(raised.value)

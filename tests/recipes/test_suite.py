@@ -314,7 +314,7 @@ def test_tasks_without_data_are_named(ground, tmp_path):
     result = run(settings, progress=SilentProgress())
     assert result["averaged_tasks"] == ["sst2"]
     report = read_report(tmp_path / "run")
-    assert "GLUE (1 of 9 tasks) validation" in report["headline"]
+    assert " macro average over 1 of GLUE's 9 tasks (validation, n = " in report["headline"]
     averages = {entry["name"]: entry["average"] for entry in report["published"]}
     assert averages["BERT-base"] == pytest.approx(0.927)  # over sst2 alone, as ours
     assert "cola" in (tmp_path / "run/report/report.md").read_text()
@@ -401,7 +401,7 @@ def test_zero_shot_tasks_are_evaluated_as_the_models_are(ground, tmp_path):
     assert report["tasks"][1]["models"][1]["retention"]["estimate"] == pytest.approx(1.0)
     assert any("not every model was run on them: sts." in note for note in report["notes"])
     assert report["speed_task"] == "sst2"
-    assert report["headline"].startswith("“half”: Half the layers")
+    assert report["headline"].startswith("The student “half”, with half the layers, is ")
     page = (tmp_path / "run/report/report.html").read_text()
     assert "Not in the averages: sts; see below for why." in page
     assert report["models"][1]["speed_up"]["latency"]["median"] > 0

@@ -63,11 +63,33 @@ def test_models_come_in_the_order_of_their_roles(four_runs, tmp_path):
 def test_headline_names_layers_retention_interval_and_error(four_runs, tmp_path):
     report = write(four_runs, tmp_path)
     share = report.model("distilled").retention
-    assert report.headline.startswith("Half the layers, keeps ")
-    assert f"keeps {points(share.estimate)} % (95 % interval {points(share.low)} to " in (
-        report.headline
+    assert report.headline == (
+        f"The student, with half the layers, keeps {points(share.estimate)} % "
+        f"(95 % interval {points(share.low)} to {points(share.high)}) of the teacher's accuracy "
+        "on sst2 (test, n = 400, standard error 1.9 points)."
     )
-    assert "on sst2 test (n = 400, standard error 1.9 points)" in report.headline
+
+
+def test_headline_names_the_student_where_there_are_several(make_run, tmp_path):
+    runs = [
+        make_run("teacher", "teacher"),
+        make_run("first", "student", num_layers=2),
+        make_run("second", "student"),
+    ]
+    report = write(runs, tmp_path)
+    assert report.headline.startswith("The student “first”, with a third of the layers, keeps ")
+    alone = write([runs[0], runs[2]], tmp_path / "alone")
+    assert alone.headline.startswith("The student, with as many layers as the teacher (6), keeps ")
+
+
+def test_headline_claims_nothing_from_few_examples(make_run, tmp_path):
+    runs = [
+        make_run("teacher", "teacher", num_examples=16),
+        make_run("s", "student", accuracy=0.5, num_examples=16, num_layers=3),
+    ]
+    assert write(runs, tmp_path).headline.startswith(
+        "The student, with half the layers, was scored on too few examples to tell what it keeps: "
+    )
 
 
 def test_no_difference_is_claimed_that_the_interval_does_not_show(four_runs, tmp_path):
@@ -220,12 +242,16 @@ def test_teacher_can_be_named(make_run, tmp_path):
     runs = [make_run("large", "other"), make_run("small", "student", num_layers=4)]
     report = write(runs, tmp_path, teacher="large")
     assert report.teacher == "large"
-    assert report.headline.startswith("4 layers for the teacher's 6, keeps ")
+    assert report.headline.startswith("The student, with 4 layers instead of 6, keeps ")
 
 
 def test_no_student_makes_a_plain_headline(make_run, tmp_path):
     report = write([make_run("teacher", "teacher")], tmp_path)
-    assert "no student is among these runs" in report.headline
+    assert re.fullmatch(
+        r"“teacher” reaches [\d.]+ accuracy on sst2 \(test, n = 400, standard error [\d.]+ points\)"
+        "; no student is among these runs.",
+        report.headline,
+    )
     assert report.comparisons == ()
 
 
@@ -239,7 +265,11 @@ def test_metric_without_interval_claims_nothing(make_run, tmp_path):
     report = write(runs, tmp_path)
     assert report.comparisons[0].verdict == "not compared"
     assert "no difference is claimed" in report.comparisons[0].text
-    assert "kappa against the teacher's" in report.headline
+    assert re.fullmatch(
+        r"The student, with as many layers as the teacher \(6\), reaches [\d.]+ kappa against the "
+        r"teacher's [\d.]+ on sst2 \(test, n = 400\).",
+        report.headline,
+    )
 
 
 def test_f1_counts_the_models_second_label(make_run, tmp_path):

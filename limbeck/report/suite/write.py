@@ -69,11 +69,9 @@ def write_suite_report(
     averaged = tuple(task.facts.name for task in whole)
     report = SuiteReport(
         title=_title(models, suite, num_tasks=len(names)),
-        headline=_whose(models)
-        + wording.headline(
-            models[0],
-            student,
-            task=f"{_shown(suite)} ({len(whole)} of {num_tasks} tasks)",
+        headline=wording.headline(
+            models,
+            where=f"over {len(whole)} of {_shown(suite)} {num_tasks} tasks",
             metric="macro_average",
             split=split,
             num_examples=num_examples,
@@ -131,13 +129,8 @@ def _join(
 
 
 def _shown(suite: str) -> str:
-    return "GLUE" if suite == "glue" else "the suite"
-
-
-def _whose(models: Sequence[ModelFacts]) -> str:
-    """Returns the name of the student in the headline, where there are several."""
-    students = [model.label for model in models if model.role == "student"]
-    return f"{wording.quoted(students[0])}: " if len(students) > 1 else ""
+    """Returns whose the tasks are."""
+    return "GLUE's" if suite == "glue" else "the suite's"
 
 
 def _title(models: Sequence[ModelFacts], suite: str, *, num_tasks: int) -> str:
