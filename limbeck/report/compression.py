@@ -167,7 +167,7 @@ def model_table(compression: Compression) -> Table:
             f"Scores on {compression.task} {compression.split}, "
             f"{wording.count(compression.num_examples)} examples, median over seeds. What is kept "
             "is the median over the teacher's score on the same examples; its interval is of the "
-            "mean over seeds. Latency includes tokenisation."
+            f"mean over seeds. Latency includes tokenisation. {wording.PAIRED_RATIOS}"
         ),
     )
 

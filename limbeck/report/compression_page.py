@@ -177,15 +177,7 @@ def _tiles(compression: Compression) -> str:
             f"teacher {wording.points(teacher.scores.median)}",
         ),
     ]
-    if shown.speed_up is not None and shown.speed is not None and teacher.speed is not None:
-        own, other = shown.speed.latency_ms.median, teacher.speed.latency_ms.median
-        figures.append(
-            (
-                "the teacher's speed, batch 1",
-                f"{shown.speed_up.latency.median:.2f}×",
-                f"{wording.milliseconds(own)} against {wording.milliseconds(other)}",
-            )
-        )
+    figures += page.speed_tile(shown, teacher)
     figures.append(
         (
             "weight file",

@@ -135,7 +135,8 @@ def _on_speed(models: Sequence[ModelFacts], split: str) -> list[str]:
             f"{len(speed.rounds)} rounds over {speed.num_texts} texts of the {split} split "
             f"({speed.num_latency_texts} of them for the latency), cut at {speed.max_length} "
             "tokens. The models took turns text by text; on a busy machine times move, ratios "
-            "less. A model is called faster only if it was in every round."
+            f"less. {wording.PAIRED_RATIOS} A model is called faster where the lower quartile of "
+            "these ratios is above 1."
         )
     ]
 

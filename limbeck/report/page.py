@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from limbeck.report import svg
-from limbeck.report.facts import Comparison
+from limbeck.report import svg, wording
+from limbeck.report.facts import Comparison, ModelFacts
 from limbeck.report.style import STYLE
 from limbeck.report.tables import Table
 
@@ -43,6 +43,20 @@ def tiles(found: Sequence[tuple[str, str, str]]) -> str:
         for name, figure, more in found
     ]
     return f'<div class="tiles">{"".join(shown)}</div>'
+
+
+def speed_tile(student: ModelFacts, teacher: ModelFacts) -> list[tuple[str, str, str]]:
+    """Returns the tile of a student's speed; none where it was not measured."""
+    if student.speed_up is None or student.speed is None or teacher.speed is None:
+        return []
+    own, other = student.speed.latency_ms.median, teacher.speed.latency_ms.median
+    ratio = student.speed_up.latency
+    more = (
+        f"quartiles {ratio.lower:.2f} to {ratio.upper:.2f}; median latency "
+        f"{wording.milliseconds(own)} against {wording.milliseconds(other)}. "
+        f"{wording.PAIRED_RATIOS}"
+    )
+    return [("the teacher's speed, batch 1", f"{ratio.median:.2f}×", more)]
 
 
 def findings(comparisons: Sequence[Comparison]) -> str:

@@ -69,7 +69,7 @@ def cost_table(models: Sequence[ModelFacts]) -> Table:
         )
         note = (
             "Times include tokenisation unless they say otherwise. Medians over rounds in which "
-            "all models took turns; speed-ups are taken within each round, quartiles in brackets."
+            f"all models took turns, quartiles in brackets. {wording.PAIRED_RATIOS}"
         )
     return Table(
         title="What it costs",

@@ -56,6 +56,12 @@ def test_speed_is_measured_on_the_tasks_texts(measurable_runs, tmp_path):
     markdown = report.files["md"].read_text()
     assert f"{student.speed_up.latency.median:.2f}× (" in markdown
     assert "Speed was measured on cpu with" in markdown
+    assert "faster where the lower quartile of these ratios is above 1." in markdown
+    page = report.files["html"].read_text().replace("\u00a0", " ")
+    ratio = student.speed_up.latency
+    tile = page.split("the teacher&#x27;s speed, batch 1", 1)[1].split("</div></div>", 1)[0]
+    assert f"quartiles {ratio.lower:.2f} to {ratio.upper:.2f}; median latency " in tile
+    assert "median of the ratios taken within each round, so it need not equal the ratio" in tile
     assert "latency at batch 1 (ms)" in report.files["html"].read_text()
 
 

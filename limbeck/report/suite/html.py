@@ -59,17 +59,7 @@ def _tiles(report: SuiteReport) -> str:
             f"teacher {wording.points(teacher.scores.mean)}",
         )
     )
-    if student.speed_up is not None and student.speed is not None and teacher.speed is not None:
-        found.append(
-            (
-                "the teacher's speed, batch 1",
-                f"{student.speed_up.latency.median:.2f}×",
-                (
-                    f"{wording.milliseconds(student.speed.latency_ms.median)} against "
-                    f"{wording.milliseconds(teacher.speed.latency_ms.median)}"
-                ),
-            )
-        )
+    found += page.speed_tile(student, teacher)
     found.append(
         (
             "weight file",
