@@ -107,6 +107,18 @@ def _scores(
     return found
 
 
+def _count_epochs(record: Mapping[str, Any]) -> float:
+    """Returns how often a run went through its examples, which may be less than it was to.
+
+    Example:
+        >>> _count_epochs({"num_steps": 30, "best_step": 20, "best_epoch": 0.5})  # an old record
+        0.75
+    """
+    if "num_epochs" in record:
+        return float(record["num_epochs"])
+    return float(record["num_steps"] * record["best_epoch"] / max(record["best_step"], 1))
+
+
 def _describe(settings: FinetuneSettings, task: Task, record: Mapping[str, Any]) -> dict[str, str]:
     """Returns how the model was made, a line each."""
     made = {"Recipe": f"limbeck finetune {__version__}", "Started from": show_model(settings.model)}
@@ -122,7 +134,8 @@ def _describe(settings: FinetuneSettings, task: Task, record: Mapping[str, Any])
         **made,
         "Parameters": f"{record['num_parameters']:,}",
         "Seed": str(record["seed"]),
-        "Epochs": f"{settings.epochs:g}, the best after {record['best_epoch']:g}",
+        "Steps": f"{record['num_steps']:,}",
+        "Epochs": f"{_count_epochs(record):.4g}, the best after {record['best_epoch']:.4g}",
         "Learning rate": f"{settings.learning_rate:g}",
         "Batch size": str(settings.batch_size),
         "Longest input": f"{settings.max_length} tokens",

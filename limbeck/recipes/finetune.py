@@ -191,6 +191,7 @@ def _run_seed(
         "best_epoch": best.record["epoch"],
         "best_step": best.record["step"],
         "num_steps": state.step,
+        "num_epochs": state.step / math.ceil(len(data.training) / settings.batch_size),
         "elapsed_seconds": state.elapsed_seconds,
         "examples_sha256": data.fingerprint,
         **describe_model(best.model, folder / "model"),

@@ -371,7 +371,18 @@ def test_random_weights_need_only_the_configuration(data, tmp_path):
     result = finetune(model, data, tmp_path / "run", initialise="random", max_steps=2)
     assert result["initialise"] == "random"
     assert result["seeds"][0]["num_steps"] == 2
+    assert result["seeds"][0]["num_epochs"] == 0.25
     assert result["seeds"][0]["best_epoch"] == 0.25
+
+
+def test_the_card_says_the_epochs_that_were_made(encoder, data, tmp_path):
+    changes = {"epochs": 3, "max_steps": 6, "evaluations_per_epoch": 4, "learning_rate": 1e-9}
+    result = finetune(encoder, data, tmp_path / "run", **changes)
+    (record,) = result["seeds"]
+    assert (record["best_step"], record["num_epochs"]) == (2, 0.75)  # of equal ones, the first
+    for folder in ("model", "seed-0/model"):
+        card = (tmp_path / "run" / folder / "README.md").read_text(encoding="utf-8")
+        assert "| Steps | 6 |\n| Epochs | 0.75, the best after 0.25 |" in card
 
 
 def test_a_test_split_without_labels_is_predicted_and_not_scored(encoder, tmp_path):
