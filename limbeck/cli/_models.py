@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ from limbeck.errors import SettingsError
 if TYPE_CHECKING:
     from torch import nn
 
-    from limbeck.inference.speed import Quartiles
+    from limbeck.inference.speed import Quartiles, Speed
 
 _SENTENCES = (
     "Good.",
@@ -38,6 +38,9 @@ _SENTENCES = (
     ),
 )
 """What `bench` reads if no texts are given: ordinary sentences from one word to sixty."""
+
+_NUM_TEXTS = 64
+"""How many of its texts `bench` takes, if a batch is not larger."""
 
 
 def report(
@@ -78,7 +81,9 @@ def report(
 
 def bench(
     *models: Annotated[str, Parameter(help="Model folders or Hub ids; the first is compared to.")],
-    texts: Annotated[Path | None, Parameter(help="File with one text a line.")] = None,
+    texts: Annotated[
+        Path | None, Parameter(help="File with one text a line; of many, 64 or a batch are taken.")
+    ] = None,
     repeats: Annotated[int, Parameter(help="Rounds; the median counts.")] = 7,
     batch_size: Annotated[int, Parameter(help="Texts per batch for the throughput.")] = 32,
     max_length: Annotated[int, Parameter(help="Longest input in tokens.")] = 128,
@@ -89,15 +94,19 @@ def bench(
 ) -> dict[str, Any]:
     """Measure latency and throughput of models side by side, in turns, so that ratios hold."""
     labels = _labels(models)
-    lines = _read_texts(texts)
+    given = _read_texts(texts)
+    lines = _take_evenly(given, max(_NUM_TEXTS, batch_size))
+    sample = f"{len(lines)} texts"
+    if len(lines) < len(given):
+        sample += f" taken evenly from the {len(given):,} of {texts}"
     if dry_run:
         common.tell(*(f"{label}: {model}" for label, model in zip(labels, models, strict=True)))
-        common.tell(f"{len(lines)} texts, {repeats} rounds, batches of {batch_size}")
+        common.tell(f"{sample}, {repeats} rounds, batches of {batch_size}")
         return {"dry_run": True, "models": list(models), "num_texts": len(lines)}
 
     import torch
 
-    from limbeck.inference.speed import compare_speed, measure_speed
+    from limbeck.inference.speed import measure_speed
     from limbeck.tokenizers import AutoTokenizer
     from limbeck.train import choose_device
 
@@ -114,21 +123,8 @@ def bench(
         max_length=max_length,
         progress=common.progress(),
     )
-    rows = [("model", "ms per text", "texts/s", "latency", "throughput")]
-    result: dict[str, Any] = {}
-    for label, speed in speeds.items():
-        ratio = compare_speed(speed, reference=speeds[labels[0]])
-        rows.append(
-            (
-                label,
-                _spread(speed.latency_ms),
-                _spread(speed.texts_per_second),
-                f"x {ratio.latency.median:.2f}",
-                f"x {ratio.throughput.median:.2f}",
-            )
-        )
-        result[label] = speed.to_dict()
-    common.tell(*align(rows))
+    common.tell(*_word_speeds(speeds, sample))
+    result = {label: speed.to_dict() for label, speed in speeds.items()}
     return {"reference": labels[0], "speeds": result}
 
 
@@ -158,6 +154,17 @@ def _read_texts(path: Path | None) -> list[str]:
     return texts
 
 
+def _take_evenly(texts: Sequence[str], number: int) -> list[str]:
+    """Returns `number` texts from all over the sequence, or all if there are no more.
+
+    Example:
+        >>> _take_evenly("abcdefghij", 4), _take_evenly("ab", 4)
+        (['a', 'c', 'f', 'h'], ['a', 'b'])
+    """
+    number = min(number, len(texts))
+    return [texts[i * len(texts) // number] for i in range(number)]
+
+
 def _load(name_or_path: str) -> nn.Module:
     """Loads a model with the head that its folder says it has."""
     import limbeck
@@ -170,6 +177,39 @@ def _load(name_or_path: str) -> nn.Module:
     )
     model: nn.Module = auto.from_pretrained(name_or_path)
     return model
+
+
+def _word_speeds(speeds: Mapping[str, Speed], sample: str) -> list[str]:
+    """Returns the table of all models, and under it what was measured how."""
+    from limbeck.inference.speed import compare_speed
+
+    reference, first = next(iter(speeds.items()))
+    batch = f"batch {first.batch_size}"
+    head = ["model", "ms, batch 1", f"texts/s, {batch}", "speed-up, batch 1", f"speed-up, {batch}"]
+    rows = [head]
+    for label, speed in speeds.items():
+        ratio = compare_speed(speed, reference=first)
+        rows.append(
+            [
+                label,
+                _spread(speed.latency_ms),
+                _spread(speed.texts_per_second),
+                f"{ratio.latency.median:.2f}x",
+                f"{ratio.throughput.median:.2f}x",
+            ]
+        )
+    return [
+        *align(rows),
+        (
+            "Medians over the rounds, quartiles in brackets. Speed-up: how many times as fast as "
+            f"{reference}, the median of the ratios taken within each round."
+        ),
+        (
+            f"{sample}, {first.num_latency_texts} of them at batch 1; batch size "
+            f"{first.batch_size}, threads {first.num_threads}, device {first.device}, "
+            f"rounds {len(first.rounds)}, max_length {first.max_length}."
+        ),
+    ]
 
 
 def _spread(value: Quartiles) -> str:

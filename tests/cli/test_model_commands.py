@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -199,10 +200,31 @@ def test_bench(capsys: Captured) -> None:
     Path("lines.txt").write_text("the mill\n\nthe pot\n")
     assert main([*measure, "--device", "cpu", "--texts", "lines.txt"]) == 0
     rows = capsys.readouterr().out.splitlines()
-    assert [row.split()[0] for row in rows] == ["model", "teacher", "bare"]
-    assert rows[1].split()[-4:] == ["x", "1.00", "x", "1.00"]
+    assert [row.split()[0] for row in rows[:3]] == ["model", "teacher", "bare"]
+    head = ["model", "ms, batch 1", "texts/s, batch 4", "speed-up, batch 1", "speed-up, batch 4"]
+    assert re.split("  +", rows[0]) == head
+    assert rows[1].split()[-2:] == ["1.00x", "1.00x"]
+    assert rows[3].startswith("Medians over the rounds, quartiles in brackets. Speed-up: how many ")
+    assert rows[4:] == [
+        (
+            "2 texts, 2 of them at batch 1; batch size 4, "
+            f"threads {torch.get_num_threads()}, device cpu, rounds 1, max_length 64."
+        )
+    ]
     assert main([*measure, "--texts", "lines.txt", "--dry-run"]) == 0
     assert "2 texts, 1 rounds, batches of 4" in capsys.readouterr().out
+
+
+def test_bench_takes_an_even_sample_of_many_texts(capsys: Captured) -> None:
+    Path("many.txt").write_text("\n".join(f"the mill {number}" for number in range(1, 101)))
+    measure = ["bench", "bare", "--texts", "many.txt", "--repeats", "1", "--device", "cpu"]
+    assert main([*measure, "--json"]) == 0
+    speed = read_json(capsys)["speeds"]["bare"]  # type: ignore[index, call-overload]
+    assert speed["num_texts"] == 64
+    for batch_size, number in ((4, 64), (80, 80), (500, 100)):
+        assert main([*measure, "--batch-size", str(batch_size), "--dry-run"]) == 0
+        said = f"{number} texts" + (" taken evenly from the 100 of many.txt" * (number < 100))
+        assert f"{said}, 1 rounds" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
