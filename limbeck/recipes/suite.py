@@ -14,7 +14,9 @@ from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._suite_jobs import Job, Plan, make_plan, require_same_examples
 from limbeck.recipes._suite_settings import SuiteSettings
 from limbeck.recipes._suite_workers import Failures, run_jobs
+from limbeck.report import wording
 from limbeck.report.suite import SuiteReport, write_suite_report
+from limbeck.report.tables import NONE, align_rows
 from limbeck.train import Progress
 
 SettingsType = SuiteSettings
@@ -79,8 +81,14 @@ def plan(settings: SuiteSettings) -> dict[str, Any]:
 
 
 def summarise(result: Mapping[str, Any]) -> str:
-    """Words a result: the headline, a line for each model, and where the report is."""
-    lines = [result["headline"]]
+    """Words a result: tasks and models in a table, what was kept, and where the report is."""
+    labels = [model["label"] for model in result["models"]]
+    rows = [["median over seeds", *labels]]
+    for task in result["tasks"]:
+        found = [task["medians"].get(label) for label in labels]
+        cells = [NONE if median is None else wording.points(median) for median in found]
+        rows.append([f"{task['name']}, {wording.metric_name(task['metric'])}", *cells])
+    lines = ["", *align_rows(rows), "", result["headline"]]
     for model in result["models"]:
         share = model["retention"]
         kept = ""
@@ -171,6 +179,14 @@ def _summary(settings: SuiteSettings, report: SuiteReport) -> dict[str, Any]:
         "findings": [comparison.text for comparison in report.comparisons],
         "averaged_tasks": list(report.averaged),
         "missing": dict(report.missing),
+        "tasks": [
+            {
+                "name": task.name,
+                "metric": task.metric,
+                "medians": {model.label: model.scores.median for model in task.models},
+            }
+            for task in report.tasks
+        ],
         "models": [
             {
                 "label": model.label,

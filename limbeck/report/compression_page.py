@@ -141,14 +141,14 @@ def _render_html(compression: Compression) -> str:
                     "Score and latency",
                     draw_trade_off(compression, "latency"),
                     (
-                        "Up and left is better; from the line on it is enough. Bars: quartiles of "
-                        "the latency, lowest to highest seed."
+                        "Up and left is better; on or above the line it is enough. Bars: "
+                        "quartiles of the latency, lowest to highest seed."
                     ),
                 ),
                 (
                     "Score and size",
                     draw_trade_off(compression, "parameters"),
-                    "Of the models from the line on, the leftmost is chosen.",
+                    "Of the models on or above the line, the leftmost is chosen.",
                 ),
             ),
             page.table(model_table(compression), labels=labels, marked=compression.chosen),

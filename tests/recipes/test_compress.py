@@ -104,6 +104,8 @@ def test_what_is_written_says_it_all(finished):
         )
         assert "flatters the choice" in text
         assert all(model["name"] in text for model in result["models"])
+    assert "Up and left is better; on or above the line it is enough." in text
+    assert "Of the models on or above the line, the leftmost is chosen." in text
     assert not re.search(r"(src|href)=.(?!#)", text)  # the page loads nothing
     drawing = (settings.out / "compress.svg").read_text(encoding="utf-8")
     assert ElementTree.fromstring(drawing).tag == "{http://www.w3.org/2000/svg}svg"

@@ -140,7 +140,15 @@ def test_report_gives_the_figures_of_the_runs(finished):
     kept = result["models"][1]["retention"]["estimate"]
     assert kept == pytest.approx(averages["half"] / averages["whole"])
     assert result == json.loads((out / "result.json").read_text())
-    assert report["headline"] in summarise(result)
+    shown = summarise(result)
+    assert report["headline"] in shown
+    rows = [re.split("  +", line) for line in shown.splitlines()[1:4]]
+    labels = ["whole", "half", "random weights"]
+    names = {"sst2": "sst2, accuracy", "polarity": "polarity, macro F1"}
+    assert rows == [
+        ["median over seeds", *labels],
+        *([names[t], *(f"{100 * medians[t, m]:.1f}" for m in labels)] for t in names),
+    ]
 
 
 def test_page_holds_every_task_and_loads_nothing(finished):
@@ -393,9 +401,12 @@ def test_zero_shot_tasks_are_evaluated_as_the_models_are(ground, tmp_path):
     )
     evaluated = {"whole": "evaluate, to run", "as given": "evaluate, to run"}
     assert plan(settings)["runs"]["sts"] == evaluated
-    run(settings, progress=SilentProgress())
+    result = run(settings, progress=SilentProgress())
     report = read_report(tmp_path / "run")
     assert report["averaged"] == ["sst2"]
+    table = summarise(result).splitlines()
+    assert re.split("  +", table[1])[1:] == ["whole", "half", "as given", "random weights"]
+    assert re.fullmatch(r"sts, Spearman correlation +([\d.]+) +– +\1 +–", table[3])
     found = {task["name"]: [m["label"] for m in task["models"]] for task in report["tasks"]}
     assert found["sts"] == ["whole", "as given"]
     assert report["tasks"][1]["models"][1]["retention"]["estimate"] == pytest.approx(1.0)
