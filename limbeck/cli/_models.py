@@ -46,7 +46,7 @@ _NUM_TEXTS = 64
 def report(
     *runs: Annotated[Path, Parameter(help="Finished run folders of finetune or evaluate.")],
     out: Annotated[Path, Parameter(help="Folder to write the report to.")],
-    teacher: Annotated[str | None, Parameter(help="Label of the teacher's run.")] = None,
+    teacher: Annotated[str | None, Parameter(help="Folder or label of the teacher's run.")] = None,
     distill_run: Annotated[Path | None, Parameter(help="Run that made the student.")] = None,
     title: Annotated[str | None, Parameter(help="Heading of the report.")] = None,
     measure: Annotated[bool, Parameter(help="Measure speed now.")] = True,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from limbeck.recipes._augmentation import AugmentSettings
-from limbeck.recipes._task_run import TaskRunSettings
+from limbeck.recipes._task_run import Role, TaskRunSettings
 from limbeck.train import Schedule
 
 
@@ -77,6 +77,13 @@ class FinetuneSettings(TaskRunSettings):
     """Steps between checkpoints."""
     tensorboard: bool = False
     """Also write TensorBoard files (needs `limbeck[tensorboard]`)."""
+
+    def default_names(self) -> tuple[str, Role]:
+        """Returns the label and the role of a model that the settings give none.
+
+        The label is not the name of the model that the run starts from, which may be the teacher.
+        """
+        return self.out.resolve().name, "other" if self.teacher is None else "student"
 
     @field_validator("seeds")
     @classmethod

@@ -63,13 +63,22 @@ AUGMENTED = "augmented"
 """Name of the rows that are made of the training rows, among `TaskData.examples`."""
 
 
+Role = Literal["teacher", "student", "baseline", "other"]
+
+
 class TaskRunSettings(TaskSettings):
     """One model of a report on a task."""
 
     label: str | None = None
-    """Name of the model in reports; by default that of its folder."""
-    role: Literal["teacher", "student", "baseline", "other"] = "other"
-    """Part of the model in reports."""
+    """Name of the model in reports; by default that of the run's folder, or of the model's where it
+    is scored only."""
+    role: Role | None = None
+    """Part of the model in reports; by default `student` where it learns from a `teacher`, else
+    `other`."""
+
+    def default_names(self) -> tuple[str, Role]:
+        """Returns the label and the role of a model that the settings give none."""
+        return short_name(self.model), "other"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,13 +227,14 @@ class TaskData:
 
     def describe(self, recipe: str) -> dict[str, Any]:
         """Returns how `result.json` begins."""
+        label, role = self.settings.default_names()
         return {
             "recipe": recipe,
             "task": self.settings.task_label or self.task.name,
             "metric": self.task.metric,
             "labels": list(self.task.head().get("id2label", {}).values()),
-            "label": self.settings.label or short_name(self.settings.model),
-            "role": self.settings.role,
+            "label": self.settings.label or label,
+            "role": self.settings.role or role,
             "model": self.settings.model,
         }
 

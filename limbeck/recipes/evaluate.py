@@ -27,6 +27,8 @@ class EvaluateSettings(TaskRunSettings):
 
 SettingsType = EvaluateSettings
 
+# Names for reports change no score.
+_MAY_CHANGE = ("label", "role", "task_label")
 _MOST_LABELS_SHOWN = 10
 
 
@@ -47,7 +49,7 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> dict[str, Any]:
     model.to(choose_device(settings.device))
     split = data.task.splits[settings.split]
     records = data.predict(model, settings.split, align=True)
-    start_run(settings.out, recipe="evaluate", settings=settings)
+    start_run(settings.out, recipe="evaluate", settings=settings, may_change=_MAY_CHANGE)
     shown = [
         {"index": record["index"], **example.shown(), **record}
         for example, record in zip(split.examples, records, strict=True)

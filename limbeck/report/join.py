@@ -8,6 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.inference.speed import Speed, compare_speed
@@ -33,7 +34,8 @@ def order_runs(runs: Sequence[FinetuneRun], *, teacher: str | None = None) -> li
 
     Args:
         runs: Runs of one task.
-        teacher: Label of the run that is the teacher; needed unless exactly one has that role.
+        teacher: Folder or label of the run that is the teacher; needed unless exactly one has that
+            role. A folder counts before a label.
 
     Raises:
         SettingsError: If there is no run, or no single teacher.
@@ -57,16 +59,24 @@ def order_runs(runs: Sequence[FinetuneRun], *, teacher: str | None = None) -> li
             found = f"several runs are teachers ({', '.join(teachers)})" if teachers else (
                 f"none of the runs has the role teacher (there are: {', '.join(labels)})"
             )  # fmt: skip
-            raise SettingsError(f"{found}; say which is the teacher by its label: --teacher LABEL")
+            raise SettingsError(f"{found}; say which is the teacher: --teacher LABEL-OR-FOLDER")
         teacher = teachers[0]
+    else:
+        teacher = _label_of(teacher, runs)
     if teacher not in labels:
         raise SettingsError(
-            f"teacher = '{teacher}': no run has that label; accepted: {', '.join(labels)}."
-            + did_you_mean(teacher, labels)
+            f"teacher = '{teacher}': no run has that label or folder; accepted: "
+            f"{', '.join(labels)}." + did_you_mean(teacher, labels)
         )
     roles = [_role(run, teacher=teacher) for run in runs]
     given = [replace(run, role=role) for run, role in zip(runs, roles, strict=True)]
     return sorted(given, key=lambda run: _ROLES.index(run.role))
+
+
+def _label_of(given: str, runs: Sequence[FinetuneRun]) -> str:
+    """Returns the label of the run whose folder is given, or what is given where there is none."""
+    folder = Path(given).expanduser().resolve()
+    return next((run.label for run in runs if run.folder.resolve() == folder), given)
 
 
 @dataclass(frozen=True, kw_only=True)

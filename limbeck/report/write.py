@@ -40,7 +40,8 @@ def write_report(
         runs: Finished run folders of `finetune` or `evaluate`, of one task: the teacher's, the
             student's and the baselines', as their `role` says.
         out: Folder to write to; made if it does not exist.
-        teacher: Label of the run that is the teacher; needed unless exactly one has that role.
+        teacher: Folder or label of the run that is the teacher; needed unless exactly one has
+            that role. A folder counts before a label.
         distill_run: Run folder of the distillation that made the student.
         title: Heading; by default from the labels and the task.
         measure: Measure speed now, on this machine, with the texts that the runs used.

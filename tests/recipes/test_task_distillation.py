@@ -241,6 +241,17 @@ def test_teachers_that_do_not_fit_are_refused(tmp_path, data, teacher):
     refused(strange, message=r"strange and the student .* have different tokenizers")
 
 
+def test_a_run_is_called_by_its_folder_and_learns_as_a_student(tmp_path, data, teacher):
+    names = []
+    for out, changes in (("alone", {}), ("half", {"teacher": teacher})):
+        found = plan(make_settings(teacher, data, tmp_path / out, **changes))
+        names.append((found["label"], found["role"]))
+    assert names == [("alone", "other"), ("half", "student")]
+    given = {"teacher": teacher, "label": "mine", "role": "baseline"}
+    found = plan(make_settings(teacher, data, tmp_path / "half", **given))
+    assert (found["label"], found["role"]) == ("mine", "baseline")
+
+
 def test_what_needs_a_teacher_is_refused_without_one(tmp_path, data, teacher, pairs):
     with pytest.raises(SettingsError, match=r"losses.soft_targets .* give teacher=MODEL"):
         finetune(teacher, data, tmp_path / "run", losses={"soft_targets": {}})

@@ -245,6 +245,17 @@ def test_teacher_can_be_named(make_run, tmp_path):
     assert report.headline.startswith("The student, with 4 layers instead of 6, keeps ")
 
 
+def test_teacher_can_be_given_by_its_folder_which_counts_before_a_label(
+    make_run, tmp_path, monkeypatch
+):
+    runs = [make_run("large", "other"), make_run("small", "student", num_layers=4)]
+    assert write(runs, tmp_path, teacher=str(runs[0])).teacher == "large"
+    runs = [runs[0].rename(tmp_path / "small"), runs[1].rename(tmp_path / "large")]
+    monkeypatch.chdir(tmp_path)
+    assert write(runs, tmp_path, teacher="small/").teacher == "large"
+    assert write(runs, tmp_path, teacher="large").teacher == "small"
+
+
 def test_no_student_makes_a_plain_headline(make_run, tmp_path):
     report = write([make_run("teacher", "teacher")], tmp_path)
     assert re.fullmatch(
