@@ -41,7 +41,8 @@ class TaskSettings(Settings):
     out: Path
     """Run folder; started again with the same settings, a run goes on where it stopped."""
     task: str = "sst2"
-    """Task, as `limbeck list tasks` shows it."""
+    """Task, as `limbeck list tasks` shows it. What is not given of task, options and `max_length`,
+    `evaluate` and `compress` take as the model was fine-tuned, from its `limbeck.json`."""
     task_options: dict[str, Any] = Field(default_factory=dict)
     """The task's own options, such as its columns: `task_options.text_column=review`; `limbeck init
     TASK` shows them."""

@@ -23,6 +23,7 @@ from limbeck.recipes._compress_result import (
 from limbeck.recipes._compress_speeds import measure_once
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_card import show_model
+from limbeck.recipes._task_memory import recall_task
 from limbeck.recipes._task_models import load_fine_tuned, require_same_labels
 from limbeck.recipes._task_run import TaskData, TaskSettings
 from limbeck.recipes._task_training import share_folder
@@ -110,6 +111,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
         What stands in `result.json`.
 
     Raises:
+        CheckpointError: If the model can't be read, or its `limbeck.json` is wrong.
         ContractError: If no student keeps enough, after everything was written.
         DataError: If the task's data can't be used, the model's labels are not the task's, or a
             finished run is of other examples.
@@ -117,6 +119,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
         SettingsError: If settings do not fit the model or each other.
         KeyboardInterrupt: When Ctrl-C or SIGTERM asked to stop; finished students stay.
     """
+    settings = recall_task(settings, progress)
     data = _read_data(settings, progress)
     candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
     asked = settings.model_dump(mode="json", include=set(_MAY_CHANGE))
@@ -148,6 +151,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
 
 def plan(settings: CompressSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
+    settings = recall_task(settings, SilentProgress())
     data = _read_data(settings, SilentProgress())
     candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
     splits = data.task.splits.items()

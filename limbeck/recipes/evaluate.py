@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from limbeck.recipes._run import finish_run, start_run
+from limbeck.recipes._task_memory import recall_task
 from limbeck.recipes._task_models import load_fine_tuned, require_same_labels
 from limbeck.recipes._task_run import (
     TaskData,
@@ -39,11 +40,13 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> dict[str, Any]:
         What stands in `result.json`.
 
     Raises:
+        CheckpointError: If the model can't be read, or its `limbeck.json` is wrong.
         DataError: If the data can't be used, or its labels are not the model's.
         MissingHeadError: If the model has no head for the task.
         SettingsError: If it predicts numbers and the task has labels, or the other way round.
     """
     started = time.perf_counter()
+    settings = recall_task(settings, progress)
     data = _read_data(settings, progress)
     model = load_fine_tuned(data.task, data.folder, name=settings.model)
     model.to(choose_device(settings.device))
@@ -74,6 +77,7 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> dict[str, Any]:
 
 def plan(settings: EvaluateSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
+    settings = recall_task(settings, SilentProgress())
     data = _read_data(settings, SilentProgress())
     return {
         **data.describe("evaluate"),

@@ -18,6 +18,7 @@ from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_card import make_card
 from limbeck.recipes._task_distillation import Distillation
+from limbeck.recipes._task_memory import write_memory
 from limbeck.recipes._task_models import require_same_labels
 from limbeck.recipes._task_run import (
     AUGMENTED,
@@ -179,6 +180,7 @@ def _run_seed(
     )
     best.model.save_pretrained(folder / "model")
     data.tokenizer.save_pretrained(folder / "model")
+    write_memory(folder / "model", settings)
     splits = [split for split in ("validation", "test") if split in data.examples]
     records = {split: data.predict(best.model, split) for split in splits}
     write_predictions(folder / "predictions.jsonl", records)

@@ -151,6 +151,12 @@ def test_a_card_that_somebody_wrote_stays(finished, tmp_path):
     assert (source / "README.md").read_text() == written
 
 
+def test_the_chosen_model_remembers_its_task(finished):
+    settings, _ = finished
+    memory = json.loads((settings.out / "model/limbeck.json").read_text(encoding="utf-8"))
+    assert memory == {"task": "sst2", "task_options": {}, "max_length": settings.max_length}
+
+
 def test_a_finished_run_is_not_repeated(finished):
     settings, result = finished
     progress = Lines()

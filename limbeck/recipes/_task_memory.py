@@ -1,0 +1,101 @@
+"""What a fine-tuned model remembers of its task, in a file beside its weights: `limbeck.json`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field
+
+from limbeck.checkpoints import read_json, resolve_folder, write_json
+from limbeck.config import Settings
+from limbeck.errors import CheckpointError, SettingsError
+from limbeck.listing import load
+from limbeck.recipes._task_run import TaskSettings
+from limbeck.train import Progress
+
+MEMORY_NAME = "limbeck.json"
+
+SettingsT = TypeVar("SettingsT", bound=TaskSettings)
+
+
+class TaskMemory(Settings):
+    """The settings of a fine-tuning that whoever uses the model needs again."""
+
+    task: str
+    """As in the settings of `finetune`."""
+    task_options: dict[str, Any]
+    """As in the settings of `finetune`: columns, labels and the like."""
+    max_length: int = Field(ge=8)
+    """As in the settings of `finetune`."""
+
+
+_NAMES = tuple(TaskMemory.model_fields)
+
+
+def write_memory(folder: Path, settings: TaskSettings) -> None:
+    """Writes into a model folder what the model is fine-tuned for.
+
+    Raises:
+        CheckpointError: If the file can't be written.
+    """
+    write_json(folder / MEMORY_NAME, settings.model_dump(mode="json", include=set(_NAMES)))
+
+
+def read_memory(folder: Path) -> TaskMemory | None:
+    """Reads what a model folder says it is fine-tuned for; None if it says nothing.
+
+    Raises:
+        CheckpointError: If the file is damaged, or no task has these options.
+    """
+    path = folder / MEMORY_NAME
+    if not path.exists():
+        return None
+    values = read_json(path)
+    try:
+        memory = TaskMemory.from_values(values, where=MEMORY_NAME)
+        task = load("limbeck.tasks", memory.task)
+        task.SettingsType.from_values(memory.task_options, where="task_options")
+    except SettingsError as error:
+        raise CheckpointError(
+            f"{path} does not say what the model was fine-tuned for; correct the file, or "
+            f"remove it and give {', '.join(_NAMES)}: {error}"
+        ) from None
+    return memory
+
+
+def recall_task(settings: SettingsT, progress: Progress) -> SettingsT:
+    """Returns settings in which the model's own task stands where the user gave none.
+
+    A model without `limbeck.json` leaves all as it is. The options of a task count for that task
+    only.
+
+    Args:
+        settings: As they were given.
+        progress: Where it is said what was taken.
+
+    Raises:
+        CheckpointError: If there is no such model, or its `limbeck.json` is wrong.
+    """
+    open_names = [name for name in _NAMES if name not in settings.model_fields_set]
+    memory = read_memory(resolve_folder(settings.model)) if open_names else None
+    if memory is None:
+        return settings
+    taken = {name: getattr(memory, name) for name in open_names}
+    if _plain(taken.get("task", settings.task)) != _plain(memory.task):
+        taken.pop("task_options", None)
+    if not taken:
+        return settings
+    shown = [
+        f"{name} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in taken.items()
+        if value != {}
+    ]
+    if shown:
+        progress.log(f"{', '.join(shown)}: as the model was fine-tuned")
+    return settings.model_copy(update=taken)
+
+
+def _plain(task: str) -> str:
+    return task.replace("-", "_")

@@ -1,0 +1,103 @@
+"""A fine-tuned model remembers its task: `evaluate` and `compress` need not be told again."""
+
+import json
+
+import pytest
+from tiny_task import finetune, write_data, write_model
+
+from limbeck.errors import CheckpointError, DataError
+from limbeck.recipes import compress, evaluate
+from limbeck.train import SilentProgress
+
+TASK = {
+    "task": "text-classification",
+    "task_options": {"text_column": "sentence", "labels": ["0", "1"]},
+    "max_length": 14,
+}
+
+
+class Lines(SilentProgress):
+    def __init__(self):
+        self.lines = []
+
+    def log(self, message):
+        self.lines.append(message)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data") / "task")
+
+
+@pytest.fixture(scope="module")
+def tuned(data, tmp_path_factory):
+    base = tmp_path_factory.mktemp("tuned")
+    finetune(write_model(base / "encoder"), data, base / "run", **TASK)
+    return base / "run"
+
+
+def recorded(out):
+    settings = json.loads((out / "run.json").read_text(encoding="utf-8"))["settings"]
+    return {name: settings[name] for name in TASK}
+
+
+def test_every_model_folder_says_what_it_is_for(tuned):
+    for folder in (tuned / "seed-0/model", tuned / "model"):
+        assert json.loads((folder / "limbeck.json").read_text(encoding="utf-8")) == TASK
+
+
+def test_evaluate_takes_what_is_not_given(tuned, data, tmp_path):
+    progress = Lines()
+    settings = evaluate.EvaluateSettings(model=str(tuned / "model"), data=data, out=tmp_path / "e")
+    result = evaluate.run(settings, progress=progress)
+    best = json.loads((tuned / "result.json").read_text(encoding="utf-8"))["seeds"][0]
+    assert result["scores"] == pytest.approx(best["validation"])
+    assert recorded(tmp_path / "e") == TASK
+    took = (
+        'task text-classification, task_options {"labels": ["0", "1"], "text_column": "sentence"}, '
+    )
+    took += "max_length 14: as the model was fine-tuned"
+    assert [line for line in progress.lines if "fine-tuned" in line] == [took]
+    given = {"task": "text_classification", "max_length": 12}
+    settings = settings.from_values(settings.model_dump(exclude_unset=True) | given)
+    settings = settings.model_copy(update={"out": tmp_path / "given"})
+    evaluate.run(settings, progress=progress)
+    assert recorded(tmp_path / "given") == {**TASK, **given}
+
+
+def test_options_count_for_their_task_only(tuned, data, tmp_path):
+    settings = evaluate.EvaluateSettings(
+        model=str(tuned / "model"), data=data, out=tmp_path / "e", task="text_regression"
+    )
+    with pytest.raises(DataError, match="no column 'text'"):
+        evaluate.plan(settings)
+
+
+def test_compress_takes_what_is_not_given(tuned, data, tmp_path):
+    settings = compress.CompressSettings(model=str(tuned / "model"), data=data, out=tmp_path / "c")
+    found = compress.plan(settings)
+    assert found["task"] == "text-classification"
+    assert found["num_train_examples"] == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1]", r"limbeck\.json holds a JSON list"),
+        ("{", r"limbeck\.json is not JSON"),
+        ('{"task": "sst2"}', r"limbeck\.json does not say what (?s:.*)'task_options' is required"),
+        (json.dumps(TASK | {"task": "sst3"}), r"limbeck\.json .*no 'sst3' among the tasks"),
+        (json.dumps(TASK | {"max_length": "x"}), r"limbeck\.json .*max_length"),
+        (json.dumps(TASK | {"task_options": {"txt": 1}}), r"limbeck\.json .*no setting 'txt'"),
+        (json.dumps(TASK | {"more": 1}), r"limbeck\.json .*no setting 'more'"),
+    ],
+)
+def test_a_damaged_file_is_refused_unless_it_is_not_needed(text, message, data, tmp_path):
+    model = write_model(tmp_path / "model", head=["NEGATIVE", "POSITIVE"])
+    (tmp_path / "model/limbeck.json").write_text(text, encoding="utf-8")
+    settings = evaluate.EvaluateSettings(model=model, data=data, out=tmp_path / "e", max_length=16)
+    with pytest.raises(CheckpointError, match=message):
+        evaluate.run(settings, progress=SilentProgress())
+    assert not (tmp_path / "e").exists()
+    told = settings.model_copy(update={"task": "sst2", "task_options": {}})
+    assert evaluate.plan(told)["num_examples"] == 24
