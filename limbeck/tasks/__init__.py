@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from limbeck.errors import SettingsError
+from limbeck.errors import DataError, SettingsError
 from limbeck.listing import load
 from limbeck.tasks._base import (
     PADDING,
@@ -24,6 +24,7 @@ from limbeck.tasks._base import (
     restore_padding,
 )
 from limbeck.tasks._batches import TrainBatches, collate, evaluation_batches
+from limbeck.tasks._texts import MissingColumnError
 
 __all__ = [
     "PADDING",
@@ -73,5 +74,13 @@ def read_task(
                 f"task = '{name}' has no usual data set; give data=FOLDER, or data.train=FILE and "
                 "data.validation=FILE"
             )
-    task: Task = module.read(name.replace("_", "-"), data, settings=settings, labels=labels)
+    try:
+        task: Task = module.read(name.replace("_", "-"), data, settings=settings, labels=labels)
+    except MissingColumnError as error:
+        if error.option in settings.model_fields_set:
+            raise
+        raise DataError(
+            f"{error} That column is what task = {name} expects; for another kind of data set give "
+            "another task=..., as limbeck list tasks shows them."
+        ) from None
     return task

@@ -223,16 +223,29 @@ def read_text(row: Row, column: str, option: str) -> str:
     return value
 
 
+class MissingColumnError(DataError):
+    """A row lacks a column.
+
+    Attributes:
+        option: The task's option that says which column it is.
+    """
+
+    def __init__(self, message: str, *, option: str) -> None:
+        super().__init__(message)
+        self.option = option
+
+
 def require_column(row: Row, column: str, option: str) -> None:
     """Refuses a row without a column.
 
     Raises:
-        DataError: Names the columns that it has.
+        MissingColumnError: Names the columns that it has.
     """
     if column not in row.values:
-        raise DataError(
+        raise MissingColumnError(
             f"{row.place}: there is no column '{column}'; it has: {', '.join(row.values)}."
-            f"{did_you_mean(column, row.values)} Set task_options.{option} to the right one."
+            f"{did_you_mean(column, row.values)} Set task_options.{option} to the right one.",
+            option=option.partition(" ")[0],
         )
 
 

@@ -11,6 +11,9 @@ from tokenizers import Encoding
 from limbeck.errors import SettingsError
 from limbeck.tokenizers.tokenizer import Tokenizer
 
+_USUAL_LENGTH = 384
+"""Of windows with a question, as in the original SQuAD runs of BERT."""
+
 
 @dataclass(frozen=True, slots=True)
 class TextWindow:
@@ -129,8 +132,10 @@ def require_room(
     room = max_length - tokenizer.num_special_tokens(pair=True)
     needed = max_question_tokens + stride
     if needed >= room:
+        least = needed + max_length - room + 1
+        usual = f" ({_USUAL_LENGTH} is usual)" if least <= _USUAL_LENGTH else ""
         raise SettingsError(
             f"max_length = {max_length} has no room for questions of {max_question_tokens} tokens "
-            f"and a stride of {stride}; give at least {needed + max_length - room + 1}, or lower "
+            f"and a stride of {stride}; give at least {least}{usual}, or lower "
             f"{names[0]} or {names[1]}"
         )

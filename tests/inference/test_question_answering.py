@@ -249,7 +249,10 @@ def test_questions_that_are_none_are_refused(folder, given, message):
         ({"doc_stride": -1}, r"doc_stride = -1: must be at least 0"),
         (
             {"doc_stride": 50},
-            r"max_length = 64 has no room for questions of 30 tokens .* 84, or lower max_question_",
+            (
+                r"max_length = 64 has no room for questions of 30 tokens .* 84 \(384 is usual\), "
+                r"or lower max_question_"
+            ),
         ),
     ],
 )

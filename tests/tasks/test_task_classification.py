@@ -125,6 +125,18 @@ def test_pairs_are_encoded_with_segments_and_cut(tmp_path):
     assert all(len(example.input_ids) <= 8 for example in encoded)
 
 
+def test_a_missing_column_names_the_task_that_expects_it(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"tokens": "a", "label": 0}', encoding="utf-8")
+    data = {"train": str(path)}
+    with pytest.raises(
+        DataError, match=r"'sentence'; it has: tokens.* task = sst2 expects; .*task="
+    ):
+        read_task("sst2", data)
+    with pytest.raises(DataError, match=r"no column 'mine'.* to the right one\.$"):
+        read_task("sst2", data, options={"text_column": "mine"})
+
+
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [

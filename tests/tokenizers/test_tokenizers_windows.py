@@ -71,7 +71,7 @@ def test_room_is_needed_for_the_text(tokenizer):
     with pytest.raises(
         SettingsError,
         match=r"max_length = 16 has no room for questions of 9 tokens and a stride of 4; give at "
-        r"least 17, or lower questions or strides",
+        r"least 17 \(384 is usual\), or lower questions or strides",
     ):
         require_room(tokenizer, max_length=16, stride=4, max_question_tokens=9, names=names)
     with pytest.raises(SettingsError, match=r"stride=9 must be smaller than the 6 tokens"):
