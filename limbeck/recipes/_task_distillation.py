@@ -16,6 +16,7 @@ from limbeck.models import AutoConfig, Model
 from limbeck.recipes._augmentation import Augmenter
 from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._rows import collected_for, require_comparable
+from limbeck.recipes._task_heads import require_head
 from limbeck.recipes._task_models import load_fine_tuned, require_same_inputs, require_same_labels
 from limbeck.recipes._task_run import AUGMENTED, TaskData, predict_logits
 from limbeck.recipes._task_teacher import CachedTeacher, LiveTeacher, TaskTeacher
@@ -55,6 +56,7 @@ class Distillation:
                 student, is too short, or does not fit a loss; if a setting needs a teacher and
                 there is none.
             DataError: If its labels are not the task's.
+            MissingHeadError: If it has no head, or another task's.
         """
         if settings.teacher is None:
             _refuse_without_teacher(settings)
@@ -66,6 +68,7 @@ class Distillation:
         )
         name = f"the teacher {settings.teacher}"
         require_same_inputs(data, config, tokenizer, name=name)
+        require_head(data.task, folder, name=settings.teacher, setting="teacher = ")
         require_same_labels(data.task, config, name=name)
         losses = build_task_losses(data.task, settings.losses)
         require_comparable(losses, teacher=config, student=data.config)

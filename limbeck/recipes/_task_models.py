@@ -8,6 +8,7 @@ import torch
 
 from limbeck.errors import MissingHeadError, SettingsError
 from limbeck.models import Model, ModelConfig
+from limbeck.recipes._task_heads import describe_missing_head
 from limbeck.recipes._task_run import TaskData
 from limbeck.tasks import Task
 from limbeck.tokenizers import Tokenizer
@@ -22,11 +23,7 @@ def load_fine_tuned(task: Task, folder: Path, *, name: str) -> Model:
     try:
         return task.load_model(folder, new_head=False)
     except MissingHeadError as error:
-        raise MissingHeadError(
-            f"{name} has no head that is fine-tuned for {task.name}. Fine-tune it first: limbeck "
-            f"finetune {name} --task {task.name.replace('-', '_')} --data ... --out RUN, then give "
-            "RUN/model"
-        ) from error
+        raise MissingHeadError(describe_missing_head(task, name=name)) from error
 
 
 def require_same_labels(

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,6 +18,7 @@ from limbeck.checkpoints import resolve_folder, short_name
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError
 from limbeck.models import AutoConfig, Model, ModelConfig
+from limbeck.recipes._task_heads import require_head
 from limbeck.tasks import (
     EncodedExample,
     Record,
@@ -124,6 +125,7 @@ class TaskData:
 
         Raises:
             DataError: If the data can't be used.
+            MissingHeadError: If the data lack the model's labels, since its head is another task's.
             SettingsError: If the model can't take the inputs.
         """
         folder = resolve_folder(settings.model)
@@ -133,7 +135,7 @@ class TaskData:
         )
         _check_inputs(settings.max_length, config=config, tokenizer=tokenizer)
         labels = list(config.id2label.values()) if use_model_labels else None
-        task = read_task(settings.task, settings.data, options=settings.task_options, labels=labels)
+        task = _read_task(settings, folder, labels)
         for name in needed:
             if name not in task.splits:
                 raise DataError(
@@ -292,6 +294,22 @@ def format_score(scores: Mapping[str, float], metric: str) -> str:
     """
     error = scores.get(f"{metric}_standard_error")
     return f"{metric} {scores[metric]:.3f}" + ("" if error is None else f" ± {error:.3f}")
+
+
+def _read_task(settings: TaskSettings, folder: Path, labels: Sequence[str] | None) -> Task:
+    """Reads the task; data that lack the labels of a model are the fault of another task's head."""
+    read = partial(read_task, settings.task, settings.data, options=settings.task_options)
+    try:
+        return read(labels=labels)
+    except DataError as error:
+        if labels is None:
+            raise
+        try:
+            task = read()
+        except DataError:
+            raise error from None
+        require_head(task, folder, name=settings.model)
+        raise
 
 
 def _check_inputs(max_length: int, *, config: ModelConfig, tokenizer: Tokenizer) -> None:

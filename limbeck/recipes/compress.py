@@ -23,6 +23,7 @@ from limbeck.recipes._compress_result import (
 from limbeck.recipes._compress_speeds import measure_once
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_card import show_model
+from limbeck.recipes._task_heads import require_head
 from limbeck.recipes._task_memory import recall_task
 from limbeck.recipes._task_models import load_fine_tuned, require_same_labels
 from limbeck.recipes._task_run import TaskData, TaskSettings
@@ -183,6 +184,7 @@ def _read_data(settings: CompressSettings, progress: Progress) -> TaskData:
             f"data = {settings.data!r} has no train split, which the students need (it has: "
             f"{', '.join(data.task.splits)}); give it with data.train=FILE"
         )
+    require_head(data.task, data.folder, name=settings.model)
     require_same_labels(data.task, data.config, name=settings.model)
     load_fine_tuned(data.task, data.folder, name=settings.model)
     return data

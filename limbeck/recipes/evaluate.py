@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from limbeck.recipes._run import finish_run, start_run
+from limbeck.recipes._task_heads import require_head
 from limbeck.recipes._task_memory import recall_task
 from limbeck.recipes._task_models import load_fine_tuned, require_same_labels
 from limbeck.recipes._task_run import (
@@ -130,5 +131,6 @@ def _read_data(settings: EvaluateSettings, progress: Progress) -> TaskData:
     data = TaskData.read(
         settings, needed=(settings.split,), use_model_labels=True, progress=progress
     )
+    require_head(data.task, data.folder, name=settings.model)
     require_same_labels(data.task, data.config, name=settings.model, in_any_order=True)
     return data

@@ -18,6 +18,7 @@ from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_card import make_card
 from limbeck.recipes._task_distillation import Distillation
+from limbeck.recipes._task_heads import require_head
 from limbeck.recipes._task_memory import write_memory
 from limbeck.recipes._task_models import require_same_labels
 from limbeck.recipes._task_run import (
@@ -59,6 +60,7 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> dict[str, Any]:
 
     Raises:
         DataError: If the task's data can't be used, or a run that goes on began with others.
+        MissingHeadError: If the teacher, or a model that keeps its head, has another one.
         SettingsError: If settings do not fit the model or each other.
         TrainingError: If a loss is not finite.
         KeyboardInterrupt: After a checkpoint, when Ctrl-C or SIGTERM asked to stop.
@@ -137,6 +139,8 @@ def _read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
             "limbeck evaluate"
         )
     if not settings.new_head:
+        if settings.initialise == "pretrained":
+            require_head(data.task, data.folder, name=settings.model)
         require_same_labels(data.task, data.config, name=settings.model)
     return data
 

@@ -8,9 +8,11 @@ from tiny_task import write_data, write_model
 
 from limbeck.checkpoints import read_safetensors, write_safetensors
 from limbeck.errors import DataError, MissingHeadError, SettingsError
+from limbeck.models import AutoConfig, AutoModelForTokenClassification
 from limbeck.recipes.evaluate import EvaluateSettings, plan, run, summarise
 from limbeck.recipes.finetune import FinetuneSettings
 from limbeck.recipes.finetune import run as finetune
+from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import SilentProgress
 
 
@@ -104,6 +106,23 @@ def test_labels_of_the_model_are_those_of_the_task(tmp_path):
     assert [json.loads(line)["label"] for line in lines] == ["glad", "sad"]
     assert len(json.loads(lines[0])["scores"]) == 3
     assert result["num_examples"] == 2
+
+
+def test_another_head_is_named_before_the_labels_of_the_data(tmp_path):
+    (tmp_path / "rows.csv").write_text("text,label\ngood film,glad\nbad film,sad\n")
+    data = {"validation": str(tmp_path / "rows.csv")}
+    base = write_model(tmp_path / "base", head=["O", "B-PER"])
+    tags = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(base))
+    tags.save_pretrained(tmp_path / "tags")
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "tags")
+    message = (
+        r"tags has no head that is fine-tuned for text-classification\. .*it holds a "
+        r"BertForTokenClassification; needed is a BertForSequenceClassification"
+    )
+    with pytest.raises(MissingHeadError, match=message):
+        evaluate(tmp_path / "tags", data, tmp_path / "run", task="text-classification")
+    with pytest.raises(DataError, match=r"unknown label 'glad'.*known: O, B-PER"):
+        evaluate(base, data, tmp_path / "run", task="text-classification")
 
 
 def test_what_cannot_work_is_refused(tmp_path):

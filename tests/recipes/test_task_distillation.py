@@ -17,7 +17,8 @@ from tiny_task import (
     write_model,
 )
 
-from limbeck.errors import DataError, SettingsError
+from limbeck.errors import DataError, MissingHeadError, SettingsError
+from limbeck.models import AutoConfig, AutoModel, AutoModelForQuestionAnswering
 from limbeck.recipes.finetune import plan, run
 from limbeck.tasks import TrainBatches, read_task
 from limbeck.tokenizers import AutoTokenizer, train_wordpiece
@@ -239,6 +240,27 @@ def test_teachers_that_do_not_fit_are_refused(tmp_path, data, teacher):
     strange = write_model(tmp_path / "strange", head=LABELS)
     train_wordpiece(["other words"], vocab_size=60, min_frequency=1).save_pretrained(strange)
     refused(strange, message=r"strange and the student .* have different tokenizers")
+
+
+def test_a_teacher_of_another_task_is_refused_before_there_is_a_run(tmp_path, data, teacher):
+    config = AutoConfig.from_pretrained(teacher)
+    for auto, has in (
+        (AutoModelForQuestionAnswering, "BertForQuestionAnswering"),
+        (AutoModel, "BertModel"),
+    ):
+        folder = str(tmp_path / has)
+        auto.from_config(config).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(teacher).save_pretrained(folder)
+        message = (
+            rf"^teacher = .*{has} has no head that is fine-tuned for sst2\. .*it holds a {has}; "
+            "needed is a BertForSequenceClassification"
+        )
+        with pytest.raises(MissingHeadError, match=message):
+            finetune(teacher, data, tmp_path / "run", teacher=folder)
+        message = rf"{has} has no head .*it holds a {has}"
+        with pytest.raises(MissingHeadError, match=message):
+            finetune(folder, data, tmp_path / "run", new_head=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_called_by_its_folder_and_learns_as_a_student(tmp_path, data, teacher):

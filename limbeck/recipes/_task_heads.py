@@ -1,0 +1,47 @@
+"""Whether a model folder has the head that a task needs, by its `config.json` alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from limbeck.checkpoints import read_config
+from limbeck.errors import MissingHeadError
+from limbeck.models import KINDS, AutoConfig, find_class
+from limbeck.tasks import Task
+
+
+def require_head(task: Task, folder: Path, *, name: str, setting: str = "") -> None:
+    """Refuses a folder that says its model has no head, or that of another kind of task.
+
+    One that does not say what it holds, or holds a class that Limbeck does not know, passes: its
+    weights will show.
+
+    Args:
+        task: The task.
+        folder: The model's folder.
+        name: The model's name, as the user gave it.
+        setting: Where it was given, such as `teacher = `, for the message.
+
+    Raises:
+        MissingHeadError: Names the head there is and the one that is needed.
+    """
+    wanted = task.auto_model.kind
+    architectures = read_config(folder).get("architectures")
+    found = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
+    kind = next((kind for kind in KINDS if found.endswith(kind.suffix)), None)
+    if kind in (None, wanted) or not wanted.has_head:
+        return
+    needed = find_class(AutoConfig.from_pretrained(folder).model_type, wanted).__name__
+    raise MissingHeadError(
+        f"{setting}{describe_missing_head(task, name=name)} (it holds a {found}; needed is a "
+        f"{needed})"
+    )
+
+
+def describe_missing_head(task: Task, *, name: str) -> str:
+    """Words that a model has no head for a task, and how it gets one."""
+    return (
+        f"{name} has no head that is fine-tuned for {task.name}. Fine-tune it first: limbeck "
+        f"finetune {name} --task {task.name.replace('-', '_')} --data ... --out RUN, then give "
+        "RUN/model"
+    )
