@@ -14,7 +14,7 @@ from limbeck.models import Model
 from limbeck.nn import ModelOutput
 from limbeck.nn.constants import IGNORE_INDEX
 from limbeck.recipes._rows import collected_for, rows_of
-from limbeck.recipes._teacher_cache import TeacherCache
+from limbeck.recipes.finetune.teacher_cache import TeacherCache
 from limbeck.tasks import PADDING, EncodedExample, Task, TaskBatch, collate, restore_padding
 
 

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from limbeck.recipes._run import finish_run, start_run
-from limbeck.recipes._task_heads import require_head
-from limbeck.recipes._task_memory import recall_task
-from limbeck.recipes._task_models import load_fine_tuned, require_same_labels
-from limbeck.recipes._task_run import (
+from limbeck.recipes._tasks.data import (
     TaskData,
     TaskRunSettings,
     describe_model,
     format_score,
     write_predictions,
 )
+from limbeck.recipes._tasks.heads import require_head
+from limbeck.recipes._tasks.memory import recall_task
+from limbeck.recipes._tasks.models import load_fine_tuned, require_same_labels
 from limbeck.train import Progress, SilentProgress, choose_device
 
 

@@ -18,9 +18,9 @@ from limbeck import AutoModelForSequenceClassification
 from limbeck.cli import main
 from limbeck.config import dump_toml, read_settings
 from limbeck.errors import CheckpointError, DataError, SettingsError, TrainingError
-from limbeck.recipes._suite_jobs import make_plan
-from limbeck.recipes._suite_workers import spread_over_gpus
 from limbeck.recipes.suite import SuiteSettings, plan, run, summarise
+from limbeck.recipes.suite.jobs import make_plan
+from limbeck.recipes.suite.workers import spread_over_gpus
 from limbeck.train import SilentProgress
 
 FINETUNE = {"epochs": 2, "learning_rate": 3e-3, "max_length": 16, "log_every": 1, "device": "cpu"}
@@ -666,10 +666,10 @@ def test_workers_take_the_gpus_in_turns():
     assert spread_over_gpus(["0"], 2) == spread_over_gpus([], 2) == [{}, {}]
     script = f"""
 import multiprocessing, os
-from limbeck.recipes import _suite_workers
+from limbeck.recipes.suite import workers
 near, far = multiprocessing.Pipe()
 near.close()
-_suite_workers._work(far, {spread_over_gpus(["2", "GPU-5f"], 2)[1]}, 1)
+workers._work(far, {spread_over_gpus(["2", "GPU-5f"], 2)[1]}, 1)
 print(os.environ["CUDA_VISIBLE_DEVICES"])
 """
     command = [sys.executable, "-c", script]

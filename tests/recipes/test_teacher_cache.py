@@ -6,8 +6,8 @@ import pytest
 from tiny_task import LABELS, finetune, make_rows, read_loss, write_data, write_model
 
 from limbeck.errors import CheckpointError, SettingsError
-from limbeck.recipes import _teacher_cache
-from limbeck.recipes._teacher_cache import TeacherCache
+from limbeck.recipes.finetune import teacher_cache
+from limbeck.recipes.finetune.teacher_cache import TeacherCache
 from limbeck.train import SilentProgress
 
 
@@ -69,7 +69,7 @@ def test_a_second_student_needs_no_teacher(tmp_path, data, teacher, student, mon
     def refuse(*arguments, **keywords):
         raise AssertionError("the teacher was loaded")
 
-    from limbeck.recipes._task_distillation import Distillation
+    from limbeck.recipes.finetune.distillation import Distillation
 
     monkeypatch.setattr(Distillation, "_load_model", refuse)
     deeper = write_model(tmp_path / "deeper", head=LABELS, num_hidden_layers=3)
@@ -112,7 +112,7 @@ def test_what_is_damaged_or_missing_is_computed_again(tmp_path, data, teacher, s
 def test_an_interrupted_cache_goes_on(tmp_path, data, teacher, student, monkeypatch):
     cache = tmp_path / "cache"
     changes = {"teacher": teacher, "teacher_cache": str(cache)}
-    real = _teacher_cache.write_safetensors
+    real = teacher_cache.write_safetensors
 
     def stop_at_the_last(path, tensors):
         if "00002" in path.name:
@@ -120,7 +120,7 @@ def test_an_interrupted_cache_goes_on(tmp_path, data, teacher, student, monkeypa
         real(path, tensors)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_teacher_cache, "write_safetensors", stop_at_the_last)
+        patch.setattr(teacher_cache, "write_safetensors", stop_at_the_last)
         with pytest.raises(KeyboardInterrupt):
             finetune(student, data, tmp_path / "run", **changes)
     (first,) = cache.glob("*/logits-00000.safetensors")

@@ -15,9 +15,9 @@ from limbeck.data import CorpusSettings, build_corpus
 from limbeck.errors import MissingHeadError
 from limbeck.models import AutoConfig, AutoModelForMaskedLM
 from limbeck.recipes import distill, finetune, pretrain
-from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._language_model import save_language_model
 from limbeck.recipes._run import finish_run, start_run
+from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.quickstart._teacher import write_shipped_teacher
 from limbeck.recipes.quickstart._time import Shares, share_minutes
 from limbeck.report import ModelFacts, write_report

@@ -17,8 +17,8 @@ from limbeck.checkpoints import replace_file, resolve_folder
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError
 from limbeck.models import AutoConfig, AutoModelForMaskedLM, Model
-from limbeck.recipes._task_models import require_same_inputs
-from limbeck.recipes._task_run import TaskData
+from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.models import require_same_inputs
 from limbeck.tasks import EncodedExample, collate
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, autocast, choose_device

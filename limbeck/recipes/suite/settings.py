@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from limbeck.checkpoints import short_name
 from limbeck.config import Settings
 from limbeck.errors import did_you_mean
-from limbeck.recipes._finetune_settings import FinetuneSettings
+from limbeck.recipes.finetune.settings import FinetuneSettings
 
 GLUE = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb", "wnli")
 """The nine tasks of GLUE, over which the published averages run.

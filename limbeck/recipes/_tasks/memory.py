@@ -12,7 +12,7 @@ from limbeck.checkpoints import read_json, resolve_folder, write_json
 from limbeck.config import Settings
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.listing import load
-from limbeck.recipes._task_run import TaskSettings
+from limbeck.recipes._tasks.data import TaskSettings
 from limbeck.train import Progress
 
 MEMORY_NAME = "limbeck.json"

@@ -10,16 +10,16 @@ from typing import Any
 
 from limbeck.errors import DataError, LimbeckError, SettingsError
 from limbeck.recipes import evaluate, finetune
-from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._run import RESULT_FILE, RUN_FILE, recorded_settings, write_json_atomic
-from limbeck.recipes._suite_settings import (
+from limbeck.recipes.finetune.distillation import build_task_losses, learns_from_logits
+from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.suite.settings import (
     ABOUT_TEACHER,
     SuiteModel,
     SuiteSettings,
     SuiteTask,
     folder_name,
 )
-from limbeck.recipes._task_distillation import build_task_losses, learns_from_logits
 from limbeck.tasks import Split, Task, read_task
 from limbeck.train import Progress
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from limbeck.checkpoints import Card, CardScore, read_inherited
 from limbeck.listing import load
-from limbeck.recipes._finetune_settings import FinetuneSettings
-from limbeck.recipes._task_distillation import build_task_losses
-from limbeck.recipes._task_run import TaskData
+from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes.finetune.distillation import build_task_losses
+from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.tasks import Task
 from limbeck.version import __version__
 

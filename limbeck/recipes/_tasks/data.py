@@ -18,7 +18,7 @@ from limbeck.checkpoints import resolve_folder, short_name
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError
 from limbeck.models import AutoConfig, Model, ModelConfig
-from limbeck.recipes._task_heads import require_head
+from limbeck.recipes._tasks.heads import require_head
 from limbeck.tasks import (
     EncodedExample,
     Record,

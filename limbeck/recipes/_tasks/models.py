@@ -8,8 +8,8 @@ import torch
 
 from limbeck.errors import MissingHeadError, SettingsError
 from limbeck.models import Model, ModelConfig
-from limbeck.recipes._task_heads import describe_missing_head
-from limbeck.recipes._task_run import TaskData
+from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.heads import describe_missing_head
 from limbeck.tasks import Task
 from limbeck.tokenizers import Tokenizer
 

@@ -14,20 +14,20 @@ from pydantic import Field, field_validator
 from limbeck.checkpoints import write_card
 from limbeck.errors import DataError
 from limbeck.recipes import evaluate
-from limbeck.recipes._compress_candidates import Candidate, list_candidates
-from limbeck.recipes._compress_result import (
+from limbeck.recipes._run import finish_run, start_run
+from limbeck.recipes._task_training import share_folder
+from limbeck.recipes._tasks.card import show_model
+from limbeck.recipes._tasks.data import TaskData, TaskSettings
+from limbeck.recipes._tasks.heads import require_head
+from limbeck.recipes._tasks.memory import recall_task
+from limbeck.recipes._tasks.models import load_fine_tuned, require_same_labels
+from limbeck.recipes.compress.candidates import Candidate, list_candidates
+from limbeck.recipes.compress.result import (
     describe_result,
     require_contract,
     summarise_result,
 )
-from limbeck.recipes._compress_speeds import measure_once
-from limbeck.recipes._run import finish_run, start_run
-from limbeck.recipes._task_card import show_model
-from limbeck.recipes._task_heads import require_head
-from limbeck.recipes._task_memory import recall_task
-from limbeck.recipes._task_models import load_fine_tuned, require_same_labels
-from limbeck.recipes._task_run import TaskData, TaskSettings
-from limbeck.recipes._task_training import share_folder
+from limbeck.recipes.compress.speeds import measure_once
 from limbeck.report.compression import (
     Compression,
     OnTest,

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from limbeck.errors import LimbeckError
-from limbeck.recipes._suite_jobs import Job, failure_text, run_job
+from limbeck.recipes.suite.jobs import Job, failure_text, run_job
 from limbeck.train import Progress, defer_interrupts
 from limbeck.train.progress import SilentProgress
 

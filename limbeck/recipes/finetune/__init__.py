@@ -14,20 +14,7 @@ from limbeck.checkpoints import write_card
 from limbeck.compress.keep_layers import choose_layers, keep_layers
 from limbeck.errors import SettingsError
 from limbeck.models import Model
-from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._run import finish_run, start_run
-from limbeck.recipes._task_card import make_card
-from limbeck.recipes._task_distillation import Distillation
-from limbeck.recipes._task_heads import require_head
-from limbeck.recipes._task_memory import write_memory
-from limbeck.recipes._task_models import require_same_labels
-from limbeck.recipes._task_run import (
-    AUGMENTED,
-    TaskData,
-    describe_model,
-    format_score,
-    write_predictions,
-)
 from limbeck.recipes._task_teacher import TaskTeacher
 from limbeck.recipes._task_training import (
     BestWeights,
@@ -35,6 +22,19 @@ from limbeck.recipes._task_training import (
     is_evaluation_due,
     share_folder,
 )
+from limbeck.recipes._tasks.card import make_card
+from limbeck.recipes._tasks.data import (
+    AUGMENTED,
+    TaskData,
+    describe_model,
+    format_score,
+    write_predictions,
+)
+from limbeck.recipes._tasks.heads import require_head
+from limbeck.recipes._tasks.memory import write_memory
+from limbeck.recipes._tasks.models import require_same_labels
+from limbeck.recipes.finetune.distillation import Distillation
+from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.tasks import TrainBatches
 from limbeck.train import (
     Budget,

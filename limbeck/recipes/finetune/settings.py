@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from limbeck.recipes._augmentation import AugmentSettings
-from limbeck.recipes._task_run import Role, TaskRunSettings
+from limbeck.recipes._tasks.data import Role, TaskRunSettings
+from limbeck.recipes.finetune.augmentation import AugmentSettings
 from limbeck.train import Schedule
 
 

@@ -11,9 +11,9 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.errors import CheckpointError, DataError, TrainingError
 from limbeck.models import AutoConfig
 from limbeck.recipes._run import finish_run, start_run
-from limbeck.recipes._suite_jobs import Job, Plan, make_plan, require_same_examples
-from limbeck.recipes._suite_settings import SuiteSettings
-from limbeck.recipes._suite_workers import Failures, run_jobs
+from limbeck.recipes.suite.jobs import Job, Plan, make_plan, require_same_examples
+from limbeck.recipes.suite.settings import SuiteSettings
+from limbeck.recipes.suite.workers import Failures, run_jobs
 from limbeck.report import wording
 from limbeck.report.suite import SuiteReport, write_suite_report
 from limbeck.report.tables import NONE, align_rows

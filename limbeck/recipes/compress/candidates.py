@@ -12,9 +12,9 @@ from limbeck.checkpoints import Card, short_name
 from limbeck.errors import SettingsError
 from limbeck.losses import build_loss
 from limbeck.recipes import finetune
-from limbeck.recipes._finetune_settings import FinetuneSettings
-from limbeck.recipes._task_card import make_card
-from limbeck.recipes._task_distillation import learns_from_logits
+from limbeck.recipes._tasks.card import make_card
+from limbeck.recipes.finetune.distillation import learns_from_logits
+from limbeck.recipes.finetune.settings import FinetuneSettings
 
 if TYPE_CHECKING:
     from limbeck.recipes.compress import CompressSettings

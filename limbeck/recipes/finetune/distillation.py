@@ -13,14 +13,14 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.errors import SettingsError
 from limbeck.losses import Loss, build_loss
 from limbeck.models import AutoConfig, Model
-from limbeck.recipes._augmentation import Augmenter
-from limbeck.recipes._finetune_settings import FinetuneSettings
 from limbeck.recipes._rows import collected_for, require_comparable
-from limbeck.recipes._task_heads import require_head
-from limbeck.recipes._task_models import load_fine_tuned, require_same_inputs, require_same_labels
-from limbeck.recipes._task_run import AUGMENTED, TaskData, predict_logits
 from limbeck.recipes._task_teacher import CachedTeacher, LiveTeacher, TaskTeacher
-from limbeck.recipes._teacher_cache import TeacherCache, hash_folder, hash_rows
+from limbeck.recipes._tasks.data import AUGMENTED, TaskData, predict_logits
+from limbeck.recipes._tasks.heads import require_head
+from limbeck.recipes._tasks.models import load_fine_tuned, require_same_inputs, require_same_labels
+from limbeck.recipes.finetune.augmentation import Augmenter
+from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_folder, hash_rows
 from limbeck.tasks import EncodedExample, Task
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, choose_device

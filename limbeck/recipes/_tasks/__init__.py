@@ -1,0 +1,1 @@
+"""What the recipes over tasks share: a task's data as token ids, fine-tuned models, cards."""
