@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,10 @@ from limbeck.models import Model
 from limbeck.nn import ModelOutput
 from limbeck.nn.constants import IGNORE_INDEX
 from limbeck.recipes._rows import collected_for, rows_of
-from limbeck.recipes.finetune.teacher_cache import TeacherCache
 from limbeck.tasks import PADDING, EncodedExample, Task, TaskBatch, collate, restore_padding
+
+if TYPE_CHECKING:
+    from limbeck.recipes.finetune.teacher_cache import TeacherCache
 
 
 class TeacherOutputs(Protocol):
