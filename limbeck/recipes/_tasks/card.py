@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limbeck.checkpoints import Card, CardScore, read_inherited
 from limbeck.listing import load
 from limbeck.recipes._tasks.data import TaskData
-from limbeck.recipes.finetune.distillation import build_task_losses
-from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.tasks import Task
 from limbeck.version import __version__
+
+if TYPE_CHECKING:
+    from limbeck.recipes.finetune.settings import FinetuneSettings
 
 _HUB = "hf://"
 _NOT_SCORES = ("num_examples", "_standard_error", "loss")
@@ -121,6 +122,8 @@ def _count_epochs(record: Mapping[str, Any]) -> float:
 
 def _describe(settings: FinetuneSettings, task: Task, record: Mapping[str, Any]) -> dict[str, str]:
     """Returns how the model was made, a line each."""
+    from limbeck.recipes.finetune.distillation import build_task_losses  # which makes cards
+
     made = {"Recipe": f"limbeck finetune {__version__}", "Started from": show_model(settings.model)}
     if settings.initialise == "random":
         made["Weights"] = "random"
