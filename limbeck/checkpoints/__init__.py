@@ -8,7 +8,6 @@ from limbeck.checkpoints.card import (
     read_inherited,
     write_card,
 )
-from limbeck.checkpoints.files import read_json, replace_file, write_json
 from limbeck.checkpoints.folder import (
     CONFIG_NAME,
     WEIGHTS_NAME,
@@ -28,14 +27,11 @@ __all__ = [
     "has_foreign_card",
     "read_config",
     "read_inherited",
-    "read_json",
     "read_safetensors",
     "read_tensors",
-    "replace_file",
     "resolve_folder",
     "short_name",
     "write_card",
-    "write_json",
     "write_model",
     "write_safetensors",
 ]

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from limbeck.checkpoints.files import replace_file
 from limbeck.errors import CheckpointError
+from limbeck.files import write_text
 
 CARD_NAME = "README.md"
 _MARK = "<!-- Written by limbeck, which writes it anew as long as this line stands. -->"
@@ -92,8 +92,7 @@ def write_card(folder: Path, card: Card) -> bool:
         return False
     path = folder / CARD_NAME
     text = f"---\n{_metadata(card).to_yaml()}\n---\n\n{_MARK}\n\n{_body(card)}"
-    with replace_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text, error=CheckpointError)
     return True
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck.checkpoints.files import read_json, write_json
 from limbeck.checkpoints.tensors import read_safetensors, write_safetensors
 from limbeck.errors import CheckpointError
+from limbeck.files import read_json, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If it is absent or not a JSON object.
     """
-    return read_json(folder / CONFIG_NAME)
+    return read_json(folder / CONFIG_NAME, error=CheckpointError)
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
@@ -62,7 +62,7 @@ def write_model(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, T
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"can't write a model to {folder}: that is a file, not a folder.")
     write_safetensors(folder / WEIGHTS_NAME, tensors)
-    write_json(folder / CONFIG_NAME, config)
+    write_json(folder / CONFIG_NAME, config, error=CheckpointError, sort_keys=True)
 
 
 def _read_shards(folder: Path) -> dict[str, Tensor]:
@@ -83,7 +83,7 @@ def _read_shards(folder: Path) -> dict[str, Tensor]:
 
 
 def _names_by_shard(index: Path) -> dict[str, set[str]]:
-    weight_map = read_json(index).get("weight_map")
+    weight_map = read_json(index, error=CheckpointError).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index} has no 'weight_map' of tensor names to shards.")
     shards: dict[str, set[str]] = {}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
-from limbeck.checkpoints.files import replace_file
 from limbeck.errors import CheckpointError
+from limbeck.files import replace_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,7 +76,7 @@ def write_safetensors(
         if storage in storages:
             plain[name] = tensor.clone()  # safetensors refuses two names for one memory
         storages.add(storage)
-    with replace_file(path) as temporary:
+    with replace_file(path, error=CheckpointError) as temporary:
         try:
             save_file(plain, temporary, metadata={"format": "pt", **(metadata or {})})
         except SafetensorError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import time
 from array import array
@@ -12,12 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from limbeck.data._files import (
-    PARTIAL_SUFFIX,
-    explain_failed_writes,
-    sha256_of,
-    write_atomically,
-)
+from limbeck.data._files import explain_failed_writes
 from limbeck.data._silence import make_silent_progress
 from limbeck.data.build_state import (
     DIGESTS_FILE,
@@ -41,6 +35,7 @@ from limbeck.data.shards import SplitWriter, dtype_for
 from limbeck.data.sources import Source, find_sources, total_bytes
 from limbeck.data.tokenising import DocumentTokeniser
 from limbeck.errors import DataError
+from limbeck.files import remove_leftovers, replace_file, sha256_of
 
 if TYPE_CHECKING:
     from limbeck.tokenizers import Tokenizer
@@ -173,9 +168,11 @@ class _Build:
         counters = self._count_all()
         self._require_text(counters)
         counts = np.stack([self._writers[name].token_counts for name in SPLITS])
-        buffer = io.BytesIO()
-        np.save(buffer, counts.astype("<i8"))
-        write_atomically(self._folder / COUNTS_FILE, buffer.getvalue())
+        with (
+            replace_file(self._folder / COUNTS_FILE, error=None) as temporary,
+            temporary.open("wb") as stream,
+        ):
+            np.save(stream, counts.astype("<i8"))
         info = CorpusInfo(
             format_version=FORMAT_VERSION,
             vocab_size=self._tokenizer.vocab_size,
@@ -202,8 +199,7 @@ class _Build:
 
     def _remove_leftovers(self, info: CorpusInfo) -> None:
         """Removes what interrupted builds left: shards begun anew elsewhere, half-written files."""
-        for path in self._folder.glob(f"*{PARTIAL_SUFFIX}"):
-            path.unlink()
+        remove_leftovers(self._folder)
         names = {shard.name for split in info.splits.values() for shard in split.shards}
         for split in SPLITS:
             for path in self._folder.glob(f"{split}-*.bin"):

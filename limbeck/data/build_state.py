@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from limbeck.data._files import write_json
 from limbeck.data.documents import SeenDigests
 from limbeck.data.info import STATE_FILE, CorpusInfo, SourceInfo, WriterState
 from limbeck.data.settings import CorpusSettings
 from limbeck.data.sources import Source
 from limbeck.errors import DataError
+from limbeck.files import write_json
 
 DIGESTS_FILE: Final = "build-digests.bin"
 
@@ -87,7 +87,7 @@ class BuildState(BaseModel):
 
     def save(self, folder: Path) -> None:
         """Replaces the folder's state."""
-        write_json(folder / STATE_FILE, self.model_dump(mode="json"))
+        write_json(folder / STATE_FILE, self.model_dump(mode="json"), error=None)
 
 
 def load_state(folder: Path) -> BuildState | None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from limbeck.data._files import sha256_of
 from limbeck.data._silence import make_silent_progress
 from limbeck.data.info import COUNTS_FILE, CorpusInfo, ShardInfo, SplitInfo, read_info
 from limbeck.data.shards import INDEX_DTYPE, index_path, tokens_path
 from limbeck.errors import DataError, SettingsError, did_you_mean
+from limbeck.files import sha256_of
 
 if TYPE_CHECKING:
     from limbeck.tokenizers import Tokenizer

@@ -8,8 +8,8 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from limbeck.data._files import write_json
 from limbeck.errors import DataError
+from limbeck.files import write_json
 
 INFO_FILE: Final = "corpus.json"
 COUNTS_FILE: Final = "token_counts.npy"
@@ -133,7 +133,7 @@ class CorpusInfo(_Record):
 
     def write(self, folder: Path) -> None:
         """Writes corpus.json atomically."""
-        write_json(folder / INFO_FILE, self.to_dict())
+        write_json(folder / INFO_FILE, self.to_dict(), error=None)
 
 
 def read_info(folder: Path) -> CorpusInfo:

@@ -14,9 +14,9 @@ from typing import IO, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from limbeck.data._files import sha256_of
 from limbeck.data.info import ShardInfo, SplitInfo, WriterState
 from limbeck.errors import DataError
+from limbeck.files import sha256_of
 
 INDEX_DTYPE: Final = "<u8"
 

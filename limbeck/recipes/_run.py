@@ -18,6 +18,7 @@ from typing import Any
 
 from limbeck.config import Settings
 from limbeck.errors import SettingsError
+from limbeck.files import read_json, write_json
 from limbeck.version import __version__
 
 RUN_FILE = "run.json"
@@ -80,13 +81,13 @@ def start_run(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     path = folder / RUN_FILE
     if path.exists():
-        record = _read_json(path)
+        record = read_json(path, error=SettingsError)
         before = recorded_settings(record, type(settings))
         _check_same_run(folder, record, before, recipe=recipe, values=values, may_change=may_change)
         record = {**record, "settings": values, "resumed_at": [*record.get("resumed_at", []), now]}
-        write_json_atomic(path, record)
+        write_json(path, record, error=SettingsError)
         result = folder / RESULT_FILE
-        finished = _read_json(result) if result.exists() else None
+        finished = read_json(result, error=SettingsError) if result.exists() else None
         return Run(folder, record, resumed=True, result=finished)
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"{folder} is a file, not a folder for a run; give another out=...")
@@ -105,8 +106,7 @@ def start_run(
         "command": shlex.join(sys.argv) if command is None else command,
         "started_at": now,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json_atomic(path, record)
+    write_json(path, record, error=SettingsError)
     return Run(folder, record, resumed=False, result=None)
 
 
@@ -118,22 +118,8 @@ def recorded_settings(record: Mapping[str, Any], settings_type: type[Settings]) 
 
 def finish_run(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
     """Writes the result of a run, whose presence says that the run is complete, and returns it."""
-    write_json_atomic(folder / RESULT_FILE, result)
+    write_json(folder / RESULT_FILE, result, error=SettingsError)
     return dict(result)
-
-
-def write_json_atomic(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes JSON so that a reader sees the old file or the new one, never a part of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=2, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def describe_hardware() -> dict[str, Any]:
@@ -196,18 +182,6 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"{path}: not readable as the record of a run ({error}); give another folder"
-        ) from None
-    if not isinstance(value, dict):
-        raise SettingsError(f"{path}: not the record of a run; give another folder")
-    return value
 
 
 def _check_same_run(

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from limbeck.errors import DataError
+from limbeck.files import write_text
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._tasks.data import (
     TaskData,
@@ -62,7 +64,7 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> dict[str, Any]:
     submission = data.task.submission(split, records)
     if submission is not None:
         name, content = submission
-        (settings.out / name).write_text(content, encoding="utf-8")
+        write_text(settings.out / name, content, error=DataError)
     result = {
         **data.describe("evaluate"),
         **describe_model(model, data.folder),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers.models import WordPiece
 
 from limbeck.errors import CheckpointError
+from limbeck.files import sha256_of_texts
 from limbeck.tokenizers.config import ROLES, TokenizerConfig
 
 PREFIX = "##"
@@ -150,7 +150,7 @@ def compute_fingerprint(backend: Tokenizer, config: TokenizerConfig) -> str:
         "pipeline": _describe_pipeline(backend),
     }
     text = json.dumps(description, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return sha256_of_texts([text])
 
 
 def _describe_added(token: AddedToken) -> list[Any]:

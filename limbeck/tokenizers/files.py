@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from limbeck.checkpoints import read_json
 from limbeck.errors import CheckpointError
+from limbeck.files import read_json
 
 
 def read_text(path: Path) -> str:
@@ -32,7 +32,7 @@ def read_optional_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If the file is there and can't be read, or is no JSON object.
     """
-    return read_json(path) if path.is_file() else {}
+    return read_json(path, error=CheckpointError) if path.is_file() else {}
 
 
 def read_vocab(path: Path) -> dict[str, int]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, normalizers
 
-from limbeck.checkpoints import replace_file, write_json
 from limbeck.errors import CheckpointError
+from limbeck.files import write_json, write_text
 from limbeck.tokenizers.backend import (
     add_missing_tokens,
     build_pipeline,
@@ -90,18 +90,17 @@ def save_folder(backend: Tokenizer, config: TokenizerConfig, folder: Path) -> No
     elif config.is_bert:
         # transformers would build BERT's own pipeline for that class and lose this one.
         values["tokenizer_class"] = "PreTrainedTokenizerFast"
-    write_json(folder / "tokenizer_config.json", values)
-    write_json(folder / "special_tokens_map.json", config.special_tokens)
-    _write_text(folder / "tokenizer.json", backend.to_str(pretty=True))
+    for name, content in (
+        ("tokenizer_config.json", values),
+        ("special_tokens_map.json", config.special_tokens),
+    ):
+        write_json(folder / name, content, error=CheckpointError, sort_keys=True)
+    write_text(folder / "tokenizer.json", backend.to_str(pretty=True), error=CheckpointError)
     vocab = backend.get_vocab(with_added_tokens=False)
     if sorted(vocab.values()) == list(range(len(vocab))):
         pieces = sorted(vocab, key=vocab.__getitem__)
-        _write_text(folder / "vocab.txt", "".join(f"{piece}\n" for piece in pieces))
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replace_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        text = "".join(f"{piece}\n" for piece in pieces)
+        write_text(folder / "vocab.txt", text, error=CheckpointError)
 
 
 def _normalizer_settings(values: Mapping[str, Any], *, where: str) -> dict[str, bool | None]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from limbeck.errors import require_extra
+from limbeck.errors import TrainingError, require_extra
+from limbeck.files import read_json_lines, write_json_lines
 from limbeck.train.loop import Step
 
 
@@ -32,9 +33,7 @@ class MetricsWriter:
         # Without a checkpoint the run starts anew, and measures its step 0 again.
         lines = read_metrics(folder) if resume_step else []
         kept = [line for line in lines if line["step"] <= resume_step]
-        partial = path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        partial.replace(path)
+        write_json_lines(path, kept, error=TrainingError)
         self._file = path.open("a", encoding="utf-8")
         self._board: Any = None
         if tensorboard:
@@ -92,10 +91,4 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     path = folder / "metrics.jsonl"
     if not path.exists():
         return []
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:  # the process was killed while it wrote this line
-            break
-    return lines
+    return list(read_json_lines(path, error=TrainingError, may_be_cut=True))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +13,7 @@ from torch import Tensor, nn
 
 from limbeck.checkpoints import read_safetensors, write_safetensors
 from limbeck.errors import CheckpointError
+from limbeck.files import read_json, replace_folder, sha256_of, write_json
 from limbeck.train.loop import TrainState
 
 logger = logging.getLogger(__name__)
@@ -45,27 +43,21 @@ def save_state(
         keep: How many checkpoints stay; two, so that one damaged file loses little.
     """
     target = folder / f"step-{state.step:08d}"
-    partial = folder / f".partial-{target.name}"
     for unfinished in folder.glob(".partial-*"):  # the process was killed while it wrote this one
         shutil.rmtree(unfinished)
-    partial.mkdir(parents=True)
     optimizer_state = optimizer.state_dict()
     tensors = _module_tensors(modules) | _optimizer_tensors(optimizer_state) | _random_tensors()
-    write_safetensors(partial / _TENSORS, tensors)
-    record = {
-        "step": state.step,
-        "elapsed_seconds": state.elapsed_seconds,
-        "loss_scale": state.loss_scale,
-        "extra": state.extra,
-        "param_groups": optimizer_state["param_groups"],
-        "sha256": _sha256(partial / _TENSORS),
-    }
-    (partial / _RECORD).write_text(json.dumps(record), encoding="utf-8")
-    for path in (partial / _TENSORS, partial / _RECORD, partial):
-        _flush_to_disk(path)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
-    _flush_to_disk(folder)
+    with replace_folder(target) as partial:
+        write_safetensors(partial / _TENSORS, tensors)
+        record = {
+            "step": state.step,
+            "elapsed_seconds": state.elapsed_seconds,
+            "loss_scale": state.loss_scale,
+            "extra": state.extra,
+            "param_groups": optimizer_state["param_groups"],
+            "sha256": sha256_of(partial / _TENSORS),
+        }
+        write_json(partial / _RECORD, record, error=CheckpointError)
     for old in _newest_first(folder)[keep:]:
         shutil.rmtree(old)
     return target
@@ -86,8 +78,8 @@ def load_state(
     """
     for path in _newest_first(folder):
         try:
-            record = json.loads((path / _RECORD).read_text(encoding="utf-8"))
-            if _sha256(path / _TENSORS) != record["sha256"]:
+            record = read_json(path / _RECORD, error=CheckpointError)
+            if sha256_of(path / _TENSORS) != record["sha256"]:
                 raise CheckpointError(f"{path / _TENSORS} differs from its checksum")
             tensors = read_safetensors(path / _TENSORS)
         except (OSError, ValueError, KeyError, CheckpointError) as error:
@@ -166,16 +158,3 @@ def _strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tenso
 
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Files whole or not at all, JSON, safetensors, shards: what is read and what is refused."""
+"""JSON, safetensors, shards: what is read and what is refused."""
 
 from __future__ import annotations
 
@@ -6,21 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from limbeck.checkpoints import (
     read_config,
-    read_json,
     read_safetensors,
     read_tensors,
-    replace_file,
-    write_json,
     write_model,
     write_safetensors,
 )
@@ -30,55 +24,6 @@ from limbeck.errors import CheckpointError
 
 def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-def test_replaced_whole(tmp_path):
-    path = tmp_path / "new" / "value.txt"
-    with replace_file(path) as temporary:
-        temporary.write_text("first")
-        assert not path.exists()
-    with replace_file(path) as temporary:
-        temporary.write_text("second")
-        assert path.read_text() == "first"
-    assert path.read_text() == "second"
-    assert names_in(path.parent) == ["value.txt"]
-
-
-def test_failure_leaves_the_old_file(tmp_path):
-    path = tmp_path / "value.txt"
-    path.write_text("old")
-
-    def write_half():
-        with replace_file(path) as temporary:
-            temporary.write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_half()
-    assert path.read_text() == "old"
-    assert names_in(tmp_path) == ["value.txt"]
-
-
-def test_unwritable_place(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match=r"can't write .*file/a/value.json: "):
-        write_json(tmp_path / "file" / "a" / "value.json", {})
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@given(st.dictionaries(st.text(), JSON, max_size=4))
-@settings(
-    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_json_survives(tmp_path, value):
-    write_json(tmp_path / "value.json", value)
-    assert read_json(tmp_path / "value.json") == value
 
 
 @pytest.mark.parametrize(
@@ -300,10 +245,3 @@ def test_no_weights_at_all(tmp_path):
     snapshot.mkdir(parents=True)
     with pytest.raises(CheckpointError, match=r"nothing\. From the Hub only safetensors are fetch"):
         read_tensors(snapshot)
-
-
-def test_a_run_folder_is_told_from_the_model_folder_in_it(tmp_path: Path) -> None:
-    (tmp_path / "run/model").mkdir(parents=True)
-    (tmp_path / "run/model/config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"run has no config.json.*mean '.*run/model'\?"):
-        read_json(tmp_path / "run/config.json")

@@ -135,9 +135,9 @@ def test_a_killed_build_continues_to_the_same_bytes(tmp_path, tokenizer, texts):
 
 def test_a_file_half_written_at_the_kill_is_not_left_in_the_corpus(begun):
     out, build = begun
-    (out / "build-state.json.partial").write_text('{"request"')
+    (out / ".build-state.json.0a1b2c3d.tmp").write_text('{"request"')
     build(save_every_seconds=60.0)
-    assert "build-state.json.partial" not in content_of(out)
+    assert ".build-state.json.0a1b2c3d.tmp" not in content_of(out)
 
 
 def _record(folder: Path) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,6 +15,7 @@ from torch import Tensor
 from limbeck.checkpoints import resolve_folder, short_name
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError
+from limbeck.files import sha256_of_texts, write_json_lines
 from limbeck.models import AutoConfig, Model, ModelConfig
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.tasks import (
@@ -198,12 +197,12 @@ class TaskData:
     @cached_property
     def fingerprint(self) -> str:
         """The SHA-256 over the data set's encoded examples and labels."""
-        digest = hashlib.sha256()
-        for name, rows in self.examples.items():
-            if name != AUGMENTED:
-                for row in rows:
-                    digest.update(repr((name, row.input_ids, row.label)).encode("utf-8"))
-        return digest.hexdigest()
+        return sha256_of_texts(
+            repr((name, row.input_ids, row.label))
+            for name, rows in self.examples.items()
+            if name != AUGMENTED
+            for row in rows
+        )
 
     def require_same(self, fingerprint: str | None, *, folder: Path) -> None:
         """Refuses to go on with a run whose examples were others; None is one that did not say.
@@ -270,10 +269,8 @@ def predict_logits(
 
 def write_predictions(path: Path, records: Mapping[str, Sequence[Record]]) -> None:
     """Writes one JSON line per example of each split."""
-    with path.open("w", encoding="utf-8") as file:
-        for split, values in records.items():
-            for record in values:
-                file.write(json.dumps({"split": split, **record}, ensure_ascii=False) + "\n")
+    rows = ({"split": split, **record} for split, values in records.items() for record in values)
+    write_json_lines(path, rows, error=DataError)
 
 
 def describe_model(model: Model, folder: Path) -> dict[str, Any]:

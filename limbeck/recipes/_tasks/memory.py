@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from pydantic import Field
 
-from limbeck.checkpoints import read_json, resolve_folder, write_json
+from limbeck.checkpoints import resolve_folder
 from limbeck.config import Settings
 from limbeck.errors import CheckpointError, SettingsError
+from limbeck.files import read_json, write_json
 from limbeck.listing import load
 from limbeck.recipes._tasks.data import TaskSettings
 from limbeck.train import Progress
@@ -40,7 +41,8 @@ def write_memory(folder: Path, settings: TaskSettings) -> None:
     Raises:
         CheckpointError: If the file can't be written.
     """
-    write_json(folder / MEMORY_NAME, settings.model_dump(mode="json", include=set(_NAMES)))
+    values = settings.model_dump(mode="json", include=set(_NAMES))
+    write_json(folder / MEMORY_NAME, values, error=CheckpointError, sort_keys=True)
 
 
 def read_memory(folder: Path) -> TaskMemory | None:
@@ -52,7 +54,7 @@ def read_memory(folder: Path) -> TaskMemory | None:
     path = folder / MEMORY_NAME
     if not path.exists():
         return None
-    values = read_json(path)
+    values = read_json(path, error=CheckpointError)
     try:
         memory = TaskMemory.from_values(values, where=MEMORY_NAME)
         task = load("limbeck.tasks", memory.task)

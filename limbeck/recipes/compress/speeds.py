@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from limbeck.errors import DataError
+from limbeck.files import read_json, write_json
 from limbeck.inference.speed import Round, Speed
-from limbeck.recipes._run import describe_hardware, write_json_atomic
+from limbeck.recipes._run import describe_hardware
 from limbeck.report.runs import FinetuneRun
 from limbeck.report.speeds import measure_runs
 from limbeck.train import Progress
@@ -31,14 +32,14 @@ def measure_once(
     path, machine = out / _FILE, describe_hardware()
     labels = [run.label for run in runs]
     if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path, error=DataError)
         if found["machine"] == machine and set(labels) <= set(found["speeds"]):
             progress.log("the speed of all was measured before")
             return {label: _read_speed(found["speeds"][label]) for label in labels}
     progress.log("measuring the speed of all, side by side")
     speeds = measure_runs(runs, split=split, device=device, progress=progress)
     written = {label: speed.to_dict() for label, speed in speeds.items()}
-    write_json_atomic(path, {"machine": machine, "speeds": written})
+    write_json(path, {"machine": machine, "speeds": written}, error=DataError)
     return speeds
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.checkpoints import replace_file, resolve_folder
+from limbeck.checkpoints import resolve_folder
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError
+from limbeck.files import read_json_lines, write_json_lines
 from limbeck.models import AutoConfig, AutoModelForMaskedLM, Model
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.models import require_same_inputs
@@ -92,16 +92,17 @@ class Augmenter:
             return self._read(path, rows)
         made = self._draw_all(data, rows, progress)
         texts = data.tokenizer.batch_decode([ids for _, ids in made], skip_special_tokens=True)
-        with replace_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            for (index, ids), text in zip(made, texts, strict=True):
-                record = {"index": index, "input_ids": ids, "text": text}
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        written = (
+            {"index": index, "input_ids": ids, "text": text}
+            for (index, ids), text in zip(made, texts, strict=True)
+        )
+        write_json_lines(path, written, error=DataError)
         progress.log(f"{len(made):,} augmented rows are in {path}")
         return made
 
     def _read(self, path: Path, rows: Sequence[EncodedExample]) -> Made:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        made = [(record["index"], record["input_ids"]) for record in map(json.loads, lines)]
+        lines = read_json_lines(path, error=DataError)
+        made = [(record["index"], record["input_ids"]) for record in lines]
         lengths = [row.num_tokens for row in rows] * self.settings.copies
         if [len(ids) for _, ids in made] != lengths:
             raise DataError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,8 +13,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from limbeck.checkpoints import read_json, read_safetensors, write_json, write_safetensors
+from limbeck.checkpoints import read_safetensors, write_safetensors
 from limbeck.errors import CheckpointError
+from limbeck.files import read_json, sha256_of, sha256_of_texts, write_json
 from limbeck.tasks import EncodedExample
 from limbeck.train import Progress
 
@@ -30,17 +30,13 @@ Compute = Callable[[int, int], Iterator[list[Tensor]]]
 def hash_folder(folder: Path) -> str:
     """Returns the SHA-256 over a model folder's configuration and weights."""
     files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
-    hashes = "".join(_sha256(path) for path in files)
-    return hashlib.sha256(hashes.encode("ascii")).hexdigest()
+    return sha256_of_texts(sha256_of(path) for path in files)
 
 
 def hash_rows(rows: Sequence[EncodedExample]) -> str:
     """Returns the SHA-256 over what a model sees of encoded rows, in their order."""
-    digest = hashlib.sha256()
-    for row in rows:
-        seen = [_plain(row.input_ids), _plain(row.token_type_ids or ())]
-        digest.update(json.dumps(seen, separators=(",", ":")).encode("ascii") + b"\n")
-    return digest.hexdigest()
+    seen = ([_plain(row.input_ids), _plain(row.token_type_ids or ())] for row in rows)
+    return sha256_of_texts(json.dumps(ids, separators=(",", ":")) + "\n" for ids in seen)
 
 
 @dataclass(frozen=True)
@@ -100,8 +96,8 @@ class TeacherCache:
             "num_rows": num_rows,
             "rows_per_shard": rows_per_shard,
         }
-        identity = json.dumps(self._values, sort_keys=True).encode("utf-8")
-        self._folder = folder / hashlib.sha256(identity).hexdigest()[:16]
+        identity = json.dumps(self._values, sort_keys=True)
+        self._folder = folder / sha256_of_texts([identity])[:16]
         self._num_rows = num_rows
         self._rows_per_shard = rows_per_shard
         self._shards: list[_Shard] = []
@@ -136,7 +132,7 @@ class TeacherCache:
     def _read_index(self) -> dict[str, str]:
         """Returns the checksums by file name; none where the index is absent or damaged."""
         with suppress(CheckpointError):
-            found = read_json(self._folder / INDEX_NAME)
+            found = read_json(self._folder / INDEX_NAME, error=CheckpointError)
             shards = found.pop("shards", {})
             if found == self._values and isinstance(shards, dict):
                 return shards
@@ -148,7 +144,7 @@ class TeacherCache:
         if expected is None:
             return None
         with suppress(CheckpointError, OSError):  # the file is not there, or cannot be read
-            if _sha256(path) == expected:
+            if sha256_of(path) == expected:
                 return _Shard(**read_safetensors(path))
         progress.log(f"{path} is missing or damaged: its logits are computed again")
         return None
@@ -157,13 +153,10 @@ class TeacherCache:
         path = self._folder / _shard_name(number)
         write_safetensors(path, {"values": shard.values, "shapes": shard.shapes})
         # Read again: another student may have added to it meanwhile.
-        shards = {**self._read_index(), path.name: _sha256(path)}
-        write_json(self._folder / INDEX_NAME, {**self._values, "shards": shards})
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        shards = {**self._read_index(), path.name: sha256_of(path)}
+        write_json(
+            self._folder / INDEX_NAME, {**self._values, "shards": shards}, error=CheckpointError
+        )
 
 
 def _shard_name(number: int) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from limbeck.checkpoints import read_safetensors
 from limbeck.errors import CheckpointError, find_extra
+from limbeck.files import sha256_of
 from limbeck.models import AutoModelForMaskedLM
 from limbeck.recipes._language_model import save_language_model
 from limbeck.tokenizers import AutoTokenizer
@@ -26,8 +26,7 @@ def find_shipped_encoder() -> Path:
     package = find_extra(_PACKAGE, extra="quickstart", purpose="the quickstart's teacher")
     folder = package / "model"
     weights = folder / "model.safetensors"
-    with weights.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(weights)
     if found != _SHA256:
         raise CheckpointError(
             f"{weights} has the SHA-256 {found}, but the official all-MiniLM-L6-v2 has {_SHA256}; "

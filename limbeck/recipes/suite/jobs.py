@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from limbeck.errors import DataError, LimbeckError, SettingsError
+from limbeck.files import read_json, sha256_of_texts, write_json
 from limbeck.recipes import evaluate, finetune
-from limbeck.recipes._run import RESULT_FILE, RUN_FILE, recorded_settings, write_json_atomic
+from limbeck.recipes._run import RESULT_FILE, RUN_FILE, recorded_settings
 from limbeck.recipes.finetune.distillation import build_task_losses, learns_from_logits
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.suite.settings import (
@@ -147,22 +147,18 @@ def require_same_examples(plan: Plan, folder: Path) -> None:
         path = folder / folder_name(name) / _EXAMPLES_FILE
         before = {}
         if name in finished and path.exists():
-            before = json.loads(path.read_text(encoding="utf-8"))
+            before = read_json(path, error=DataError)
         for split, found in now.items():
             if before.get(split, found) != found:
                 raise DataError(
                     f"the {split} examples of {name} are others than those of its finished runs; "
                     f"give another out=..., or remove {path.parent} to run them again"
                 )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json_atomic(path, {**before, **now})
+        write_json(path, {**before, **now}, error=DataError)
 
 
 def _hash(split: Split) -> str:
-    digest = hashlib.sha256()
-    for example in split.examples:
-        digest.update(repr(example).encode("utf-8"))
-    return digest.hexdigest()
+    return sha256_of_texts(repr(example) for example in split.examples)
 
 
 def _make_job(

@@ -1,0 +1,26 @@
+"""Our own files: whole or not at all, JSON, JSON Lines, checksums; errors of the caller's class."""
+
+from limbeck.files.atomic import (
+    flush_to_disk,
+    remove_leftovers,
+    replace_file,
+    replace_folder,
+    write_text,
+)
+from limbeck.files.checksums import sha256_of, sha256_of_texts
+from limbeck.files.json_lines import read_json_lines, write_json_lines
+from limbeck.files.json_objects import read_json, write_json
+
+__all__ = [
+    "flush_to_disk",
+    "read_json",
+    "read_json_lines",
+    "remove_leftovers",
+    "replace_file",
+    "replace_folder",
+    "sha256_of",
+    "sha256_of_texts",
+    "write_json",
+    "write_json_lines",
+    "write_text",
+]

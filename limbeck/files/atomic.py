@@ -1,0 +1,86 @@
+"""Files and folders that are there whole or not at all, whenever the process is stopped."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from limbeck.errors import LimbeckError
+
+_SUFFIX = ".tmp"
+
+
+@contextmanager
+def replace_file(path: Path, *, error: type[LimbeckError] | None) -> Iterator[Path]:
+    """Gives a temporary file beside `path` to write; puts it in its place when the block ends well.
+
+    Whoever reads `path` sees the old file or the new one, never a part. If the block raises, the
+    temporary file goes and `path` stays as it was.
+
+    Args:
+        path: The file; its folder is made if it does not exist.
+        error: What is raised where the file can't be written, such as on a full disk; None leaves
+            the system's own error to a caller who has more to say.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        flush_to_disk(temporary)
+        temporary.replace(path)
+        flush_to_disk(path.parent)
+    except OSError as problem:
+        if error is None:
+            raise
+        raise error(f"can't write {path}: {problem.strerror or problem}.") from problem
+    finally:
+        with suppress(OSError):  # in its place already, or never there
+            temporary.unlink()
+
+
+def write_text(path: Path, text: str, *, error: type[LimbeckError] | None) -> None:
+    """Writes UTF-8 text atomically, lines ending as they are given on every system.
+
+    Raises:
+        error: If the file can't be written.
+    """
+    with replace_file(path, error=error) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def replace_folder(target: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `target` to fill; puts it in its place when the block ends well.
+
+    What an earlier block that was killed has left there goes first.
+    """
+    partial = target.with_name(f".partial-{target.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    for path in (*partial.iterdir(), partial):
+        flush_to_disk(path)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    flush_to_disk(target.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files that a killed process left in a folder."""
+    for path in folder.glob(f".*{_SUFFIX}"):
+        path.unlink()
+
+
+def flush_to_disk(path: Path) -> None:
+    """Makes a file's content, or a folder's list of names, survive a power cut."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

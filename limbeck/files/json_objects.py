@@ -1,0 +1,64 @@
+"""Files that hold one JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import LimbeckError
+from limbeck.files.atomic import write_text
+
+
+def write_json(
+    path: Path,
+    value: Mapping[str, Any],
+    *,
+    error: type[LimbeckError] | None,
+    sort_keys: bool = False,
+) -> None:
+    """Writes an object as indented JSON, atomically; equal objects give equal bytes.
+
+    Args:
+        path: The file; what is there is replaced.
+        value: The object.
+        error: What is raised where the file can't be written, as for `replace_file`.
+        sort_keys: Order keys by name, as `transformers` does, instead of as they are given.
+    """
+    text = json.dumps(value, indent=2, sort_keys=sort_keys, ensure_ascii=False)
+    write_text(path, text + "\n", error=error)
+
+
+def read_json(path: Path, *, error: type[LimbeckError]) -> dict[str, Any]:
+    """Reads a file that holds one JSON object.
+
+    Args:
+        path: The file.
+        error: What is raised.
+
+    Raises:
+        error: If the file is absent, is not UTF-8 or JSON, or holds something else than an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(_explain_absence(path)) from None
+    except OSError as problem:
+        raise error(f"can't read {path}: {problem.strerror or problem}.") from problem
+    except UnicodeDecodeError as problem:
+        raise error(f"{path} is not UTF-8 text: byte {problem.start} is wrong.") from None
+    except (json.JSONDecodeError, RecursionError) as problem:
+        raise error(f"{path} is not JSON: {problem}.") from None
+    if not isinstance(value, dict):
+        raise error(f"{path} holds a JSON {type(value).__name__}; accepted: an object, {{...}}.")
+    return value
+
+
+def _explain_absence(path: Path) -> str:
+    there = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    inside = sorted(path.parent.glob(f"*/{path.name}"))  # a run folder holds a model folder
+    hint = f" Did you mean '{inside[0].parent}'?" if inside else ""
+    return (
+        f"{path.parent} has no {path.name}; it holds: {', '.join(there[:12]) or 'nothing'}." + hint
+    )

@@ -1,0 +1,181 @@
+"""Files whole or not at all, JSON, JSON Lines, checksums: what survives and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from limbeck.errors import CheckpointError, DataError, SettingsError
+from limbeck.files import (
+    read_json,
+    read_json_lines,
+    remove_leftovers,
+    replace_file,
+    replace_folder,
+    sha256_of,
+    sha256_of_texts,
+    write_json,
+    write_json_lines,
+    write_text,
+)
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_replaced_whole(tmp_path):
+    path = tmp_path / "new" / "value.txt"
+    with replace_file(path, error=CheckpointError) as temporary:
+        temporary.write_text("first")
+        assert not path.exists()
+    with replace_file(path, error=CheckpointError) as temporary:
+        temporary.write_text("second")
+        assert path.read_text() == "first"
+    assert path.read_text() == "second"
+    assert names_in(path.parent) == ["value.txt"]
+
+
+def test_failure_leaves_the_old_file(tmp_path):
+    path = tmp_path / "value.txt"
+    path.write_text("old")
+
+    def write_half():
+        with replace_file(path, error=CheckpointError) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["value.txt"]
+
+
+def test_unwritable_place(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"can't write .*file/a/value.json: "):
+        write_json(tmp_path / "file" / "a" / "value.json", {}, error=CheckpointError)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4))
+@settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_json_survives(tmp_path, value):
+    write_json(tmp_path / "value.json", value, error=DataError)
+    assert read_json(tmp_path / "value.json", error=DataError) == value
+
+
+def test_a_run_folder_is_told_from_the_model_folder_in_it(tmp_path: Path) -> None:
+    (tmp_path / "run/model").mkdir(parents=True)
+    (tmp_path / "run/model/config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"run has no config.json.*mean '.*run/model'\?"):
+        read_json(tmp_path / "run/config.json", error=CheckpointError)
+
+
+def test_an_object_that_is_no_json_leaves_the_old_file(tmp_path):
+    path = tmp_path / "result.json"
+    write_json(path, {"b": 1, "a": "é"}, error=SettingsError)
+    assert path.read_bytes() == '{\n  "b": 1,\n  "a": "é"\n}\n'.encode()
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_json(path, {"a": object()}, error=SettingsError)
+    assert read_json(path, error=SettingsError) == {"b": 1, "a": "é"}
+    assert names_in(tmp_path) == ["result.json"]
+    write_json(path, {"b": 1, "a": 2}, error=SettingsError, sort_keys=True)
+    assert list(json.loads(path.read_text())) == ["a", "b"]
+
+
+def test_the_error_is_of_the_class_that_the_caller_wants(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match=r"can't write .*file/x: "):
+        write_text(tmp_path / "file" / "x", "", error=SettingsError)
+    with pytest.raises(OSError, match=r"\[Errno"):
+        write_text(tmp_path / "file" / "x", "", error=None)
+    with pytest.raises(DataError, match=r"has no x.json; it holds: file\.$"):
+        read_json(tmp_path / "x.json", error=DataError)
+
+
+def test_what_a_killed_process_left_goes(tmp_path):
+    left = replace_file(tmp_path / "state.json", error=None)
+    temporary = left.__enter__()
+    temporary.write_text("half")
+    (tmp_path / "other.tmp").write_text("not ours")
+    remove_leftovers(tmp_path)
+    assert names_in(tmp_path) == ["other.tmp"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    target = tmp_path / "step-1"
+    (tmp_path / ".partial-step-1").mkdir()
+    (tmp_path / ".partial-step-1" / "of-a-killed-process").write_text("")
+    with replace_folder(target) as folder:
+        (folder / "a").write_text("1")
+        assert not target.exists()
+    with replace_folder(target) as folder:
+        (folder / "b").write_text("2")
+        assert names_in(target) == ["a"]
+    assert names_in(target) == ["b"]
+    assert names_in(tmp_path) == ["step-1"]
+
+
+@given(st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=4))
+@settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_lines_survive(tmp_path, rows):
+    path = tmp_path / "rows.jsonl"
+    write_json_lines(path, rows, error=DataError)
+    assert list(read_json_lines(path, error=DataError)) == rows
+    assert path.read_bytes().count(b"\n") == len(rows)
+
+
+def test_lines_end_at_line_feeds_only(tmp_path):
+    row = {"text": "a\u2028b\u0085c\x0bd"}
+    write_json_lines(tmp_path / "rows.jsonl", [row, row], error=DataError)
+    assert list(read_json_lines(tmp_path / "rows.jsonl", error=DataError)) == [row, row]
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b'{"a": 1}\n[2]\n', r"rows.jsonl, line 2: not a JSON object: '\[2\]'"),
+        (b'{"a": 1}\n{"a": ', r"rows.jsonl, line 2: not a JSON object: '\{\"a\":'"),
+        (b'{"a": 1}\n\n', r"rows.jsonl, line 2: not a JSON object: ''"),
+        (b'{"a": "\xff"}\n', r"rows.jsonl, after line 0: not UTF-8 text: invalid start byte"),
+    ],
+)
+def test_wrong_lines(tmp_path, content, match):
+    (tmp_path / "rows.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match=match):
+        list(read_json_lines(tmp_path / "rows.jsonl", error=DataError))
+
+
+def test_a_file_that_may_be_cut_ends_at_its_last_whole_line(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"a": 1}\n{"a": 2}\n{"a"')
+    found = read_json_lines(tmp_path / "rows.jsonl", error=DataError, may_be_cut=True)
+    assert list(found) == [{"a": 1}, {"a": 2}]
+
+
+def test_lines_that_are_not_there(tmp_path):
+    with pytest.raises(DataError, match=r"there is no file .*rows.jsonl"):
+        list(read_json_lines(tmp_path / "rows.jsonl", error=DataError))
+    with pytest.raises(DataError, match=r"can't read .*: Is a directory"):
+        list(read_json_lines(tmp_path, error=DataError))
+
+
+def test_checksums(tmp_path):
+    (tmp_path / "x").write_bytes("aé".encode())
+    expected = hashlib.sha256("aé".encode()).hexdigest()
+    assert sha256_of(tmp_path / "x") == sha256_of_texts(["a", "é"]) == expected
