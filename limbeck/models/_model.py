@@ -194,6 +194,9 @@ class Model(nn.Module):
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
             attention_scores=encoded.attention_scores,
+            queries=encoded.queries,
+            keys=encoded.keys,
+            values=encoded.values,
             **scores,
         )
 

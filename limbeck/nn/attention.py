@@ -29,16 +29,21 @@ def additive_mask(attention_mask: Tensor, *, dtype: torch.dtype) -> Tensor:
     return hidden[:, None, None, :] if attention_mask.dim() == 2 else hidden[:, None, :, :]
 
 
-class AttentionMatrices(NamedTuple):
-    """What each token attends to, before and after the softmax.
+class AttentionParts(NamedTuple):
+    """What attention computed on its way, under the names that `collect=` takes.
 
     Shape:
-        scores: (batch, heads, sequence, sequence), below `MASKED_SCORE / 2` for hidden keys.
-        probabilities: The same, as they were used: after dropout.
+        queries, keys, values: (batch, heads, sequence, head_size).
+        attention_scores: (batch, heads, sequence, sequence), below `MASKED_SCORE / 2` for hidden
+            keys; None where attention is fused.
+        attentions: Their softmax, as it was used: after dropout; None likewise.
     """
 
-    scores: Tensor
-    probabilities: Tensor
+    queries: Tensor
+    keys: Tensor
+    values: Tensor
+    attention_scores: Tensor | None = None
+    attentions: Tensor | None = None
 
 
 class SelfAttention(nn.Module):
@@ -58,30 +63,30 @@ class SelfAttention(nn.Module):
 
     def forward(
         self, hidden: Tensor, mask: Tensor | None = None, *, explicit: bool = False
-    ) -> tuple[Tensor, AttentionMatrices | None]:
-        """Attends; `explicit` computes and returns the matrices instead of fusing them away.
+    ) -> tuple[Tensor, AttentionParts]:
+        """Attends; `explicit` computes scores and probabilities instead of fusing them away.
 
         Shape:
             hidden: (batch, sequence, hidden_size).
             mask: Broadcasts to (batch, heads, sequence, sequence); added to the scores.
-            result: (batch, sequence, hidden_size), and the matrices or None.
+            result: (batch, sequence, hidden_size), and what led there.
         """
         query = self._split_heads(self.query(hidden))
         key = self._split_heads(self.key(hidden))
         value = self._split_heads(self.value(hidden))
         dropout = self.dropout if self.training else 0.0
-        matrices = None
+        parts = AttentionParts(queries=query, keys=key, values=value)
         if explicit:
             scores = query @ key.transpose(-2, -1) * self.head_size**-0.5
             scores = scores if mask is None else scores + mask
             probabilities = F.dropout(scores.softmax(dim=-1), p=dropout, training=self.training)
-            matrices = AttentionMatrices(scores=scores, probabilities=probabilities)
+            parts = parts._replace(attention_scores=scores, attentions=probabilities)
             context = probabilities @ value
         else:
             context = F.scaled_dot_product_attention(
                 query, key, value, attn_mask=mask, dropout_p=dropout
             )
-        return self.output(context.transpose(1, 2).flatten(2)), matrices
+        return self.output(context.transpose(1, 2).flatten(2)), parts
 
     def _split_heads(self, projected: Tensor) -> Tensor:
         # The number of heads, not -1: that can't be told where a batch is empty.

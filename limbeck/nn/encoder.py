@@ -8,12 +8,12 @@ from collections.abc import Set as AbstractSet
 from torch import Tensor, nn
 
 from limbeck.errors import SettingsError, did_you_mean
-from limbeck.nn.attention import additive_mask
+from limbeck.nn.attention import AttentionParts, additive_mask
 from limbeck.nn.embeddings import Embeddings
 from limbeck.nn.layer import EncoderLayer
 from limbeck.nn.outputs import EncoderOutput
 
-COLLECTABLE = frozenset({"attention_scores", "attentions", "hidden_states"})
+COLLECTABLE = frozenset({"hidden_states", *AttentionParts._fields})
 
 
 class Encoder(nn.Module):
@@ -40,9 +40,9 @@ class Encoder(nn.Module):
             attention_mask: 1 for what may be seen, 0 elsewhere; None if everything may be.
             token_type_ids: Segment of each token; 0 if absent.
             position_ids: Position of each token; 0, 1, 2, ... if absent.
-            collect: What to return beside the last hidden state: `hidden_states`, `attentions`,
-                `attention_scores`. Attention is computed explicitly, and slower, only for the
-                latter two.
+            collect: What to return beside the last hidden state: `hidden_states`, `queries`,
+                `keys`, `values`, `attention_scores`, `attentions`. Attention is computed
+                explicitly, and slower, only for the latter two.
 
         Shape:
             input_ids, token_type_ids: (batch, sequence).
@@ -62,19 +62,17 @@ class Encoder(nn.Module):
         mask = None if attention_mask is None else additive_mask(attention_mask, dtype=hidden.dtype)
         is_explicit = not {"attentions", "attention_scores"}.isdisjoint(collect)
         hidden_states = [hidden]
-        matrices = []
+        collected: dict[str, list[Tensor]] = {
+            name: [] for name in AttentionParts._fields if name in collect
+        }
         for layer in self.layers:
-            hidden, of_layer = layer(hidden, mask, explicit=is_explicit)
+            hidden, parts = layer(hidden, mask, explicit=is_explicit)
+            for name, of_layers in collected.items():
+                of_layers.append(getattr(parts, name))
             if "hidden_states" in collect:
                 hidden_states.append(hidden)
-            matrices.append(of_layer)
         return EncoderOutput(
             last_hidden_state=hidden,
             hidden_states=tuple(hidden_states) if "hidden_states" in collect else None,
-            attentions=tuple(m.probabilities for m in matrices)
-            if "attentions" in collect
-            else None,
-            attention_scores=tuple(m.scores for m in matrices)
-            if "attention_scores" in collect
-            else None,
+            **{name: tuple(of_layers) for name, of_layers in collected.items()},
         )

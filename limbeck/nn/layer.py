@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from limbeck.nn.attention import AttentionMatrices, SelfAttention
+from limbeck.nn.attention import AttentionParts, SelfAttention
 from limbeck.nn.feed_forward import FeedForward
 
 
@@ -37,9 +37,9 @@ class EncoderLayer(nn.Module):
 
     def forward(
         self, hidden: Tensor, mask: Tensor | None = None, *, explicit: bool = False
-    ) -> tuple[Tensor, AttentionMatrices | None]:
+    ) -> tuple[Tensor, AttentionParts]:
         """Runs the layer; arguments and shapes are those of `SelfAttention.forward`."""
-        attended, matrices = self.attention(hidden, mask, explicit=explicit)
+        attended, parts = self.attention(hidden, mask, explicit=explicit)
         hidden = self.attention_norm(hidden + self.attention_dropout(attended))
         transformed = self.feed_forward_dropout(self.feed_forward(hidden))
-        return self.feed_forward_norm(hidden + transformed), matrices
+        return self.feed_forward_norm(hidden + transformed), parts

@@ -20,12 +20,16 @@ class EncoderOutput:
             (batch, heads, sequence, sequence).
         attention_scores: If collected, the same before the softmax; below -10000 where a key may
             not be seen.
+        queries, keys, values: If collected, each layer's: (batch, heads, sequence, head_size).
     """
 
     last_hidden_state: Tensor
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
     attention_scores: tuple[Tensor, ...] | None = None
+    queries: tuple[Tensor, ...] | None = None
+    keys: tuple[Tensor, ...] | None = None
+    values: tuple[Tensor, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,8 @@ class ModelOutput:
     """What a model computed; what it does not have, or was not asked to collect, is None.
 
     Shape:
-        last_hidden_state, hidden_states, attentions, attention_scores: As in `EncoderOutput`.
+        last_hidden_state, hidden_states, attentions, attention_scores, queries, keys, values: As
+            in `EncoderOutput`.
         pooler_output: (batch, hidden_size).
         logits: (batch, sequence, vocab_size) for masked words, (batch, num_labels) for sequences,
             (batch, sequence, num_labels) for tokens, (batch, num_choices) for multiple choice.
@@ -48,6 +53,9 @@ class ModelOutput:
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
     attention_scores: tuple[Tensor, ...] | None = None
+    queries: tuple[Tensor, ...] | None = None
+    keys: tuple[Tensor, ...] | None = None
+    values: tuple[Tensor, ...] | None = None
 
 
 # torch.export flattens outputs into tensors; it has to be told that these are containers.

@@ -121,6 +121,27 @@ def test_row_that_sees_nothing_stays_finite(family, collect, dtype):
         )
 
 
+@pytest.mark.parametrize("collected", ["queries", "keys", "values"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_attention_projects(family, collected, tmp_path):
+    """As their projections give it, caught on the way and split into heads."""
+    theirs = their_model(family, MASKED_LM)
+    ours = ours_from(theirs, tmp_path, MASKED_LM)
+    inputs = make_inputs(family, MASKED_LM)
+    word = {"queries": "query", "keys": "key", "values": "value"}[collected]
+    endings = (f"attention.self.{word}", f"{word[0]}_lin")
+    caught = []
+    for name, module in theirs.named_modules():
+        if name.endswith(endings):
+            module.register_forward_hook(lambda _module, _given, result: caught.append(result))
+    with torch.no_grad():
+        theirs(**inputs)
+        given = getattr(ours(**inputs, collect={collected}), collected)
+    assert len(given) == len(caught) == ours.config.num_hidden_layers
+    for mine, whole in zip(given, caught, strict=True):
+        torch.testing.assert_close(mine.transpose(1, 2).flatten(2), whole, **EXACT)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padding_changes_nothing(family, tmp_path):
     ours = ours_from(their_model(family, MASKED_LM), tmp_path, MASKED_LM)

@@ -54,18 +54,23 @@ def test_attention_is_its_formula(explicit, batch, length, heads, seed):
     mask = torch.rand(batch, length, length) < 0.6
     mask |= torch.eye(length, dtype=torch.bool)
     with torch.no_grad():
-        given, matrices = block(hidden, additive_mask(mask, dtype=hidden.dtype), explicit=explicit)
+        given, parts = block(hidden, additive_mask(mask, dtype=hidden.dtype), explicit=explicit)
         expected = attention_by_formula(block, hidden, mask)
     torch.testing.assert_close(given, expected, rtol=0, atol=1e-9)
+    products = parts.queries @ parts.keys.mT / math.sqrt(block.head_size)
+    products = products.masked_fill(~mask[:, None], -math.inf)
+    context = (products.softmax(-1) @ parts.values).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(block.output(context).detach(), expected, rtol=0, atol=1e-9)
     if explicit:
-        scores, probabilities = matrices
+        scores, probabilities = parts.attention_scores, parts.attentions
         is_hidden = ~mask[:, None].expand_as(probabilities)
         torch.testing.assert_close(probabilities.sum(-1), torch.ones_like(probabilities[..., 0]))
         assert not probabilities[is_hidden].any()
         torch.testing.assert_close(scores.softmax(-1), probabilities)
         assert torch.equal(scores < MASKED_SCORE / 2, is_hidden)
     else:
-        assert matrices is None
+        assert parts.attention_scores is None
+        assert parts.attentions is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])

@@ -67,7 +67,9 @@ def test_exports_with_dynamic_shapes(config, auto):
         torch.testing.assert_close(first_tensor(given), first_tensor(expected), **EXACT)
 
 
-@pytest.mark.parametrize("collect", [frozenset(), frozenset({"attentions", "hidden_states"})])
+@pytest.mark.parametrize(
+    "collect", [frozenset(), frozenset({"attentions", "hidden_states", "queries"})]
+)
 @pytest.mark.parametrize("config", CONFIGS, ids=IDS)
 def test_compiles_whole(config, collect):
     model = limbeck.AutoModelForMaskedLM.from_config(config).eval()
