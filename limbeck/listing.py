@@ -8,6 +8,15 @@ from types import ModuleType
 
 from limbeck.errors import SettingsError, did_you_mean
 
+ROOMS = {
+    "losses": "limbeck.losses",
+    "models": "limbeck.models",
+    "tasks": "limbeck.tasks",
+    "methods": "limbeck.compress",
+    "recipes": "limbeck.recipes",
+}
+"""The rooms that `limbeck list` shows, by what their files are called."""
+
 
 def list_names(room: str) -> list[str]:
     """Returns the names that a room offers, in alphabetical order, as users write them.

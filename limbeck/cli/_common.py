@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -70,15 +67,6 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             plain.append(argument)
     return plain, settings
-
-
-def summary_of(room: str, name: str) -> str:
-    """Returns the first line of a module's docstring without importing the module."""
-    spec = importlib.util.find_spec(f"{room}.{name}")
-    assert spec is not None
-    assert spec.origin is not None
-    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
-    return text.partition("\n")[0]
 
 
 def align(rows: Iterable[Sequence[str]]) -> list[str]:

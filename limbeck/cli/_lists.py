@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from limbeck import listing
-from limbeck.cli._common import COMMON, Common, align, summary_of
+from limbeck.cli._common import COMMON, Common, align
+from limbeck.cli._outline import summary_of
 from limbeck.errors import SettingsError, did_you_mean
 
-ROOMS = {
-    "losses": "limbeck.losses",
-    "models": "limbeck.models",
-    "tasks": "limbeck.tasks",
-    "methods": "limbeck.compress",
-    "recipes": "limbeck.recipes",
-}
+PRESETS = "presets"
 
-Kind = Literal["losses", "models", "tasks", "methods", "recipes", "presets"]
+if TYPE_CHECKING:
+    Kind = str
+else:
+    Kind = Literal[(*listing.ROOMS, PRESETS)]
 
 
 def list_room(
@@ -28,20 +26,22 @@ def list_room(
     *,
     common: Common = COMMON,
 ) -> dict[str, Any]:
-    """List losses, models, tasks, methods, recipes or presets, by the names that settings use."""
+    """List what there is of a kind, such as losses, by the names that settings use."""
     from limbeck.recipes._presets import list_presets
 
     if kind is None:
-        names = {room: listing.list_names(package) for room, package in ROOMS.items()}
-        names["presets"] = list(list_presets())
+        names = {room: listing.list_names(package) for room, package in listing.ROOMS.items()}
+        names[PRESETS] = list(list_presets())
         common.tell(*align((f"limbeck list {room}", ", ".join(n)) for room, n in names.items()))
         return {"kinds": names}
-    if kind == "presets":
+    if kind == PRESETS:
         presets = list_presets().values()
         entries = [{"name": p.name, "recipe": p.recipe, "summary": p.summary} for p in presets]
     else:
-        room = ROOMS[kind]
-        entries = [{"name": n, "summary": summary_of(room, n)} for n in listing.list_names(room)]
+        room = listing.ROOMS[kind]
+        entries = [
+            {"name": n, "summary": summary_of(f"{room}.{n}")} for n in listing.list_names(room)
+        ]
     if entries:
         common.tell(*align(list(entry.values()) for entry in entries))
     return {kind: entries}
@@ -56,11 +56,11 @@ def init(
     from limbeck.config import dump_toml
     from limbeck.recipes._presets import list_presets
 
-    presets = list_presets()
-    recipes = [recipe.replace("_", "-") for recipe in listing.list_names(ROOMS["recipes"])]
-    tasks = listing.list_names(ROOMS["tasks"])
+    presets, rooms = list_presets(), listing.ROOMS
+    recipes = [recipe.replace("_", "-") for recipe in listing.list_names(rooms["recipes"])]
+    tasks = listing.list_names(rooms["tasks"])
     if name.replace("-", "_") in tasks:
-        options = dump_toml(listing.load(ROOMS["tasks"], name).SettingsType)
+        options = dump_toml(listing.load(rooms["tasks"], name).SettingsType)
         text = f"[task_options]  # of {name}; as a flag: --task_options.NAME VALUE\n{options}"
         common.tell(text.rstrip("\n"))
         return {"task": name, "toml": text}
@@ -68,7 +68,7 @@ def init(
         recipe, text = presets[name].recipe, presets[name].path.read_text(encoding="utf-8")
     elif name.replace("_", "-") in recipes:
         recipe = name.replace("_", "-")
-        text = dump_toml(listing.load(ROOMS["recipes"], recipe).SettingsType, recipe=recipe)
+        text = dump_toml(listing.load(rooms["recipes"], recipe).SettingsType, recipe=recipe)
     else:
         raise SettingsError(
             f"there is no recipe, preset or task '{name}'."

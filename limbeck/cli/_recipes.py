@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import inspect
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from limbeck import listing
-from limbeck.cli._common import COMMON, Common, Flag, note, split_arguments, summary_of
+from limbeck.cli._common import COMMON, Common, Flag, note, split_arguments
 from limbeck.cli._flags import flags_to_settings
+from limbeck.cli._outline import outline_settings, summary_of
 from limbeck.errors import ContractError, SettingsError, did_you_mean
 
-ROOM = "limbeck.recipes"
+ROOM = listing.ROOMS["recipes"]
 
 _HOW = """
 {summary}
@@ -27,11 +29,10 @@ limbeck {name} [MODEL] key=value ...
 MODEL, a folder or Hub id, stands for model=MODEL where there is such a
 setting; a preset counts before a folder of its name, which is then ./NAME.
 `--key value` and `--key=value` are other ways to write key=value.
-
-`limbeck init {name}` shows every setting with its default, `limbeck list
-presets` the presets. A run that was interrupted goes on when the same command
-is given again.
+`limbeck list presets` shows the presets. A run that was interrupted goes on
+when the same command is given again.
 """
+_OTHERS = "Those most used; `limbeck init {name}` shows all, given in the same way."
 _OWN_FLAGS = ("--dry-run", "--json", "--quiet", "--debug", "--help")
 
 DryRun = Annotated[bool, Flag, Parameter(help="Show what would be done, and do nothing.")]
@@ -50,13 +51,13 @@ def recipe_commands() -> list[Command]:
     """Returns a command for every recipe."""
     commands = []
     for module_name in listing.list_names(ROOM):
-        name = module_name.replace("_", "-")
-        help_text = _HOW.format(summary=summary_of(ROOM, module_name), name=name).strip()
-        commands.append(Command(name, _recipe_command(name), help_text))
+        name, module = module_name.replace("_", "-"), f"{ROOM}.{module_name}"
+        help_text = _HOW.format(summary=summary_of(module), name=name).strip()
+        commands.append(Command(name, _recipe_command(name, module), help_text))
     return commands
 
 
-def _recipe_command(name: str) -> Callable[..., Any]:
+def _recipe_command(name: str, module: str) -> Callable[..., Any]:
     def command(
         *arguments: Annotated[
             str,
@@ -70,7 +71,33 @@ def _recipe_command(name: str) -> Callable[..., Any]:
     ) -> dict[str, Any]:
         return run_recipe(name, arguments, dry_run=dry_run, common=common)
 
+    signature = inspect.signature(command)
+    parameters = [*signature.parameters.values(), *_shown_parameters(name, module)]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return command
+
+
+def _shown_parameters(name: str, module: str) -> Iterator[inspect.Parameter]:
+    """Yields the settings that a recipe's help shows; all are read from the plain arguments."""
+    group = Group("Settings", help=_OTHERS.format(name=name), sort_key=1)
+    for setting in outline_settings(module):
+        yield inspect.Parameter(
+            setting.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=setting.default,
+            annotation=Annotated[
+                str | None,
+                Parameter(
+                    name=f"--{setting.name}",
+                    help=setting.about if setting.default else f"{setting.about} [required]",
+                    group=group,
+                    metavar="",
+                    parse=False,
+                    show=True,
+                    show_default=setting.default not in (None, "none"),
+                ),
+            ],
+        )
 
 
 def run_recipe(

@@ -8,6 +8,14 @@ from __future__ import annotations
 
 from limbeck.config._dump import dump_toml
 from limbeck.config._read import is_override, parse_override, read_settings
-from limbeck.config._settings import Settings
+from limbeck.config._settings import SHOWN, Settings, Shown
 
-__all__ = ["Settings", "dump_toml", "is_override", "parse_override", "read_settings"]
+__all__ = [
+    "SHOWN",
+    "Settings",
+    "Shown",
+    "dump_toml",
+    "is_override",
+    "parse_override",
+    "read_settings",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
 else:
     ModelMetaclass = type(BaseModel)
+
+ValueT = TypeVar("ValueT")
+SHOWN = "shown in help"
+Shown = Annotated[ValueT, SHOWN]
+"""Type of a setting that the command's help shows, as in `epochs: Shown[float] = 3.0`: one of the
+ten or so that most runs give. All settings are given and documented alike."""
 
 
 class _SettingsMeta(ModelMetaclass):

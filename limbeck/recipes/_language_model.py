@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from limbeck.config import Settings
+from limbeck.config import Settings, Shown
 from limbeck.data import Corpus, MaskedBatch, MaskedBatches, MaskingSettings
 from limbeck.losses import Loss
 from limbeck.models import Model
@@ -33,16 +33,16 @@ _HELD_OUT_SEED = 0  # the same masks for every model, so that figures of two run
 class LanguageModelSettings(Settings):
     """What `pretrain` and `distill` have in common."""
 
-    corpus: Path
+    corpus: Shown[Path]
     """Corpus folder, from `limbeck corpus build`."""
-    out: Path
+    out: Shown[Path]
     """Run folder; started again with the same settings, a run goes on where it stopped."""
     seed: int = 0
     """Decides new weights, dropout, the order of the text and the masks."""
 
-    sequence_length: int = Field(default=128, ge=8)
+    sequence_length: Shown[int] = Field(default=128, ge=8)
     """Tokens in a row, special tokens included."""
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: Shown[int] = Field(default=32, ge=1)
     """Rows in an optimiser step, over all micro-batches."""
     accumulate: int = Field(default=1, ge=1)
     """Micro-batches a step is split into, to need less memory; the result is the same."""
@@ -51,14 +51,14 @@ class LanguageModelSettings(Settings):
     masking: MaskingSettings = MaskingSettings()
     """How tokens are chosen and replaced."""
 
-    max_epochs: float | None = Field(default=None, gt=0)
+    max_epochs: Shown[float | None] = Field(default=None, gt=0)
     """End of the run, in passes over the training text."""
-    max_steps: int | None = Field(default=None, gt=0)
+    max_steps: Shown[int | None] = Field(default=None, gt=0)
     """End of the run, in optimiser steps."""
     max_minutes: float | None = Field(default=None, gt=0)
     """End of the run, in minutes of training. Not reproducible to the bit."""
 
-    learning_rate: float = Field(default=5e-4, gt=0)
+    learning_rate: Shown[float] = Field(default=5e-4, gt=0)
     """Peak of the schedule."""
     betas: tuple[float, float] = (0.9, 0.98)
     """AdamW's decay rates."""
@@ -75,7 +75,7 @@ class LanguageModelSettings(Settings):
 
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
-    precision: Precision = "fp32"
+    precision: Shown[Precision] = "fp32"
     """Arithmetic of the forward pass: fp32, bf16 or fp16."""
     compile: bool = False
     """Compile both encoders with `torch.compile`; needs a C++ compiler on a CPU."""

@@ -8,6 +8,7 @@ import torch
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from limbeck.compress.keep_layers import choose_layers, keep_layers
+from limbeck.config import Shown
 from limbeck.data import Corpus
 from limbeck.errors import MissingHeadError, SettingsError
 from limbeck.losses import Loss, build_loss
@@ -45,15 +46,15 @@ _TRIPLE_LOSS: dict[str, Any] = {
 class DistillSettings(LanguageModelSettings):
     """Settings of `limbeck distill`."""
 
-    teacher: str
+    teacher: Shown[str]
     """Model folder or Hub id with a masked-LM head. `limbeck pretrain model=... new_head=true
     freeze_body=true` gives one to an encoder that has none."""
     student: str | None = None
     """Model folder or Hub id to go on from; None makes the student of the teacher's layers."""
-    layers: str | tuple[int, ...] = "every_other"
+    layers: Shown[str | tuple[int, ...]] = "every_other"
     """The teacher's layers that the student starts from: `every_other`, `original`, `lower`,
     `even`, or a list of them, 0-based."""
-    num_student_layers: int | None = Field(default=None, ge=1)
+    num_student_layers: Shown[int | None] = Field(default=None, ge=1)
     """Depth of the student; half the teacher's, rounded up, if not given."""
     model_type: str = "distilbert"
     """Architecture of the student."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from limbeck.config import Shown
 from limbeck.errors import DataError
 from limbeck.files import write_text
 from limbeck.recipes._run import finish_run, start_run
@@ -25,7 +26,7 @@ from limbeck.train import Progress, SilentProgress, choose_device
 class EvaluateSettings(TaskRunSettings):
     """One fine-tuned model, one split."""
 
-    split: Literal["train", "validation", "test"] = "validation"
+    split: Shown[Literal["train", "validation", "test"]] = "validation"
     """Split to predict, and to score if it has labels."""
 
 

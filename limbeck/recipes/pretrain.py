@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from pydantic import Field, model_validator
 
+from limbeck.config import Shown
 from limbeck.data import Corpus
 from limbeck.losses import build_loss
 from limbeck.models import AutoModelForMaskedLM, Model, find_architecture
@@ -27,7 +28,7 @@ from limbeck.train import Progress
 class PretrainSettings(LanguageModelSettings):
     """Settings of `limbeck pretrain`."""
 
-    model: str | None = None
+    model: Shown[str | None] = None
     """Model folder or Hub id to start from; None starts from random weights of the architecture
     below."""
     new_head: bool = False
@@ -35,11 +36,11 @@ class PretrainSettings(LanguageModelSettings):
     freeze_body: bool = False
     """Train the masked-LM head alone, on top of the encoder as it is."""
 
-    model_type: str = "distilbert"
+    model_type: Shown[str] = "distilbert"
     """Architecture of a model from scratch."""
-    hidden_size: int = Field(default=768, ge=1)
+    hidden_size: Shown[int] = Field(default=768, ge=1)
     """Width of a model from scratch."""
-    num_hidden_layers: int = Field(default=6, ge=1)
+    num_hidden_layers: Shown[int] = Field(default=6, ge=1)
     """Depth of a model from scratch."""
     num_attention_heads: int = Field(default=12, ge=1)
     """Attention heads of a model from scratch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,7 @@ import pytest
 import limbeck.recipes
 from limbeck import listing
 from limbeck.cli import main
+from limbeck.cli._outline import outline_settings
 from limbeck.version import __version__
 
 RECIPE = '''"""Heats something up."""
@@ -274,7 +276,29 @@ def test_every_command_has_help(command: list[str], capsys: Captured) -> None:
     assert f"Usage: limbeck {' '.join(command)}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["losses", "models", "tasks", "methods", "recipes", "presets"])
+@pytest.mark.parametrize("name", listing.list_names("limbeck.recipes"))
+def test_help_shows_the_settings_that_are_marked(name: str, capsys: Captured) -> None:
+    from limbeck.config import SHOWN
+
+    fields = listing.load("limbeck.recipes", name).SettingsType.model_fields
+    shown = {n: field for n, field in fields.items() if SHOWN in field.metadata}
+    assert 3 <= len(shown) <= 12
+    outlines = outline_settings(f"limbeck.recipes.{name}")
+    assert [outline.name for outline in outlines] == list(shown)
+    for outline, field in zip(outlines, shown.values(), strict=True):
+        assert " ".join(field.description.split()).startswith(outline.about)
+        assert (outline.default is None) == field.is_required()
+        if outline.default is not None:
+            default = field.get_default(call_default_factory=True)
+            assert outline.default == str(default).lower().strip("(),").replace(", ", ",")
+    assert main([name, "--help"]) == 0
+    panel = capsys.readouterr().out.partition(" Settings ")[2]
+    assert f"limbeck init {name}" in panel
+    flags = re.findall(r"│ (--\w+)", panel)
+    assert flags == [f"--{setting}" for setting in shown]
+
+
+@pytest.mark.parametrize("kind", [*listing.ROOMS, "presets"])
 def test_lists(kind: str, capsys: Captured) -> None:
     assert main(["list", kind, "--json"]) == 0
     entries = json.loads(capsys.readouterr().out)[kind]
@@ -289,7 +313,7 @@ def test_list_alone_lists_what_there_is_to_list(capsys: Captured) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     kinds = [line.split()[2] for line in lines]
-    assert kinds == ["losses", "models", "tasks", "methods", "recipes", "presets"]
+    assert kinds == [*listing.ROOMS, "presets"]
     assert "soft_targets" in lines[0]
     assert "distilbert-squad" in lines[-1]
     assert main(["list", "--json"]) == 0
@@ -351,10 +375,11 @@ def test_unknown_preset_is_refused() -> None:
         load_preset("distilbrt")
 
 
-def test_help_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize("words", [[], ["finetune"], ["compress"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
     code = (
         "import sys, limbeck, limbeck.cli\n"
-        "assert limbeck.cli.main(['--help']) == 0\n"
+        f"assert limbeck.cli.main([*{words}, '--help']) == 0\n"
         "heavy = {'torch', 'numpy', 'tokenizers', 'datasets', 'huggingface_hub', 'pydantic'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )

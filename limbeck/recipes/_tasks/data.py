@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from limbeck.checkpoints import resolve_folder, short_name
-from limbeck.config import Settings
+from limbeck.config import Settings, Shown
 from limbeck.errors import DataError, SettingsError
 from limbeck.files import sha256_of_texts, write_json_lines
 from limbeck.models import AutoConfig, Model, ModelConfig
@@ -33,14 +33,14 @@ from limbeck.train import Precision, Progress, autocast
 class TaskSettings(Settings):
     """A model and a task's data."""
 
-    model: str
+    model: Shown[str]
     """Model folder or Hub id."""
-    data: str | dict[str, str] | None = None
+    data: Shown[str | dict[str, str] | None] = None
     """Folder with train, validation and test files, `hf://owner/name[:config]`, or a table with one
     file, glob or `hf://owner/name[:config]#split` per split; by default what the Hub has."""
-    out: Path
+    out: Shown[Path]
     """Run folder; started again with the same settings, a run goes on where it stopped."""
-    task: str = "sst2"
+    task: Shown[str] = "sst2"
     """Task, as `limbeck list tasks` shows it. What is not given of task, options and `max_length`,
     `evaluate` and `compress` take as the model was fine-tuned, from its `limbeck.json`."""
     task_options: dict[str, Any] = Field(default_factory=dict)
@@ -50,7 +50,7 @@ class TaskSettings(Settings):
     task_label: str | None = None
     """Name of the task in reports; by default that of `task`."""
 
-    max_length: int = Field(default=128, ge=8)
+    max_length: Shown[int] = Field(default=128, ge=8)
     """Longest input in tokens, special tokens included; longer ones are cut."""
     evaluation_batch_size: int = Field(default=64, ge=1)
     """Examples predicted at a time."""

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from limbeck.checkpoints import write_card
+from limbeck.config import Shown
 from limbeck.errors import DataError
 from limbeck.recipes import evaluate
 from limbeck.recipes._run import finish_run, start_run
@@ -45,30 +46,30 @@ from limbeck.train import Progress, SilentProgress, choose_device
 class CompressSettings(TaskSettings):
     """A fine-tuned model, its task, and what a smaller one has to keep."""
 
-    out: Path = Path("compressed")
+    out: Shown[Path] = Path("compressed")
     """Run folder; started again with the same settings, a run goes on where it stopped."""
 
-    retain: float = Field(default=0.97, gt=0, le=1)
+    retain: Shown[float] = Field(default=0.97, gt=0, le=1)
     """Share of the model's validation score that a student has to keep; the student's score is the
     median over its seeds."""
-    depths: tuple[int, ...] | None = None
+    depths: Shown[tuple[int, ...] | None] = None
     """Depths of the students that are made of the model's own layers, evenly spaced from the first
     on; by default 2/3, 1/2, 1/3 and 1/4 of its depth, or none where `student` is given."""
-    student: str | tuple[str, ...] | None = None
+    student: Shown[str | tuple[str, ...] | None] = None
     """One or more encoders, such as generally distilled ones, to try as they are, each with a new
     head."""
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: Shown[tuple[int, ...]] = Field(default=(0,), min_length=1)
     """Every student is trained once for each."""
 
     losses: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """What a student learns from the model, as in `finetune`."""
     label_weight: float = Field(default=1.0, ge=0)
     """Weight of the loss against the data set's labels; 0 learns from the model alone."""
-    epochs: float = Field(default=3.0, gt=0)
+    epochs: Shown[float] = Field(default=3.0, gt=0)
     """Passes of each student over the training examples."""
-    learning_rate: float = Field(default=5e-5, gt=0)
+    learning_rate: Shown[float] = Field(default=5e-5, gt=0)
     """Peak of the schedule."""
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: Shown[int] = Field(default=32, ge=1)
     """Examples in an optimiser step."""
     finetune: dict[str, Any] = Field(default_factory=dict)
     """Further settings of `finetune` for every student, such as `finetune.patience=2`."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from limbeck.config import Shown
 from limbeck.recipes._tasks.data import Role, TaskRunSettings
 from limbeck.recipes.finetune.augmentation import AugmentSettings
 from limbeck.train import Schedule
@@ -19,13 +20,13 @@ class FinetuneSettings(TaskRunSettings):
     """`pretrained` starts from the model's weights, `random` from new ones of its architecture."""
     new_head: bool = True
     """Start with a new head; false goes on with the head of an already fine-tuned model."""
-    keep_layers: int | str | tuple[int, ...] | None = None
+    keep_layers: Shown[int | str | tuple[int, ...] | None] = None
     """Start from some of the model's layers: how many (as `lower` spaces them), `every_other`,
     `original`, `lower`, `even`, or a list such as [0, 2, 4]; None starts from all."""
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: Shown[tuple[int, ...]] = Field(default=(0,), min_length=1)
     """One run each; a seed decides new weights, dropout and the order of the examples."""
 
-    teacher: str | None = None
+    teacher: Shown[str | None] = None
     """Folder or Hub id of a model that is fine-tuned on this task, to be learned from, also on
     unlabelled text: a file `transfer.jsonl` beside the others, or `data.transfer=FILE`."""
     losses: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -40,19 +41,19 @@ class FinetuneSettings(TaskRunSettings):
     """Makes further training texts that the teacher labels, by a masked LM: `augment.model=MODEL`
     and how."""
 
-    epochs: float = Field(default=3.0, gt=0)
+    epochs: Shown[float] = Field(default=3.0, gt=0)
     """Passes over the training examples, those of `transfer` and `augment` included."""
     max_steps: int | None = Field(default=None, gt=0)
     """End of each seed's run in optimiser steps, if that comes first."""
     max_minutes: float | None = Field(default=None, gt=0)
     """End of each seed's run in minutes of training, if that comes first; evaluation is not
     counted. Not reproducible to the bit."""
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: Shown[int] = Field(default=32, ge=1)
     """Examples in an optimiser step, over all micro-batches."""
     accumulate: int = Field(default=1, ge=1)
     """Micro-batches a step is split into, to need less memory; the result is the same."""
 
-    learning_rate: float = Field(default=5e-5, gt=0)
+    learning_rate: Shown[float] = Field(default=5e-5, gt=0)
     """Peak of the schedule."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Each layer learns at this many times the rate of the layer above it."""

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from limbeck.compress.keep_layers import choose_layers, keep_layers
-from limbeck.config import Settings
+from limbeck.config import Settings, Shown
 from limbeck.data import CorpusSettings, build_corpus
 from limbeck.errors import MissingHeadError
 from limbeck.models import AutoConfig, AutoModelForMaskedLM
@@ -40,17 +40,17 @@ _LOSSES: dict[str, Any] = {
 class QuickstartSettings(Settings):
     """Settings of `limbeck quickstart`."""
 
-    out: Path = Path("runs/quickstart")
+    out: Shown[Path] = Path("runs/quickstart")
     """Folder of everything that is written; started again, the quickstart goes on there."""
-    minutes: float = Field(default=13.0, ge=0.5)
+    minutes: Shown[float] = Field(default=13.0, ge=0.5)
     """About how long to train and measure, in minutes; more minutes mean more distillation, more
     fine-tuning and, from 24 on, more seeds."""
-    teacher: str | None = None
+    teacher: Shown[str | None] = None
     """Model folder or Hub id, such as `bert-base-uncased`; None takes the shipped encoder. One
     without a masked-LM head gets a new one, fitted first."""
-    num_student_layers: int | None = Field(default=None, ge=1)
+    num_student_layers: Shown[int | None] = Field(default=None, ge=1)
     """Depth of the student; half the teacher's, rounded up, if not given."""
-    device: str = "auto"
+    device: Shown[str] = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
 
 

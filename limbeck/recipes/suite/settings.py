@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from limbeck.checkpoints import short_name
-from limbeck.config import Settings
+from limbeck.config import Settings, Shown
 from limbeck.errors import did_you_mean
 from limbeck.recipes.finetune.settings import FinetuneSettings
 
@@ -106,33 +106,33 @@ class SuiteModel(_WithFinetune):
 class SuiteSettings(_WithFinetune):
     """Several models, several tasks, several seeds."""
 
-    suite: Literal["glue", "custom"] = "glue"
+    suite: Shown[Literal["glue", "custom"]] = "glue"
     """`glue` has nine tasks, `custom` those of the table `tasks`."""
-    models: dict[str, SuiteModel] = Field(min_length=1)
+    models: Shown[dict[str, SuiteModel]] = Field(min_length=1)
     """By label; or a list of model folders and Hub ids, or text with commas between them, of which
     the first is the teacher and the others are students. Three models by label, of which the third
     starts on each task from three layers of what the first became there:
     `models.large = { model = "bert-base-uncased", role = "teacher" }`,
     `models.general = { model = "distilbert-base-uncased" }`,
     `models.half = { teacher = "large", finetune = { keep_layers = 3 } }`."""
-    data: str | None = None
+    data: Shown[str | None] = None
     """Folder with a subfolder for each task, or a Hub data set with a configuration for each, such
     as `hf://nyu-mll/glue`; by default each task's usual one."""
-    out: Path
+    out: Shown[Path]
     """Run folder; started again, what has finished is not run again."""
     tasks: dict[str, SuiteTask] = Field(default_factory=dict)
     """By name: what is special to a task, or further tasks."""
-    only: tuple[str, ...] | None = None
+    only: Shown[tuple[str, ...] | None] = None
     """Names of the tasks to run; None runs all whose data are at hand."""
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    seeds: Shown[tuple[int, ...]] = Field(default=(0, 1, 2), min_length=1)
     """One fine-tuning each, of every model on every task."""
-    split: Literal["validation", "test"] = "validation"
+    split: Shown[Literal["validation", "test"]] = "validation"
     """Split to report. Published GLUE figures are on validation, which also chooses the best
     epoch; a test split has to have labels."""
-    finetune: dict[str, Any] = Field(default_factory=dict)
+    finetune: Shown[dict[str, Any]] = Field(default_factory=dict)
     """Settings of `limbeck finetune` for all runs, such as `epochs` and `learning_rate`; those on
     learning from a teacher count for the models that have one."""
-    workers: int = Field(default=1, ge=1)
+    workers: Shown[int] = Field(default=1, ge=1)
     """Processes to spread the runs over; they share the processor's cores. With `device = "auto"`
     they take the machine's GPUs in turns, one each: give as many workers as GPUs, or a multiple."""
     measure: bool = True
