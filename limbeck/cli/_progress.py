@@ -26,14 +26,14 @@ def open_progress(*, quiet: bool = False) -> Progress:
 
 
 class Meter:
-    """How far a task has come and how fast it goes.
+    """How far a stage has come and how fast it goes.
 
     The rate is that of the last minute, and does not count the first report: a resumed run says at
     once how much was done before.
 
     Args:
         total: Units in all, None if not known.
-        unit: What is counted; `s` for a task that a time bounds, whose work done is seconds, `%`
+        unit: What is counted; `s` for a stage that a time bounds, whose work done is seconds, `%`
             for one that tells only the share that is done.
         clock: Gives the time in seconds.
     """
@@ -53,7 +53,7 @@ class Meter:
 
     @property
     def elapsed_seconds(self) -> float:
-        """Seconds since the task began."""
+        """Seconds since the stage began."""
         return self._clock() - self._started
 
     def advance(self, amount: float) -> None:
@@ -75,8 +75,8 @@ class Meter:
     def describe(self) -> str:
         """Says all of it in one line: `120/1,000 steps, 3.1 steps/s, 4:44 left, loss 1.5`.
 
-        A task bounded by time has no rate: `5:37/62:00, 56:23 left, loss 1.5`. What is left is the
-        task's own time, without pauses such as evaluations.
+        A stage bounded by time has no rate: `5:37/62:00, 56:23 left, loss 1.5`. What is left is the
+        stage's own time, without pauses such as evaluations.
         """
         return ", ".join([self.amount(of_total=True), *self._outlook(), *self._figures()])
 
@@ -145,10 +145,10 @@ def _number(value: str | float) -> str:
 
 
 class PlainProgress:
-    """Writes a line when a task begins, now and then while it runs, and when it ends.
+    """Writes a line when a stage begins, now and then while it runs, and when it ends.
 
     Args:
-        every_seconds: Time between two lines of one task.
+        every_seconds: Time between two lines of one stage.
         announce: Whether to write anything but `log` lines.
         clock: Gives the time in seconds.
     """
@@ -163,11 +163,11 @@ class PlainProgress:
         self._every_seconds, self._announce, self._clock = every_seconds, announce, clock
 
     @contextmanager
-    def task(self, description: str, *, total: float | None, unit: str) -> Iterator[_PlainTask]:
-        """Opens a task."""
+    def stage(self, description: str, *, total: float | None, unit: str) -> Iterator[_PlainStage]:
+        """Opens a stage."""
         meter = Meter(total, unit, clock=self._clock)
-        task = _PlainTask(self, description, meter, every_seconds=self._every_seconds)
-        yield task
+        stage = _PlainStage(self, description, meter, every_seconds=self._every_seconds)
+        yield stage
         if self._announce:
             self.log(f"{description}: {meter.summarise()}")
 
@@ -177,7 +177,7 @@ class PlainProgress:
         sys.stderr.flush()
 
 
-class _PlainTask:
+class _PlainStage:
     def __init__(
         self, owner: PlainProgress, description: str, meter: Meter, *, every_seconds: float
     ) -> None:
@@ -198,7 +198,7 @@ class _PlainTask:
 
 
 class BarProgress:
-    """Draws a bar for each running task at the bottom of the terminal, a line for each ended."""
+    """Draws a bar for each running stage at the bottom of the terminal, a line for each ended."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -217,15 +217,15 @@ class BarProgress:
         self._num_open = 0
 
     @contextmanager
-    def task(self, description: str, *, total: float | None, unit: str) -> Iterator[_BarTask]:
-        """Opens a task."""
+    def stage(self, description: str, *, total: float | None, unit: str) -> Iterator[_BarStage]:
+        """Opens a stage."""
         if self._num_open == 0:
             self._bars.start()
         self._num_open += 1
         meter = Meter(total, unit)
         number = self._bars.add_task(description, total=total, words="")
         try:
-            yield _BarTask(self._bars, number, meter)
+            yield _BarStage(self._bars, number, meter)
             self.log(f"{description}: {meter.summarise()}")
         finally:
             self._bars.remove_task(number)
@@ -238,7 +238,7 @@ class BarProgress:
         self._console.print(message, markup=False)
 
 
-class _BarTask:
+class _BarStage:
     def __init__(self, bars: Any, number: Any, meter: Meter) -> None:
         self._bars, self._number, self._meter = bars, number, meter
 

@@ -39,7 +39,7 @@ from limbeck.files import remove_leftovers, replace_file, sha256_of
 
 if TYPE_CHECKING:
     from limbeck.tokenizers import Tokenizer
-    from limbeck.train.progress import Progress, Task
+    from limbeck.train.progress import Progress, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +89,8 @@ def build_corpus(
         try:
             total = total_bytes(found)
             unit = "characters" if total is None else "bytes"
-            with progress.task("building the corpus", total=total, unit=unit) as task:
-                build.read(found, task=task)
+            with progress.stage("building the corpus", total=total, unit=unit) as stage:
+                build.read(found, stage=stage)
             info = build.finish()
         finally:
             build.close()
@@ -141,26 +141,26 @@ class _Build:
         self._saved_at = time.monotonic()
         tokenizer.save_pretrained(folder)
 
-    def read(self, sources: Sequence[Source], *, task: Task) -> None:
+    def read(self, sources: Sequence[Source], *, stage: Stage) -> None:
         """Reads all sources from where the state stands."""
         done = sources[: self._state.source]
-        task.advance(sum(source.num_bytes or 0 for source in done))
+        stage.advance(sum(source.num_bytes or 0 for source in done))
         by_bytes = total_bytes(sources) is not None
         for source in sources[self._state.source :]:
             position = 0
             for record in read_records(source, self._settings, start=self._state.record):
                 self._take(record)
                 self._state.record = record.number
-                task.advance(record.num_bytes_read - position if by_bytes else len(record.text))
+                stage.advance(record.num_bytes_read - position if by_bytes else len(record.text))
                 position = record.num_bytes_read
                 if time.monotonic() - self._saved_at >= self._settings.save_every_seconds:
                     self._save()
-                    task.update(**self._totals())
+                    stage.update(**self._totals())
             if by_bytes:
-                task.advance((source.num_bytes or 0) - position)
+                stage.advance((source.num_bytes or 0) - position)
             self._state.source, self._state.record = self._state.source + 1, 0
         self._tokeniser.flush()
-        task.update(**self._totals())
+        stage.update(**self._totals())
 
     def finish(self) -> CorpusInfo:
         """Closes the shards and writes corpus.json, which makes the corpus complete."""

@@ -255,11 +255,11 @@ corpus build`
         ]
         damaged = []
         total = sum(path.stat().st_size for path, _ in files)
-        with progress.task("verifying the corpus", total=total, unit="bytes") as task:
+        with progress.stage("verifying the corpus", total=total, unit="bytes") as stage:
             for path, expected in files:
                 if sha256_of(path) != expected:
                     damaged.append(path.name)
-                task.advance(path.stat().st_size)
+                stage.advance(path.stat().st_size)
         if damaged:
             raise DataError(
                 f"the corpus {self.folder} is damaged: the checksum of {', '.join(damaged)} is "

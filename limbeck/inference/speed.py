@@ -212,7 +212,7 @@ def measure_speed(
     with (
         evaluation(models.values()),
         torch.inference_mode(),
-        reporter.task("Measuring speed", total=repeats, unit="round") as task,
+        reporter.stage("Measuring speed", total=repeats, unit="round") as stage,
     ):
         batches = [texts[at : at + batch_size] for at in range(0, len(texts), batch_size)]
         # The first calls pay for allocation and the choice of kernels.
@@ -225,7 +225,7 @@ def measure_speed(
             order = [*runners][number % len(runners) :] + [*runners][: number % len(runners)]
             turn = {label: runners[label] for label in order}
             rounds.append(_measure_round(turn, singles, batches))
-            task.advance()
+            stage.advance()
     return {
         label: Speed(
             rounds=tuple(measured[label] for measured in rounds),

@@ -17,7 +17,7 @@ from limbeck.train.loop import (
 )
 from limbeck.train.metrics import MetricsWriter, read_metrics
 from limbeck.train.optimizer import build_adamw
-from limbeck.train.progress import Progress, SilentProgress, Task
+from limbeck.train.progress import Progress, SilentProgress, Stage
 from limbeck.train.run import TrainRun, open_run
 from limbeck.train.schedule import Schedule
 from limbeck.train.state import load_state, save_state
@@ -33,9 +33,9 @@ __all__ = [
     "Progress",
     "Schedule",
     "SilentProgress",
+    "Stage",
     "Step",
     "StepWatch",
-    "Task",
     "TrainRun",
     "TrainState",
     "autocast",

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
-class Task(Protocol):
+class Stage(Protocol):
     """One running piece of work."""
 
     def advance(self, amount: float = 1) -> None:
-        """Adds to the work done, in the task's unit."""
+        """Adds to the work done, in the stage's unit."""
 
     def update(self, **fields: str | float) -> None:
         """Shows named figures beside the work done, such as `loss=1.5`."""
@@ -20,16 +20,16 @@ class Task(Protocol):
 class Progress(Protocol):
     """Where long work reports; given to every recipe's `run`."""
 
-    def task(
+    def stage(
         self, description: str, *, total: float | None, unit: str
-    ) -> AbstractContextManager[Task]:
-        """Opens a task of `total` units (None where it can't be known)."""
+    ) -> AbstractContextManager[Stage]:
+        """Opens a stage of `total` units (None where it can't be known)."""
 
     def log(self, message: str) -> None:
         """Shows one line that stays."""
 
 
-class _SilentTask:
+class _SilentStage:
     def advance(self, amount: float = 1) -> None:
         """Shows nothing."""
 
@@ -41,9 +41,9 @@ class SilentProgress:
     """Shows nothing: for library use and tests."""
 
     @contextmanager
-    def task(self, description: str, *, total: float | None, unit: str) -> Iterator[Task]:  # noqa: ARG002
-        """Opens a task that shows nothing."""
-        yield _SilentTask()
+    def stage(self, description: str, *, total: float | None, unit: str) -> Iterator[Stage]:  # noqa: ARG002
+        """Opens a stage that shows nothing."""
+        yield _SilentStage()
 
     def log(self, message: str) -> None:
         """Drops the line."""

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from limbeck.train.budget import Budget
 from limbeck.train.loop import Step, TrainState
-from limbeck.train.progress import Progress, Task
+from limbeck.train.progress import Progress, Stage
 
 
 class StepWatch:
-    """Advances a progress task with each step."""
+    """Advances a progress stage with each step."""
 
-    def __init__(self, task: Task, *, budget: Budget, start: TrainState) -> None:
-        self._task = task
+    def __init__(self, stage: Stage, *, budget: Budget, start: TrainState) -> None:
+        self._stage = stage
         self._budget = budget
         self._seconds = start.elapsed_seconds
         self._done = 0.0
@@ -30,14 +30,14 @@ class StepWatch:
         old = self._tokens_per_second or rate
         self._tokens_per_second = 0.9 * old + 0.1 * rate
         self._advance_to(step.number, step.elapsed_seconds)
-        self._task.update(
+        self._stage.update(
             step=step.number, loss=step.loss, tokens_per_second=self._tokens_per_second
         )
 
     def _advance_to(self, step: int, seconds: float) -> None:
         done = {"s": seconds, "steps": step, "%": 100 * self._budget.share_done(step, seconds)}
         now = float(done[_unit_of(self._budget)])
-        self._task.advance(now - self._done)
+        self._stage.advance(now - self._done)
         self._done = now
 
 
@@ -49,11 +49,11 @@ def watch_steps(
     budget: Budget,
     start: TrainState,
 ) -> Iterator[StepWatch]:
-    """Opens a progress task over a run, in the unit that bounds it; in percent where both do."""
+    """Opens a progress stage over a run, in the unit that bounds it; in percent where both do."""
     unit = _unit_of(budget)
     totals = {"s": 60 * (budget.max_minutes or 0), "steps": budget.max_steps, "%": 100}
-    with progress.task(description, total=totals[unit], unit=unit) as task:
-        yield StepWatch(task, budget=budget, start=start)
+    with progress.stage(description, total=totals[unit], unit=unit) as stage:
+        yield StepWatch(stage, budget=budget, start=start)
 
 
 def _unit_of(budget: Budget) -> str:

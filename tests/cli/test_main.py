@@ -55,10 +55,10 @@ def plan(settings):
 
 
 def run(settings, *, progress):
-    with progress.task("heating", total=3, unit="step") as task:
+    with progress.stage("heating", total=3, unit="step") as stage:
         for _ in range(3):
-            task.advance()
-            task.update(loss=1.25)
+            stage.advance()
+            stage.update(loss=1.25)
             progress.log("hotter")
     if settings.how == "badly":
         raise TrainingError("the loss is nan at step 3")

@@ -64,11 +64,11 @@ def test_meter_of_a_task_that_time_bounds_has_no_rate() -> None:
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     progress = PlainProgress(every_seconds=10, clock=clock)
-    with progress.task("distilling", total=4, unit="step") as task:
+    with progress.stage("distilling", total=4, unit="step") as stage:
         for _ in range(4):
             clock.now += 6
-            task.advance()
-            task.update(loss=2.5)
+            stage.advance()
+            stage.update(loss=2.5)
     assert capsys.readouterr().err.splitlines() == [
         "distilling: 2/4 steps, 0.1667 steps/s, 12 s left, loss 2.5",
         "distilling: 4/4 steps, 0.1667 steps/s, 0.0 s left, loss 2.5",
@@ -79,7 +79,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_failed_task_does_not_say_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
     with (
         pytest.raises(KeyboardInterrupt),
-        PlainProgress().task("distilling", total=4, unit="step"),
+        PlainProgress().stage("distilling", total=4, unit="step"),
     ):
         raise KeyboardInterrupt
     assert capsys.readouterr().err == ""
@@ -96,9 +96,9 @@ def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     progress = open_progress()
     assert isinstance(progress, BarProgress)
-    with progress.task("training", total=2, unit="step") as outer:
+    with progress.stage("training", total=2, unit="step") as outer:
         progress.log("a [line] that stays")
-        with progress.task("measuring", total=None, unit="row") as inner:
+        with progress.stage("measuring", total=None, unit="row") as inner:
             inner.advance(3)
         outer.advance()
         outer.update(loss=1.5)
@@ -106,7 +106,7 @@ def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a [line] that stays" in text
     assert "measuring: 3 rows in 0.0 s" in text
     assert "training: 1 steps in 0.0 s, loss 1.5" in text
-    with progress.task("again", total=1, unit="step"):
+    with progress.stage("again", total=1, unit="step"):
         pass
     assert "again: 0 steps" in screen.getvalue()
 

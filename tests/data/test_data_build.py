@@ -181,7 +181,7 @@ def test_progress_counts_every_byte_once(tmp_path, tokenizer, texts):
         def __init__(self):
             self.done, self.fields = 0, {}
 
-        def task(self, description, *, total, unit):
+        def stage(self, description, *, total, unit):
             self.total, self.unit = total, unit
             return self
 

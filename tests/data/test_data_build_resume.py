@@ -39,7 +39,7 @@ class StopAfter:
         self.left = records
 
     @contextlib.contextmanager
-    def task(self, description, *, total, unit):
+    def stage(self, description, *, total, unit):
         yield self
 
     def advance(self, amount=1):

@@ -237,7 +237,7 @@ def test_progress_is_in_the_unit_that_bounds_the_run(
             shown.update(fields)
 
         @contextmanager
-        def task(self, description: str, *, total: float | None, unit: str) -> Iterator[Recorder]:
+        def stage(self, description: str, *, total: float | None, unit: str) -> Iterator[Recorder]:
             shown.update(total=total, unit=unit)
             yield self
 

@@ -120,7 +120,7 @@ class Augmenter:
         size = data.settings.evaluation_batch_size
         order = sorted(range(len(rows)), key=lambda i: -rows[i].num_tokens)
         made: Made = [(i, list(row.input_ids)) for _ in range(copies) for i, row in enumerate(rows)]
-        with progress.task("augmenting", total=copies * len(rows), unit="rows") as task:
+        with progress.stage("augmenting", total=copies * len(rows), unit="rows") as stage:
             for first in range(0, len(order), size):
                 chosen = order[first : first + size]
                 batch = collate(
@@ -131,7 +131,7 @@ class Augmenter:
                     keys = [(self.settings.seed, copy, i) for i in chosen]
                     with autocast(model.device, data.settings.precision):
                         self._draw(model, batch.inputs(), targets, keys)
-                    task.advance(len(chosen))
+                    stage.advance(len(chosen))
         return made
 
     def _draw(

@@ -110,18 +110,18 @@ class TeacherCache:
         """
         self._shards = []
         starts = range(0, self._num_rows, self._rows_per_shard)
-        with progress.task("teacher", total=self._num_rows, unit="rows") as task:
+        with progress.stage("teacher", total=self._num_rows, unit="rows") as stage:
             for number, start in enumerate(starts):
                 shard = self._read_shard(number, progress)
                 if shard is None:
                     rows: list[Tensor] = []
                     for part in compute(start, min(start + self._rows_per_shard, self._num_rows)):
                         rows += part
-                        task.advance(len(part))
+                        stage.advance(len(part))
                     shard = _Shard.of(rows)
                     self._write_shard(number, shard)
                 else:
-                    task.advance(len(shard))
+                    stage.advance(len(shard))
                 self._shards.append(shard)
 
     def rows(self, positions: Sequence[int]) -> list[Tensor]:
