@@ -36,7 +36,7 @@ def build(
     ),
     common: Common = COMMON,
 ) -> dict[str, Any]:
-    """Tokenise text, JSON Lines, Parquet or a Hub data set into shards; goes on if interrupted."""
+    """Tokenise text, JSON Lines, tables or a Hub data set into shards; goes on if interrupted."""
     from limbeck.config import dump_toml, read_settings
     from limbeck.data import CorpusSettings, build_corpus
     from limbeck.data.sources import find_sources, total_bytes

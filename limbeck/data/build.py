@@ -29,7 +29,7 @@ from limbeck.data.info import (
     CorpusInfo,
     read_info,
 )
-from limbeck.data.readers import Record, read_records
+from limbeck.data.records import Record, read_records
 from limbeck.data.settings import CorpusSettings
 from limbeck.data.shards import SplitWriter, dtype_for
 from limbeck.data.sources import Source, find_sources, total_bytes

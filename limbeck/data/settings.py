@@ -12,14 +12,14 @@ from limbeck.config import Settings
 class CorpusSettings(Settings):
     """How texts are read, divided, de-duplicated and stored."""
 
-    format: Literal["auto", "text", "jsonl", "parquet"] = "auto"
+    format: Literal["auto", "csv", "jsonl", "parquet", "text", "tsv"] = "auto"
     """Format of the files; `auto` goes by the file's name, `.gz` at its end or not."""
 
     documents: Literal["block", "line", "file"] = "block"
     """What one document is in a plain text file: a block between blank lines, a line, the file."""
 
     text_field: str = Field(default="text", min_length=1)
-    """Field of a JSON line, column of a Parquet file or of a Hub data set that holds the text."""
+    """Column that holds the text: field of a JSON line, column of a table or of a Hub data set."""
 
     hub_config: str | None = None
     """Configuration of a Hub data set (`hf://NAME`), such as `20231101.en`."""

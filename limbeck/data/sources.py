@@ -4,45 +4,16 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TypeAlias
 
 from limbeck.data.settings import CorpusSettings
 from limbeck.errors import DataError
+from limbeck.sources import FileSource, HubAddress, HubSource, expand_glob, known_format, open_file
+from limbeck.sources.files import describe_endings
+from limbeck.sources.hub import PREFIX
 
-HUB_PREFIX: Final = "hf://"
-
-FORMATS: Final = {
-    ".txt": "text",
-    ".text": "text",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-}
-"""Format by the end of a file's name, `.gz` taken off."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file or Hub data set to read."""
-
-    name: str
-    """Path as the user wrote or would write it, or `hf://NAME`."""
-    format: str
-    """`text`, `jsonl`, `parquet` or `hub`."""
-    num_bytes: int | None
-    """Size on disk; None where it isn't known."""
-
-    @property
-    def path(self) -> Path:
-        """Path of the file."""
-        return Path(self.name)
-
-    @property
-    def compressed(self) -> bool:
-        """Whether the file is gzip."""
-        return self.name.endswith(".gz")
+Source: TypeAlias = FileSource | HubSource
 
 
 def find_sources(sources: Sequence[str | Path], settings: CorpusSettings) -> list[Source]:
@@ -52,7 +23,7 @@ def find_sources(sources: Sequence[str | Path], settings: CorpusSettings) -> lis
     arguments name is read once.
 
     Args:
-        sources: Paths, glob patterns (`**` goes into folders) or `hf://NAME`.
+        sources: Paths, glob patterns (`**` goes into folders) or `hf://NAME[:CONFIG][#SPLIT]`.
         settings: Settings of the build; `format` decides which files of a folder are taken.
 
     Raises:
@@ -60,32 +31,43 @@ def find_sources(sources: Sequence[str | Path], settings: CorpusSettings) -> lis
     """
     if not sources:
         raise DataError("no source of text given; accepted: files, folders, globs and hf://NAME")
+    format_ = None if settings.format == "auto" else settings.format
     found: dict[Path | str, Source] = {}
-    for given in sources:
-        text = str(given)
-        if text.startswith(HUB_PREFIX):
-            found.setdefault(text, Source(text, "hub", None))
+    for given in map(str, sources):
+        if given.startswith(PREFIX):
+            found.setdefault(given, _open_hub(given, settings))
             continue
-        for path in _find_files(text, settings.format):
-            format_ = _format_of(path, settings.format)
-            found.setdefault(path.resolve(), Source(str(path), format_, path.stat().st_size))
+        for path in _find_files(given, format_):
+            if path.resolve() not in found:
+                found[path.resolve()] = open_file(path, reader="corpora", format_=format_)
     return list(found.values())
 
 
-def _find_files(given: str, format_: str) -> list[Path]:
+def _open_hub(name: str, settings: CorpusSettings) -> HubSource:
+    given = HubAddress.parse(name)
+    address = HubAddress(
+        given.path,
+        config=given.config or settings.hub_config,
+        split=given.split or settings.hub_split,
+    )
+    return HubSource(name, address, settings.hub_revision)
+
+
+def _find_files(given: str, format_: str | None) -> list[Path]:
     path = Path(given)
     if path.is_file():
         return [path]
     if path.is_dir():
         inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _is_hidden(p, path)]
-        files = [p for p in inside if format_ != "auto" or _known_format(p) is not None]
+        files = [p for p in inside if format_ or known_format(p, reader="corpora")]
         if not files:
             raise DataError(
-                f"the folder '{given}' has no file to read among {len(inside)}; {_known_endings()}"
+                f"the folder '{given}' has no file to read among {len(inside)}; "
+                f"{describe_endings('corpora')}"
             )
         return files
     if glob.has_magic(given):
-        files = [p for p in map(Path, sorted(glob.glob(given, recursive=True))) if p.is_file()]  # noqa: PTH207 - absolute patterns
+        files = expand_glob(given)
         if not files:
             raise DataError(f"no file matches '{given}'")
         return files
@@ -96,25 +78,6 @@ def _find_files(given: str, format_: str) -> list[Path]:
 
 def _is_hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
-
-
-def _known_format(path: Path) -> str | None:
-    return FORMATS.get(Path(path.name.removesuffix(".gz")).suffix.lower())
-
-
-def _format_of(path: Path, given: str) -> str:
-    if given != "auto":
-        return given
-    known = _known_format(path)
-    if known is None:
-        raise DataError(f"the name of '{path}' doesn't tell its format; {_known_endings()}")
-    return known
-
-
-def _known_endings() -> str:
-    return (
-        f"known endings: {', '.join(FORMATS)}, each also with .gz. Or set format=text|jsonl|parquet"
-    )
 
 
 def total_bytes(sources: Iterable[Source]) -> int | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from limbeck.errors import DataError, SettingsError
 from limbeck.listing import load
+from limbeck.sources import Data
 from limbeck.tasks._base import (
     PADDING,
     SPLITS,
@@ -45,7 +46,7 @@ __all__ = [
 
 def read_task(
     name: str,
-    data: str | Mapping[str, str] | None,
+    data: Data | None,
     *,
     options: Mapping[str, Any] | None = None,
     labels: Sequence[str] | None = None,
@@ -54,9 +55,9 @@ def read_task(
 
     Args:
         name: A task's name, as `limbeck list tasks` shows it.
-        data: A folder with train, validation and test files, `hf://owner/name[:config]`, or one
-            file, glob or `hf://owner/name[:config]#split` for each split; None for the task's usual
-            data set on the Hub.
+        data: A folder with train, validation and test files, `hf://owner/name[:config]`, or for
+            each split one file, glob, `hf://owner/name[:config]#split`, list of dictionaries or
+            `datasets.Dataset`; None for the task's usual data set on the Hub.
         options: The task's own options, such as `{"text_column": "review"}`.
         labels: The labels that a fine-tuned model knows, in the order of its logits; they count
             where neither the options nor the task itself fix the labels.

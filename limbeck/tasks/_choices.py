@@ -12,8 +12,8 @@ from pydantic import Field
 
 from limbeck.config import Settings
 from limbeck.errors import DataError
+from limbeck.sources import Row
 from limbeck.tasks._labels import UNLABELLED, label_text
-from limbeck.tasks._sources import Row
 from limbeck.tasks._texts import read_text, require_column
 
 _NUMBERED_ENDING = re.compile(r"ending\d+")

@@ -14,6 +14,7 @@ from torch import Tensor
 from limbeck.errors import SettingsError
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.nn import ModelOutput
+from limbeck.sources import Data, SplitRows
 from limbeck.tasks._base import (
     EncodedExample,
     Record,
@@ -25,7 +26,6 @@ from limbeck.tasks._base import (
 from limbeck.tasks._glue import GlueFile
 from limbeck.tasks._labels import LabelSet, align_logits, infer_labels
 from limbeck.tasks._metrics import classification_details, classification_scores
-from limbeck.tasks._sources import Rows
 from limbeck.tasks._texts import (
     TextEncoding,
     TextSettings,
@@ -156,7 +156,7 @@ class ClassificationTask(Task):
 
 def read_classification(
     name: str,
-    data: str | Mapping[str, str],
+    data: Data,
     *,
     settings: ClassificationSettings,
     labels: Sequence[str] | None = None,
@@ -191,7 +191,9 @@ def read_classification(
     )
 
 
-def _labels_of(splits: Mapping[str, Rows], settings: ClassificationSettings) -> tuple[str, ...]:
+def _labels_of(
+    splits: Mapping[str, SplitRows], settings: ClassificationSettings
+) -> tuple[str, ...]:
     rows = splits.get("train") or next(iter(splits.values()))
     require_column(rows.rows[0], settings.label_column, "label_column")
     declared = rows.class_names.get(settings.label_column)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.tasks._sources import Row
+from limbeck.sources import Row
 
 UNLABELLED = ("", "-1")
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.nn import ModelOutput
+from limbeck.sources import Data, Row, SplitRows
 from limbeck.tasks._base import (
     EncodedExample,
     Record,
@@ -25,7 +26,6 @@ from limbeck.tasks._base import (
 )
 from limbeck.tasks._labels import align_logits
 from limbeck.tasks._metrics import multi_label_details, multi_label_scores
-from limbeck.tasks._sources import Row, Rows
 from limbeck.tasks._texts import (
     TextEncoding,
     TextSettings,
@@ -154,7 +154,7 @@ class MultiLabelTask(Task):
 
 def read_multi_label(
     name: str,
-    data: str | Mapping[str, str],
+    data: Data,
     *,
     settings: MultiLabelSettings,
     labels: Sequence[str] | None = None,
@@ -183,7 +183,7 @@ def read_multi_label(
     )
 
 
-def _infer(splits: Mapping[str, Rows], settings: MultiLabelSettings) -> list[str]:
+def _infer(splits: Mapping[str, SplitRows], settings: MultiLabelSettings) -> list[str]:
     rows = splits.get("train") or next(iter(splits.values()))
     found = {label for row in rows.rows for label in _names(row, settings) or ()}
     if not found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from limbeck.config import Settings
 from limbeck.models import AutoModelForQuestionAnswering
 from limbeck.nn import ModelOutput
 from limbeck.nn.spans import ScoredWindow, rank_answers
+from limbeck.sources import Data, read_splits
 from limbeck.tasks._base import (
     PADDING,
     EncodedExample,
@@ -28,7 +29,6 @@ from limbeck.tasks._base import (
     TaskBatch,
     at_least_float32,
 )
-from limbeck.tasks._sources import read_splits
 from limbeck.tasks._squad_metrics import answer_scores, best_threshold
 from limbeck.tasks._squad_rows import Question, read_questions
 from limbeck.tokenizers import Tokenizer
@@ -254,7 +254,7 @@ def _place(
 
 def read_question_answering(
     name: str,
-    data: str | Mapping[str, str],
+    data: Data,
     *,
     settings: QuestionAnsweringSettings,
     labels: Sequence[str] | None = None,  # noqa: ARG001 - of a classifier

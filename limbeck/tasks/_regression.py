@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from limbeck.errors import DataError
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.nn import ModelOutput
+from limbeck.sources import Data, Row
 from limbeck.tasks._base import (
     EncodedExample,
     Record,
@@ -23,7 +24,6 @@ from limbeck.tasks._base import (
     at_least_float32,
 )
 from limbeck.tasks._metrics import regression_scores
-from limbeck.tasks._sources import Row
 from limbeck.tasks._texts import (
     TextEncoding,
     TextSettings,
@@ -119,7 +119,7 @@ class RegressionTask(Task):
 
 def read_regression(
     name: str,
-    data: str | Mapping[str, str],
+    data: Data,
     *,
     settings: RegressionSettings,
     labels: Sequence[str] | None = None,  # noqa: ARG001 - of a classifier

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from limbeck.errors import DataError
-from limbeck.tasks._sources import Row, Rows
+from limbeck.sources import Row, SplitRows
 from limbeck.tasks._texts import UNLABELLED_SPLITS
 
 
@@ -33,7 +33,7 @@ class Question:
         return {"question": self.question}
 
 
-def read_questions(rows: Rows, *, split: str, with_unanswerable: bool) -> list[Question]:
+def read_questions(rows: SplitRows, *, split: str, with_unanswerable: bool) -> list[Question]:
     """Reads SQuAD's articles (`paragraphs`, `qas`) or flat rows (`context`, `question`, `answers`).
 
     Args:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from limbeck.config import Settings
 from limbeck.errors import DataError
-from limbeck.tasks._sources import Row, Rows
+from limbeck.sources import Row, SplitRows
 from limbeck.tasks._tags import Scheme, guess_scheme, to_bio2
 from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none, require_column
 
@@ -44,7 +44,7 @@ class Sentence:
         return {}
 
 
-def read_tagged(rows: Rows, settings: NerSettings, *, split: str) -> list[Sentence]:
+def read_tagged(rows: SplitRows, settings: NerSettings, *, split: str) -> list[Sentence]:
     """Makes sentences of rows, their tags in BIO2.
 
     Args:

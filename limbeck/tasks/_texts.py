@@ -12,8 +12,8 @@ from torch import Tensor
 
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError, did_you_mean
+from limbeck.sources import Data, Row, SplitRows, read_splits
 from limbeck.tasks._base import EncodedExample, Example, Split
-from limbeck.tasks._sources import Row, Rows, read_splits
 from limbeck.tokenizers import Tokenizer
 
 LongTexts = Literal["truncate", "head_tail", "windows"]
@@ -160,7 +160,7 @@ def pool_windows(encoded: Sequence[EncodedExample], logits: Sequence[Tensor]) ->
 
 
 def read_texts(
-    splits: Mapping[str, Rows], settings: TextSettings, *, read_label: Callable[[Row], Any]
+    splits: Mapping[str, SplitRows], settings: TextSettings, *, read_label: Callable[[Row], Any]
 ) -> dict[str, Split]:
     """Makes examples of rows.
 
@@ -179,7 +179,7 @@ def read_texts(
     }
 
 
-def read_label_rows(data: str | Mapping[str, str], settings: TextSettings) -> dict[str, Rows]:
+def read_label_rows(data: Data, settings: TextSettings) -> dict[str, SplitRows]:
     """Reads a data set's rows, and checks that all labelled splits have the label's column."""
     splits = read_splits(data, suffix=settings.split_suffix)
     for name, rows in splits.items():
@@ -193,7 +193,7 @@ UNLABELLED_SPLITS = ("test", "transfer")
 
 
 def _examples(
-    split: str, rows: Rows, settings: TextSettings, read_label: Callable[[Row], Any]
+    split: str, rows: SplitRows, settings: TextSettings, read_label: Callable[[Row], Any]
 ) -> list[TextExample]:
     examples = []
     for row in rows.rows:
@@ -250,7 +250,7 @@ def require_column(row: Row, column: str, option: str) -> None:
 
 
 def require_all_or_none(
-    split: str, rows: Rows, examples: Sequence[Example], label_column: str
+    split: str, rows: SplitRows, examples: Sequence[Example], label_column: str
 ) -> None:
     """Refuses a split in which labels are missing: only test and transfer may, and then all.
 

@@ -8,7 +8,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from limbeck.errors import DataError, did_you_mean
 from limbeck.models import AutoModelForTokenClassification
 from limbeck.nn import ModelOutput
 from limbeck.nn.constants import IGNORE_INDEX
+from limbeck.sources import Data, read_splits
 from limbeck.tasks._base import (
     PADDING,
     EncodedExample,
@@ -31,7 +32,6 @@ from limbeck.tasks._base import (
 )
 from limbeck.tasks._entity_metrics import entity_details, entity_scores
 from limbeck.tasks._labels import align_names
-from limbeck.tasks._sources import read_splits
 from limbeck.tasks._tagged import NerSettings, Sentence, read_tagged
 from limbeck.tasks._tags import OUTSIDE
 from limbeck.tokenizers import Tokenizer
@@ -199,7 +199,7 @@ SettingsType = NerSettings
 
 def read(
     name: str,
-    data: str | Mapping[str, str],
+    data: Data,
     *,
     settings: NerSettings,
     labels: Sequence[str] | None = None,

@@ -6,7 +6,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor
 from limbeck.errors import SettingsError
 from limbeck.models import AutoModel, Model
 from limbeck.nn import ModelOutput
+from limbeck.sources import Data
 from limbeck.tasks._base import (
     EncodedExample,
     Record,
@@ -102,7 +103,7 @@ SettingsType = StsbSettings
 
 def read(
     name: str,
-    data: str | Mapping[str, str],
+    data: Data,
     *,
     settings: StsbSettings,
     labels: Sequence[str] | None = None,  # noqa: ARG001 - of a classifier

@@ -7,7 +7,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from limbeck.models import AutoModelForMultipleChoice
 from limbeck.nn import ModelOutput
+from limbeck.sources import Data, read_splits
 from limbeck.tasks._base import (
     PADDING,
     EncodedExample,
@@ -28,7 +29,6 @@ from limbeck.tasks._base import (
 )
 from limbeck.tasks._choices import ChoiceSettings, read_choice
 from limbeck.tasks._metrics import accuracy_scores
-from limbeck.tasks._sources import read_splits
 from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none
 from limbeck.tokenizers import Tokenizer
 
@@ -110,7 +110,7 @@ SettingsType = ChoiceSettings
 
 def read(
     name: str,
-    data: str | Mapping[str, str],
+    data: Data,
     *,
     settings: ChoiceSettings,
     labels: Sequence[str] | None = None,  # noqa: ARG001 - of a classifier

@@ -113,7 +113,7 @@ def test_a_malformed_line_stops_the_build_or_is_skipped_and_counted(
     lines = [json.dumps({"text": text}) for text in texts]
     source.write_text("\n".join([*lines[:3], "{oops", *lines[3:], '{"txt": 1}']))
     out = tmp_path / "out"
-    with pytest.raises(DataError, match=r"a.jsonl, line 4: not JSON .*Set on_error=skip to leave"):
+    with pytest.raises(DataError, match=r"a.jsonl, line 4, column 2: not valid JSON.*Set on_err"):
         build_corpus([source], tokenizer=tokenizer, out=out)
     with pytest.raises(DataError, match=r"out is not complete: its build was interrupted. Run the"):
         Corpus.open(out)
@@ -122,7 +122,7 @@ def test_a_malformed_line_stops_the_build_or_is_skipped_and_counted(
         info = build_corpus([source], tokenizer=tokenizer, out=out, settings=skip)
     assert info.num_malformed == 2
     assert sum(info.num_documents.values()) == len(texts)
-    assert "line 4: not JSON" in caplog.text
+    assert "line 4, column 2: not valid JSON" in caplog.text
     fresh = build_corpus([source], tokenizer=tokenizer, out=tmp_path / "new", settings=skip)
     assert fresh == info
 

@@ -1,4 +1,4 @@
-"""Rows of a task's data: what is read, and what is refused with file and line."""
+"""Splits of a data set: what is read, and what is refused with file and line."""
 
 import gzip
 import json
@@ -6,7 +6,7 @@ import json
 import pytest
 
 from limbeck.errors import DataError
-from limbeck.tasks._sources import read_splits
+from limbeck.sources import read_splits
 
 
 def write_jsonl(path, rows):

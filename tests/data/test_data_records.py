@@ -1,18 +1,20 @@
+"""What corpora read: every format's texts, continued after any record, malformed ones told."""
+
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from limbeck.data import CorpusSettings
-from limbeck.data.readers import _read_lines, read_records
-from limbeck.data.sources import Source, find_sources, total_bytes
+from limbeck.data.records import read_records
+from limbeck.data.sources import find_sources, total_bytes
 from limbeck.errors import DataError
 
 TEXTS = ["First document.\nIts second line.", "Zweites Dokument: Straße.", "Third 東京."]
@@ -24,6 +26,11 @@ def write(path: Path, texts: list[str], *, field: str = "text") -> Path:
     if name.endswith(".parquet"):
         pq.write_table(pa.table({field: texts, "n": list(range(len(texts)))}), path)
         data = path.read_bytes()
+    elif name.endswith((".csv", ".tsv")):
+        rows = [["n", field], *([i, text] for i, text in enumerate(texts))]
+        content = io.StringIO()
+        csv.writer(content, "excel-tab" if name.endswith(".tsv") else "excel").writerows(rows)
+        data = content.getvalue().encode()
     elif name.endswith(".jsonl"):
         data = "".join(json.dumps({"n": 1, field: t}) + "\n" for t in texts).encode()
     else:
@@ -41,7 +48,11 @@ def read(sources: list, start: int = 0, **settings) -> list[str]:
     ]
 
 
-ENDINGS = [".txt", ".jsonl", ".parquet", ".txt.gz", ".jsonl.gz", ".parquet.gz"]
+ENDINGS = [
+    ending + compression
+    for ending in (".txt", ".jsonl", ".parquet", ".csv")
+    for compression in ("", ".gz")
+]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -56,13 +67,15 @@ def test_reading_continues_after_any_record(tmp_path, ending, start):
     path = write(tmp_path / f"a{ending}", TEXTS)
     settings = CorpusSettings()
     source = find_sources([path], settings)[0]
-    records = list(read_records(source, settings, start=start))
+    number = [0, *(record.number for record in read_records(source, settings))][start]
+    records = list(read_records(source, settings, start=number))
     assert [record.text.strip() for record in records] == TEXTS[start:]
-    assert [record.number for record in records] == [1, 2, 3][start:]
+    numbers = [record.number for record in records]
+    assert numbers == {".csv": [3, 4, 5]}.get(path.suffixes[0], [1, 2, 3])[start:]
     assert all(0 < record.num_bytes_read <= source.num_bytes for record in records)
 
 
-@pytest.mark.parametrize("ending", [".jsonl", ".parquet", ".jsonl.gz"])
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet", ".jsonl.gz", ".csv", ".txt"])
 def test_the_text_field_can_be_set(tmp_path, ending):
     path = write(tmp_path / f"a{ending}", TEXTS, field="body")
     assert read([path], text_field="body") == TEXTS
@@ -93,19 +106,6 @@ def test_a_long_text_comes_in_bounded_documents(tmp_path, documents):
     assert "".join(record.text for record in records) == path.read_text()
 
 
-@given(st.text(alphabet="aé東𝄞\n", max_size=60), st.integers(4, 9))
-def test_long_lines_are_cut_between_characters(tmp_path_factory, text, limit):
-    path = tmp_path_factory.mktemp("lines") / "a.txt"
-    path.write_text(text, "utf-8", newline="\n")
-    source = Source(str(path), "text", None)
-    pieces = list(_read_lines(source, max_bytes=limit))
-    assert "".join(piece.decode() for _, piece, _ in pieces) == text
-    lines: dict[int, str] = {}
-    for number, piece, _ in pieces:
-        lines[number] = lines.get(number, "") + piece.decode()
-    assert list(lines.values()) == text.splitlines(keepends=True)
-
-
 def test_folders_and_globs_are_read_in_order_and_files_once(tmp_path):
     (tmp_path / "sub").mkdir()
     write(tmp_path / "b.txt", ["bee"])
@@ -133,19 +133,23 @@ def test_a_hub_data_set_is_streamed(tmp_path):
         DataError, match=r"no column 'txt'; it has 'n', 'text'.*Did you mean 'text'"
     ):
         read([name], text_field="txt")
-    with pytest.raises(DataError, match=r"config None, split dev\) can't be read after row 0"):
+    with pytest.raises(DataError, match=r"the data set hf://.*#dev can't be loaded"):
         read([name], hub_split="dev")
+    assert read([f"{name}#test"]) == ["other"]
 
 
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        (b'{"text": "x"', r"a.jsonl, line 2: not JSON \(.*column 13\): '{\"text\": \"x\"'"),
-        (b'["x"]', r"line 2: not a JSON object but list: '\[\"x\"\]'"),
+        (
+            b'{"text": "x"',
+            r"a.jsonl, line 2, column 13: not valid JSON: .* '{\"text\": \"x\"'; cor",
+        ),
+        (b'["x"]', r"line 2: expected one JSON object a line such as .*, got '\[\"x\"\]'"),
         (b'{"txt": "x"}', r"line 2: no field 'text'; it has 'txt' .*Did you mean 'txt'"),
         (b'{"text": null}', r"line 2: field 'text' is NoneType, not a string: 'None'"),
         (b'{"text": "\\ud800 x"}', r"line 2: field 'text' holds half a surrogate pair at charact"),
-        (b'{"text": "\xff"}', r"line 2: not UTF-8 \(invalid start byte\)"),
+        (b'{"text": "\xff"}', r"line 2: b'.*xff.*' is not UTF-8 \(invalid start byte\); convert"),
         (b"[" * 200_000, r"line 2: JSON that Python can't read \(.*recursion.*\): '\[\["),
         (b'{"n": ' + b"1" * 5000 + b"}", r"line 2: JSON that Python can't read \(.*4300 digits"),
     ],
@@ -162,22 +166,53 @@ def test_a_malformed_line_names_file_and_line_and_the_rest_is_read(tmp_path, lin
 def test_a_text_block_that_is_not_utf8_names_its_line(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"one\n\ntwo\nbad \xff\nline\n\nthree\n")
-    assert read([path]) == ["one", f"{path}, line 4: not UTF-8 (invalid start byte)", "three"]
+    first, problem, last = read([path])
+    assert (first, last) == ("one", "three")
+    assert problem.startswith(
+        rf"{path}, line 4: b'bad \xff\n' is not UTF-8 (invalid start byte); co"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("text,n\none,1\ntwo\nthree,3\n", r"a\.csv, line 3: 1 fields, but the header has 2 \(text"),
+        ('text,n\none,1\n"t"wo,2\nthree,3\n', r"a\.csv, line 3: .*expected after.*quote what"),
+        (b"text,n\none,1\nt\xffwo,2\nthree,3\n", r"a\.csv, line 3: b't\\xffwo,2.*is not UTF-8"),
+    ],
+)
+def test_a_malformed_row_of_a_table_names_its_line_and_the_rest_is_read(tmp_path, content, problem):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    first, malformed, last = read([path])
+    assert (first, last) == ("one", "three")
+    with pytest.raises(DataError, match=problem):
+        raise DataError(malformed)
+
+
+def test_a_text_in_a_table_may_be_long_and_have_lines(tmp_path):
+    path = tmp_path / "a.csv"
+    long = "a line, with a comma\n" * 20_000  # the csv module's own limit is 131,072 characters
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["text"], [long], ["short"]])
+    assert read([path]) == [long.strip(), "short"]
 
 
 def test_a_parquet_row_without_text_names_its_row(tmp_path):
     pq.write_table(pa.table({"text": ["one", None, "two"]}), tmp_path / "a.parquet")
     _, problem, _ = read([tmp_path])
-    assert "a.parquet, row 2: field 'text' is NoneType" in problem
+    assert "a.parquet, row 1: field 'text' is NoneType" in problem
 
 
-def test_a_parquet_file_without_the_column_names_those_it_has(tmp_path):
-    path = write(tmp_path / "a.parquet", TEXTS, field="texts")
-    with pytest.raises(DataError, match=r"no column 'text'; it has 'texts', 'n'.*Did you mean"):
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".tsv"])
+def test_a_table_without_the_column_names_those_it_has(tmp_path, ending):
+    path = write(tmp_path / f"a{ending}", TEXTS, field="texts")
+    message = r"no column 'text'; it has .*'texts'.*\(set text_field\)\. Did you mean 'texts'"
+    with pytest.raises(DataError, match=message):
         read([path])
 
 
-@pytest.mark.parametrize("ending", [".txt.gz", ".jsonl.gz", ".parquet.gz", ".parquet"])
+@pytest.mark.parametrize("ending", [".txt.gz", ".jsonl.gz", ".csv.gz", ".parquet.gz", ".parquet"])
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path, ending):
     path = write(tmp_path / f"a{ending}", TEXTS * 50)
     path.write_bytes(path.read_bytes()[:-40])
@@ -202,7 +237,7 @@ def test_sources_that_give_nothing_are_refused(tmp_path):
         find_sources(["nowhere.txt"], CorpusSettings())
     with pytest.raises(DataError, match=r"no file matches '.*\*.jsonl'"):
         find_sources([f"{tmp_path}/*.jsonl"], CorpusSettings())
-    with pytest.raises(DataError, match=r"has no file to read among 1; known endings: .txt, .text"):
+    with pytest.raises(DataError, match=r"has no file to read among 1; accepted endings: .*.txt"):
         find_sources([tmp_path], CorpusSettings())
-    with pytest.raises(DataError, match=r"notes.md' doesn't tell its format; known .*format=text"):
+    with pytest.raises(DataError, match=r"notes.md: can't tell its format .*accepted .*format=csv"):
         find_sources([tmp_path / "notes.md"], CorpusSettings())

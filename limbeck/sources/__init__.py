@@ -1,0 +1,31 @@
+"""Reads rows from outside: files of every format, Hub data sets, and what is in memory.
+
+Every source yields rows with where they come from, for messages, and may go on after any row. A
+file format is one module in `formats/`.
+"""
+
+from __future__ import annotations
+
+from limbeck.sources.files import FileSource, expand_glob, known_format, open_file
+from limbeck.sources.hub import DatasetSource, HubAddress, HubSource
+from limbeck.sources.memory import MemorySource
+from limbeck.sources.rows import EVERYTHING, ReadOptions, Row, RowSource
+from limbeck.sources.splits import Data, SplitRows, read_splits
+
+__all__ = [
+    "EVERYTHING",
+    "Data",
+    "DatasetSource",
+    "FileSource",
+    "HubAddress",
+    "HubSource",
+    "MemorySource",
+    "ReadOptions",
+    "Row",
+    "RowSource",
+    "SplitRows",
+    "expand_glob",
+    "known_format",
+    "open_file",
+    "read_splits",
+]

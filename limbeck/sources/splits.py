@@ -1,0 +1,181 @@
+"""The splits of a data set: train, validation, test, transfer, wherever each comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from limbeck.errors import DataError, did_you_mean
+from limbeck.sources.files import FileSource, expand_glob, formats_by_ending, open_file
+from limbeck.sources.hub import PREFIX, DatasetSource, HubAddress
+from limbeck.sources.memory import open_rows
+from limbeck.sources.opening import COMPRESSIONS
+from limbeck.sources.rows import Row, RowSource
+
+Data: TypeAlias = str | Mapping[str, str | Iterable[Mapping[str, Any]]]
+"""A folder with train, validation and test files, `hf://owner/name[:config]`, or for each split a
+file, a glob, `hf://owner/name[:config]#split` or rows in memory."""
+
+_SPLIT_NAMES = {
+    "train": ("train",),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test",),
+    "transfer": ("transfer", "unlabelled", "unlabeled", "unsupervised"),
+}
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """The rows of one split.
+
+    Attributes:
+        where: The files or the data set, for messages.
+        rows: In the order of the source.
+        class_names: For columns of classes, as Hub data sets declare them: the names by index.
+    """
+
+    where: str
+    rows: list[Row]
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def read_splits(data: Data, *, suffix: str = "") -> dict[str, SplitRows]:
+    """Reads all splits of a data set.
+
+    Args:
+        data: Where the rows are; see `Data`.
+        suffix: What names of splits may end in: `_matched` takes `validation_matched` too.
+
+    Raises:
+        DataError: If there is nothing to read, a row is malformed, or a split is empty.
+    """
+    if isinstance(data, Mapping):
+        sources = {name: _open_split(name, given) for name, given in data.items()}
+    elif data.startswith(PREFIX):
+        sources = _open_hub(HubAddress.parse(data), suffix=suffix)
+    else:
+        sources = {
+            name: _open_files(files)
+            for name, files in _files_by_split(Path(data), suffix=suffix).items()
+        }
+    return {name: _read(name, parts) for name, parts in sources.items()}
+
+
+def _read(name: str, sources: Sequence[RowSource]) -> SplitRows:
+    where = ", ".join(source.name for source in sources)
+    rows: list[Row] = []
+    for source in sources:
+        for row in source.rows():
+            if row.problem:
+                raise DataError(row.problem)
+            rows.append(row)
+    if not rows:
+        split = f"{where} ({name})" if where != name else name
+        raise DataError(f"{split} has no rows; give at least one")
+    return SplitRows(where, rows, sources[0].class_names)
+
+
+def _open_split(name: str, given: str | Iterable[Mapping[str, Any]]) -> Sequence[RowSource]:
+    """Returns the sources of one split that stands under its name."""
+    if name not in _SPLIT_NAMES:
+        raise DataError(
+            f"data.{name}: there is no split of that name; accepted: {', '.join(_SPLIT_NAMES)}."
+            + did_you_mean(name, _SPLIT_NAMES)
+        )
+    if not isinstance(given, str):
+        return [open_rows(name, given)]
+    if given.startswith(PREFIX):
+        splits = _open_hub(HubAddress.parse(given))
+        if len(splits) != 1:
+            raise DataError(f"'{given}' does not say which split; write {given}#train, for example")
+        return next(iter(splits.values()))
+    path = Path(given)
+    files = [path] if path.is_file() else expand_glob(given)
+    if not files:
+        raise DataError(f"'{given}' is neither a file nor a glob that matches one")
+    return _open_files(files)
+
+
+def _open_files(files: Sequence[Path]) -> list[FileSource]:
+    return [open_file(path, reader="tasks") for path in files]
+
+
+def _open_hub(address: HubAddress, *, suffix: str = "") -> dict[str, Sequence[RowSource]]:
+    """Returns the splits that are train, validation or test, or the one that the address names."""
+    loaded = address.load()
+    if address.split:
+        return {address.split: [DatasetSource(str(address), loaded)]}
+    parts: dict[str, Sequence[RowSource]] = {
+        name: [DatasetSource(f"{address}#{name}", loaded[found])]
+        for name, stems in _SPLIT_NAMES.items()
+        for found in list(loaded)
+        if found.removesuffix(suffix) in stems
+    }
+    if not parts:
+        raise DataError(
+            f"{address} has the splits {', '.join(loaded)}; say which is which, such as "
+            f"data.validation={address}#{next(iter(loaded))}"
+        )
+    return parts
+
+
+@cache
+def _file_pattern() -> re.Pattern[str]:
+    """Returns what names of files are split into: `train-00-of-03.jsonl.gz`."""
+    endings = "|".join(ending.removeprefix(".") for ending in formats_by_ending("tasks"))
+    compressions = "|".join(map(re.escape, COMPRESSIONS))
+    return re.compile(
+        r"(?P<stem>[^.]+?)(-(?P<number>\d+)(-of-(?P<count>\d+))?)?"
+        rf"\.(?P<format>{endings})({compressions})?"
+    )
+
+
+def _files_by_split(folder: Path, *, suffix: str) -> dict[str, list[Path]]:
+    """Returns the files of each split of a folder, by their names."""
+    if not folder.is_dir():
+        kind = "a single file" if folder.is_file() else "not there"
+        raise DataError(
+            f"data = '{folder}' is {kind}; give a folder with train, validation and test files, "
+            f"one file per split (data.train={folder}), or a Hub data set ({PREFIX}owner/name)"
+        )
+    names = sorted(path.name for path in folder.iterdir())
+    named = [match for name in names if (match := _file_pattern().fullmatch(name))]
+    found: dict[str, list[Path]] = {}
+    for split, stems in _SPLIT_NAMES.items():
+        matches = [match for match in named if match["stem"].removesuffix(suffix) in stems]
+        if matches:
+            _require_one_set(matches, folder=folder, split=split)
+            found[split] = [folder / match.string for match in matches]
+    if not found:
+        raise DataError(
+            f"{folder} has no train, validation or test file (it has: "
+            f"{', '.join(names[:10]) or 'nothing'}); expected names are train.jsonl, "
+            "validation.csv, test.tsv.gz and the like, or give data.train=FILE"
+        )
+    return found
+
+
+def _require_one_set(matches: list[re.Match[str]], *, folder: Path, split: str) -> None:
+    """Refuses files that are neither one file nor all the shards of one."""
+    numbers = [match["number"] for match in matches]
+    kinds = {(match["stem"], match["format"], match["count"]) for match in matches}
+    is_one = len(matches) == 1 or (None not in numbers and len(set(numbers)) == len(numbers))
+    if len(kinds) > 1 or not is_one:
+        names = ", ".join(match.string for match in matches)
+        raise DataError(
+            f"{folder} has several files for {split}: {names}; say which with data.{split}=FILE"
+        )
+    if matches[0]["count"] is None:
+        return
+    count, present = int(matches[0]["count"]), {int(number) for number in numbers}
+    missing = set(range(count)) - present
+    if missing and present != set(range(1, count + 1)):  # some count from 1
+        raise DataError(
+            f"{folder} has {len(matches)} of the {count} shards of {split}: no number "
+            f"{', '.join(str(number) for number in sorted(missing)[:10])}; add what is missing, or "
+            f"give what there is with data.{split}='{folder}/{matches[0]['stem']}-*'"
+        )
