@@ -13,6 +13,7 @@ ROOMS = {
     "models": "limbeck.models",
     "tasks": "limbeck.tasks",
     "methods": "limbeck.compress",
+    "engines": "limbeck.inference.engines",
     "recipes": "limbeck.recipes",
 }
 """The rooms that `limbeck list` shows, by what their files are called."""

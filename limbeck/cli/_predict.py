@@ -49,15 +49,18 @@ def predict(
     handle_impossible_answer: Annotated[
         bool, Flag, Parameter(help="A question may have no answer.")
     ] = False,
-    batch_size: Annotated[int, Parameter(help="Texts that go through the model at a time.")] = 32,
+    batch_size: Annotated[
+        int | None, Parameter(help="Texts at a time, else 32, or as many as the engine takes.")
+    ] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, ...")] = "auto",
+    engine: Annotated[str, Parameter(help="Of `limbeck list engines`.")] = "torch",
     common: Common = COMMON,
 ) -> dict[str, Any]:
     """Label texts, find their entities, or answer a question from them: what the model is for."""
     from limbeck.inference import pipeline
 
     _check_texts(texts, model=model, column=column)
-    run = pipeline(task, model=model, batch_size=batch_size, device=device)
+    run = pipeline(task, model=model, batch_size=batch_size, device=device, engine=engine)
     chosen = {
         "question": question,
         "handle_impossible_answer": handle_impossible_answer or None,

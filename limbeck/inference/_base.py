@@ -1,104 +1,129 @@
-"""What all pipelines share: a model on its device, its tokenizer, and rows run in batches."""
+"""What all pipelines share: an engine, a tokenizer, options, and rows run in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from tokenizers import Encoding
-from torch import Tensor
 
+from limbeck.data.by_length import batches_by_length
 from limbeck.errors import SettingsError
-from limbeck.models import AutoModel, Model
-from limbeck.nn import ModelOutput
+from limbeck.inference._options import Options, require_positive
+from limbeck.inference.engines import Engine, Outputs
+from limbeck.models import Kind, find_architecture
 from limbeck.tokenizers import Tokenizer
-from limbeck.train import choose_device
 
-Scores = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float32]
 ItemT = TypeVar("ItemT")
-OptionsT = TypeVar("OptionsT")
+OptionsT = TypeVar("OptionsT", bound=Options)
 
+_BATCH_SIZE = 32  # as `limbeck bench` measures
 _CHUNK = 32  # batches whose rows are kept at a time, to be sorted by length
 
 
-class Pipeline:
+class Pipeline(Generic[OptionsT]):
     """Base of the pipelines.
 
     Args:
-        model: A model with the head that the pipeline reads; it is put on `device` in eval mode.
-        tokenizer: Its tokenizer.
-        batch_size: Texts, or windows of them, that go through the model at a time.
-        device: `auto`, `cpu`, `cuda`, ...
-        max_length: Longest input in tokens; by default the longest that the model takes.
+        engine: Runs a model with the head that the pipeline reads.
+        tokenizer: The model's tokenizer.
+        batch_size: Texts, or windows of them, that go through the model at a time; by default 32,
+            or the most that the engine takes.
+        max_length: Longest input in tokens; by default the longest that the engine takes, or that
+            models for the task are fine-tuned with.
+        options: Those of `options_type`; what is given with a call counts for that call.
 
     Raises:
-        SettingsError: If the model has another head, or a number is out of range.
+        SettingsError: If the model has another head, there is no such option, or a number is out
+            of range.
     """
 
     task: ClassVar[str]
     """The pipeline's name in `pipeline`."""
-    auto_model: ClassVar[type[AutoModel]]
-    """Loads the models that the pipeline takes."""
+    kind: ClassVar[Kind]
+    """Which head its models have."""
+    options_type: ClassVar[type[Options]] = Options
+    """What can be chosen, with defaults."""
+    usual_length: ClassVar[int | None] = None
+    """Longest input in tokens that models for the task are fine-tuned with, if that is usual."""
     finetune_options: ClassVar[str] = ""
     """What `limbeck finetune` needs to be told to make such a model."""
 
     def __init__(
         self,
-        model: Model,
+        engine: Engine,
         tokenizer: Tokenizer,
         *,
-        batch_size: int = 32,
-        device: str = "auto",
+        batch_size: int | None = None,
         max_length: int | None = None,
+        **options: Any,
     ) -> None:
-        if model.kind != self.auto_model.kind:
-            prefix = model.architecture.class_prefix
+        if engine.kind != self.kind:
+            prefix = find_architecture(engine.config.model_type).class_prefix
             raise SettingsError(
-                f"the {self.task} pipeline was given a {prefix}{model.kind.suffix}; accepted: a "
-                f"{prefix}{self.auto_model.kind.suffix}"
+                f"the {self.task} pipeline was given a {prefix}{engine.kind.suffix}; accepted: a "
+                f"{prefix}{self.kind.suffix}"
             )
-        self.config = model.config
-        self.device = choose_device(device)
-        self.model = model.to(self.device).eval()
+        self.engine = engine
+        self.config = engine.config
         self.tokenizer = tokenizer
-        self._batch_size = require_positive("batch_size", batch_size)
-        limit = min(tokenizer.model_max_length, self.config.max_position_embeddings)
-        self._max_length = (
-            limit if max_length is None else require_positive("max_length", max_length)
-        )
-        if self._max_length > limit:
-            raise SettingsError(f"max_length = {max_length}, but the model takes {limit} tokens")
+        self.options = cast(OptionsT, self.options_type().override(options, task=self.task))
+        self._batch_size = self._choose_batch_size(batch_size)
+        self._max_length = self._choose_max_length(max_length)
+
+    def _choose_batch_size(self, given: int | None) -> int:
+        limit = self.engine.limits.max_rows
+        if given is None:
+            return _BATCH_SIZE if limit is None else min(_BATCH_SIZE, limit)
+        if limit is not None and given > limit:
+            raise SettingsError(f"batch_size = {given}, but the engine takes {limit} at a time")
+        return require_positive("batch_size", given)
+
+    def _choose_max_length(self, given: int | None) -> int:
+        limit = min(self.tokenizer.model_max_length, self.engine.limits.max_tokens)
+        if given is None:
+            return limit if self.usual_length is None else min(limit, self.usual_length)
+        if require_positive("max_length", given) > limit:
+            raise SettingsError(f"max_length = {given}, but the model takes {limit} tokens")
+        return given
+
+    def _choose(self, given: dict[str, Any]) -> OptionsT:
+        """Returns the options of one call."""
+        return self.options.override(given, task=self.task)
 
     def _chunks(self, items: Sequence[ItemT]) -> Iterator[Sequence[ItemT]]:
         """Divides inputs into parts, so that memory does not grow with their number."""
         size = _CHUNK * self._batch_size
         return (items[start : start + size] for start in range(0, len(items), size))
 
-    @torch.inference_mode()
-    def _run(self, rows: Sequence[Encoding], read: Callable[[ModelOutput], Tensor]) -> list[Scores]:
+    def _run(
+        self, rows: Sequence[Encoding], read: Callable[[Outputs], FloatArray]
+    ) -> list[FloatArray]:
         """Runs rows of tokens, those of about the same length together.
 
         Args:
             rows: Encoded inputs without padding, not longer than the model takes.
-            read: Takes the scores out of the model's output, (batch, tokens, scores).
+            read: Takes the scores out of the engine's outputs; the first axis is the batch.
 
         Returns:
-            Each row's scores, (tokens, scores), in the order of the rows.
+            Each row's scores, in the order of the rows.
         """
-        results: dict[int, Scores] = {}
-        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
-        for start in range(0, len(order), self._batch_size):
-            indices = order[start : start + self._batch_size]
-            scores = read(self.model(**self._pad([rows[i] for i in indices])))
-            for i, row in zip(indices, scores.float().cpu().numpy(), strict=True):
-                results[i] = row[: len(rows[i])]
-        return [results[i] for i in range(len(rows))]
+        found: dict[int, FloatArray] = {}
+        for chosen in batches_by_length([len(row) for row in rows], self._batch_size):
+            outputs = self.engine.run(self._pad([rows[i] for i in chosen]))
+            found.update(zip(chosen, read(outputs), strict=True))
+        return [found[i] for i in range(len(rows))]
 
-    def _pad(self, rows: Sequence[Encoding]) -> dict[str, Tensor]:
+    def _run_tokens(
+        self, rows: Sequence[Encoding], read: Callable[[Outputs], FloatArray]
+    ) -> list[FloatArray]:
+        """Returns each row's scores, one for each of its tokens and none for padding."""
+        return [s[: len(row)] for row, s in zip(rows, self._run(rows, read), strict=True)]
+
+    def _pad(self, rows: Sequence[Encoding]) -> dict[str, npt.NDArray[np.int64]]:
         """Stacks rows of tokens into the model's inputs, filled up on the right."""
         shape = len(rows), max(map(len, rows))
         columns: dict[str, tuple[int, Callable[[Encoding], list[int]]]] = {
@@ -109,40 +134,7 @@ class Pipeline:
         inputs = {}
         for name in self.tokenizer.model_input_names:
             padding, values = columns[name]
-            array = np.full(shape, padding, dtype=np.int64)
+            inputs[name] = np.full(shape, padding, dtype=np.int64)
             for place, row in enumerate(rows):
-                array[place, : len(row)] = values(row)
-            inputs[name] = torch.from_numpy(array).to(self.device)
+                inputs[name][place, : len(row)] = values(row)
         return inputs
-
-
-def choose(options: OptionsT, **given: Any) -> OptionsT:
-    """Returns the options of a pipeline with what a call gives in their place; None gives nothing.
-
-    Raises:
-        SettingsError: If a value is out of range.
-    """
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return replace(options, **chosen)  # type: ignore[type-var]
-
-
-def require_positive(name: str, value: int) -> int:
-    """Returns a whole number of at least 1.
-
-    Raises:
-        SettingsError: If it is none.
-    """
-    return require_at_least(1, name, value)
-
-
-def require_at_least(least: int, name: str, value: Any) -> int:
-    """Returns a whole number that is not below `least`.
-
-    Raises:
-        SettingsError: If it is below, or something else.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise SettingsError(f"{name} = {value!r}: must be a whole number of at least {least}")
-    if value < least:
-        raise SettingsError(f"{name} = {value}: must be at least {least}")
-    return value

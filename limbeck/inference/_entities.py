@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from limbeck.inference._base import Scores
+from limbeck.inference._base import FloatArray
 
 Strategy = Literal["none", "simple", "first", "average", "max"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -33,7 +33,7 @@ class Piece:
     """
 
     text: str
-    scores: Scores
+    scores: FloatArray
     start: int
     end: int
     index: int
@@ -69,7 +69,7 @@ def find_entities(
     return [_merge(run, join) for run in _runs(units)]
 
 
-def _best(scores: Scores, labels: Mapping[int, str]) -> Entity:
+def _best(scores: FloatArray, labels: Mapping[int, str]) -> Entity:
     label = int(scores.argmax())
     return {"entity": labels[label], "score": float(scores[label])}
 
@@ -78,13 +78,13 @@ def _place(pieces: Sequence[Piece], text: str) -> Entity:
     return {"word": text, "start": pieces[0].start, "end": pieces[-1].end}
 
 
-def _vote(word: Sequence[Piece], strategy: Strategy) -> Scores:
+def _vote(word: Sequence[Piece], strategy: Strategy) -> FloatArray:
     """Returns the scores that stand for a word."""
     if strategy == "first":
         return word[0].scores
     if strategy == "max":
         return max((piece.scores for piece in word), key=lambda scores: float(scores.max()))
-    average: Scores = np.mean([piece.scores for piece in word], axis=0)
+    average: FloatArray = np.mean([piece.scores for piece in word], axis=0)
     return average
 
 

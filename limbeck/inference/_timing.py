@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+
+from limbeck.inference.engines import Engine
 
 Text = str | tuple[str, str]
 """One text, or a pair of them."""
@@ -29,14 +32,15 @@ class Timing(NamedTuple):
 
 
 class Runner:
-    """One model with its tokenizer, timed call by call."""
+    """One model or engine with its tokenizer, timed call by call."""
 
-    def __init__(
-        self, model: nn.Module, encode: Encode, *, device: torch.device, max_length: int
-    ) -> None:
-        self._model = model
+    def __init__(self, model: nn.Module | Engine, encode: Encode, *, max_length: int) -> None:
+        self._run: Callable[..., object]
+        if isinstance(model, Engine):
+            self._run = model.run  # which gives arrays, and so has done its work
+        else:
+            self._run = partial(_run_module, model, next(model.parameters()).device)
         self._encode = encode
-        self._device = device
         self._max_length = max_length
 
     def __call__(self, texts: Sequence[Any]) -> Timing:
@@ -52,8 +56,7 @@ class Runner:
         )
         num_tokens = int(inputs["attention_mask"].sum())
         encoded = time.perf_counter()
-        self._model(**{name: tensor.to(self._device) for name, tensor in inputs.items()})
-        _wait_for(self._device)
+        self._run(inputs)
         end = time.perf_counter()
         return Timing(end - start, end - encoded, num_tokens)
 
@@ -62,16 +65,17 @@ def _is_pair(text: object) -> bool:
     return isinstance(text, tuple)
 
 
-def _wait_for(device: torch.device) -> None:
-    """Waits until an accelerator has done its work: calls to it return before that."""
-    if device.type != "cpu":
+def _run_module(model: nn.Module, device: torch.device, inputs: Mapping[str, torch.Tensor]) -> None:
+    model(**{name: tensor.to(device) for name, tensor in inputs.items()})
+    if device.type != "cpu":  # calls to an accelerator return before it has done its work
         torch.accelerator.synchronize(device)
 
 
 @contextmanager
-def evaluation(models: Iterable[nn.Module]) -> Iterator[None]:
+def evaluation(models: Iterable[nn.Module | Engine]) -> Iterator[None]:
     """Puts the models in evaluation mode, and each part back in the mode it was in."""
-    modes = [(part, part.training) for model in models for part in model.modules()]
+    modules = [model for model in models if isinstance(model, nn.Module)]
+    modes = [(part, part.training) for module in modules for part in module.modules()]
     for part, _ in modes:
         part.training = False
     try:

@@ -9,13 +9,19 @@ from typing import Any, Literal, overload
 from limbeck.checkpoints import read_config, resolve_folder
 from limbeck.errors import MissingHeadError, SettingsError, did_you_mean
 from limbeck.inference._base import Pipeline
+from limbeck.inference._options import unknown_option
+from limbeck.inference.engines import Engine, load_engine
+from limbeck.inference.engines.torch import TorchEngine
 from limbeck.inference.question_answering import QuestionAnsweringPipeline
 from limbeck.inference.text_classification import TextClassificationPipeline
 from limbeck.inference.token_classification import TokenClassificationPipeline
-from limbeck.models import KINDS, Kind, Model
+from limbeck.models import KINDS, Kind, Model, find_architecture
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 
-_PIPELINES: dict[str, type[Pipeline]] = {
+Source = str | Path | Model | Engine
+"""A model folder, a Hub id, a model, or an engine that holds one."""
+
+_PIPELINES: dict[str, type[Pipeline[Any]]] = {
     "sentiment-analysis": TextClassificationPipeline,
     "text-classification": TextClassificationPipeline,
     "ner": TokenClassificationPipeline,
@@ -23,35 +29,34 @@ _PIPELINES: dict[str, type[Pipeline]] = {
     "question-answering": QuestionAnsweringPipeline,
 }
 _WITHOUT_TASK = ("encoder", "masked_lm")
-_COMMON = tuple(inspect.signature(Pipeline).parameters)
+_COMMON = ("tokenizer", "batch_size", "device", "max_length", "engine")
 
 
 @overload
 def pipeline(
     task: Literal["sentiment-analysis", "text-classification"],
-    model: str | Path | Model,
+    model: Source,
     **arguments: Any,
 ) -> TextClassificationPipeline: ...
 @overload
 def pipeline(
-    task: Literal["ner", "token-classification"], model: str | Path | Model, **arguments: Any
+    task: Literal["ner", "token-classification"], model: Source, **arguments: Any
 ) -> TokenClassificationPipeline: ...
 @overload
 def pipeline(
-    task: Literal["question-answering"], model: str | Path | Model, **arguments: Any
+    task: Literal["question-answering"], model: Source, **arguments: Any
 ) -> QuestionAnsweringPipeline: ...
 @overload
-def pipeline(
-    task: str | None = None, model: str | Path | Model | None = None, **arguments: Any
-) -> Any: ...
+def pipeline(task: str | None = None, model: Source | None = None, **arguments: Any) -> Any: ...
 def pipeline(
     task: str | None = None,
-    model: str | Path | Model | None = None,
+    model: Source | None = None,
     *,
     tokenizer: str | Path | Tokenizer | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     device: str | None = None,
     max_length: int | None = None,
+    engine: str | None = None,
     **options: Any,
 ) -> Any:
     """Makes a callable from text to answers.
@@ -59,12 +64,13 @@ def pipeline(
     Args:
         task: `text-classification` (or `sentiment-analysis`), `token-classification` (or `ner`),
             or `question-answering`; by default what the model was fine-tuned for.
-        model: A model folder, a Hub id, or a model.
+        model: A model folder, a Hub id, a model, or an engine.
         tokenizer: A folder, a Hub id, or a tokenizer; by default the one beside the model.
-        batch_size: Texts, or windows of them, that go through the model at a time.
+        batch_size: Texts, or windows of them, that go through the model at a time; by default 32.
         device: `auto`, `cpu`, `cuda`, ...; by default the first accelerator, else the CPU.
         max_length: Longest input in tokens; by default the longest that the model takes, and 384
             for question answering.
+        engine: What runs the model, as `limbeck list engines` shows it; by default `torch`.
         options: Those of the pipeline's class, such as `aggregation_strategy`.
 
     Raises:
@@ -82,22 +88,40 @@ def pipeline(
     cls = _PIPELINES[find_task(model) if task is None else task]
     _check_options(cls, options)
     return cls(
-        model if isinstance(model, Model) else _load_finetuned(cls, model),
+        _find_engine(cls, model, name=engine, device=device),
         _find_tokenizer(tokenizer, model),
         batch_size=batch_size,
-        device=device or "auto",
         max_length=max_length,
         **options,
     )
 
 
-def _find_tokenizer(
-    tokenizer: str | Path | Tokenizer | None, model: str | Path | Model
-) -> Tokenizer:
+def _find_engine(
+    cls: type[Pipeline[Any]], model: Source, *, name: str | None, device: str | None
+) -> Engine:
+    if isinstance(model, Engine):
+        given = {"engine": name, "device": device}
+        for option in [option for option, value in given.items() if value is not None]:
+            raise SettingsError(
+                f"{option} = '{given[option]}': the model is given as an engine, which is on "
+                f"{model.device}; leave {option} out"
+            )
+        return model
+    if not isinstance(model, Model):
+        return _load_finetuned(cls, model, engine=name or "torch", device=device or "auto")
+    if name not in (None, "torch"):
+        raise SettingsError(
+            f"engine = '{name}': it reads a model folder, and a model object is given; accepted: "
+            "torch, or a folder in place of the model"
+        )
+    return TorchEngine(model, device=device or "auto")
+
+
+def _find_tokenizer(tokenizer: str | Path | Tokenizer | None, model: Source) -> Tokenizer:
     if isinstance(tokenizer, Tokenizer):
         return tokenizer
     if tokenizer is None:
-        if isinstance(model, Model):
+        if isinstance(model, Model | Engine):
             raise SettingsError(
                 "a model object does not say what its tokenizer is; give tokenizer=, a folder, "
                 "a Hub id or a Tokenizer"
@@ -106,11 +130,11 @@ def _find_tokenizer(
     return AutoTokenizer.from_pretrained(tokenizer)
 
 
-def find_task(model: str | Path | Model) -> str:
+def find_task(model: Source) -> str:
     """Returns the task of the pipeline that takes a model, such as `text-classification`.
 
     Args:
-        model: A model folder, a Hub id, or a model.
+        model: A model folder, a Hub id, a model, or an engine.
 
     Raises:
         SettingsError: If no pipeline takes models of its kind, or the folder does not say what
@@ -120,7 +144,7 @@ def find_task(model: str | Path | Model) -> str:
     architecture = _read_architecture(model)
     kind = _find_kind(architecture)
     for cls in _PIPELINES.values():
-        if kind == cls.auto_model.kind:
+        if kind == cls.kind:
             return cls.task
     tasks = ", ".join(dict.fromkeys(cls.task for cls in _PIPELINES.values()))
     if architecture is None:
@@ -140,8 +164,8 @@ def find_task(model: str | Path | Model) -> str:
     )
 
 
-def _check_options(cls: type[Pipeline], options: dict[str, Any]) -> None:
-    accepted = [name for name in inspect.signature(cls).parameters if name not in _COMMON]
+def _check_options(cls: type[Pipeline[Any]], options: dict[str, Any]) -> None:
+    accepted = cls.options_type.names()
     for name in options:
         if name in accepted:
             continue
@@ -151,14 +175,12 @@ def _check_options(cls: type[Pipeline], options: dict[str, Any]) -> None:
                 f"{name} = {options[name]!r}: the {cls.task} pipeline takes it with each call: "
                 f"run(inputs, {name}={options[name]!r})"
             )
-        accepted += [name for name in _COMMON if name != "model"]
-        raise SettingsError(
-            f"the {cls.task} pipeline has no option '{name}'; accepted: {', '.join(accepted)}."
-            + did_you_mean(name, accepted)
-        )
+        raise unknown_option(name, [*accepted, *_COMMON], task=cls.task)
 
 
-def _load_finetuned(cls: type[Pipeline], name: str | Path) -> Model:
+def _load_finetuned(
+    cls: type[Pipeline[Any]], name: str | Path, *, engine: str, device: str
+) -> Engine:
     """Loads a folder's model; one with another head is refused even where the weights would fit."""
     architecture = _read_architecture(name)
     kind = _find_kind(architecture)
@@ -166,34 +188,35 @@ def _load_finetuned(cls: type[Pipeline], name: str | Path) -> Model:
     headless = f"{name} has no head for this task yet; {advice}"
     if kind is not None and kind.name in _WITHOUT_TASK:
         raise MissingHeadError(headless)
-    if kind not in (None, cls.auto_model.kind):
-        others = [other.task for other in _PIPELINES.values() if other.auto_model.kind == kind]
+    if kind not in (None, cls.kind):
+        others = [other.task for other in _PIPELINES.values() if other.kind == kind]
         fix = f"its pipeline is '{others[0]}'" if others else "there is no pipeline for these"
         raise SettingsError(
             f"{name} holds a {architecture}, and the {cls.task} pipeline was asked for; {fix}. For "
             f"this one, {advice}"
         )
     try:
-        return cls.auto_model.from_pretrained(name)
+        return load_engine(engine, name, kind=cls.kind, device=device)
     except MissingHeadError as error:
         raise MissingHeadError(headless) from error
 
 
-def _advise(model: str | Path | Model, options: str) -> str:
+def _advise(model: Source, options: str) -> str:
     return (
         f"fine-tune it first: limbeck finetune model={_name(model)} {options}data=... out=RUN, "
         "then give RUN/model"
     )
 
 
-def _name(model: str | Path | Model) -> str:
-    return "MODEL" if isinstance(model, Model) else str(model)
+def _name(model: Source) -> str:
+    return "MODEL" if isinstance(model, Model | Engine) else str(model)
 
 
-def _read_architecture(model: str | Path | Model) -> str | None:
+def _read_architecture(model: Source) -> str | None:
     """Returns the name of a model's class, as its folder gives it; None if it gives none."""
-    if isinstance(model, Model):
-        return model.architecture.class_prefix + model.kind.suffix
+    if isinstance(model, Model | Engine):
+        prefix = find_architecture(model.config.model_type).class_prefix
+        return prefix + model.kind.suffix
     names = read_config(resolve_folder(model, weights=False)).get("architectures")
     return str(names[0]) if isinstance(names, list) and names else None
 

@@ -9,20 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from limbeck.inference._base import (
-    Pipeline,
-    Scores,
-    choose,
-    require_at_least,
-    require_positive,
-)
+from limbeck.inference._base import FloatArray, Pipeline
+from limbeck.inference._options import Options, require_at_least, require_positive
 from limbeck.inference._questions import Question, as_questions
-from limbeck.models import AutoModelForQuestionAnswering, Model
-from limbeck.nn import ModelOutput
+from limbeck.inference.engines import Outputs
+from limbeck.models import AutoModelForQuestionAnswering
 from limbeck.nn.spans import Place, ScoredWindow, rank_answers
-from limbeck.tokenizers import Tokenizer
 from limbeck.tokenizers.windows import TextWindow, cut_texts, cut_windows, require_room
 
 _MAX_LENGTH = 384  # what models are fine-tuned with
@@ -34,15 +27,27 @@ Answer = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class _Options:
-    """What can be chosen anew with each call."""
+class QuestionAnsweringOptions(Options):
+    """What can be chosen, for the pipeline or anew with each call.
 
-    top_k: int
-    doc_stride: int | None
-    max_answer_len: int
-    max_question_len: int | None
-    handle_impossible_answer: bool
-    align_to_words: bool
+    Attributes:
+        top_k: Answers to a question.
+        doc_stride: Tokens of the text that neighbouring windows share; by default 128, or half of
+            what a question leaves where that is less.
+        max_answer_len: Longest answer in tokens.
+        max_question_len: Tokens after which a question is cut; by default 64, or half of a window
+            where that is less.
+        handle_impossible_answer: Whether "" may be an answer, for models that learned when there
+            is none, such as those of SQuAD 2.
+        align_to_words: Whether an answer that is a part of a word becomes the word.
+    """
+
+    top_k: int = 1
+    doc_stride: int | None = None
+    max_answer_len: int = 30
+    max_question_len: int | None = None
+    handle_impossible_answer: bool = False
+    align_to_words: bool = True
 
     def __post_init__(self) -> None:
         require_positive("top_k", self.top_k)
@@ -53,7 +58,7 @@ class _Options:
             require_at_least(0, "doc_stride", self.doc_stride)
 
 
-class QuestionAnsweringPipeline(Pipeline):
+class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     """Answers questions with pieces of texts.
 
     Names and results are those that `transformers` had before its version 5 dropped the pipeline.
@@ -61,21 +66,13 @@ class QuestionAnsweringPipeline(Pipeline):
     its end's logit over all windows, as `limbeck evaluate` chooses it.
 
     Args:
-        model: A model with a question-answering head; it is put on `device` in eval mode.
+        engine: Runs a model with a question-answering head.
         tokenizer: Its tokenizer.
-        batch_size: Windows that go through the model at a time.
-        device: `auto`, `cpu`, `cuda`, ...
+        batch_size: Windows that go through the model at a time; by default 32, or the most that the
+            engine takes.
         max_length: Longest window in tokens, with the question; by default 384, or the longest
-            that the model takes.
-        top_k: Answers to a question.
-        doc_stride: Tokens of the text that neighbouring windows share; by default 128, or half of
-            what a question leaves where that is less.
-        max_answer_len: Longest answer in tokens.
-        max_question_len: Tokens after which a question is cut; by default 64, or half of a window
-            where that is less.
-        handle_impossible_answer: Whether "" may be an answer, for models that learned when there
-            is none, such as those of SQuAD 2.
-        align_to_words: Whether an answer that is a part of a word becomes the word.
+            that the engine takes.
+        options: See `QuestionAnsweringOptions`.
 
     Raises:
         SettingsError: If the model has another head, or an argument is out of range.
@@ -87,37 +84,10 @@ class QuestionAnsweringPipeline(Pipeline):
     """
 
     task = "question-answering"
-    auto_model = AutoModelForQuestionAnswering
+    kind = AutoModelForQuestionAnswering.kind
+    options_type = QuestionAnsweringOptions
+    usual_length = _MAX_LENGTH
     finetune_options = f"task=squad max_length={_MAX_LENGTH} "
-
-    def __init__(
-        self,
-        model: Model,
-        tokenizer: Tokenizer,
-        *,
-        batch_size: int = 32,
-        device: str = "auto",
-        max_length: int | None = None,
-        top_k: int = 1,
-        doc_stride: int | None = None,
-        max_answer_len: int = 30,
-        max_question_len: int | None = None,
-        handle_impossible_answer: bool = False,
-        align_to_words: bool = True,
-    ) -> None:
-        super().__init__(
-            model, tokenizer, batch_size=batch_size, device=device, max_length=max_length
-        )
-        if max_length is None:
-            self._max_length = min(_MAX_LENGTH, self._max_length)
-        self._options = _Options(
-            top_k=top_k,
-            doc_stride=doc_stride,
-            max_answer_len=max_answer_len,
-            max_question_len=max_question_len,
-            handle_impossible_answer=handle_impossible_answer,
-            align_to_words=align_to_words,
-        )
 
     def __call__(
         self,
@@ -125,12 +95,7 @@ class QuestionAnsweringPipeline(Pipeline):
         *,
         question: str | Sequence[str] | None = None,
         context: str | Sequence[str] | None = None,
-        top_k: int | None = None,
-        doc_stride: int | None = None,
-        max_answer_len: int | None = None,
-        max_question_len: int | None = None,
-        handle_impossible_answer: bool | None = None,
-        align_to_words: bool | None = None,
+        **options: Any,
     ) -> Any:
         """Answers one question or many; options that are not given are as it was made.
 
@@ -138,12 +103,7 @@ class QuestionAnsweringPipeline(Pipeline):
             inputs: `{"question": ..., "context": ...}`, or a list of these.
             question: In their place a question, or a list of them.
             context: Likewise the text that has the answer; one of either may serve many.
-            top_k: Answers to a question.
-            doc_stride: Tokens that windows share.
-            max_answer_len: Longest answer.
-            max_question_len: Longest question.
-            handle_impossible_answer: Whether there may be none.
-            align_to_words: Whether answers are whole words.
+            options: See `QuestionAnsweringOptions`.
 
         Returns:
             `{"score", "start", "end", "answer"}`, where `answer` is `context[start:end]`; a list of
@@ -153,30 +113,26 @@ class QuestionAnsweringPipeline(Pipeline):
         Raises:
             SettingsError: If an input or an option is wrong; the message names it.
         """
-        options = choose(
-            self._options,
-            top_k=top_k,
-            doc_stride=doc_stride,
-            max_answer_len=max_answer_len,
-            max_question_len=max_question_len,
-            handle_impossible_answer=handle_impossible_answer,
-            align_to_words=align_to_words,
-        )
+        chosen = self._choose(options)
         questions, is_single = as_questions(inputs, question=question, context=context)
         ranked = [
-            answers for chunk in self._chunks(questions) for answers in self._answer(chunk, options)
+            answers for chunk in self._chunks(questions) for answers in self._answer(chunk, chosen)
         ]
-        found = [answers[0] for answers in ranked] if options.top_k == 1 else ranked
+        found = [answers[0] for answers in ranked] if chosen.top_k == 1 else ranked
         return found[0] if is_single else found
 
-    def _answer(self, questions: Sequence[Question], options: _Options) -> Iterator[list[Answer]]:
+    def _answer(
+        self, questions: Sequence[Question], options: QuestionAnsweringOptions
+    ) -> Iterator[list[Answer]]:
         windows = self._windows(questions, options)
-        scores = self._run([window.encoding for window in windows], _span_logits)
+        scores = self._run_tokens([window.encoding for window in windows], _span_logits)
         together = zip(windows, scores, strict=True)
         for index, of_context in groupby(together, key=lambda pair: pair[0].index):
             yield _rank(list(of_context), questions[index], options)
 
-    def _windows(self, questions: Sequence[Question], options: _Options) -> list[TextWindow]:
+    def _windows(
+        self, questions: Sequence[Question], options: QuestionAnsweringOptions
+    ) -> list[TextWindow]:
         room = self._max_length - self.tokenizer.num_special_tokens(pair=True)
         longest = options.max_question_len or max(1, min(_QUESTION, room // 2))
         stride = options.doc_stride
@@ -200,14 +156,14 @@ class QuestionAnsweringPipeline(Pipeline):
         )
 
 
-def _span_logits(output: ModelOutput) -> torch.Tensor:
-    assert output.start_logits is not None
-    assert output.end_logits is not None
-    return torch.stack([output.start_logits, output.end_logits], dim=-1)
+def _span_logits(outputs: Outputs) -> FloatArray:
+    return np.stack([outputs["start_logits"], outputs["end_logits"]], axis=-1)
 
 
 def _rank(
-    windows: Sequence[tuple[TextWindow, Scores]], question: Question, options: _Options
+    windows: Sequence[tuple[TextWindow, FloatArray]],
+    question: Question,
+    options: QuestionAnsweringOptions,
 ) -> list[Answer]:
     """Returns the best answers to one question."""
     offsets = _offsets([window for window, _ in windows], whole_words=options.align_to_words)

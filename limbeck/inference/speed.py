@@ -18,6 +18,7 @@ from torch import nn
 
 from limbeck.errors import SettingsError
 from limbeck.inference._timing import Encode, Runner, Text, Timing, evaluation
+from limbeck.inference.engines import Engine
 from limbeck.train.progress import Progress, SilentProgress
 
 __all__ = [
@@ -160,7 +161,7 @@ def compare_speed(model: Speed, *, reference: Speed) -> SpeedUp:
 
 
 def measure_speed(
-    models: Mapping[str, nn.Module],
+    models: Mapping[str, nn.Module | Engine],
     tokenizer: Encode | Mapping[str, Encode],
     *,
     texts: Sequence[Any],
@@ -179,8 +180,8 @@ def measure_speed(
     The number of threads is torch's own; set it before with `torch.set_num_threads`.
 
     Args:
-        models: Label to model, each on its device; put in evaluation mode here and given back as
-            they were.
+        models: Label to model, each on its device, put in evaluation mode here and given back as it
+            was; or to engine, whose outputs come back to the CPU within the time.
         tokenizer: One for all models, or one per label.
         texts: Real texts of the task, or pairs, or what else the tokenizer can encode; their
             lengths decide the figures.
@@ -196,15 +197,17 @@ def measure_speed(
         One `Speed` per label, in the order of `models`.
 
     Raises:
-        SettingsError: If there is no model or no text, a number is below 1, the models are on
-            different devices, or a label has no tokenizer.
+        SettingsError: If there is no model or no text, a number is below 1 or more than an engine
+            takes, the models are on different devices, or a label has no tokenizer.
     """
     numbers = {"repeats": repeats, "batch_size": batch_size, "num_latency_texts": num_latency_texts}
-    device = _check(models, tokenizer, texts, numbers=numbers)
+    _check(models, tokenizer, texts, numbers=numbers)
+    _check_limits(models, batch_size=batch_size, max_length=max_length)
+    device = _find_device(models)
     encoders = tokenizer if isinstance(tokenizer, Mapping) else dict.fromkeys(models, tokenizer)
     singles = texts[:: max(1, len(texts) // num_latency_texts)][:num_latency_texts]
     runners = {
-        label: Runner(model, encoders[label], device=device, max_length=max_length)
+        label: Runner(model, encoders[label], max_length=max_length)
         for label, model in models.items()
     }
     rounds: list[dict[str, Round]] = []
@@ -234,7 +237,7 @@ def measure_speed(
             num_texts=len(texts),
             num_latency_texts=len(singles),
             num_threads=torch.get_num_threads(),
-            device=str(device),
+            device=device,
         )
         for label in models
     }
@@ -266,13 +269,12 @@ def _measure_round(
 
 
 def _check(
-    models: Mapping[str, nn.Module],
+    models: Mapping[str, nn.Module | Engine],
     tokenizer: Encode | Mapping[str, Encode],
     texts: Sequence[Any],
     *,
     numbers: Mapping[str, int],
-) -> torch.device:
-    """Returns the device that all models are on."""
+) -> None:
     if not models:
         raise SettingsError("measure_speed was given no model: give at least one, with its label")
     if not texts:
@@ -287,7 +289,31 @@ def _check(
                 f"no tokenizer for {', '.join(map(repr, missing))}; there is one for: "
                 f"{', '.join(map(repr, tokenizer))}"
             )
-    devices = {label: next(model.parameters()).device for label, model in models.items()}
+
+
+def _check_limits(
+    models: Mapping[str, nn.Module | Engine], *, batch_size: int, max_length: int
+) -> None:
+    for label, model in models.items():
+        limits = model.limits if isinstance(model, Engine) else None
+        if limits and limits.max_rows is not None and batch_size > limits.max_rows:
+            raise SettingsError(
+                f"batch_size = {batch_size}, but the engine of {label} takes {limits.max_rows} "
+                "at a time"
+            )
+        if limits and max_length > limits.max_tokens:
+            raise SettingsError(
+                f"max_length = {max_length}, but the engine of {label} takes {limits.max_tokens} "
+                "tokens"
+            )
+
+
+def _find_device(models: Mapping[str, nn.Module | Engine]) -> str:
+    """Returns the device that all models are on."""
+    devices = {
+        label: model.device if isinstance(model, Engine) else str(next(model.parameters()).device)
+        for label, model in models.items()
+    }
     if len(set(devices.values())) > 1:
         places = ", ".join(f"{label} on {device}" for label, device in devices.items())
         raise SettingsError(f"speeds compare on one device only, but: {places}")

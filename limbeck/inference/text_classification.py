@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from torch import Tensor
+from tokenizers import Encoding
 
 from limbeck.errors import SettingsError
-from limbeck.inference._base import Pipeline, require_positive
+from limbeck.inference._base import FloatArray, Pipeline
+from limbeck.inference._options import Options, require_positive
+from limbeck.inference.engines import Outputs
 from limbeck.models import AutoModelForSequenceClassification
 
 Text = str | Mapping[str, str]
@@ -18,18 +21,18 @@ Text = str | Mapping[str, str]
 _PAIR_KEYS = ("text", "text_pair")
 
 
-class TextClassificationPipeline(Pipeline):
+class TextClassificationPipeline(Pipeline[Options]):
     """Gives texts their labels.
 
     Texts of about the same length share a batch, so that little is padded. What is longer than
     `max_length` tokens is cut.
 
     Args:
-        model: A model with a sequence classification head; it is put on `device` in eval mode.
+        engine: Runs a model with a sequence classification head.
         tokenizer: Its tokenizer.
-        batch_size: Texts that go through the model at a time.
-        device: `auto`, `cpu`, `cuda`, ...
-        max_length: Longest input in tokens; by default the longest that the model takes.
+        batch_size: Texts that go through the model at a time; by default 32, or the most that the
+            engine takes.
+        max_length: Longest input in tokens; by default the longest that the engine takes.
 
     Example:
         >>> classify = pipeline("sentiment-analysis", model="runs/sst2/model")  # doctest: +SKIP
@@ -38,7 +41,7 @@ class TextClassificationPipeline(Pipeline):
     """
 
     task = "text-classification"
-    auto_model = AutoModelForSequenceClassification
+    kind = AutoModelForSequenceClassification.kind
 
     def __call__(
         self, inputs: Text | Sequence[Text], *, top_k: int | Literal["best"] | None = "best"
@@ -60,7 +63,12 @@ class TextClassificationPipeline(Pipeline):
         """
         is_single = isinstance(inputs, str | Mapping)
         texts = [inputs] if isinstance(inputs, str | Mapping) else list(inputs)
-        ranked = [self._rank(scores) for scores in self._scores(texts)]
+        pairs = [_as_pair(i, text) for i, text in enumerate(texts)]
+        ranked = [
+            self._rank(scores.tolist())
+            for chunk in self._chunks(pairs)
+            for scores in self._run(self._encode(chunk), self._activate)
+        ]
         if top_k == "best":
             best = [labels[0] for labels in ranked]
             return best[0] if isinstance(inputs, Mapping) else best
@@ -68,46 +76,30 @@ class TextClassificationPipeline(Pipeline):
             ranked = [labels[: require_positive("top_k", top_k)] for labels in ranked]
         return ranked[0] if is_single else ranked
 
-    @torch.inference_mode()
-    def _scores(self, texts: Sequence[Text]) -> list[list[float]]:
-        """Returns each label's score for each text, in the order of the texts."""
-        results: dict[int, list[float]] = {}
-        pairs = [_as_pair(i, text) for i, text in enumerate(texts)]
-        for indices, firsts, seconds in self._batches(pairs):
-            encoded = self.tokenizer(
-                firsts,
-                seconds,
-                truncation="longest_first",
-                max_length=self._max_length,
-                padding="longest",
-                return_tensors="pt",
-            ).to(self.device)
-            logits = self.model(**encoded).logits
-            assert logits is not None
-            scores = self._activate(logits.float()).tolist()
-            results.update(zip(indices, scores, strict=True))
-        return [results[i] for i in range(len(texts))]
-
-    def _batches(
-        self, pairs: Sequence[tuple[str, str | None]]
-    ) -> Iterator[tuple[list[int], list[str], list[str] | None]]:
-        """Yields indices and texts, singles apart from pairs, the longest first."""
+    def _encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[Encoding]:
+        """Returns each text or pair as tokens; the tokenizer takes texts and pairs apart."""
+        found: dict[int, Encoding] = {}
         for has_second in (False, True):
-            order = [i for i, (_, second) in enumerate(pairs) if (second is not None) == has_second]
-            order.sort(key=lambda i: -len(pairs[i][0]) - len(pairs[i][1] or ""))
-            for start in range(0, len(order), self._batch_size):
-                indices = order[start : start + self._batch_size]
-                firsts = [pairs[i][0] for i in indices]
-                seconds = [pairs[i][1] or "" for i in indices]
-                yield indices, firsts, seconds if has_second else None
+            chosen = [
+                i for i, (_, second) in enumerate(pairs) if (second is not None) == has_second
+            ]
+            if chosen:
+                encoded = self.tokenizer(
+                    [pairs[i][0] for i in chosen],
+                    [pairs[i][1] or "" for i in chosen] if has_second else None,
+                    truncation="longest_first",
+                    max_length=self._max_length,
+                )
+                found.update(zip(chosen, encoded.encodings, strict=True))
+        return [found[i] for i in range(len(pairs))]
 
-    def _activate(self, logits: Tensor) -> Tensor:
-        problem = self.config.problem_type
+    def _activate(self, outputs: Outputs) -> FloatArray:
+        problem, logits = self.config.problem_type, torch.from_numpy(outputs["logits"])
         if problem == "regression":
-            return logits
+            return outputs["logits"]
         if problem == "multi_label_classification" or self.config.num_labels == 1:
-            return logits.sigmoid()
-        return logits.softmax(-1)
+            return np.asarray(logits.sigmoid())
+        return np.asarray(logits.softmax(-1))
 
     def _rank(self, scores: Sequence[float]) -> list[dict[str, Any]]:
         labels = [{"label": self.config.id2label[i], "score": s} for i, s in enumerate(scores)]

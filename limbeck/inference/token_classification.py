@@ -8,24 +8,37 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+import torch
+
 from limbeck.errors import SettingsError, did_you_mean
-from limbeck.inference._base import Pipeline, Scores, choose, require_at_least
+from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._entities import STRATEGIES, Entity, Piece, Strategy, find_entities
-from limbeck.models import AutoModelForTokenClassification, Model
-from limbeck.nn import ModelOutput
-from limbeck.tokenizers import Tokenizer
+from limbeck.inference._options import Options, require_at_least
+from limbeck.inference.engines import Outputs
+from limbeck.models import AutoModelForTokenClassification
 from limbeck.tokenizers.windows import TextWindow, cut_windows
 
 _STRIDE = 128  # of windows with room enough
 
 
 @dataclass(frozen=True)
-class _Options:
-    """What can be chosen anew with each call."""
+class TokenClassificationOptions(Options):
+    """What can be chosen, for the pipeline or anew with each call.
 
-    aggregation_strategy: Strategy
-    ignore_labels: Sequence[str]
-    stride: int | None
+    Attributes:
+        aggregation_strategy: `none` gives tokens. `simple` joins neighbours of one type; `first`,
+            `average` and `max` first give each word one label: that of its first token, of the mean
+            over its tokens, or of its most certain token. Limbeck's `ner` task trains a word's
+            first token, so that its models are read with `first`.
+        ignore_labels: Labels that are left out.
+        stride: Tokens that neighbouring windows share; by default 128, or half of a window where
+            that is less.
+    """
+
+    aggregation_strategy: Strategy = "none"
+    ignore_labels: Sequence[str] = ("O",)
+    stride: int | None = None
 
     def __post_init__(self) -> None:
         if self.aggregation_strategy not in STRATEGIES:
@@ -43,7 +56,7 @@ class _Options:
             require_at_least(0, "stride", self.stride)
 
 
-class TokenClassificationPipeline(Pipeline):
+class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     """Finds the entities of texts, or gives each token its label.
 
     No text is cut: one that is longer than `max_length` tokens is read in windows that overlap, and
@@ -51,18 +64,12 @@ class TokenClassificationPipeline(Pipeline):
     together afterwards, whatever the windows.
 
     Args:
-        model: A model with a token classification head; it is put on `device` in eval mode.
+        engine: Runs a model with a token classification head.
         tokenizer: Its tokenizer.
-        batch_size: Texts, or windows of them, that go through the model at a time.
-        device: `auto`, `cpu`, `cuda`, ...
-        max_length: Longest window in tokens; by default the longest that the model takes.
-        aggregation_strategy: `none` gives tokens. `simple` joins neighbours of one type; `first`,
-            `average` and `max` first give each word one label: that of its first token, of the mean
-            over its tokens, or of its most certain token. Limbeck's `ner` task trains a word's
-            first token, so that its models are read with `first`.
-        ignore_labels: Labels that are left out.
-        stride: Tokens that neighbouring windows share; by default 128, or half of a window where
-            that is less.
+        batch_size: Texts, or windows of them, that go through the model at a time; by default 32,
+            or the most that the engine takes.
+        max_length: Longest window in tokens; by default the longest that the engine takes.
+        options: See `TokenClassificationOptions`.
 
     Raises:
         SettingsError: If the model has another head, or an argument is out of range.
@@ -75,41 +82,16 @@ class TokenClassificationPipeline(Pipeline):
     """
 
     task = "token-classification"
-    auto_model = AutoModelForTokenClassification
+    kind = AutoModelForTokenClassification.kind
+    options_type = TokenClassificationOptions
     finetune_options = "task=ner "
 
-    def __init__(
-        self,
-        model: Model,
-        tokenizer: Tokenizer,
-        *,
-        batch_size: int = 32,
-        device: str = "auto",
-        max_length: int | None = None,
-        aggregation_strategy: Strategy = "none",
-        ignore_labels: Sequence[str] = ("O",),
-        stride: int | None = None,
-    ) -> None:
-        super().__init__(
-            model, tokenizer, batch_size=batch_size, device=device, max_length=max_length
-        )
-        self._options = _Options(aggregation_strategy, ignore_labels, stride)
-
-    def __call__(
-        self,
-        inputs: str | Sequence[str],
-        *,
-        aggregation_strategy: Strategy | None = None,
-        ignore_labels: Sequence[str] | None = None,
-        stride: int | None = None,
-    ) -> Any:
+    def __call__(self, inputs: str | Sequence[str], **options: Any) -> Any:
         """Labels one text or many; what is not given is as the pipeline was made.
 
         Args:
             inputs: A text, or a list of texts.
-            aggregation_strategy: See the class.
-            ignore_labels: See the class.
-            stride: See the class.
+            options: See `TokenClassificationOptions`.
 
         Returns:
             As `transformers.pipeline`, a list of dictionaries for a text, and a list of such lists
@@ -121,25 +103,22 @@ class TokenClassificationPipeline(Pipeline):
         Raises:
             SettingsError: If an input is no text, or an argument is out of range.
         """
-        options = choose(
-            self._options,
-            aggregation_strategy=aggregation_strategy,
-            ignore_labels=ignore_labels,
-            stride=stride,
-        )
+        chosen = self._choose(options)
         texts = [inputs] if isinstance(inputs, str) else _check_texts(inputs)
         found = [
-            entities for chunk in self._chunks(texts) for entities in self._find(chunk, options)
+            entities for chunk in self._chunks(texts) for entities in self._find(chunk, chosen)
         ]
         return found[0] if isinstance(inputs, str) else found
 
-    def _find(self, texts: Sequence[str], options: _Options) -> Iterator[list[Entity]]:
+    def _find(
+        self, texts: Sequence[str], options: TokenClassificationOptions
+    ) -> Iterator[list[Entity]]:
         stride = options.stride
         if stride is None:
             room = self._max_length - self.tokenizer.num_special_tokens()
             stride = max(0, min(_STRIDE, room // 2))
         windows = cut_windows(self.tokenizer, texts, max_length=self._max_length, stride=stride)
-        scores = self._run([window.encoding for window in windows], _probabilities)
+        scores = self._run_tokens([window.encoding for window in windows], _probabilities)
         together = zip(windows, scores, strict=True)
         for index, of_text in groupby(together, key=lambda pair: pair[0].index):
             entities = find_entities(
@@ -154,7 +133,7 @@ class TokenClassificationPipeline(Pipeline):
                 if entity.get("entity", entity.get("entity_group")) not in options.ignore_labels
             ]
 
-    def _pieces(self, text: str, windows: Sequence[tuple[TextWindow, Scores]]) -> list[Piece]:
+    def _pieces(self, text: str, windows: Sequence[tuple[TextWindow, FloatArray]]) -> list[Piece]:
         """Returns each token of a text, as the window sees it in which it is farthest inside."""
         best: dict[int, tuple[float, Piece]] = {}
         for number, (window, scores) in enumerate(windows):
@@ -176,9 +155,8 @@ class TokenClassificationPipeline(Pipeline):
         return [piece for _, (_, piece) in sorted(best.items())]
 
 
-def _probabilities(output: ModelOutput) -> Any:
-    assert output.logits is not None
-    return output.logits.float().softmax(-1)
+def _probabilities(outputs: Outputs) -> FloatArray:
+    return np.asarray(torch.from_numpy(outputs["logits"]).softmax(-1))
 
 
 def _check_texts(inputs: Sequence[object]) -> list[str]:

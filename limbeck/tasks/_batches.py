@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.data.by_length import batches_by_length
 from limbeck.tasks._base import EncodedExample, Task, TaskBatch
 
 # Examples are sorted by length within this many batches of a shuffled epoch: enough that little
@@ -135,7 +136,5 @@ def evaluation_batches(
     task: Task, examples: Sequence[EncodedExample], *, batch_size: int, pad_token_id: int
 ) -> Iterator[TaskBatch]:
     """Yields batches of all examples once, the longest first."""
-    order = sorted(range(len(examples)), key=lambda i: -examples[i].num_tokens)
-    for first in range(0, len(order), batch_size):
-        chosen = order[first : first + batch_size]
+    for chosen in batches_by_length([row.num_tokens for row in examples], batch_size):
         yield collate(task, examples, chosen, pad_token_id=pad_token_id)

@@ -133,8 +133,9 @@ def test_the_model_says_which_pipeline_it_is_for(task, tmp_path):
     assert find_task(tmp_path) == find_task(str(tmp_path)) == task
     chosen = pipeline(model=tmp_path)
     assert chosen.task == task
-    assert find_task(chosen.model) == task
-    assert pipeline(model=chosen.model, tokenizer=tmp_path).task == task
+    assert find_task(chosen.engine) == find_task(chosen.engine.model) == task
+    assert pipeline(model=chosen.engine.model, tokenizer=tmp_path).task == task
+    assert pipeline(model=chosen.engine, tokenizer=tmp_path).engine is chosen.engine
     for other in HEADS:
         if other == task:
             continue
@@ -149,7 +150,7 @@ def test_the_model_says_which_pipeline_it_is_for(task, tmp_path):
             SettingsError,
             match=rf"the {other} pipeline was given a BertFor\w+; accepted: a BertFor\w+",
         ):
-            pipeline(other, chosen.model, tokenizer=tmp_path)
+            pipeline(other, chosen.engine, tokenizer=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.config import Settings
+from limbeck.data.by_length import batches_by_length
 from limbeck.errors import DataError, SettingsError
 from limbeck.files import read_json_lines, write_json_lines
 from limbeck.models import AutoConfig, AutoModelForMaskedLM, Model
@@ -118,11 +119,9 @@ class Augmenter:
         model.to(choose_device(data.settings.device))
         copies = self.settings.copies
         size = data.settings.evaluation_batch_size
-        order = sorted(range(len(rows)), key=lambda i: -rows[i].num_tokens)
         made: Made = [(i, list(row.input_ids)) for _ in range(copies) for i, row in enumerate(rows)]
         with progress.stage("augmenting", total=copies * len(rows), unit="rows") as stage:
-            for first in range(0, len(order), size):
-                chosen = order[first : first + size]
+            for chosen in batches_by_length([row.num_tokens for row in rows], size):
                 batch = collate(
                     data.task, rows, chosen, pad_token_id=data.tokenizer.pad_token_id
                 ).to(model.device)

@@ -1,0 +1,64 @@
+"""Options of a pipeline: chosen when it is made, and anew with each call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from limbeck.errors import SettingsError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base of a pipeline's options; each has a default and is checked when it is set."""
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Returns the names of all."""
+        return [field.name for field in fields(cls)]
+
+    def override(self, given: Mapping[str, Any], *, task: str) -> Self:
+        """Returns the options with what is given in their place; None gives nothing.
+
+        Args:
+            given: Values by name.
+            task: The pipeline's name, for the message.
+
+        Raises:
+            SettingsError: If there is no such option, or a value is out of range.
+        """
+        for name in given:
+            if name not in self.names():
+                raise unknown_option(name, self.names(), task=task)
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+
+def unknown_option(name: str, accepted: Sequence[str], *, task: str) -> SettingsError:
+    """Returns the error that a pipeline has no such option."""
+    return SettingsError(
+        f"the {task} pipeline has no option '{name}'; accepted: {', '.join(accepted) or 'none'}."
+        + did_you_mean(name, accepted)
+    )
+
+
+def require_positive(name: str, value: int) -> int:
+    """Returns a whole number of at least 1.
+
+    Raises:
+        SettingsError: If it is none.
+    """
+    return require_at_least(1, name, value)
+
+
+def require_at_least(least: int, name: str, value: Any) -> int:
+    """Returns a whole number that is not below `least`.
+
+    Raises:
+        SettingsError: If it is below, or something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise SettingsError(f"{name} = {value!r}: must be a whole number of at least {least}")
+    if value < least:
+        raise SettingsError(f"{name} = {value}: must be at least {least}")
+    return value

@@ -1,0 +1,53 @@
+"""Runs a model with PyTorch, as it was trained, on any device that torch knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from limbeck.inference.engines._engine import Batch, Engine, Limits, Outputs
+from limbeck.models import AutoConfig, Kind, Model, find_class
+from limbeck.train import choose_device
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_SCORES = ("logits", "start_logits", "end_logits")
+_HIDDEN = ("last_hidden_state", "pooler_output")
+
+
+class TorchEngine(Engine):
+    """A model of `limbeck.models`.
+
+    Args:
+        model: It is put on `device` in eval mode.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+    """
+
+    def __init__(self, model: Model, *, device: str = "auto") -> None:
+        self.model = model.to(choose_device(device)).eval()
+        self.config, self.kind = model.config, model.kind
+        self.device = str(model.device)
+        num_inputs = 3 if model.architecture.has_token_types else 2
+        self.limits = Limits(
+            inputs=_INPUTS[:num_inputs], max_tokens=model.config.max_position_embeddings
+        )
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, *, kind: Kind, device: str = "auto") -> Self:
+        """Reads a model folder or Hub model."""
+        config = AutoConfig.from_pretrained(name_or_path)
+        model = find_class(config.model_type, kind).from_pretrained(name_or_path)
+        return cls(model, device=device)
+
+    @torch.inference_mode()
+    def compute(self, batch: Batch) -> Outputs:
+        """Runs a batch that is within the limits."""
+        inputs = {n: torch.as_tensor(v, device=self.model.device) for n, v in batch.items()}
+        output = self.model(**inputs)
+        # Hidden states of a model with a head are not copied from the device for nothing.
+        tensors = {n: getattr(output, n) for n in (_SCORES if self.kind.has_head else _HIDDEN)}
+        return {n: t.float().cpu().numpy() for n, t in tensors.items() if t is not None}
+
+
+EngineType = TorchEngine

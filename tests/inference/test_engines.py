@@ -1,0 +1,206 @@
+"""Every engine that is listed gives what the model gives, and one more is one more file."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from pipeline_models import TEXTS, write_model
+
+import limbeck
+from limbeck import listing
+from limbeck.cli import main
+from limbeck.errors import SettingsError
+from limbeck.inference import TextClassificationPipeline, load_engine, pipeline
+from limbeck.inference import engines as room
+from limbeck.inference.engines.torch import TorchEngine
+from limbeck.inference.speed import measure_speed
+from limbeck.models import (
+    KINDS,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    find_class,
+)
+from limbeck.tokenizers import AutoTokenizer
+
+ENGINES = listing.list_names(listing.ROOMS["engines"])
+KINDS_OF_ROWS = [kind for kind in KINDS if not kind.has_choices]
+CLASSIFIER = AutoModelForSequenceClassification.kind
+
+PAIRWISE = '''"""Runs two rows at a time, always, as a program of fixed shape does."""
+
+import torch
+
+from limbeck.inference.engines import Limits
+from limbeck.inference.engines.torch import TorchEngine
+
+
+class PairwiseEngine(TorchEngine):
+    def __init__(self, model, *, device="auto"):
+        super().__init__(model, device=device)
+        limits = self.limits
+        self.limits = Limits(inputs=limits.inputs, max_tokens=limits.max_tokens, max_rows=2)
+
+    def compute(self, batch):
+        rows = len(batch["input_ids"])
+        full = {n: torch.cat([torch.as_tensor(v)] * 2)[:2] for n, v in batch.items()}
+        return {name: array[:rows] for name, array in super().compute(full).items()}
+
+
+EngineType = PairwiseEngine
+'''
+
+
+@pytest.fixture
+def pairwise(tmp_path, monkeypatch):
+    """Adds an engine the way a contributor does: one more file in the room."""
+    folder = tmp_path / "room"
+    folder.mkdir()
+    (folder / "pairwise.py").write_text(PAIRWISE)
+    monkeypatch.setattr(room, "__path__", [*room.__path__, str(folder)])
+    monkeypatch.delitem(sys.modules, "limbeck.inference.engines.pairwise", raising=False)
+
+
+def encode(folder, **options):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return tokenizer(TEXTS, padding=True, return_tensors="pt", **options)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize(
+    "kind", [k for k in KINDS if not k.has_choices], ids=lambda kind: kind.name
+)
+@pytest.mark.parametrize("model_type", ["bert", "distilbert"])
+def test_an_engine_gives_what_the_model_gives(name, kind, model_type, tmp_path):
+    class Auto(AutoModel):
+        pass
+
+    Auto.kind = kind
+    write_model(tmp_path, auto_model=Auto, model_type=model_type, labels=("a", "b"))
+    engine = load_engine(name, tmp_path, kind=kind, device="cpu")
+    assert (engine.kind, engine.device, engine.config.num_labels) == (kind, "cpu", 2)
+    batch = encode(tmp_path)
+    model = find_class(model_type, kind).from_pretrained(tmp_path)
+    with torch.no_grad():
+        expected = model(**batch)
+    found = engine.run(batch)
+    assert found
+    for output, array in found.items():
+        assert array.dtype == np.float32
+        np.testing.assert_allclose(array, getattr(expected, output).numpy(), atol=1e-5)
+    again = engine.run({name: tensor.numpy() for name, tensor in batch.items()})
+    assert all((again[output] == array).all() for output, array in found.items())
+    assert set(found) <= {"logits", "start_logits", "end_logits"} or not kind.has_head
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_is_beyond_the_limits_is_refused(name, tmp_path):
+    write_model(tmp_path, model_type="distilbert")
+    engine = load_engine(name, tmp_path, kind=CLASSIFIER, device="cpu")
+    assert engine.limits.inputs == ("input_ids", "attention_mask")
+    assert engine.limits.max_tokens == 64
+    ids = np.ones((2, 65), np.int64)
+    with pytest.raises(SettingsError, match=r"a row has 65 tokens, but the engine takes 64\."):
+        engine.run({"input_ids": ids})
+    with pytest.raises(
+        SettingsError,
+        match=r"the batch has input_ids, token_type_ids; accepted: input_ids, and of these what "
+        r"there is: input_ids, attention_mask\. The model's own tokenizer",
+    ):
+        engine.run({"input_ids": ids, "token_type_ids": ids})
+    with pytest.raises(SettingsError, match=r"the batch has no inputs; accepted: input_ids"):
+        engine.run({})
+    with pytest.raises(SettingsError, match=r"device = 'nowhere' can't be used"):
+        load_engine(name, tmp_path, kind=CLASSIFIER, device="nowhere")
+
+
+def test_an_unknown_engine_is_refused_with_those_there_are(tmp_path):
+    write_model(tmp_path)
+    with pytest.raises(
+        SettingsError,
+        match=r"there is no 'troch' among the engines; accepted: torch\. Did you mean 'torch'",
+    ):
+        pipeline("sentiment-analysis", tmp_path, engine="troch")
+
+
+def test_a_pipeline_runs_on_an_engine(tmp_path):
+    write_model(tmp_path)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    engine = TorchEngine(model.train(), device="cpu")
+    assert not model.training
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    classify = TextClassificationPipeline(engine, tokenizer)
+    assert classify(TEXTS) == pipeline("sentiment-analysis", tmp_path)(TEXTS)
+    for option, value in (("device", "cpu"), ("engine", "torch")):
+        with pytest.raises(
+            SettingsError,
+            match=rf"{option} = '{value}': the model is given as an engine, which is on cpu; leave "
+            rf"{option} out",
+        ):
+            pipeline(model=engine, tokenizer=tokenizer, **{option: value})
+    with pytest.raises(SettingsError, match=r"a model object .* give tokenizer="):
+        pipeline(model=engine)
+
+
+def test_a_call_has_only_the_options_of_its_pipeline(tmp_path):
+    write_model(tmp_path, auto_model=limbeck.AutoModelForTokenClassification)
+    find = pipeline(model=tmp_path, ignore_labels=[])
+    with pytest.raises(
+        SettingsError,
+        match=r"the token-classification pipeline has no option 'strid'; accepted: aggregation_"
+        r"strategy, ignore_labels, stride\. Did you mean 'stride'",
+    ):
+        find("good", strid=1)
+    assert find("good", stride=None) == find("good", stride=31)
+
+
+@pytest.mark.usefixtures("pairwise")
+def test_one_more_file_is_one_more_engine(tmp_path, capsys):
+    write_model(tmp_path)
+    assert main(["list", "engines"]) == 0
+    assert "pairwise  Runs two rows at a time" in capsys.readouterr().out
+    expected = pipeline("sentiment-analysis", tmp_path)(TEXTS)
+    found = pipeline("sentiment-analysis", tmp_path, engine="pairwise")(TEXTS)
+    assert [one["label"] for one in found] == [one["label"] for one in expected]
+    scores = [one["score"] for one in expected]
+    assert [one["score"] for one in found] == pytest.approx(scores, abs=1e-6)
+    assert main(["predict", str(tmp_path), *TEXTS, "--engine", "pairwise"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [one["label"] for one in expected]
+
+    with pytest.raises(SettingsError, match=r"batch_size = 3, but the engine takes 2 at a time"):
+        pipeline("sentiment-analysis", tmp_path, engine="pairwise", batch_size=3)
+    engine = load_engine("pairwise", tmp_path, kind=CLASSIFIER)
+    with pytest.raises(SettingsError, match=r"batch has 4 rows, but the engine takes 2 at a time"):
+        engine.run(encode(tmp_path))
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    with pytest.raises(
+        SettingsError,
+        match=r"engine = 'pairwise': it reads a model folder.*; accepted: torch,",
+    ):
+        pipeline("sentiment-analysis", model, tokenizer=tmp_path, engine="pairwise")
+
+
+@pytest.mark.usefixtures("pairwise")
+def test_engines_and_models_are_timed_side_by_side(tmp_path):
+    write_model(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    models = {
+        "model": AutoModelForSequenceClassification.from_pretrained(tmp_path).train(),
+        "engine": load_engine("pairwise", tmp_path, kind=CLASSIFIER, device="cpu"),
+    }
+    settings = {"texts": TEXTS, "repeats": 2, "batch_size": 2, "max_length": 64}
+    speeds = measure_speed(models, tokenizer, **settings)
+    assert {speed.device for speed in speeds.values()} == {"cpu"}
+    assert all(speed.latency_ms.lowest > 0 for speed in speeds.values())
+    assert models["model"].training
+    for name, value, limit in (("batch_size", 3, 2), ("max_length", 65, 64)):
+        with pytest.raises(
+            SettingsError, match=rf"{name} = {value}, but the engine of engine takes {limit}"
+        ):
+            measure_speed(models, tokenizer, **{**settings, name: value})
+    models["model"].to("meta")
+    with pytest.raises(SettingsError, match=r"one device only, but: model on meta, engine on cpu"):
+        measure_speed(models, tokenizer, **settings)
