@@ -36,10 +36,10 @@ def make_batch(*, rows: int, length: int) -> MaskedBatch:
 def plain_step(student: Model, teacher: Model, batch: MaskedBatch, *, everywhere: bool) -> None:
     """What the original code does: full logits of both models, then the selection, if any."""
     ours = student.encode(batch.input_ids).last_hidden_state
-    logits = student.head(ours)
+    logits = student.score(ours)
     with torch.no_grad():
         theirs = teacher.encode(batch.input_ids).last_hidden_state
-        expected = teacher.head(theirs)
+        expected = teacher.score(theirs)
     chosen = torch.ones_like(batch.labels) == 1 if everywhere else batch.labels != -100
     divergence = F.kl_div(
         (logits[chosen] / 2).log_softmax(-1),

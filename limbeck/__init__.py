@@ -3,116 +3,43 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from limbeck.version import __version__
+from limbeck.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from limbeck.errors import (
-        CheckpointError,
-        ContractError,
-        DataError,
-        ExportError,
-        LimbeckError,
-        MissingExtraError,
-        MissingHeadError,
-        SettingsError,
-        TrainingError,
-    )
-    from limbeck.inference import pipeline
-    from limbeck.models._auto import (
-        AutoConfig,
-        AutoModel,
-        AutoModelForMaskedLM,
-        AutoModelForMultipleChoice,
-        AutoModelForQuestionAnswering,
-        AutoModelForSequenceClassification,
-        AutoModelForTokenClassification,
-    )
-    from limbeck.models.bert import (
-        BertConfig,
-        BertForMaskedLM,
-        BertForMultipleChoice,
-        BertForQuestionAnswering,
-        BertForSequenceClassification,
-        BertForTokenClassification,
-        BertModel,
-    )
-    from limbeck.models.distilbert import (
-        DistilBertConfig,
-        DistilBertForMaskedLM,
-        DistilBertForMultipleChoice,
-        DistilBertForQuestionAnswering,
-        DistilBertForSequenceClassification,
-        DistilBertForTokenClassification,
-        DistilBertModel,
-    )
-    from limbeck.tokenizers import AutoTokenizer, Tokenizer
-
-__all__ = [
-    "AutoConfig",
-    "AutoModel",
-    "AutoModelForMaskedLM",
-    "AutoModelForMultipleChoice",
-    "AutoModelForQuestionAnswering",
-    "AutoModelForSequenceClassification",
-    "AutoModelForTokenClassification",
-    "AutoTokenizer",
-    "BertConfig",
-    "BertForMaskedLM",
-    "BertForMultipleChoice",
-    "BertForQuestionAnswering",
-    "BertForSequenceClassification",
-    "BertForTokenClassification",
-    "BertModel",
-    "CheckpointError",
-    "ContractError",
-    "DataError",
-    "DistilBertConfig",
-    "DistilBertForMaskedLM",
-    "DistilBertForMultipleChoice",
-    "DistilBertForQuestionAnswering",
-    "DistilBertForSequenceClassification",
-    "DistilBertForTokenClassification",
-    "DistilBertModel",
-    "ExportError",
-    "LimbeckError",
-    "MissingExtraError",
-    "MissingHeadError",
-    "SettingsError",
-    "Tokenizer",
-    "TrainingError",
-    "__version__",
-    "pipeline",
-]
-
+# Rooms with public names of their own. Errors and models are added as `limbeck.errors` and the
+# listing of `limbeck.models` have them. Type checkers read `__init__.pyi`, which
+# `scripts/write_stub.py` writes.
 _ROOMS = {"AutoTokenizer": "tokenizers", "Tokenizer": "tokenizers", "pipeline": "inference"}
-
-
-def _find_room(name: str) -> str:
-    """Returns the module that defines a public name."""
-    if name in _ROOMS:
-        return _ROOMS[name]
-    if name.endswith("Error"):
-        return "errors"
-    for prefix, module in (
-        ("Auto", "_auto"),
-        ("DistilBert", "distilbert"),
-        ("Bert", "bert"),
-    ):
-        if name.startswith(prefix):
-            return f"models.{module}"
-    raise AttributeError(name)
 
 
 def __getattr__(name: str) -> Any:
     """Imports a public name on its first use, so that `import limbeck` itself is quick."""
-    if name not in __all__:
+    if name == "__all__":
+        return __dir__()
+    # Whatever asks for a name with underscores or a small letter, such as an import of a room,
+    # gets its answer without an import of torch.
+    if name in _ROOMS:
+        value = getattr(importlib.import_module(f"limbeck.{_ROOMS[name]}"), name)
+    elif name.endswith("Error"):
+        value = _errors().get(name)
+    else:
+        value = _models().get(name) if name[0].isupper() else None
+    if value is None:
         raise AttributeError(f"module 'limbeck' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"limbeck.{_find_room(name)}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*_ROOMS, *_errors(), *_models(), "__version__"])
+
+
+def _errors() -> dict[str, type[Exception]]:
+    errors = vars(importlib.import_module("limbeck.errors"))
+    return {name: value for name, value in errors.items() if name.endswith("Error")}
+
+
+def _models() -> dict[str, Any]:
+    found: dict[str, Any] = importlib.import_module("limbeck.models._public").public_names()
+    return found

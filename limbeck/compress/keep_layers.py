@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
 
 from limbeck.errors import SettingsError
 from limbeck.models import Model, ModelConfig, find_architecture, find_class
+from limbeck.nn import Embeddings
 
 # teacher depth -> student depth -> teacher layers, 0-based. The row 12 -> 6 made the released
 # DistilBERT weights.
@@ -29,7 +28,7 @@ _ORIGINAL_LAYERS: Mapping[int, Mapping[int, tuple[int, ...]]] = {
 # What a student of another family takes over, by BERT's names.
 _SHARED = (
     "vocab_size",
-    "max_position_embeddings",
+    "max_tokens",
     "initializer_range",
     "pad_token_id",
     "hidden_size",
@@ -150,21 +149,14 @@ def keep_layers(
         Sanh et al., "DistilBERT", 2019, section 2, "Student initialization".
     """
     config = student_config(teacher.config, num_layers=len(layers), model_type=model_type)
-    student = find_class(model_type, teacher.kind)(config)
-    target = student.state_dict()
-    source = _renumber(teacher.state_dict(), layers)
-    token_types = source.get("encoder.embeddings.token_type.weight")
-    if fold_token_types and token_types is not None:
-        position = "encoder.embeddings.position.weight"
-        if "encoder.embeddings.token_type.weight" not in target:
-            source[position] = source[position] + token_types[0]
-    copied = {
-        name: tensor
-        for name, tensor in source.items()
-        if name in target and (copy_transform or not name.startswith("head.transform."))
-    }
-    student.load_state_dict(target | copied)
-    return student.to(teacher.device)
+    student = find_class(model_type, teacher.kind)(config).to(teacher.device)
+    _copy_outside_layers(teacher, student, copy_transform=copy_transform)
+    for place, layer in enumerate(layers):
+        kept = teacher.encoder.layer_at(layer).state_dict()
+        student.encoder.layer_at(place).load_state_dict(kept)
+    if fold_token_types:
+        _fold_token_types(teacher.encoder.embeddings, student.encoder.embeddings)
+    return student
 
 
 def student_config(teacher: ModelConfig, *, num_layers: int, model_type: str) -> ModelConfig:
@@ -176,14 +168,20 @@ def student_config(teacher: ModelConfig, *, num_layers: int, model_type: str) ->
     return config_type().replace(num_hidden_layers=num_layers, **shared)
 
 
-def _renumber(weights: Mapping[str, Tensor], layers: Sequence[int]) -> dict[str, Tensor]:
-    """Returns the weights with the kept layers numbered from 0 and the others left out."""
-    new_number = {str(old): str(new) for new, old in enumerate(layers)}
-    renumbered = {}
-    for name, tensor in weights.items():
-        match = re.match(r"encoder\.layers\.(\d+)\.(.*)", name)
-        if match is None:
-            renumbered[name] = tensor
-        elif match.group(1) in new_number:
-            renumbered[f"encoder.layers.{new_number[match.group(1)]}.{match.group(2)}"] = tensor
-    return renumbered
+def _copy_outside_layers(teacher: Model, student: Model, *, copy_transform: bool) -> None:
+    """Copies what both models have beside their layers: embeddings, pooler, head."""
+    target = dict(student.named_parameters())
+    depths = teacher.parameter_depths()
+    ends = 0, max(depths.values())
+    transform = () if copy_transform else ("head.transform.",)
+    for name, parameter in teacher.named_parameters():
+        if depths[name] in ends and name in target and not name.startswith(transform):
+            target[name].copy_(parameter)
+
+
+def _fold_token_types(teacher: Embeddings, student: Embeddings) -> None:
+    """Adds the row of type 0 to the positions of a student that has no token types."""
+    if teacher.token_type is None or student.token_type is not None:
+        return
+    if student.position is not None:
+        student.position.weight += teacher.token_type.weight[0]

@@ -62,10 +62,10 @@ class Pipeline(Generic[OptionsT]):
         **options: Any,
     ) -> None:
         if engine.kind != self.kind:
-            prefix = find_architecture(engine.config.model_type).class_prefix
+            family = find_architecture(engine.config.model_type)
             raise SettingsError(
-                f"the {self.task} pipeline was given a {prefix}{engine.kind.suffix}; accepted: a "
-                f"{prefix}{self.kind.suffix}"
+                f"the {self.task} pipeline was given a {family.class_name(engine.kind)}; accepted: "
+                f"a {family.class_name(self.kind)}"
             )
         self.engine = engine
         self.config = engine.config
@@ -83,7 +83,8 @@ class Pipeline(Generic[OptionsT]):
         return require_positive("batch_size", given)
 
     def _choose_max_length(self, given: int | None) -> int:
-        limit = min(self.tokenizer.model_max_length, self.engine.limits.max_tokens)
+        lengths = (self.tokenizer.model_max_length, self.engine.limits.max_tokens)
+        limit = min(length for length in lengths if length is not None)
         if given is None:
             return limit if self.usual_length is None else min(limit, self.usual_length)
         if require_positive("max_length", given) > limit:

@@ -15,7 +15,7 @@ from limbeck.inference.engines.torch import TorchEngine
 from limbeck.inference.question_answering import QuestionAnsweringPipeline
 from limbeck.inference.text_classification import TextClassificationPipeline
 from limbeck.inference.token_classification import TokenClassificationPipeline
-from limbeck.models import KINDS, Kind, Model, find_architecture
+from limbeck.models import Model, find_architecture, find_kind
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 
 Source = str | Path | Model | Engine
@@ -142,7 +142,7 @@ def find_task(model: Source) -> str:
         CheckpointError: If the folder can't be read, or its model is not fine-tuned.
     """
     architecture = _read_architecture(model)
-    kind = _find_kind(architecture)
+    kind = find_kind(architecture or "")
     for cls in _PIPELINES.values():
         if kind == cls.kind:
             return cls.task
@@ -183,7 +183,7 @@ def _load_finetuned(
 ) -> Engine:
     """Loads a folder's model; one with another head is refused even where the weights would fit."""
     architecture = _read_architecture(name)
-    kind = _find_kind(architecture)
+    kind = find_kind(architecture or "")
     advice = _advise(name, cls.finetune_options)
     headless = f"{name} has no head for this task yet; {advice}"
     if kind is not None and kind.name in _WITHOUT_TASK:
@@ -215,11 +215,6 @@ def _name(model: Source) -> str:
 def _read_architecture(model: Source) -> str | None:
     """Returns the name of a model's class, as its folder gives it; None if it gives none."""
     if isinstance(model, Model | Engine):
-        prefix = find_architecture(model.config.model_type).class_prefix
-        return prefix + model.kind.suffix
+        return find_architecture(model.config.model_type).class_name(model.kind)
     names = read_config(resolve_folder(model, weights=False)).get("architectures")
     return str(names[0]) if isinstance(names, list) and names else None
-
-
-def _find_kind(architecture: str | None) -> Kind | None:
-    return next((kind for kind in KINDS if (architecture or "").endswith(kind.suffix)), None)

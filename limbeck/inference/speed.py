@@ -301,7 +301,7 @@ def _check_limits(
                 f"batch_size = {batch_size}, but the engine of {label} takes {limits.max_rows} "
                 "at a time"
             )
-        if limits and max_length > limits.max_tokens:
+        if limits and limits.max_tokens is not None and max_length > limits.max_tokens:
             raise SettingsError(
                 f"max_length = {max_length}, but the engine of {label} takes {limits.max_tokens} "
                 "tokens"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from limbeck.losses._base import Needs, Rows
 from limbeck.losses._layers import LayerLoss
-from limbeck.nn.attention import MASKED_SCORE
+from limbeck.nn.masks import MASKED_SCORE
 
 
 class Loss(LayerLoss):

@@ -4,7 +4,7 @@ An architecture is data and a `build()` over the blocks of `limbeck.nn`: see `be
 name is the `model_type` of `config.json`, and its `ARCHITECTURE` is all that the rest needs.
 """
 
-from limbeck.models._architecture import Architecture, Parts
+from limbeck.models._architecture import Architecture
 from limbeck.models._auto import (
     AutoConfig,
     AutoModel,
@@ -17,7 +17,7 @@ from limbeck.models._auto import (
     find_class,
 )
 from limbeck.models._config import ModelConfig
-from limbeck.models._kinds import KINDS, Kind
+from limbeck.models._kinds import KINDS, Kind, find_kind
 from limbeck.models._model import Model
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
     "Kind",
     "Model",
     "ModelConfig",
-    "Parts",
     "find_architecture",
     "find_class",
+    "find_kind",
 ]

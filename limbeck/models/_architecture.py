@@ -9,31 +9,27 @@ from typing import Any
 from torch import nn
 
 from limbeck.models._config import ModelConfig
+from limbeck.models._kinds import Kind
 from limbeck.models._names import NameTable
 from limbeck.nn import Encoder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
-    """The modules of one model."""
-
-    encoder: Encoder
-    pooler: nn.Module | None
-    head: nn.Module | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A family of models."""
+    """A family of models: how its parts are built from a configuration, and what files call them.
+
+    Each `build_...` is given the configuration, those that differ by kind the kind too.
+    """
 
     class_prefix: str
     """What its classes are called: `Bert` in `BertForMaskedLM`."""
     config_type: type[ModelConfig]
     names: NameTable
-    build: Callable[[Any, str, bool], Parts]
-    """Configuration, name of the kind, whether a pooler is wanted -> the modules."""
-    has_token_types: bool
-    has_pooler: bool
+    build_encoder: Callable[[Any], Encoder]
+    build_head: Callable[[Any, Kind], nn.Module]
+    """Not called for the bare encoder."""
+    build_pooler: Callable[[Any, Kind], nn.Module | None] | None = None
+    """What makes one vector of a sequence, for the kinds where the family has that."""
     finish_initialisation: Callable[[Any, Encoder], None] | None = None
     """What the family does to a new encoder beyond drawing its weights, given the configuration."""
 
@@ -41,3 +37,7 @@ class Architecture:
     def model_type(self) -> str:
         """What `config.json` calls the family."""
         return self.config_type.model_type
+
+    def class_name(self, kind: Kind) -> str:
+        """Returns the name of the family's class of one kind, such as `BertForMaskedLM`."""
+        return self.class_prefix + kind.suffix

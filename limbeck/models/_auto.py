@@ -33,7 +33,7 @@ def find_class(model_type: str, kind: kinds.Kind) -> type[Model]:
         SettingsError: If there is no such architecture; the message lists those there are.
     """
     module = listing.load(_ROOM, model_type)
-    return cast(type[Model], getattr(module, module.ARCHITECTURE.class_prefix + kind.suffix))
+    return cast(type[Model], getattr(module, module.ARCHITECTURE.class_name(kind)))
 
 
 def _read_model_type(folder: Path, values: dict[str, Any]) -> str:

@@ -71,6 +71,9 @@ class ModelConfig:
     """BERT's name of a field -> this family's."""
     fixed_values: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Keys of `config.json` that would change what is computed -> the values that don't."""
+    reserved_positions: ClassVar[int | None] = 0
+    """How many of `max_position_embeddings` no token stands at, as RoBERTa's first two; None in
+    families whose inputs may be of any length."""
 
     vocab_size: int = size(30522)
     max_position_embeddings: int = size(512)
@@ -164,7 +167,8 @@ class ModelConfig:
     def replace(self, **changes: Any) -> Self:
         """Returns a checked copy with other values, by this family's or BERT's field names.
 
-        A new number of labels gives them new names, unless names are given too.
+        A new number of labels gives them new names, unless names are given too. `max_tokens` sets
+        as many positions as inputs of that length need.
 
         Example:
             >>> from limbeck import DistilBertConfig
@@ -175,6 +179,9 @@ class ModelConfig:
             SettingsError: If there is no such field, or a value is wrong.
         """
         changes = {self.common_names.get(key, key): value for key, value in changes.items()}
+        longest = changes.pop("max_tokens", None)
+        if longest is not None and self.reserved_positions is not None:
+            changes["max_position_embeddings"] = longest + self.reserved_positions
         if changes.keys() & {"num_labels", "id2label"}:
             changes = {"num_labels": 0, "id2label": {}, "label2id": {}} | changes
         known = {f.name for f in dataclasses.fields(self)}
@@ -183,6 +190,17 @@ class ModelConfig:
                 f"there is no field '{key}' in {type(self).__name__}." + did_you_mean(key, known)
             )
         return dataclasses.replace(self, **changes)
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Length of the longest input, in tokens; None where the family sets no limit."""
+        if self.reserved_positions is None:
+            return None
+        return self.max_position_embeddings - self.reserved_positions
+
+    def takes(self, num_tokens: int) -> bool:
+        """Says whether an input of this many tokens is within the model's positions."""
+        return self.max_tokens is None or num_tokens <= self.max_tokens
 
     @property
     def resolved_problem_type(self) -> str:

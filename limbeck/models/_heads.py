@@ -6,14 +6,12 @@ from torch import nn
 
 from limbeck.errors import SettingsError
 from limbeck.models._config import ModelConfig
-from limbeck.models._kinds import MULTIPLE_CHOICE, QUESTION_ANSWERING
+from limbeck.models._kinds import MULTIPLE_CHOICE, QUESTION_ANSWERING, Kind
 from limbeck.nn import MaskedLMHead, ScoreHead, VocabularyTransform, build_activation
 
 
-def build_masked_lm_head(
-    config: ModelConfig, *, word: nn.Embedding, activation: str, eps: float
-) -> MaskedLMHead:
-    """Returns the vocabulary head, tied to the word embedding.
+def build_masked_lm_head(config: ModelConfig, *, activation: str, eps: float) -> MaskedLMHead:
+    """Returns the vocabulary head, whose decoder is the word embedding.
 
     Raises:
         SettingsError: If the configuration asks for a decoder of its own.
@@ -29,14 +27,14 @@ def build_masked_lm_head(
             activation=build_activation(activation),
             norm=nn.LayerNorm(config.hidden_size, eps=eps),
         ),
-        word=word,
+        vocab_size=config.vocab_size,
     )
 
 
 def build_score_head(
     config: ModelConfig,
     *,
-    kind: str,
+    kind: Kind,
     dropout: float,
     dense: nn.Module | None = None,
     activation: nn.Module | None = None,
@@ -46,8 +44,8 @@ def build_score_head(
     Raises:
         SettingsError: If a head for answers is to have other than two labels.
     """
-    num_scores = 1 if kind == MULTIPLE_CHOICE.name else config.num_labels
-    if kind == QUESTION_ANSWERING.name and num_scores != 2:
+    num_scores = 1 if kind is MULTIPLE_CHOICE else config.num_labels
+    if kind is QUESTION_ANSWERING and num_scores != 2:
         raise SettingsError(
             f"num_labels is {num_scores}; accepted for question answering: 2, a start and an end."
         )

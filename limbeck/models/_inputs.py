@@ -2,44 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from limbeck.errors import SettingsError
 
-if TYPE_CHECKING:
-    from limbeck.models._model import Model
-
 
 def check_inputs(
-    model: Model,
     input_ids: Tensor,
     *,
     attention_mask: Tensor | None,
     token_type_ids: Tensor | None,
     position_ids: Tensor | None,
+    name: str,
+    max_tokens: int | None,
+    has_token_types: bool,
 ) -> None:
     """Refuses inputs that the encoder can't take or would silently misread.
+
+    Args:
+        input_ids: Token ids.
+        attention_mask: As in `Encoder.forward`, like the two after it.
+        token_type_ids: Segments.
+        position_ids: Positions.
+        name: Class of the model, for the message.
+        max_tokens: Longest row that the model takes.
+        has_token_types: Whether it has embeddings for segments.
 
     Raises:
         SettingsError: Names the input, what it is and what is accepted.
     """
-    name = type(model).__name__
     if input_ids.dim() != 2 or input_ids.dtype not in (torch.int64, torch.int32):
         raise SettingsError(
             f"input_ids are {input_ids.dtype} of shape {tuple(input_ids.shape)}; accepted: int64 "
             "or int32 of shape (batch, sequence)."
         )
     batch, length = input_ids.shape
-    longest = model.config.max_position_embeddings
-    if length > longest:
+    if max_tokens is not None and length > max_tokens:
         raise SettingsError(
-            f"a row has {length} tokens; {name} has {longest} positions. Truncate when tokenizing, "
-            f"with truncation=True and max_length={longest}."
+            f"a row has {length} tokens; {name} has {max_tokens} positions. Truncate when "
+            f"tokenizing, with truncation=True and max_length={max_tokens}."
         )
-    if token_type_ids is not None and not model.architecture.has_token_types:
+    if token_type_ids is not None and not has_token_types:
         raise SettingsError(
             f"{name} has no token types; leave token_type_ids out (its own tokenizer does)."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,50 +15,74 @@ class Kind:
     name: str
     suffix: str
     """What its classes are called: `BertForMaskedLM` is `Bert` and this."""
+    summary: str
+    """What its models do, in one line; the docstring of its classes."""
     has_head: bool = True
-    uses_pooler: bool = False
+    ties_words: bool = False
+    """Whether the head's decoder is the word embedding, which is given to it at each call."""
+    reads_sequence: bool = False
     """Whether it reads one vector a sequence: pooled if the family has a pooler, else the first."""
     has_choices: bool = False
     """Whether inputs are (batch, choices, sequence)."""
-    score: Callable[[nn.Module, Tensor], dict[str, Tensor]]
-    """From the head and what it reads to the output's fields."""
+    fields: Callable[[Tensor], dict[str, Tensor]]
+    """From the head's scores to the output's fields."""
 
 
-def _give_nothing(_head: nn.Module, _hidden: Tensor) -> dict[str, Tensor]:
-    return {}
+def find_kind(class_name: str) -> Kind | None:
+    """Returns the kind of a class such as `RobertaForMaskedLM`, of whatever family; or None."""
+    return next((kind for kind in KINDS if class_name.endswith(kind.suffix)), None)
 
 
-def _give_logits(head: nn.Module, hidden: Tensor) -> dict[str, Tensor]:
-    return {"logits": head(hidden)}
+def _as_logits(scores: Tensor) -> dict[str, Tensor]:
+    return {"logits": scores}
 
 
-def _give_span(head: nn.Module, hidden: Tensor) -> dict[str, Tensor]:
-    start, end = head(hidden).unbind(dim=-1)
+def _as_span(scores: Tensor) -> dict[str, Tensor]:
+    start, end = scores.unbind(dim=-1)
     return {"start_logits": start, "end_logits": end}
 
 
 ENCODER = Kind(
-    name="encoder", suffix="Model", has_head=False, uses_pooler=True, score=_give_nothing
+    name="encoder",
+    suffix="Model",
+    summary="The bare encoder, with its pooler where the family has one.",
+    has_head=False,
+    reads_sequence=True,
+    fields=_as_logits,
 )
-MASKED_LM = Kind(name="masked_lm", suffix="ForMaskedLM", score=_give_logits)
+MASKED_LM = Kind(
+    name="masked_lm",
+    suffix="ForMaskedLM",
+    summary="Scores the vocabulary at each position.",
+    ties_words=True,
+    fields=_as_logits,
+)
 SEQUENCE_CLASSIFICATION = Kind(
     name="sequence_classification",
     suffix="ForSequenceClassification",
-    uses_pooler=True,
-    score=_give_logits,
+    summary="Scores labels, or predicts a number, for each text or pair.",
+    reads_sequence=True,
+    fields=_as_logits,
 )
 QUESTION_ANSWERING = Kind(
-    name="question_answering", suffix="ForQuestionAnswering", score=_give_span
+    name="question_answering",
+    suffix="ForQuestionAnswering",
+    summary="Scores each position as the start and as the end of the answer.",
+    fields=_as_span,
 )
 TOKEN_CLASSIFICATION = Kind(
-    name="token_classification", suffix="ForTokenClassification", score=_give_logits
+    name="token_classification",
+    suffix="ForTokenClassification",
+    summary="Scores labels for each token.",
+    fields=_as_logits,
 )
 MULTIPLE_CHOICE = Kind(
     name="multiple_choice",
     suffix="ForMultipleChoice",
-    uses_pooler=True,
+    summary="Scores each of several choices.",
+    reads_sequence=True,
     has_choices=True,
-    score=_give_logits,
+    fields=_as_logits,
 )
 KINDS = (
     ENCODER,

@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from limbeck import checkpoints
 from limbeck.errors import SettingsError
 from limbeck.models._architecture import Architecture
 from limbeck.models._config import ModelConfig
 from limbeck.models._inputs import check_inputs, flatten_choices
 from limbeck.models._kinds import Kind
-from limbeck.models._pretrained import load_model, save_model
+from limbeck.models._pretrained import read_model_config, read_weights
 from limbeck.nn import Encoder, EncoderOutput, ModelOutput, initialise
 
 
@@ -47,13 +48,12 @@ class Model(nn.Module):
                 f"{self.architecture.config_type.__name__}."
             )
         self.config = config
-        pooler = self._decide_pooler(wanted=add_pooling_layer)
         device = torch.get_default_device()
         with torch.device("meta"):  # spares torch's own initialisation, which would be overwritten
-            parts = self.architecture.build(config, self.kind.name, pooler)
-        self.encoder, self.pooler = parts.encoder, parts.pooler
-        if parts.head is not None:
-            self.head = parts.head
+            self.encoder = self.architecture.build_encoder(config)
+            self.pooler = self._build_pooler(wanted=add_pooling_layer)
+            if self.kind.has_head:
+                self.head = self.architecture.build_head(config, self.kind)
         self.to_empty(device=device)
         initialise(self, std=config.initializer_range)
         if self.architecture.finish_initialisation is not None:
@@ -102,21 +102,35 @@ class Model(nn.Module):
                 shape.
             SettingsError: If the arguments contradict each other.
         """
-        changes = {
+        if new_head and not cls.kind.has_head:
+            raise SettingsError(f"new_head is True, but {cls.__name__} has no head.")
+        given = {
             "num_labels": num_labels,
             "id2label": id2label,
             "label2id": label2id,
             "problem_type": problem_type,
         }
-        return load_model(
-            cls,
-            name_or_path,
-            hub={"revision": revision, "token": token, "cache_dir": cache_dir, "offline": offline},
-            new_head=new_head,
-            changes={name: value for name, value in changes.items() if value is not None},
-            add_pooling_layer=add_pooling_layer,
-            dtype=dtype or torch.float32,
+        folder = checkpoints.resolve_folder(
+            name_or_path, revision=revision, token=token, cache_dir=cache_dir, offline=offline
         )
+        config = read_model_config(
+            folder,
+            architecture=cls.architecture,
+            kind=cls.kind,
+            new_head=new_head,
+            changes={name: value for name, value in given.items() if value is not None},
+        )
+        with torch.device("meta"):
+            model = cls(config, add_pooling_layer=add_pooling_layer)
+        weights, drawn = read_weights(
+            folder,
+            model.state_dict(),
+            architecture=cls.architecture,
+            kind=cls.kind,
+            new_head=new_head,
+        )
+        model._take_weights(weights, drawn=drawn, dtype=dtype or torch.float32)
+        return model.eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes `config.json` and `model.safetensors`, which `transformers` loads too.
@@ -124,7 +138,13 @@ class Model(nn.Module):
         Raises:
             CheckpointError: If the folder can't be written.
         """
-        save_model(self, Path(folder))
+        config = {
+            "architectures": [self.architecture.class_name(self.kind)],
+            "dtype": str(self.dtype).removeprefix("torch."),
+            **self.config.to_dict(),
+        }
+        tensors = self.architecture.names.write(self.state_dict(), head=self.kind.name)
+        checkpoints.write_model(Path(folder), config, tensors)
 
     def encode(
         self,
@@ -142,11 +162,13 @@ class Model(nn.Module):
                 has positions, or (on a CPU) an id is outside its table.
         """
         check_inputs(
-            self,
             input_ids,
             attention_mask=attention_mask,
             token_type_ids=token_type_ids,
             position_ids=position_ids,
+            name=type(self).__name__,
+            max_tokens=self.config.max_tokens,
+            has_token_types=self.has_token_types,
         )
         try:
             encoded: EncoderOutput = self.encoder(
@@ -185,7 +207,7 @@ class Model(nn.Module):
         scores: dict[str, Tensor] = {}
         if self.kind.has_head:
             first = hidden[:, 0] if pooled is None else pooled
-            scores = self.kind.score(self.head, first if self.kind.uses_pooler else hidden)
+            scores = self.kind.fields(self.score(first if self.kind.reads_sequence else hidden))
         if self.kind.has_choices:
             scores = {name: score.reshape(choices) for name, score in scores.items()}
         return ModelOutput(
@@ -199,6 +221,51 @@ class Model(nn.Module):
             values=encoded.values,
             **scores,
         )
+
+    def score(self, hidden: Tensor) -> Tensor:
+        """Runs the head alone on hidden states, such as those of some positions only.
+
+        Shape:
+            hidden: (..., hidden_size).
+            result: (..., vocab_size) for masked words, else (..., number of scores).
+        """
+        scores: Tensor = (
+            self.head(hidden, self.encoder.embeddings.word.weight)
+            if self.kind.ties_words
+            else self.head(hidden)
+        )
+        return scores
+
+    def parameter_depths(self) -> dict[str, int]:
+        """Returns for each parameter's name how far up it stands, for layer-wise learning rates.
+
+        0 for embeddings, 1 for the first layer, and so on; what stands on the last layer is one
+        above it.
+        """
+        top = 1 + len(self.encoder.order)
+        below = self.encoder.parameter_depths()
+        return dict.fromkeys(dict(self.named_parameters()), top) | {
+            f"encoder.{name}": depth for name, depth in below.items()
+        }
+
+    def freeze_positions(self) -> None:
+        """Keeps the position embeddings as they are in training.
+
+        Raises:
+            SettingsError: If the family has none.
+        """
+        position = self.encoder.embeddings.position
+        if position is None:
+            raise SettingsError(
+                f"{type(self).__name__} has no position embeddings to freeze; set "
+                "freeze_positions = false"
+            )
+        position.requires_grad_(requires_grad=False)
+
+    @property
+    def has_token_types(self) -> bool:
+        """Whether it takes `token_type_ids`."""
+        return self.encoder.embeddings.token_type is not None
 
     @property
     def num_parameters(self) -> int:
@@ -215,18 +282,36 @@ class Model(nn.Module):
         """Type of the weights."""
         return self.encoder.embeddings.word.weight.dtype
 
-    def _decide_pooler(self, *, wanted: bool | None) -> bool:
-        has_pooler = self.architecture.has_pooler
+    def _build_pooler(self, *, wanted: bool | None) -> nn.Module | None:
         if wanted is not None and self.kind.has_head:
             raise SettingsError(
                 f"add_pooling_layer is for bare encoders; {type(self).__name__} decides itself."
             )
-        if wanted and not has_pooler:
+        build = self.architecture.build_pooler
+        pooler = None if build is None or wanted is False else build(self.config, self.kind)
+        if wanted and pooler is None:
             raise SettingsError(
                 f"add_pooling_layer is True, but {type(self).__name__} has no pooler."
             )
-        return has_pooler and self.kind.uses_pooler and wanted is not False
+        return pooler
+
+    def _take_weights(
+        self, weights: Mapping[str, Tensor], *, drawn: AbstractSet[str], dtype: torch.dtype
+    ) -> None:
+        """Takes what a folder has in place of weights without memory, and draws the rest."""
+        self.load_state_dict(
+            {name: tensor.to(dtype) for name, tensor in weights.items()}, strict=False, assign=True
+        )
+        for part in sorted({name.partition(".")[0] for name in drawn}):
+            module = self.get_submodule(part).to(dtype).to_empty(device="cpu")
+            initialise(module, std=self.config.initializer_range)
+        left = [name for name, tensor in _held_by(self) if tensor.is_meta]
+        assert not left, f"{left} are neither in the folder nor drawn"
 
     def __call__(self, *args: Any, **kwargs: Any) -> ModelOutput:
         output: ModelOutput = super().__call__(*args, **kwargs)
         return output
+
+
+def _held_by(model: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*model.named_parameters(), *model.named_buffers()]

@@ -11,18 +11,18 @@ from typing import ClassVar
 from torch import nn
 
 from limbeck.models import _config as fields
-from limbeck.models._architecture import Architecture, Parts
+from limbeck.models._architecture import Architecture
+from limbeck.models._classes import make_classes
 from limbeck.models._config import ModelConfig
 from limbeck.models._heads import build_masked_lm_head, build_score_head
 from limbeck.models._kinds import (
-    ENCODER,
     MASKED_LM,
     MULTIPLE_CHOICE,
     QUESTION_ANSWERING,
     SEQUENCE_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
+    Kind,
 )
-from limbeck.models._model import Model
 from limbeck.models._names import NameTable
 from limbeck.nn import (
     Embeddings,
@@ -60,31 +60,16 @@ class BertConfig(ModelConfig):
     """Dropout before the classifier; `hidden_dropout_prob` if absent."""
 
 
-def build(config: BertConfig, kind: str, pooler: bool) -> Parts:  # noqa: FBT001
-    """Composes a model of the given kind."""
-    encoder = Encoder(
+def build_encoder(config: BertConfig) -> Encoder:
+    """Composes the embeddings and the layers."""
+    return Encoder(
         embeddings=_build_embeddings(config),
-        layers=[_build_layer(config) for _ in range(config.num_hidden_layers)],
-    )
-    return Parts(
-        encoder=encoder,
-        pooler=_build_pooler(config) if pooler else None,
-        head=_build_head(config, kind, encoder.embeddings.word),
+        layers=[build_layer(config, index) for index in range(config.num_hidden_layers)],
     )
 
 
-def _build_embeddings(config: BertConfig) -> Embeddings:
-    size = config.hidden_size
-    return Embeddings(
-        word=nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id),
-        position=nn.Embedding(config.max_position_embeddings, size),
-        token_type=nn.Embedding(config.type_vocab_size, size),
-        norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-        dropout=nn.Dropout(config.hidden_dropout_prob),
-    )
-
-
-def _build_layer(config: BertConfig) -> EncoderLayer:
+def build_layer(config: BertConfig, _index: int) -> EncoderLayer:
+    """Composes one layer; in this family they are all alike."""
     size = config.hidden_size
     return EncoderLayer(
         attention=SelfAttention(
@@ -104,23 +89,34 @@ def _build_layer(config: BertConfig) -> EncoderLayer:
     )
 
 
-def _build_pooler(config: BertConfig) -> FirstTokenPooler:
+def build_pooler(config: BertConfig, kind: Kind) -> FirstTokenPooler | None:
+    """Composes the pooler, where one vector a sequence is read."""
+    if not kind.reads_sequence:
+        return None
     return FirstTokenPooler(
         dense=nn.Linear(config.hidden_size, config.hidden_size), activation=nn.Tanh()
     )
 
 
-def _build_head(config: BertConfig, kind: str, word: nn.Embedding) -> nn.Module | None:
+def build_head(config: BertConfig, kind: Kind) -> nn.Module:
+    """Composes the head of a kind."""
+    if kind is MASKED_LM:
+        return build_masked_lm_head(config, activation=config.hidden_act, eps=config.layer_norm_eps)
     rate = config.classifier_dropout
     dropout = config.hidden_dropout_prob if rate is None else rate
-    if kind == ENCODER.name:
-        return None
-    if kind == MASKED_LM.name:
-        return build_masked_lm_head(
-            config, word=word, activation=config.hidden_act, eps=config.layer_norm_eps
-        )
     return build_score_head(
-        config, kind=kind, dropout=0.0 if kind == QUESTION_ANSWERING.name else dropout
+        config, kind=kind, dropout=0.0 if kind is QUESTION_ANSWERING else dropout
+    )
+
+
+def _build_embeddings(config: BertConfig) -> Embeddings:
+    size = config.hidden_size
+    return Embeddings(
+        word=nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id),
+        position=nn.Embedding(config.max_position_embeddings, size),
+        token_type=nn.Embedding(config.type_vocab_size, size),
+        norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
+        dropout=nn.Dropout(config.hidden_dropout_prob),
     )
 
 
@@ -163,49 +159,8 @@ ARCHITECTURE = Architecture(
     class_prefix="Bert",
     config_type=BertConfig,
     names=NAMES,
-    build=build,
-    has_token_types=True,
-    has_pooler=True,
+    build_encoder=build_encoder,
+    build_pooler=build_pooler,
+    build_head=build_head,
 )
-
-
-class BertModel(Model):
-    """The bare encoder with its pooler."""
-
-    architecture = ARCHITECTURE
-    kind = ENCODER
-
-
-class BertForMaskedLM(Model):
-    """Scores the vocabulary at each position."""
-
-    architecture = ARCHITECTURE
-    kind = MASKED_LM
-
-
-class BertForSequenceClassification(Model):
-    """Scores labels, or predicts a number, for each text or pair."""
-
-    architecture = ARCHITECTURE
-    kind = SEQUENCE_CLASSIFICATION
-
-
-class BertForQuestionAnswering(Model):
-    """Scores each position as the start and as the end of the answer."""
-
-    architecture = ARCHITECTURE
-    kind = QUESTION_ANSWERING
-
-
-class BertForTokenClassification(Model):
-    """Scores labels for each token."""
-
-    architecture = ARCHITECTURE
-    kind = TOKEN_CLASSIFICATION
-
-
-class BertForMultipleChoice(Model):
-    """Scores each of several choices."""
-
-    architecture = ARCHITECTURE
-    kind = MULTIPLE_CHOICE
+globals().update(make_classes(ARCHITECTURE, module=__name__))

@@ -12,18 +12,18 @@ import torch
 from torch import nn
 
 from limbeck.models import _config as fields
-from limbeck.models._architecture import Architecture, Parts
+from limbeck.models._architecture import Architecture
+from limbeck.models._classes import make_classes
 from limbeck.models._config import ModelConfig
 from limbeck.models._heads import build_masked_lm_head, build_score_head
 from limbeck.models._kinds import (
-    ENCODER,
     MASKED_LM,
     MULTIPLE_CHOICE,
     QUESTION_ANSWERING,
     SEQUENCE_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
+    Kind,
 )
-from limbeck.models._model import Model
 from limbeck.models._names import NameTable
 from limbeck.nn import (
     Embeddings,
@@ -87,38 +87,16 @@ class DistilBertConfig(ModelConfig):
         return self.hidden_dim
 
 
-def build(config: DistilBertConfig, kind: str, pooler: bool) -> Parts:  # noqa: ARG001, FBT001
-    """Composes a model of the given kind."""
-    encoder = Encoder(
+def build_encoder(config: DistilBertConfig) -> Encoder:
+    """Composes the embeddings and the layers."""
+    return Encoder(
         embeddings=_build_embeddings(config),
-        layers=[_build_layer(config) for _ in range(config.n_layers)],
-    )
-    return Parts(
-        encoder=encoder, pooler=None, head=_build_head(config, kind, encoder.embeddings.word)
+        layers=[build_layer(config, index) for index in range(config.n_layers)],
     )
 
 
-def set_sinusoidal_positions(config: DistilBertConfig, encoder: Encoder) -> None:
-    """Replaces new position embeddings by sines and cosines where the configuration asks for it."""
-    position = encoder.embeddings.position
-    if config.sinusoidal_pos_embds:
-        with torch.no_grad():
-            position.weight.copy_(
-                sinusoidal_positions(position.num_embeddings, position.embedding_dim)
-            )
-
-
-def _build_embeddings(config: DistilBertConfig) -> Embeddings:
-    return Embeddings(
-        word=nn.Embedding(config.vocab_size, config.dim, padding_idx=config.pad_token_id),
-        position=nn.Embedding(config.max_position_embeddings, config.dim),
-        token_type=None,
-        norm=nn.LayerNorm(config.dim, eps=LAYER_NORM_EPS),
-        dropout=nn.Dropout(config.dropout),
-    )
-
-
-def _build_layer(config: DistilBertConfig) -> EncoderLayer:
+def build_layer(config: DistilBertConfig, _index: int) -> EncoderLayer:
+    """Composes one layer; in this family they are all alike."""
     return EncoderLayer(
         attention=SelfAttention(
             config.dim, num_heads=config.n_heads, dropout=config.attention_dropout
@@ -136,16 +114,13 @@ def _build_layer(config: DistilBertConfig) -> EncoderLayer:
     )
 
 
-def _build_head(config: DistilBertConfig, kind: str, word: nn.Embedding) -> nn.Module | None:
-    if kind == ENCODER.name:
-        return None
-    if kind == MASKED_LM.name:
-        return build_masked_lm_head(
-            config, word=word, activation=config.activation, eps=LAYER_NORM_EPS
-        )
-    if kind == QUESTION_ANSWERING.name:
+def build_head(config: DistilBertConfig, kind: Kind) -> nn.Module:
+    """Composes the head of a kind."""
+    if kind is MASKED_LM:
+        return build_masked_lm_head(config, activation=config.activation, eps=LAYER_NORM_EPS)
+    if kind is QUESTION_ANSWERING:
         return build_score_head(config, kind=kind, dropout=config.qa_dropout)
-    if kind == TOKEN_CLASSIFICATION.name:
+    if kind is TOKEN_CLASSIFICATION:
         return build_score_head(config, kind=kind, dropout=config.dropout)
     return build_score_head(
         config,
@@ -153,6 +128,26 @@ def _build_head(config: DistilBertConfig, kind: str, word: nn.Embedding) -> nn.M
         dense=nn.Linear(config.dim, config.dim),
         activation=nn.ReLU(),
         dropout=config.seq_classif_dropout,
+    )
+
+
+def set_sinusoidal_positions(config: DistilBertConfig, encoder: Encoder) -> None:
+    """Replaces new position embeddings by sines and cosines where the configuration asks for it."""
+    position = encoder.embeddings.position
+    if config.sinusoidal_pos_embds and position is not None:
+        with torch.no_grad():
+            position.weight.copy_(
+                sinusoidal_positions(position.num_embeddings, position.embedding_dim)
+            )
+
+
+def _build_embeddings(config: DistilBertConfig) -> Embeddings:
+    return Embeddings(
+        word=nn.Embedding(config.vocab_size, config.dim, padding_idx=config.pad_token_id),
+        position=nn.Embedding(config.max_position_embeddings, config.dim),
+        token_type=None,
+        norm=nn.LayerNorm(config.dim, eps=LAYER_NORM_EPS),
+        dropout=nn.Dropout(config.dropout),
     )
 
 
@@ -189,50 +184,8 @@ ARCHITECTURE = Architecture(
     class_prefix="DistilBert",
     config_type=DistilBertConfig,
     names=NAMES,
-    build=build,
-    has_token_types=False,
-    has_pooler=False,
+    build_encoder=build_encoder,
+    build_head=build_head,
     finish_initialisation=set_sinusoidal_positions,
 )
-
-
-class DistilBertModel(Model):
-    """The bare encoder."""
-
-    architecture = ARCHITECTURE
-    kind = ENCODER
-
-
-class DistilBertForMaskedLM(Model):
-    """Scores the vocabulary at each position."""
-
-    architecture = ARCHITECTURE
-    kind = MASKED_LM
-
-
-class DistilBertForSequenceClassification(Model):
-    """Scores labels, or predicts a number, for each text or pair."""
-
-    architecture = ARCHITECTURE
-    kind = SEQUENCE_CLASSIFICATION
-
-
-class DistilBertForQuestionAnswering(Model):
-    """Scores each position as the start and as the end of the answer."""
-
-    architecture = ARCHITECTURE
-    kind = QUESTION_ANSWERING
-
-
-class DistilBertForTokenClassification(Model):
-    """Scores labels for each token."""
-
-    architecture = ARCHITECTURE
-    kind = TOKEN_CLASSIFICATION
-
-
-class DistilBertForMultipleChoice(Model):
-    """Scores each of several choices."""
-
-    architecture = ARCHITECTURE
-    kind = MULTIPLE_CHOICE
+globals().update(make_classes(ARCHITECTURE, module=__name__))

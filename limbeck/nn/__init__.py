@@ -1,18 +1,20 @@
 """Blocks that every architecture is composed of; they know no family, file or tokenizer."""
 
 from limbeck.nn.activation import ACTIVATIONS, build_activation
-from limbeck.nn.attention import SelfAttention, additive_mask
+from limbeck.nn.attention import SelfAttention
 from limbeck.nn.embeddings import Embeddings
 from limbeck.nn.encoder import COLLECTABLE, Encoder
 from limbeck.nn.feed_forward import FeedForward
 from limbeck.nn.heads import FirstTokenPooler, MaskedLMHead, ScoreHead, VocabularyTransform
-from limbeck.nn.initialise import initialise, sinusoidal_positions
+from limbeck.nn.initialise import DrawsItself, initialise, sinusoidal_positions
 from limbeck.nn.layer import EncoderLayer
+from limbeck.nn.masks import Reach, additive_mask
 from limbeck.nn.outputs import EncoderOutput, ModelOutput
 
 __all__ = [
     "ACTIVATIONS",
     "COLLECTABLE",
+    "DrawsItself",
     "Embeddings",
     "Encoder",
     "EncoderLayer",
@@ -21,6 +23,7 @@ __all__ = [
     "FirstTokenPooler",
     "MaskedLMHead",
     "ModelOutput",
+    "Reach",
     "ScoreHead",
     "SelfAttention",
     "VocabularyTransform",

@@ -4,29 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-# Added to the scores of keys that must not be seen. Far below any real score, so that its
-# exponential is 0 in every floating-point type, yet finite in all of them (float16 ends at
-# -65504): a row without a visible key stays a number, and exported float16 graphs hold no infinity.
-MASKED_SCORE = -30000.0
-
-
-def additive_mask(attention_mask: Tensor, *, dtype: torch.dtype) -> Tensor:
-    """Turns a 1/0 mask into the float mask that is added to the attention scores.
-
-    Args:
-        attention_mask: 1 where a key may be seen, 0 elsewhere.
-        dtype: Floating-point type of the result.
-
-    Shape:
-        attention_mask: (batch, keys), the same for every query, or (batch, queries, keys).
-        result: (batch, 1, 1, keys) or (batch, 1, queries, keys).
-    """
-    hidden = (1.0 - attention_mask.to(dtype)) * MASKED_SCORE
-    return hidden[:, None, None, :] if attention_mask.dim() == 2 else hidden[:, None, :, :]
 
 
 class AttentionParts(NamedTuple):
@@ -49,46 +28,80 @@ class AttentionParts(NamedTuple):
 class SelfAttention(nn.Module):
     """Scaled dot-product attention of a sequence over itself, with an output projection.
 
+    Args:
+        hidden_size: Width of the layer.
+        num_heads: How many heads there are.
+        dropout: Rate at which probabilities are dropped in training.
+        head_size: Width of a head; `hidden_size / num_heads` if absent.
+        scale: What scores are multiplied by; `head_size ** -0.5` if absent.
+        relative: Makes a bias of the queries, the keys and what the encoder knows of positions;
+            called with this module (for its projections), the queries, the keys and `positions`.
+            Where the bias is the same for every layer, the encoder's `position_bias` gives it
+            instead.
+
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.2.
     """
 
-    def __init__(self, hidden_size: int, *, num_heads: int, dropout: float) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        *,
+        num_heads: int,
+        dropout: float,
+        head_size: int | None = None,
+        scale: float | None = None,
+        relative: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self.head_size = hidden_size // num_heads
+        self.head_size = hidden_size // num_heads if head_size is None else head_size
         self.dropout = dropout
-        self.query = nn.Linear(hidden_size, hidden_size)
-        self.key = nn.Linear(hidden_size, hidden_size)
-        self.value = nn.Linear(hidden_size, hidden_size)
-        self.output = nn.Linear(hidden_size, hidden_size)
+        self.scale = scale
+        width = num_heads * self.head_size
+        self.query = nn.Linear(hidden_size, width)
+        self.key = nn.Linear(hidden_size, width)
+        self.value = nn.Linear(hidden_size, width)
+        self.output = nn.Linear(width, hidden_size)
+        self.relative = relative
 
     def forward(
-        self, hidden: Tensor, mask: Tensor | None = None, *, explicit: bool = False
+        self,
+        hidden: Tensor,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        *,
+        explicit: bool = False,
     ) -> tuple[Tensor, AttentionParts]:
         """Attends; `explicit` computes scores and probabilities instead of fusing them away.
 
         Shape:
             hidden: (batch, sequence, hidden_size).
             mask: Broadcasts to (batch, heads, sequence, sequence); added to the scores.
+            positions: Whatever `relative` takes; unused without it.
             result: (batch, sequence, hidden_size), and what led there.
         """
-        query = self._split_heads(self.query(hidden))
-        key = self._split_heads(self.key(hidden))
-        value = self._split_heads(self.value(hidden))
+        query = self.split_heads(self.query(hidden))
+        key = self.split_heads(self.key(hidden))
+        value = self.split_heads(self.value(hidden))
+        if self.relative is not None:
+            bias = self.relative(self, query, key, positions)
+            mask = bias if mask is None else mask + bias
         dropout = self.dropout if self.training else 0.0
         parts = AttentionParts(queries=query, keys=key, values=value)
         if explicit:
-            scores = query @ key.transpose(-2, -1) * self.head_size**-0.5
+            scale = self.head_size**-0.5 if self.scale is None else self.scale
+            scores = query @ key.transpose(-2, -1) * scale
             scores = scores if mask is None else scores + mask
             probabilities = F.dropout(scores.softmax(dim=-1), p=dropout, training=self.training)
             parts = parts._replace(attention_scores=scores, attentions=probabilities)
             context = probabilities @ value
         else:
             context = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=mask, dropout_p=dropout
+                query, key, value, attn_mask=mask, dropout_p=dropout, scale=self.scale
             )
         return self.output(context.transpose(1, 2).flatten(2)), parts
 
-    def _split_heads(self, projected: Tensor) -> Tensor:
+    def split_heads(self, projected: Tensor) -> Tensor:
+        """Shape: (..., sequence, heads * head_size) to (..., heads, sequence, head_size)."""
         # The number of heads, not -1: that can't be told where a batch is empty.
         shape = (*projected.shape[:-1], projected.shape[-1] // self.head_size, self.head_size)
-        return projected.view(shape).transpose(1, 2)
+        return projected.view(shape).transpose(-3, -2)

@@ -1,4 +1,4 @@
-"""Sum of word, position and, where the family has them, token-type embeddings."""
+"""Sum of word and, where the family has them, position and token-type embeddings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Embeddings(nn.Module):
         self,
         *,
         word: nn.Embedding,
-        position: nn.Embedding,
+        position: nn.Embedding | None,
         token_type: nn.Embedding | None,
         norm: nn.Module,
         dropout: nn.Module,
@@ -41,9 +41,11 @@ class Embeddings(nn.Module):
             position_ids: (batch, sequence) or (1, sequence).
             result: (batch, sequence, hidden_size).
         """
-        if position_ids is None:
-            position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)
-        embedded = self.word(input_ids) + self.position(position_ids)
+        embedded = self.word(input_ids)
+        if self.position is not None:
+            if position_ids is None:
+                position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)
+            embedded = embedded + self.position(position_ids)
         if self.token_type is not None:
             embedded = embedded + (
                 self.token_type.weight[0]

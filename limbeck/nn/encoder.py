@@ -2,27 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from torch import Tensor, nn
 
 from limbeck.errors import SettingsError, did_you_mean
-from limbeck.nn.attention import AttentionParts, additive_mask
+from limbeck.nn.attention import AttentionParts
 from limbeck.nn.embeddings import Embeddings
-from limbeck.nn.layer import EncoderLayer
+from limbeck.nn.masks import Reach, additive_mask, combine_masks, reach_mask
 from limbeck.nn.outputs import EncoderOutput
 
 COLLECTABLE = frozenset({"hidden_states", *AttentionParts._fields})
 
 
 class Encoder(nn.Module):
-    """Turns token ids into one vector a token; what else it returns, each call decides."""
+    """Turns token ids into one vector a token; what else it returns, each call decides.
 
-    def __init__(self, *, embeddings: Embeddings, layers: Iterable[EncoderLayer]) -> None:
+    Args:
+        embeddings: What the tokens start as.
+        layers: The layers, each called as an `EncoderLayer` is; they may differ in heads and
+            inner widths.
+        order: Which layer runs in which place, for families that run one several times: `(0, 0,
+            1, 1)`. If absent, each runs once, in the order given.
+        projection: Between embeddings and layers, where these are of another width.
+        position_bias: From the embedded tokens to what is added to the attention scores of every
+            layer, broadcasting to (batch, heads, sequence, sequence); computed once a call.
+        relative_positions: From the embedded tokens to what each layer's own `relative` module
+            makes a bias of; computed once a call.
+        reaches: How far the layer in each place sees; None, as a whole or for a place: everything.
+        norm: After the last layer, where layers normalise their input and not their output.
+    """
+
+    def __init__(
+        self,
+        *,
+        embeddings: Embeddings,
+        layers: Iterable[nn.Module],
+        order: Sequence[int] | None = None,
+        projection: nn.Module | None = None,
+        position_bias: nn.Module | None = None,
+        relative_positions: nn.Module | None = None,
+        reaches: Sequence[Reach | None] | None = None,
+        norm: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.embeddings = embeddings
         self.layers = nn.ModuleList(layers)
+        self.order = tuple(range(len(self.layers)) if order is None else order)
+        self.projection = projection
+        self.position_bias = position_bias
+        self.relative_positions = relative_positions
+        self.reaches = (None,) * len(self.order) if reaches is None else tuple(reaches)
+        self.norm = norm
+        assert set(self.order) == set(range(len(self.layers))), self.order
+        assert len(self.reaches) == len(self.order), self.reaches
 
     def forward(
         self,
@@ -59,20 +93,61 @@ class Encoder(nn.Module):
                 + did_you_mean(unknown[0], COLLECTABLE)
             )
         hidden = self.embeddings(input_ids, token_type_ids, position_ids)
-        mask = None if attention_mask is None else additive_mask(attention_mask, dtype=hidden.dtype)
+        if self.projection is not None:
+            hidden = self.projection(hidden)
+        masks = self._make_masks(hidden, attention_mask)
+        positions = None if self.relative_positions is None else self.relative_positions(hidden)
         is_explicit = not {"attentions", "attention_scores"}.isdisjoint(collect)
         hidden_states = [hidden]
         collected: dict[str, list[Tensor]] = {
             name: [] for name in AttentionParts._fields if name in collect
         }
-        for layer in self.layers:
-            hidden, parts = layer(hidden, mask, explicit=is_explicit)
+        for index, reach in zip(self.order, self.reaches, strict=True):
+            hidden, parts = self.layers[index](
+                hidden, masks[reach], positions, explicit=is_explicit
+            )
             for name, of_layers in collected.items():
                 of_layers.append(getattr(parts, name))
             if "hidden_states" in collect:
                 hidden_states.append(hidden)
+        if self.norm is not None:
+            hidden = hidden_states[-1] = self.norm(hidden)
         return EncoderOutput(
             last_hidden_state=hidden,
             hidden_states=tuple(hidden_states) if "hidden_states" in collect else None,
             **{name: tuple(of_layers) for name, of_layers in collected.items()},
         )
+
+    def layer_at(self, place: int) -> nn.Module:
+        """Returns the layer that runs in a place, counted from 0."""
+        return self.layers[self.order[place]]
+
+    def parameter_depths(self) -> dict[str, int]:
+        """Returns for each parameter's name how far up it stands, for layer-wise learning rates.
+
+        0 are embeddings and what else comes before the layers, 1 the first place's layer, ..., and
+        above the last is what stands on it. A layer that runs in several places counts in the last.
+        """
+        top = 1 + len(self.order)
+        depths = {name: 0 for name, _ in self.named_parameters()}
+        for place, index in enumerate(self.order):
+            for name, _ in self.layers[index].named_parameters(prefix=f"layers.{index}"):
+                depths[name] = 1 + place
+        if self.norm is not None:
+            depths |= {name: top for name, _ in self.norm.named_parameters(prefix="norm")}
+        return depths
+
+    def _make_masks(
+        self, hidden: Tensor, attention_mask: Tensor | None
+    ) -> dict[Reach | None, Tensor | None]:
+        """Returns what is added to the scores of layers with each reach."""
+        given = (
+            None if attention_mask is None else additive_mask(attention_mask, dtype=hidden.dtype)
+        )
+        bias = None if self.position_bias is None else self.position_bias(hidden)
+        masks: dict[Reach | None, Tensor | None] = {}
+        for reach in dict.fromkeys(self.reaches):
+            own = None if reach is None else reach_mask(reach, hidden.shape[1], like=hidden)
+            mask = combine_masks(given, own)
+            masks[reach] = mask if bias is None else bias if mask is None else mask + bias
+        return masks

@@ -34,7 +34,7 @@ class VocabularyTransform(nn.Module):
         self.norm = norm
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Shape: (..., hidden_size) to (..., hidden_size)."""
+        """Shape: (..., hidden_size) to (..., embedding_size)."""
         transformed: Tensor = self.norm(self.activation(self.dense(hidden)))
         return transformed
 
@@ -42,28 +42,32 @@ class VocabularyTransform(nn.Module):
 class MaskedLMHead(nn.Module):
     """Scores every word of the vocabulary; its decoder is the word embedding, with a bias.
 
-    It reads the embedding's weight at each call and does not own it, so the weight is one
-    parameter with one name, whatever is moved, copied or loaded.
+    The embedding's weight is given at each call, so that it is one parameter with one name and one
+    owner, whatever is moved, copied or loaded.
 
     Source: Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 3.1; tying: Press and
     Wolf 2017, https://arxiv.org/abs/1608.05859.
     """
 
-    def __init__(self, *, transform: VocabularyTransform, word: nn.Embedding) -> None:
+    def __init__(self, *, transform: VocabularyTransform, vocab_size: int) -> None:
         super().__init__()
         self.transform = transform
-        self.bias = nn.Parameter(torch.zeros(word.num_embeddings))
-        # In a tuple, so that torch does not register the encoder's module a second time here.
-        self._word = (word,)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
 
-    @property
-    def decoder_weight(self) -> Tensor:
-        """The tied decoder, (vocab_size, hidden_size)."""
-        return self._word[0].weight
+    def draw(self, *, std: float) -> None:  # noqa: ARG002 - a bias starts at 0 for any deviation
+        """Sets the bias to 0."""
+        nn.init.zeros_(self.bias)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Shape: (..., hidden_size) to (..., vocab_size)."""
-        return F.linear(self.transform(hidden), self.decoder_weight, self.bias)
+    def forward(self, hidden: Tensor, decoder: Tensor) -> Tensor:
+        """Scores hidden states against each word's vector.
+
+        Shape:
+            hidden: (..., hidden_size).
+            decoder: (vocab_size, embedding_size), the word embedding's weight; `transform` ends
+                in vectors of this size.
+            result: (..., vocab_size).
+        """
+        return F.linear(self.transform(hidden), decoder, self.bias)
 
 
 class ScoreHead(nn.Module):

@@ -36,10 +36,15 @@ class EncoderLayer(nn.Module):
         self.feed_forward_norm = feed_forward_norm
 
     def forward(
-        self, hidden: Tensor, mask: Tensor | None = None, *, explicit: bool = False
+        self,
+        hidden: Tensor,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        *,
+        explicit: bool = False,
     ) -> tuple[Tensor, AttentionParts]:
         """Runs the layer; arguments and shapes are those of `SelfAttention.forward`."""
-        attended, parts = self.attention(hidden, mask, explicit=explicit)
+        attended, parts = self.attention(hidden, mask, positions, explicit=explicit)
         hidden = self.attention_norm(hidden + self.attention_dropout(attended))
         transformed = self.feed_forward_dropout(self.feed_forward(hidden))
         return self.feed_forward_norm(hidden + transformed), parts

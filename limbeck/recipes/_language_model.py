@@ -229,7 +229,7 @@ def make_held_out_batches(corpus: Corpus, settings: LanguageModelSettings) -> li
 def save_language_model(model: Model, tokenizer: Tokenizer, folder: Path) -> Path:
     """Writes a model folder, its tokenizer giving the inputs that the model takes."""
     model.save_pretrained(folder)
-    if not model.architecture.has_token_types:
+    if not model.has_token_types:
         tokenizer = tokenizer.without_token_types()
     tokenizer.save_pretrained(folder)
     return folder

@@ -130,11 +130,11 @@ class LanguageModelObjective:
         needs_teacher = any(loss.uses_teacher for loss in losses.values())
 
         def chunk_loss(hidden: Tensor, rows: slice) -> Tensor:
-            student_logits = at_least_float32(self._student.head(hidden))
+            student_logits = at_least_float32(self._student.score(hidden))
             teacher_logits = None
             if teacher_rows is not None and self._teacher is not None and needs_teacher:
                 with torch.no_grad():
-                    teacher_logits = at_least_float32(self._teacher.head(teacher_rows[rows]))
+                    teacher_logits = at_least_float32(self._teacher.score(teacher_rows[rows]))
             total = student_logits.new_zeros(())
             for name, loss in losses.items():
                 chunk = Rows(student=student_logits, teacher=teacher_logits, labels=labels[rows])
@@ -190,10 +190,10 @@ def evaluate_language_model(
             sums["cosine"] += float(cosines[positions.real].sum())
         for chunk in torch.split(rows, chunk_rows):
             labels = positions.labels[chunk]
-            logits = at_least_float32(student.head(student_hidden[chunk]))
+            logits = at_least_float32(student.score(student_hidden[chunk]))
             figures = _mlm_sums(logits, labels, prefix="")
             if teacher is not None and teacher_hidden is not None:
-                expected = at_least_float32(teacher.head(teacher_hidden[chunk]))
+                expected = at_least_float32(teacher.score(teacher_hidden[chunk]))
                 figures |= _mlm_sums(expected, labels, prefix="teacher_")
                 figures |= _agreement_sums(logits, expected)
             for name, value in figures.items():

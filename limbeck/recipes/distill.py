@@ -136,7 +136,8 @@ def _prepare(
     else:
         corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.student))
         student = AutoModelForMaskedLM.from_pretrained(settings.student)
-    student.encoder.embeddings.position.requires_grad_(not settings.freeze_positions)
+    if settings.freeze_positions:
+        student.freeze_positions()
     _require_fit(settings, teacher=teacher, student=student)
     return corpus, teacher, student
 

@@ -104,7 +104,7 @@ def _build_model(settings: PretrainSettings, corpus: Corpus) -> Model:
         num_hidden_layers=settings.num_hidden_layers,
         num_attention_heads=settings.num_attention_heads,
         intermediate_size=settings.intermediate_size,
-        max_position_embeddings=settings.max_position_embeddings,
+        max_tokens=settings.max_position_embeddings,
     )
     return AutoModelForMaskedLM.from_config(config)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
-_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
-_BELOW_LAYERS = re.compile(r"(?:^|\.)embeddings\.")
+
+@runtime_checkable
+class Layered(Protocol):
+    """A module that knows how far up each of its parameters stands."""
+
+    def parameter_depths(self) -> Mapping[str, int]:
+        """Returns each parameter's depth by its name: 0 at the bottom, the highest at the top."""
 
 
 def build_adamw(
@@ -27,7 +32,8 @@ def build_adamw(
     decayed. Each group carries `peak_learning_rate`, which the loop multiplies by the schedule.
 
     Args:
-        modules: The models, and losses with parameters.
+        modules: The models, and losses with parameters. A module without a method
+            `parameter_depths` stands at the top as a whole.
         learning_rate: Peak learning rate of the topmost parameters.
         betas: Decay rates of the two moments.
         eps: Added to the root of the second moment.
@@ -41,11 +47,13 @@ def build_adamw(
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for module in modules:
-        named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-        depth = 1 + max((_height(name, 0) for name, _ in named), default=0)
-        for name, parameter in named:
+        depths = module.parameter_depths() if isinstance(module, Layered) else {}
+        top = max(depths.values(), default=0)
+        for name, parameter in module.named_parameters():
+            if not parameter.requires_grad:
+                continue
             decay = weight_decay if parameter.ndim >= 2 else 0.0
-            rate = learning_rate * layer_decay ** (depth - _height(name, depth))
+            rate = learning_rate * layer_decay ** (top - depths.get(name, top))
             groups.setdefault((rate, decay), []).append(parameter)
     return torch.optim.AdamW(
         [
@@ -57,11 +65,3 @@ def build_adamw(
         eps=eps,
         fused=True,
     )
-
-
-def _height(name: str, top: int) -> int:
-    """Returns 0 for embeddings, 1 + i for layer i, `top` for everything above the layers."""
-    layer = _LAYER.search(name)
-    if layer:
-        return 1 + int(layer.group(1))
-    return 0 if _BELOW_LAYERS.search(name) else top

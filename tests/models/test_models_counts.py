@@ -53,7 +53,12 @@ def _own_fields(config):
 def test_decoder_is_the_word_embedding(family):
     model = limbeck.AutoModelForMaskedLM.from_config(our_config(family))
     for one in (model, copy.deepcopy(model), copy.deepcopy(model).double()):
-        assert one.head.decoder_weight is one.encoder.embeddings.word.weight
+        hidden = torch.randn(2, one.config.hidden_size, dtype=one.dtype)
+        before = one.score(hidden)
+        with torch.no_grad():
+            one.head.bias.zero_()
+            one.encoder.embeddings.word.weight.mul_(2)
+        torch.testing.assert_close(one.score(hidden), before * 2)
     assert not [name for name in model.state_dict() if "decoder" in name]
 
 

@@ -159,7 +159,7 @@ def test_head_on_chosen_rows_equals_whole(family, tmp_path):
     rows = torch.tensor([[True] + [False] * 9 + [True]] * 3)
     with torch.no_grad():
         hidden = ours.encode(**inputs).last_hidden_state
-        torch.testing.assert_close(ours.head(hidden[rows]), ours(**inputs).logits[rows], **EXACT)
+        torch.testing.assert_close(ours.score(hidden[rows]), ours(**inputs).logits[rows], **EXACT)
 
 
 def seeded_dropout(given, p=0.5, training=True, inplace=False):

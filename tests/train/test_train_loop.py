@@ -174,7 +174,7 @@ def test_schedule_rises_then_never_rises_again(decay: str) -> None:
 
 
 class Tower(nn.Module):
-    """The parameter names of an encoder, without its computation."""
+    """The parameters of an encoder of two layers, without its computation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,6 +184,13 @@ class Tower(nn.Module):
         )
         self.encoder.layers = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
         self.head = nn.Linear(2, 1)
+
+    def parameter_depths(self) -> dict[str, int]:
+        depths = {"embeddings": 0, "layers.0": 1, "layers.1": 2}
+        return {
+            name: next((d for part, d in depths.items() if f"encoder.{part}." in name), 3)
+            for name, _ in self.named_parameters()
+        }
 
 
 def test_groups_of_adamw() -> None:

@@ -28,12 +28,12 @@ class Limits:
 
     Attributes:
         inputs: Names of the inputs; all but `input_ids` may be left out.
-        max_tokens: Longest row in tokens.
+        max_tokens: Longest row in tokens; None where any length is taken.
         max_rows: Most rows at a time, or None where memory alone decides.
     """
 
     inputs: tuple[str, ...]
-    max_tokens: int
+    max_tokens: int | None
     max_rows: int | None = None
 
 
@@ -78,7 +78,7 @@ class Engine(ABC):
                 "what it takes"
             )
         num_rows, *_, num_tokens = batch["input_ids"].shape
-        if num_tokens > limits.max_tokens:
+        if limits.max_tokens is not None and num_tokens > limits.max_tokens:
             raise SettingsError(
                 f"a row has {num_tokens} tokens, but the engine takes {limits.max_tokens}. "
                 f"Truncate when tokenizing, with truncation=True and max_length={limits.max_tokens}"

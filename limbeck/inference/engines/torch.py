@@ -28,10 +28,8 @@ class TorchEngine(Engine):
         self.model = model.to(choose_device(device)).eval()
         self.config, self.kind = model.config, model.kind
         self.device = str(model.device)
-        num_inputs = 3 if model.architecture.has_token_types else 2
-        self.limits = Limits(
-            inputs=_INPUTS[:num_inputs], max_tokens=model.config.max_position_embeddings
-        )
+        num_inputs = 3 if model.has_token_types else 2
+        self.limits = Limits(inputs=_INPUTS[:num_inputs], max_tokens=model.config.max_tokens)
 
     @classmethod
     def load(cls, name_or_path: str | Path, *, kind: Kind, device: str = "auto") -> Self:

@@ -311,10 +311,10 @@ def _read_task(settings: TaskSettings, folder: Path, labels: Sequence[str] | Non
 
 def _check_inputs(max_length: int, *, config: ModelConfig, tokenizer: Tokenizer) -> None:
     """Refuses inputs that the model has no embeddings for."""
-    if max_length > config.max_position_embeddings:
+    if not config.takes(max_length):
         raise SettingsError(
-            f"max_length = {max_length}, but the model has {config.max_position_embeddings} "
-            f"positions; accepted: 8 to {config.max_position_embeddings}"
+            f"max_length = {max_length}, but the model has {config.max_tokens} positions; "
+            f"accepted: 8 to {config.max_tokens}"
         )
     if tokenizer.vocab_size > config.vocab_size:
         raise SettingsError(

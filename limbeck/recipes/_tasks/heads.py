@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limbeck.checkpoints import read_config
 from limbeck.errors import MissingHeadError
-from limbeck.models import KINDS, AutoConfig, find_class
+from limbeck.models import AutoConfig, find_class, find_kind
 from limbeck.tasks import Task
 
 
@@ -28,7 +28,7 @@ def require_head(task: Task, folder: Path, *, name: str, setting: str = "") -> N
     wanted = task.auto_model.kind
     architectures = read_config(folder).get("architectures")
     found = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
-    kind = next((kind for kind in KINDS if found.endswith(kind.suffix)), None)
+    kind = find_kind(found)
     if kind in (None, wanted) or not wanted.has_head:
         return
     needed = find_class(AutoConfig.from_pretrained(folder).model_type, wanted).__name__

@@ -73,9 +73,8 @@ def require_same_inputs(
             f"{name} and the student {data.settings.model} have different tokenizers, so that they "
             "can't read the same tokens; choose a student with the teacher's vocabulary"
         )
-    if data.settings.max_length > config.max_position_embeddings:
+    if not config.takes(data.settings.max_length):
         raise SettingsError(
-            f"max_length = {data.settings.max_length}, but {name} has "
-            f"{config.max_position_embeddings} positions; accepted: 8 to "
-            f"{config.max_position_embeddings}"
+            f"max_length = {data.settings.max_length}, but {name} has {config.max_tokens} "
+            f"positions; accepted: 8 to {config.max_tokens}"
         )

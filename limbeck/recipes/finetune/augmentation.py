@@ -155,7 +155,7 @@ class Augmenter:
         encoded = model.encode(
             hidden_ids, inputs.get("attention_mask"), inputs.get("token_type_ids")
         )
-        logits = model.head(encoded.last_hidden_state[row_numbers, columns]).float()
+        logits = model.score(encoded.last_hidden_state[row_numbers, columns]).float()
         logits[:, special] = float("-inf")
         top = logits.topk(min(self.settings.top_k, logits.shape[1] - len(special)), dim=-1)
         cumulated = top.values.double().softmax(-1).cumsum(-1).cpu()

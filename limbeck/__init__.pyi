@@ -1,0 +1,61 @@
+"""The public names, for type checkers. Written by scripts/write_stub.py."""
+
+from limbeck.errors import CheckpointError as CheckpointError
+from limbeck.errors import ContractError as ContractError
+from limbeck.errors import DataError as DataError
+from limbeck.errors import ExportError as ExportError
+from limbeck.errors import LimbeckError as LimbeckError
+from limbeck.errors import MissingExtraError as MissingExtraError
+from limbeck.errors import MissingHeadError as MissingHeadError
+from limbeck.errors import SettingsError as SettingsError
+from limbeck.errors import TrainingError as TrainingError
+from limbeck.inference import pipeline as pipeline
+from limbeck.models import AutoConfig as AutoConfig
+from limbeck.models import AutoModel as AutoModel
+from limbeck.models import AutoModelForMaskedLM as AutoModelForMaskedLM
+from limbeck.models import AutoModelForMultipleChoice as AutoModelForMultipleChoice
+from limbeck.models import AutoModelForQuestionAnswering as AutoModelForQuestionAnswering
+from limbeck.models import AutoModelForSequenceClassification as AutoModelForSequenceClassification
+from limbeck.models import AutoModelForTokenClassification as AutoModelForTokenClassification
+from limbeck.models import Model as _Model
+from limbeck.models.bert import BertConfig as BertConfig
+from limbeck.models.distilbert import DistilBertConfig as DistilBertConfig
+from limbeck.tokenizers import AutoTokenizer as AutoTokenizer
+from limbeck.tokenizers import Tokenizer as Tokenizer
+from limbeck.version import __version__ as __version__
+
+class BertForMaskedLM(_Model):
+    """Scores the vocabulary at each position."""
+
+class BertForMultipleChoice(_Model):
+    """Scores each of several choices."""
+
+class BertForQuestionAnswering(_Model):
+    """Scores each position as the start and as the end of the answer."""
+
+class BertForSequenceClassification(_Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+class BertForTokenClassification(_Model):
+    """Scores labels for each token."""
+
+class BertModel(_Model):
+    """The bare encoder, with its pooler where the family has one."""
+
+class DistilBertForMaskedLM(_Model):
+    """Scores the vocabulary at each position."""
+
+class DistilBertForMultipleChoice(_Model):
+    """Scores each of several choices."""
+
+class DistilBertForQuestionAnswering(_Model):
+    """Scores each position as the start and as the end of the answer."""
+
+class DistilBertForSequenceClassification(_Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+class DistilBertForTokenClassification(_Model):
+    """Scores labels for each token."""
+
+class DistilBertModel(_Model):
+    """The bare encoder, with its pooler where the family has one."""
