@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: quickstart test install lint format clean
+.PHONY: quickstart test install lint format docs clean
 
 quickstart:
 	@$(PYTHON) scripts/install.py
@@ -31,6 +31,10 @@ lint: install
 format: install
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+# Fails on a broken link; the pages are in build/site.
+docs: install
+	.venv/bin/python docs/site/build.py
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,7 +15,7 @@ from doc_blocks import split_commands as split
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = documents(ROOT)
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
-TESTED = [p for p in DOCUMENTS if p.name == "README.md" or p.parent == ROOT / "docs"]
+TESTED = DOCUMENTS
 
 NO_NETWORK = {"HF_HUB_OFFLINE": "1"}
 
@@ -60,7 +60,7 @@ def run_block(block: Block, folder: Path, name: str) -> None:
     assert done.returncode == 0, f"{name}:{block.line}\n{block.text}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("path", TESTED, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", TESTED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_blocks_run(path: Path, tmp_path: Path) -> None:
     for block in find_blocks(path.read_text(encoding="utf-8")):
         if block.mode != SKIP:
@@ -87,7 +87,7 @@ def test_readme_names_the_two_commands() -> None:
 
 
 def test_make_targets() -> None:
-    for target in ("quickstart", "test", "install", "lint"):
+    for target in ("quickstart", "test", "install", "lint", "docs"):
         command = ["make", "--dry-run", target]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         assert "scripts/install.py" in done.stdout
