@@ -12,6 +12,7 @@ ROOMS = {
     "losses": "limbeck.losses",
     "models": "limbeck.models",
     "tasks": "limbeck.tasks",
+    "metrics": "limbeck.metrics",
     "methods": "limbeck.compress",
     "engines": "limbeck.inference.engines",
     "recipes": "limbeck.recipes",

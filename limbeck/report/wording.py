@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limbeck.inference.speed import Quartiles
+from limbeck.metrics import find_metric
 from limbeck.report.facts import Comparison, ModelFacts, Verdict
 from limbeck.report.statistics import Interval, Paired
 
 MINUS = "−"
 
-_METRIC_NAMES = {
-    "accuracy_f1": "mean of accuracy and F1",
-    "exact_match": "exact match",
-    "f1": "F1",
-    "micro_f1": "micro F1",
-    "macro_f1": "macro F1",
-    "matthews_correlation": "Matthews correlation",
-    "pearson": "Pearson correlation",
-    "pearson_spearman": "mean of Pearson and Spearman correlation",
-    "spearman": "Spearman correlation",
-}
 _FRACTIONS = {2: "half the layers", 3: "a third of the layers", 4: "a quarter of the layers"}
 
 
 def metric_name(metric: str) -> str:
     """Returns a metric's name for sentences."""
-    return _METRIC_NAMES.get(metric, metric.replace("_", " "))
+    known = find_metric(metric)
+    return metric.replace("_", " ") if known is None else known.title
+
+
+def short_metric_name(metric: str) -> str:
+    """Returns a metric's name for tables."""
+    known = find_metric(metric)
+    return metric_name(metric) if known is None else known.short_title or known.title
 
 
 def points(value: float, *, signed: bool = False) -> str:

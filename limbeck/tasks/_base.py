@@ -11,8 +11,10 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 import torch
 from torch import Tensor
 
+from limbeck.metrics import Predictions, score
 from limbeck.models import AutoConfig, AutoModel, Model
 from limbeck.nn import ModelOutput
+from limbeck.tasks._labels import align_names
 from limbeck.tokenizers import Tokenizer
 
 SPLITS = ("train", "validation", "test", "transfer")
@@ -135,22 +137,36 @@ class Task(ABC):
         name: The task's name in settings and reports.
         metric: The main metric: the best epoch is the one where it is highest.
         splits: The splits that the data set has, among `SPLITS`.
+        labels: The labels, in the order of the logits; none for a task whose head has no names.
     """
 
+    predictions: ClassVar[type[Predictions]]
+    """What its records say, and so which metrics judge them."""
+    metrics: ClassVar[tuple[str, ...] | None] = None
+    """The metrics that it has; None for all that judge such predictions."""
     auto_model: ClassVar[type[AutoModel]]
     """Makes the models of the head that the task needs."""
     targets: ClassVar[Literal["categorical", "real"]] = "categorical"
     """What a row of `distributions` holds: the logits of one distribution, or plain numbers."""
     is_trainable: ClassVar[bool] = True
     """Whether there is something to fine-tune; zero-shot tasks only evaluate."""
+    problem_type: ClassVar[str | None] = None
+    """What `transformers` calls the kind of problem, for heads that it has several losses for."""
 
     name: str
     metric: str
     splits: Mapping[str, Split]
+    labels: tuple[str, ...] = ()
 
-    @abstractmethod
     def head(self) -> dict[str, Any]:
-        """Returns what the task changes in a model's configuration, such as `num_labels`."""
+        """Returns what the task changes in a model's configuration: by default the labels."""
+        if not self.labels:
+            return {}
+        return {
+            "num_labels": len(self.labels),
+            "id2label": dict(enumerate(self.labels)),
+            "label2id": {name: i for i, name in enumerate(self.labels)},
+        } | ({} if self.problem_type is None else {"problem_type": self.problem_type})
 
     def load_model(self, folder: Path, *, new_head: bool) -> Model:
         """Loads a model folder with this task's head.
@@ -178,9 +194,9 @@ class Task(ABC):
         """Stacks the labels of a batch whose `input_ids` have the given shape."""
         return torch.tensor(labels)
 
-    @abstractmethod
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns what predictions and losses are made from, with gradient."""
+        return at_least_float32(output.logits)
 
     def sizes(self, batch: TaskBatch) -> list[int] | None:
         """Returns how much of the last dimension of each row's logits is real; None for all."""
@@ -214,21 +230,29 @@ class Task(ABC):
             logits: For each of these, its row of logits without padding.
         """
 
-    @abstractmethod
     def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
         """Returns the metrics of a labelled split from the records of `predict`."""
+        found = self.predictions.from_records(records, classes=self.labels)
+        return {**score(found, only=self.metrics), "num_examples": len(records)}
 
     def details(self, split: Split, records: Sequence[Record]) -> dict[str, Any]:
         """Returns what else is worth knowing of a labelled split, such as a confusion matrix."""
-        return {}
+        return self.predictions.from_records(records, classes=self.labels).details()
 
     def submission(self, split: Split, records: Sequence[Record]) -> tuple[str, str] | None:
         """Returns the name and content of the file that a benchmark's scorer takes, if any."""
         return None
 
     def align(self, logits: Sequence[Tensor], model_labels: Sequence[str]) -> Sequence[Tensor]:
-        """Brings a model's logits into the order of the task's labels."""
-        return logits
+        """Brings a model's logits into the order of the task's labels.
+
+        Raises:
+            DataError: If the model's labels are not the task's.
+        """
+        if not self.labels:
+            return logits
+        order = torch.tensor(align_names(of_model=model_labels, of_task=self.labels))
+        return [row[order.to(row.device)] for row in logits]
 
 
 PADDING = -1e4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +12,8 @@ from pydantic import field_validator
 from torch import Tensor
 
 from limbeck.errors import SettingsError
+from limbeck.metrics import Classes, load_metric
 from limbeck.models import AutoModelForSequenceClassification
-from limbeck.nn import ModelOutput
 from limbeck.sources import Data, SplitRows
 from limbeck.tasks._base import (
     EncodedExample,
@@ -21,11 +21,10 @@ from limbeck.tasks._base import (
     Split,
     Task,
     TaskBatch,
-    at_least_float32,
 )
 from limbeck.tasks._glue import GlueFile
-from limbeck.tasks._labels import LabelSet, align_logits, infer_labels
-from limbeck.tasks._metrics import classification_details, classification_scores
+from limbeck.tasks._labels import LabelSet, infer_labels
+from limbeck.tasks._main_metric import ClassMetric
 from limbeck.tasks._texts import (
     TextEncoding,
     TextSettings,
@@ -36,16 +35,13 @@ from limbeck.tasks._texts import (
 )
 from limbeck.tokenizers import Tokenizer
 
-Metric = Literal["accuracy", "macro_f1", "f1", "accuracy_f1", "matthews_correlation"]
-_OF_TWO_LABELS = ("f1", "accuracy_f1")
-
 
 class ClassificationSettings(TextSettings):
     """Which columns hold what, and what the labels are."""
 
     labels: tuple[str, ...] | None = None
     """All labels, in the order of the model's logits; by default those of the model or the data."""
-    metric: Metric = "accuracy"
+    metric: ClassMetric = "accuracy"
     """Main metric, by which the best epoch is chosen; `f1` is that of label 1 of two, `accuracy_f1`
     the mean of both."""
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
@@ -65,37 +61,24 @@ class ClassificationTask(Task):
     """A data set of sentences or pairs with one label each.
 
     Attributes:
-        labels: The labels, in the order of the logits.
         encoding: How texts become token ids.
         class_weights: Weight of each label's examples in the loss; all 1 if None.
         glue: What GLUE's server wants, if the task is one of GLUE's.
     """
 
+    predictions = Classes
     auto_model = AutoModelForSequenceClassification
+    problem_type = "single_label_classification"
 
-    labels: tuple[str, ...]
     encoding: TextEncoding
     class_weights: tuple[float, ...] | None = None
     glue: GlueFile | None = None
-
-    def head(self) -> dict[str, Any]:
-        """Returns the labels' names, and that each example has one of them."""
-        return {
-            "num_labels": len(self.labels),
-            "id2label": dict(enumerate(self.labels)),
-            "label2id": {name: i for i, name in enumerate(self.labels)},
-            "problem_type": "single_label_classification",
-        }
 
     def encode(
         self, split: Split, tokenizer: Tokenizer, *, max_length: int
     ) -> list[EncodedExample]:
         """Turns sentences into token ids; of two, the longer is cut first."""
         return self.encoding.encode(split.examples, tokenizer, max_length=max_length)
-
-    def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
-        """Returns the labels' scores, (batch, labels)."""
-        return at_least_float32(output.logits)
 
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Returns the cross-entropy added up over the batch, each example with its weight."""
@@ -126,32 +109,18 @@ class ClassificationTask(Task):
         ]
 
     def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
-        """Returns accuracy with its standard error, F1, and the loss per example."""
-        labels = [example.label for example in split.examples]
-        predictions = [self.labels.index(record["prediction"]) for record in records]
-        scores = classification_scores(labels, predictions, num_labels=len(self.labels))
+        """Returns the metrics, and the loss per example."""
+        labels = torch.tensor([example.label for example in split.examples])
         given = torch.tensor([record["scores"] for record in records], dtype=torch.float64)
-        of_label = given[torch.arange(len(labels)), torch.tensor(labels)]
+        of_label = given[torch.arange(len(labels)), labels]
         loss = -of_label.clamp_min(1e-9).log().mean()
-        return {**scores, "loss": float(loss), "num_examples": len(labels)}
-
-    def details(self, split: Split, records: Sequence[Record]) -> dict[str, Any]:
-        """Returns the confusion matrix, and each label's precision, recall, F1 and support."""
-        predictions = [self.labels.index(record["prediction"]) for record in records]
-        return classification_details(
-            [example.label for example in split.examples], predictions, names=self.labels
-        )
+        return {**super().score(split, records), "loss": float(loss)}
 
     def submission(self, split: Split, records: Sequence[Record]) -> tuple[str, str] | None:
         """Returns the file for GLUE's server, of a test split whose labels are GLUE's own."""
         if self.glue is None or split.name != "test" or {*self.labels} != {*self.glue.labels}:
             return None
         return self.glue.name, self.glue.write([record["prediction"] for record in records])
-
-    def align(self, logits: Sequence[Tensor], model_labels: Sequence[str]) -> Sequence[Tensor]:
-        """Brings a model's logits into the order of the task's labels."""
-        stacked = torch.stack(list(logits))
-        return list(align_logits(stacked, of_model=model_labels, of_task=self.labels))
 
 
 def read_classification(
@@ -173,10 +142,12 @@ def read_classification(
     """
     splits = read_label_rows(data, settings)
     label_set = LabelSet(settings.labels or labels or _labels_of(splits, settings))
-    if settings.metric in _OF_TWO_LABELS and len(label_set) != 2:
+    form = load_metric(settings.metric).form_of(Classes)
+    assert form is not None
+    if form.num_labels not in (None, len(label_set)):
         raise SettingsError(
-            f"task_options.metric = '{settings.metric}' needs two labels, but the task has "
-            f"{len(label_set)} ({', '.join(label_set.names)}); use macro_f1"
+            f"task_options.metric = '{settings.metric}' needs {form.num_labels} labels, but the "
+            f"task has {len(label_set)} ({', '.join(label_set.names)}); use macro_f1"
         )
     column = settings.label_column
     examples = read_texts(splits, settings, read_label=lambda row: label_set.index(row, column))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from limbeck.errors import DataError, SettingsError, did_you_mean
+from limbeck.metrics import LabelSets
 from limbeck.models import AutoModelForSequenceClassification
-from limbeck.nn import ModelOutput
 from limbeck.sources import Data, Row, SplitRows
 from limbeck.tasks._base import (
     EncodedExample,
@@ -22,10 +21,8 @@ from limbeck.tasks._base import (
     Split,
     Task,
     TaskBatch,
-    at_least_float32,
 )
-from limbeck.tasks._labels import align_logits
-from limbeck.tasks._metrics import multi_label_details, multi_label_scores
+from limbeck.tasks._main_metric import LabelSetMetric
 from limbeck.tasks._texts import (
     TextEncoding,
     TextSettings,
@@ -47,7 +44,7 @@ class MultiLabelSettings(TextSettings):
     """All labels, in the order of the model's logits; by default those of the model or the data."""
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability from which a label is predicted."""
-    metric: Literal["micro_f1", "macro_f1", "mean_average_precision"] = "micro_f1"
+    metric: LabelSetMetric = "micro_f1"
     """Main metric, by which the best epoch is chosen."""
 
 
@@ -56,25 +53,16 @@ class MultiLabelTask(Task):
     """A data set of sentences or pairs with any number of labels each.
 
     Attributes:
-        labels: The labels, in the order of the logits.
         encoding: How texts become token ids.
         threshold: Probability from which a label is predicted.
     """
 
+    predictions = LabelSets
     auto_model = AutoModelForSequenceClassification
+    problem_type = "multi_label_classification"
 
-    labels: tuple[str, ...]
     encoding: TextEncoding
     threshold: float
-
-    def head(self) -> dict[str, Any]:
-        """Returns the labels' names, and that each example has any number of them."""
-        return {
-            "num_labels": len(self.labels),
-            "id2label": dict(enumerate(self.labels)),
-            "label2id": {name: i for i, name in enumerate(self.labels)},
-            "problem_type": "multi_label_classification",
-        }
 
     def encode(
         self, split: Split, tokenizer: Tokenizer, *, max_length: int
@@ -88,10 +76,6 @@ class MultiLabelTask(Task):
         for row, present in enumerate(labels):
             stacked[row, list(present)] = 1
         return stacked
-
-    def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
-        """Returns the labels' scores, (batch, labels)."""
-        return at_least_float32(output.logits)
 
     def distributions(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Returns each label's yes or no as two logits, (batch * labels, 2)."""
@@ -130,26 +114,6 @@ class MultiLabelTask(Task):
                 zip(split.examples, probabilities, strict=True)
             )
         ]
-
-    def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
-        """Returns micro and macro F1, mean average precision, and the share of exact matches."""
-        scores = np.array([record["scores"] for record in records])
-        found = multi_label_scores(self._present(split), scores >= self.threshold, scores)
-        return {**found, "num_examples": len(records)}
-
-    def details(self, split: Split, records: Sequence[Record]) -> dict[str, Any]:
-        """Returns each label's precision, recall, F1 and support."""
-        predictions = np.array([record["scores"] for record in records]) >= self.threshold
-        return multi_label_details(self._present(split), predictions, names=self.labels)
-
-    def align(self, logits: Sequence[Tensor], model_labels: Sequence[str]) -> Sequence[Tensor]:
-        """Brings a model's logits into the order of the task's labels."""
-        stacked = torch.stack(list(logits))
-        return list(align_logits(stacked, of_model=model_labels, of_task=self.labels))
-
-    def _present(self, split: Split) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        labels = [example.label for example in split.examples]
-        return self.label_tensor(labels, torch.Size()).bool().numpy()
 
 
 def read_multi_label(

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from limbeck.config import Settings
+from limbeck.metrics import Answers, answer_scores, best_threshold
 from limbeck.models import AutoModelForQuestionAnswering
 from limbeck.nn import ModelOutput
 from limbeck.nn.spans import ScoredWindow, rank_answers
@@ -29,13 +27,14 @@ from limbeck.tasks._base import (
     TaskBatch,
     at_least_float32,
 )
-from limbeck.tasks._squad_metrics import answer_scores, best_threshold
+from limbeck.tasks._main_metric import AnswerMetric
 from limbeck.tasks._squad_rows import Question, read_questions
 from limbeck.tokenizers import Tokenizer
 from limbeck.tokenizers.windows import TextWindow, cut_texts, cut_windows, require_room
 
 _NUM_CANDIDATES = 20  # spans of a window that compete with those of the others
 _NUM_SHOWN = 3
+_METRICS = ("exact_match", "f1")  # in the order of `answer_scores`
 _NO_ANSWER = (0, 0)  # the place of [CLS]
 
 
@@ -48,6 +47,8 @@ class QuestionAnsweringSettings(Settings):
     """Longer questions are cut."""
     max_answer_tokens: int = Field(default=30, ge=1)
     """Longest answer that is predicted."""
+    metric: AnswerMetric = "f1"
+    """Main metric, by which the best epoch is chosen."""
 
 
 class UnanswerableSettings(QuestionAnsweringSettings):
@@ -81,14 +82,11 @@ class QuestionAnsweringTask(Task):
         null_threshold: See `UnanswerableSettings`; None if every question has an answer.
     """
 
+    predictions = Answers
     auto_model = AutoModelForQuestionAnswering
 
     settings: QuestionAnsweringSettings
     null_threshold: float | None
-
-    def head(self) -> dict[str, Any]:
-        """Returns nothing: the head has a start and an end, whatever the data."""
-        return {}
 
     def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> list[Window]:
         """Turns each question and its text into one or several windows.
@@ -189,29 +187,23 @@ class QuestionAnsweringTask(Task):
 
     def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
         """Returns exact match and F1, 0 to 1, and where there may be no answer what that adds."""
-        exact = np.array([record["exact_match"] for record in records])
-        f1 = np.array([record["f1"] for record in records])
-        spread = float(f1.std(ddof=1)) if len(f1) > 1 else 0.0
-        scores = {
-            "exact_match": float(exact.mean()),
-            "f1": float(f1.mean()),
-            "f1_standard_error": spread / math.sqrt(len(f1)),
-            "num_examples": len(records),
-        }
+        scores = super().score(split, records)
         if self.null_threshold is None:
             return scores
-        has_answer = np.array([bool(record["label"]) for record in records])
-        for name, chosen in (("has_answer", has_answer), ("no_answer", ~has_answer)):
-            if chosen.any():
-                scores[f"{name}_exact_match"] = float(exact[chosen].mean())
-                scores[f"{name}_f1"] = float(f1[chosen].mean())
+        has_answer = [bool(record["label"]) for record in records]
+        for name, is_wanted in (("has_answer", True), ("no_answer", False)):
+            pairs = zip(records, has_answer, strict=True)
+            chosen = [record for record, has in pairs if has is is_wanted]
+            if chosen:
+                of_chosen = super().score(split, chosen)
+                scores |= {f"{name}_{metric}": of_chosen[metric] for metric in _METRICS}
         raw = [self._scores(record["answer"], record["label"]) for record in records]
-        for name, values in zip(("exact_match", "f1"), zip(*raw, strict=True), strict=True):
+        for name, values in zip(_METRICS, zip(*raw, strict=True), strict=True):
             scores[f"best_{name}"], scores[f"best_{name}_threshold"] = best_threshold(
                 [record["answer"] for record in records],
                 values,
                 [record["null_score_difference"] for record in records],
-                has_answer=has_answer.tolist(),
+                has_answer=has_answer,
             )
         return scores
 
@@ -267,7 +259,7 @@ def read_question_answering(
     threshold = settings.null_threshold if isinstance(settings, UnanswerableSettings) else None
     return QuestionAnsweringTask(
         name=name,
-        metric="f1",
+        metric=settings.metric,
         splits={
             split: Split(
                 split,

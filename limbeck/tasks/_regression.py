@@ -12,8 +12,8 @@ from pydantic import model_validator
 from torch import Tensor
 
 from limbeck.errors import DataError
+from limbeck.metrics import Numbers
 from limbeck.models import AutoModelForSequenceClassification
-from limbeck.nn import ModelOutput
 from limbeck.sources import Data, Row
 from limbeck.tasks._base import (
     EncodedExample,
@@ -21,9 +21,8 @@ from limbeck.tasks._base import (
     Split,
     Task,
     TaskBatch,
-    at_least_float32,
 )
-from limbeck.tasks._metrics import regression_scores
+from limbeck.tasks._main_metric import NumberMetric
 from limbeck.tasks._texts import (
     TextEncoding,
     TextSettings,
@@ -41,6 +40,8 @@ class RegressionSettings(TextSettings):
     """Smallest number that the data may have; predictions are not cut at it."""
     maximum: float | None = None
     """Largest number that the data may have."""
+    metric: NumberMetric = "pearson_spearman"
+    """Main metric, by which the best epoch is chosen."""
 
     @model_validator(mode="after")
     def _check_bounds(self) -> RegressionSettings:
@@ -58,6 +59,7 @@ class RegressionTask(Task):
         submission_name: The file that GLUE's server takes, if the task is GLUE's.
     """
 
+    predictions = Numbers
     auto_model = AutoModelForSequenceClassification
     targets = "real"
 
@@ -79,10 +81,6 @@ class RegressionTask(Task):
         """Turns sentences into token ids; of two, the longer is cut first."""
         return self.encoding.encode(split.examples, tokenizer, max_length=max_length)
 
-    def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
-        """Returns the numbers, (batch, 1)."""
-        return at_least_float32(output.logits)
-
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Returns the squared errors added up over the batch."""
         assert batch.labels is not None
@@ -99,12 +97,9 @@ class RegressionTask(Task):
         ]
 
     def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
-        """Returns Pearson's and Spearman's correlation, their mean, and the squared error."""
-        scores = regression_scores(
-            [example.label for example in split.examples],
-            [record["prediction"] for record in records],
-        )
-        return {**scores, "loss": scores["mean_squared_error"], "num_examples": len(records)}
+        """Returns the metrics, the mean squared error among them as the loss."""
+        scores = super().score(split, records)
+        return {**scores, "loss": scores["mean_squared_error"]}
 
     def submission(self, split: Split, records: Sequence[Record]) -> tuple[str, str] | None:
         """Returns the file for GLUE's server, of a test split, the numbers within 0 to 5."""
@@ -133,7 +128,7 @@ def read_regression(
     splits = read_label_rows(data, settings)
     return RegressionTask(
         name=name,
-        metric="pearson_spearman",
+        metric=settings.metric,
         splits=read_texts(splits, settings, read_label=lambda row: _number(row, settings)),
         encoding=TextEncoding(settings.long_texts, settings.stride),
         submission_name=submission_name,

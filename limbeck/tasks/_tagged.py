@@ -11,6 +11,7 @@ from pydantic import Field
 from limbeck.config import Settings
 from limbeck.errors import DataError
 from limbeck.sources import Row, SplitRows
+from limbeck.tasks._main_metric import TagMetric
 from limbeck.tasks._tags import Scheme, guess_scheme, to_bio2
 from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none, require_column
 
@@ -27,6 +28,9 @@ class NerSettings(Settings):
     are trained and scored as BIO2."""
     types: dict[str, str] = Field(default_factory=dict)
     """Types of entities to read as others: `types.MISC=O` reads none where the data have MISC."""
+    metric: TagMetric = "f1"
+    """Main metric, by which the best epoch is chosen; `accuracy` is that of tags, the others are of
+    whole entities."""
     labels: tuple[str, ...] | None = None
     """All tags in the order of the model's logits, by which data may number them; by default those
     of the model or the data."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from limbeck.tasks._classification import ClassificationSettings, Metric, read_classification
+from limbeck.tasks._classification import ClassificationSettings, read_classification
 from limbeck.tasks._glue import GlueFile
+from limbeck.tasks._main_metric import ClassMetric
 
 HUB = "hf://nyu-mll/glue:cola"
 _LABELS = ("unacceptable", "acceptable")
@@ -25,7 +26,7 @@ class ColaSettings(ClassificationSettings):
     """Column with the text."""
     labels: tuple[str, ...] | None = _LABELS
     """The labels, in the order of the model's logits."""
-    metric: Metric = "matthews_correlation"
+    metric: ClassMetric = "matthews_correlation"
     """Main metric; GLUE's is the Matthews correlation."""
 
 

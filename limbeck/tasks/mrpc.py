@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from limbeck.tasks._classification import ClassificationSettings, Metric, read_classification
+from limbeck.tasks._classification import ClassificationSettings, read_classification
 from limbeck.tasks._glue import GlueFile
+from limbeck.tasks._main_metric import ClassMetric
 
 HUB = "hf://nyu-mll/glue:mrpc"
 _LABELS = ("not_equivalent", "equivalent")
@@ -25,7 +26,7 @@ class MrpcSettings(ClassificationSettings):
     """Column with the second text."""
     labels: tuple[str, ...] | None = _LABELS
     """The labels, in the order of the model's logits."""
-    metric: Metric = "accuracy_f1"
+    metric: ClassMetric = "accuracy_f1"
     """Main metric; GLUE's is the mean of accuracy and F1."""
 
 

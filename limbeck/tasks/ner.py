@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.errors import DataError, did_you_mean
+from limbeck.metrics import Tags
 from limbeck.models import AutoModelForTokenClassification
 from limbeck.nn import ModelOutput
 from limbeck.nn.constants import IGNORE_INDEX
@@ -30,8 +31,6 @@ from limbeck.tasks._base import (
     TaskBatch,
     at_least_float32,
 )
-from limbeck.tasks._entity_metrics import entity_details, entity_scores
-from limbeck.tasks._labels import align_names
 from limbeck.tasks._tagged import NerSettings, Sentence, read_tagged
 from limbeck.tasks._tags import OUTSIDE
 from limbeck.tokenizers import Tokenizer
@@ -50,23 +49,10 @@ class WordRow(EncodedExample):
 
 @dataclass(frozen=True, kw_only=True)
 class NerTask(Task):
-    """A data set of sentences with a tag for every word.
+    """A data set of sentences with a tag for every word; the tags are the labels."""
 
-    Attributes:
-        labels: The tags, in the order of the logits.
-    """
-
+    predictions = Tags
     auto_model = AutoModelForTokenClassification
-
-    labels: tuple[str, ...]
-
-    def head(self) -> dict[str, Any]:
-        """Returns the tags."""
-        return {
-            "num_labels": len(self.labels),
-            "id2label": dict(enumerate(self.labels)),
-            "label2id": {name: i for i, name in enumerate(self.labels)},
-        }
 
     def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> list[WordRow]:
         """Turns sentences into token ids; a long one becomes several rows, so that no word is lost.
@@ -175,24 +161,6 @@ class NerTask(Task):
             )
         ]
 
-    def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
-        """Returns precision, recall and F1 of entities, and the accuracy of tags."""
-        scores = entity_scores(*_tags_of(records))
-        return {**scores, "num_examples": len(records)}
-
-    def details(self, split: Split, records: Sequence[Record]) -> dict[str, Any]:
-        """Returns each type's precision, recall, F1 and support."""
-        return entity_details(*_tags_of(records))
-
-    def align(self, logits: Sequence[Tensor], model_labels: Sequence[str]) -> Sequence[Tensor]:
-        """Brings a model's logits into the order of the task's tags."""
-        order = align_names(of_model=model_labels, of_task=self.labels)
-        return [row[torch.tensor(order, device=row.device)] for row in logits]
-
-
-def _tags_of(records: Sequence[Record]) -> tuple[list[list[str]], list[list[str]]]:
-    return [record["label"] for record in records], [record["prediction"] for record in records]
-
 
 SettingsType = NerSettings
 
@@ -227,7 +195,7 @@ def read(
                 )
     return NerTask(
         name=name,
-        metric="f1",
+        metric=settings.metric,
         splits={split: Split(split, sentences) for split, sentences in splits.items()},
         labels=known,
     )

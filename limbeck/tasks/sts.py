@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.errors import SettingsError
+from limbeck.metrics import Numbers, main_metrics_of
 from limbeck.models import AutoModel, Model
 from limbeck.nn import ModelOutput
 from limbeck.sources import Data
@@ -27,7 +27,7 @@ from limbeck.tasks._base import (
     TaskBatch,
     at_least_float32,
 )
-from limbeck.tasks._metrics import regression_scores
+from limbeck.tasks._main_metric import NumberMetric
 from limbeck.tasks._regression import read_regression
 from limbeck.tasks._texts import TextEncoding
 from limbeck.tasks.stsb import StsbSettings
@@ -40,15 +40,13 @@ HUB = "hf://nyu-mll/glue:stsb"
 class SimilarityTask(Task):
     """Pairs of sentences with a number that says how alike they are."""
 
+    predictions = Numbers
+    metrics = main_metrics_of(Numbers)  # a squared error of cosine and number says nothing
     auto_model = AutoModel
     is_trainable = False
     targets = "real"
 
     encoding: TextEncoding
-
-    def head(self) -> dict[str, Any]:
-        """Returns nothing: there is no head."""
-        return {}
 
     def load_model(self, folder: Path, *, new_head: bool) -> Model:
         """Loads the encoder of a model folder; a pooler plays no part in the mean."""
@@ -87,25 +85,22 @@ class SimilarityTask(Task):
             for index, (example, cosine) in enumerate(zip(split.examples, cosines, strict=True))
         ]
 
-    def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
-        """Returns Spearman's and Pearson's correlation of cosine and number."""
-        scores = regression_scores(
-            [example.label for example in split.examples],
-            [record["prediction"] for record in records],
-        )
-        return {name: scores[name] for name in ("spearman", "pearson")} | {
-            "num_examples": len(records)
-        }
+
+class StsSettings(StsbSettings):
+    """The columns and the range of STS-B."""
+
+    metric: NumberMetric = "spearman"
+    """Main metric."""
 
 
-SettingsType = StsbSettings
+SettingsType = StsSettings
 
 
 def read(
     name: str,
     data: Data,
     *,
-    settings: StsbSettings,
+    settings: StsSettings,
     labels: Sequence[str] | None = None,  # noqa: ARG001 - of a classifier
 ) -> SimilarityTask:
     """Reads pairs of sentences with a number each.
@@ -120,4 +115,4 @@ def read(
             "task_options.text_pair_column, and task_options.long_texts = 'truncate'"
         )
     splits = read_regression(name, data, settings=settings).splits
-    return SimilarityTask(name=name, metric="spearman", splits=splits, encoding=TextEncoding())
+    return SimilarityTask(name=name, metric=settings.metric, splits=splits, encoding=TextEncoding())

@@ -15,6 +15,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from limbeck.metrics import Classes
 from limbeck.models import AutoModelForMultipleChoice
 from limbeck.nn import ModelOutput
 from limbeck.sources import Data, read_splits
@@ -28,7 +29,6 @@ from limbeck.tasks._base import (
     at_least_float32,
 )
 from limbeck.tasks._choices import ChoiceSettings, read_choice
-from limbeck.tasks._metrics import accuracy_scores
 from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none
 from limbeck.tokenizers import Tokenizer
 
@@ -39,11 +39,9 @@ HUB = "hf://allenai/swag:regular"
 class ChoiceTask(Task):
     """A data set of texts with several endings each."""
 
+    predictions = Classes
+    metrics = ("accuracy",)
     auto_model = AutoModelForMultipleChoice
-
-    def head(self) -> dict[str, Any]:
-        """Returns nothing: each choice has one score, however many there are."""
-        return {}
 
     def encode(
         self, split: Split, tokenizer: Tokenizer, *, max_length: int
@@ -98,11 +96,9 @@ class ChoiceTask(Task):
             for index, (example, row) in enumerate(zip(split.examples, logits, strict=True))
         ]
 
-    def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
-        """Returns the accuracy with its standard error."""
-        labels = [example.label for example in split.examples]
-        predictions = [int(record["prediction"]) for record in records]
-        return {**accuracy_scores(labels, predictions), "num_examples": len(records)}
+    def details(self, split: Split, records: Sequence[Record]) -> dict[str, Any]:
+        """Returns nothing: a choice's place says nothing of what it is."""
+        return {}
 
 
 SettingsType = ChoiceSettings

@@ -13,7 +13,6 @@ from limbeck.errors import DataError
 from limbeck.nn.constants import IGNORE_INDEX
 from limbeck.recipes import finetune
 from limbeck.tasks import collate, read_task
-from limbeck.tasks._entity_metrics import entity_details, entity_scores
 from limbeck.tasks._tags import guess_scheme, to_bio2
 from limbeck.tokenizers import train_wordpiece
 from limbeck.train import SilentProgress
@@ -25,49 +24,6 @@ def write(folder, **splits):
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
     return str(folder)
-
-
-# ---- entities, found by an independent reading of conlleval's rules
-
-
-def spans(tags):
-    """Returns (start, end, type) of the entities of tags in BIO2, where I may begin one."""
-    found, start, kind = [], None, None
-    for i, tag in enumerate([*tags, "O"]):
-        goes_on = tag.startswith("I-") and kind == tag[2:]
-        if kind is not None and not goes_on:
-            found.append((start, i, kind))
-            kind = None
-        if tag != "O" and not goes_on:
-            start, kind = i, tag[2:]
-    return set(found)
-
-
-tag = st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"])
-pairs_of_tags = st.lists(
-    st.lists(st.tuples(tag, tag), min_size=1, max_size=8), min_size=1, max_size=5
-)
-
-
-@settings(max_examples=100, deadline=None)
-@given(pairs_of_tags)
-@pytest.mark.filterwarnings("error")
-def test_scores_count_whole_entities(sentences):
-    labels = [[a for a, _ in sentence] for sentence in sentences]
-    predictions = [[b for _, b in sentence] for sentence in sentences]
-    right = sum(len(spans(a) & spans(b)) for a, b in zip(labels, predictions, strict=True))
-    num_gold = sum(len(spans(tags)) for tags in labels)
-    num_predicted = sum(len(spans(tags)) for tags in predictions)
-    scores = entity_scores(labels, predictions)
-    assert scores["precision"] == pytest.approx(right / num_predicted if num_predicted else 0)
-    assert scores["recall"] == pytest.approx(right / num_gold if num_gold else 0)
-    total = num_gold + num_predicted
-    assert scores["f1"] == pytest.approx(2 * right / total if total else 0)
-    words = [pair for sentence in sentences for pair in sentence]
-    assert scores["accuracy"] == pytest.approx(sum(a == b for a, b in words) / len(words))
-    details = entity_details(labels, predictions)["per_label"]
-    supports = {kind: row["support"] for kind, row in details.items()}
-    assert sum(supports.values()) == num_gold
 
 
 # ---- schemes

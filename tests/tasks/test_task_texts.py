@@ -1,10 +1,9 @@
-"""Tasks over texts: metrics against definitions, long texts, numbers, sets of labels, files."""
+"""Tasks over texts: long texts, numbers, sets of labels, files."""
 
 import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,12 +14,6 @@ from hypothesis import strategies as st
 from limbeck.errors import DataError, SettingsError
 from limbeck.tasks import collate, read_task
 from limbeck.tasks._base import EncodedExample
-from limbeck.tasks._metrics import (
-    classification_details,
-    classification_scores,
-    multi_label_scores,
-    regression_scores,
-)
 from limbeck.tasks._texts import TextEncoding, TextExample, pool_windows
 from limbeck.tokenizers import train_wordpiece
 
@@ -41,74 +34,6 @@ def write(folder, **splits):
 
 def rows(values, column="label"):
     return [{"text": f"text {i}", column: value} for i, value in enumerate(values)]
-
-
-pairs_of_bits = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=40)
-
-
-@settings(max_examples=60, deadline=None)
-@given(pairs_of_bits)
-def test_binary_scores_follow_from_the_four_counts(pairs):
-    truth, predicted = zip(*pairs, strict=True)
-    tp, tn = pairs.count((1, 1)), pairs.count((0, 0))
-    fn, fp = pairs.count((1, 0)), pairs.count((0, 1))
-    scores = classification_scores(truth, predicted, num_labels=2)
-    f1 = 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0
-    bottom = np.sqrt(float((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
-    assert scores["f1"] == pytest.approx(f1)
-    assert scores["accuracy"] == pytest.approx((tp + tn) / len(pairs))
-    assert scores["accuracy_f1"] == pytest.approx(((tp + tn) / len(pairs) + f1) / 2)
-    matthews = (tp * tn - fp * fn) / bottom if bottom else 0.0
-    assert scores["matthews_correlation"] == pytest.approx(matthews)
-    details = classification_details(truth, predicted, names=["no", "yes"])
-    assert details["confusion_matrix"] == [[tn, fp], [fn, tp]]
-    assert details["per_label"]["yes"]["f1"] == pytest.approx(f1)
-    assert details["per_label"]["yes"]["support"] == tp + fn
-
-
-def ranks(values):
-    """Returns mean ranks, ties sharing theirs."""
-    return [
-        sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2
-        for value in values
-    ]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(-5, 5)), min_size=2, max_size=30))
-def test_correlations_follow_their_definitions_and_are_0_where_nothing_varies(pairs):
-    truth, predicted = zip(*pairs, strict=True)
-    scores = regression_scores(truth, predicted)
-    if len(set(truth)) == 1 or len(set(predicted)) == 1:
-        assert scores["pearson"] == scores["spearman"] == scores["pearson_spearman"] == 0.0
-        return
-    assert scores["pearson"] == pytest.approx(np.corrcoef(truth, predicted)[0, 1])
-    spearman = np.corrcoef(ranks(truth), ranks(predicted))[0, 1]
-    assert scores["spearman"] == pytest.approx(spearman)
-    assert scores["pearson_spearman"] == pytest.approx((scores["pearson"] + spearman) / 2)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 12), st.integers(1, 4), st.integers(0, 10_000))
-def test_multi_label_scores_follow_their_definitions(num_examples, num_labels, seed):
-    random = np.random.default_rng(seed)
-    labels = random.random((num_examples, num_labels)) < 0.4
-    scores = random.permutation(num_examples * num_labels).reshape(labels.shape) / 50
-    predictions = scores >= 0.5
-    found = multi_label_scores(labels, predictions, scores)
-    hits = (labels & predictions).sum(0)
-    bottom = labels.sum(0) + predictions.sum(0)
-    per_label = np.divide(2 * hits, bottom, out=np.zeros(num_labels), where=bottom > 0)
-    assert found["macro_f1"] == pytest.approx(per_label.mean())
-    micro = 2 * hits.sum() / bottom.sum() if bottom.sum() else 0.0
-    assert found["micro_f1"] == pytest.approx(micro)
-    precisions = []
-    for label in np.flatnonzero(labels.any(0)):
-        order = np.argsort(-scores[:, label])
-        right = labels[order, label]
-        precisions.append(np.mean([right[: place + 1].mean() for place in np.flatnonzero(right)]))
-    assert found["mean_average_precision"] == pytest.approx(np.mean(precisions or [0.0]))
-    assert found["exact_match"] == pytest.approx(np.mean((labels == predictions).all(1)))
 
 
 @settings(max_examples=40, deadline=None)

@@ -10,11 +10,6 @@ from limbeck.report.suite.published import Published
 from limbeck.report.tables import NONE, Table, comparison_table, cost_table
 
 AVERAGE = "Average"
-_SHORT = {
-    "accuracy_f1": "accuracy and F1",
-    "matthews_correlation": "Matthews",
-    "pearson_spearman": "Pearson and Spearman",
-}
 
 
 def average_table(report: SuiteReport) -> Table:
@@ -194,7 +189,7 @@ def suite_tables(report: SuiteReport) -> list[Table]:
 
 def describe_task(task: TaskFacts) -> str:
     """Returns a task with its metric in short, such as `cola, Matthews`."""
-    return f"{task.name}, {_SHORT.get(task.metric) or wording.metric_name(task.metric)}"
+    return f"{task.name}, {wording.short_metric_name(task.metric)}"
 
 
 def _average_row(model: ModelFacts) -> tuple[str, ...]:

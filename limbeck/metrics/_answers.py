@@ -6,9 +6,42 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from limbeck.metrics._metric import Floats, PredictionRecord, Predictions
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b", re.UNICODE)
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+@dataclass(frozen=True)
+class Answers(Predictions):
+    """How well each predicted answer matches the gold ones, each (examples,)."""
+
+    exact_match: Floats
+    f1: Floats
+
+    @classmethod
+    def from_records(
+        cls,
+        records: Sequence[PredictionRecord],
+        *,
+        classes: Sequence[Any] = (),  # noqa: ARG003 - there are none
+    ) -> Self:
+        """Reads records that hold what `answer_scores` gave."""
+        exact, f1 = (
+            np.array([record[name] for record in records], dtype=float)
+            for name in ("exact_match", "f1")
+        )
+        return cls(exact, f1)
+
+    @staticmethod
+    def fits(record: PredictionRecord) -> bool:
+        """Tells whether a text stands beside a list of gold ones."""
+        return isinstance(record["label"], list) and isinstance(record["prediction"], str)
 
 
 def normalise_answer(text: str) -> str:

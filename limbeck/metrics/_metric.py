@@ -1,0 +1,113 @@
+"""What a metric is: its words, and how each kind of predictions is scored by it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+PredictionRecord = Mapping[str, Any]
+"""One prediction as it is written down; `label` and `prediction` are in every one."""
+
+
+class Predictions(ABC):
+    """Predictions of one kind beside what is right; its subclasses are what metrics judge."""
+
+    @classmethod
+    @abstractmethod
+    def from_records(
+        cls, records: Sequence[PredictionRecord], *, classes: Sequence[Any] = ()
+    ) -> Self:
+        """Reads predictions of a labelled split.
+
+        Args:
+            records: One an example.
+            classes: All labels in the task's order, where there are any; labels that are not among
+                them come after in sorted order.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def fits(record: PredictionRecord) -> bool:
+        """Tells whether a record looks like one of this kind."""
+
+    @property
+    def num_labels(self) -> int | None:
+        """Number of labels of which each example has one; None for another kind."""
+        return None
+
+    def details(self) -> dict[str, Any]:
+        """Returns what else is worth knowing, such as a confusion matrix, as plain JSON."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighted:
+    """A metric as a function of how often each example counts, for resampling.
+
+    Attributes:
+        values: What the score needs of each example, (examples, width).
+        score: Takes how often each example counts, (rows, examples), and their values; returns the
+            score of each row, (rows,).
+        quality: How good each prediction is, (examples,); only tells where two models differ.
+    """
+
+    values: Floats
+    score: Callable[[Floats, Floats], Floats]
+    quality: Floats
+
+
+P = TypeVar("P", bound=Predictions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form(Generic[P]):
+    """A metric of one kind of predictions.
+
+    Attributes:
+        of: The kind.
+        score: Returns the metric, by the library or script that others compute it with.
+        weigh: Returns the same as a function of how often each example counts.
+        standard_error: Returns how far so many examples let the metric be known, if a formula says.
+        num_labels: How many labels there must be; None for any number.
+    """
+
+    of: type[P]
+    score: Callable[[P], float]
+    weigh: Callable[[P], Weighted]
+    standard_error: Callable[[P], float] | None = None
+    num_labels: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One metric; its name in settings and reports is that of its file.
+
+    Attributes:
+        title: Its name in a sentence.
+        short_title: Its name where room is scarce, if that is another.
+        hub_type: Its identifier on the Hub, for model cards.
+        forms: One for each kind of predictions that it judges.
+        best: Its value where every prediction is right.
+        higher_is_better: Whether more is better: only such a metric can choose the best epoch.
+    """
+
+    title: str
+    hub_type: str
+    forms: tuple[Form[Any], ...]
+    short_title: str | None = None
+    best: float = 1.0
+    higher_is_better: bool = True
+
+    def form_of(self, kind: type[Predictions]) -> Form[Any] | None:
+        """Returns how a kind of predictions is scored; None if the metric is not for it."""
+        return next((form for form in self.forms if form.of is kind), None)
+
+    def form_for(self, record: PredictionRecord) -> Form[Any] | None:
+        """Returns how predictions such as this one are scored; None if the metric can't."""
+        return next((form for form in self.forms if form.of.fits(record)), None)
