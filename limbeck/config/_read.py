@@ -77,21 +77,6 @@ def is_override(text: str) -> bool:
     return bool(equals) and _KEY.fullmatch(key) is not None
 
 
-def parse_override(text: str) -> tuple[tuple[str, ...], str]:
-    """Splits `key=value` into the parts of the key and the value as it was written.
-
-    Raises:
-        SettingsError: If the text is not of that form.
-    """
-    if not is_override(text):
-        raise SettingsError(
-            f"{COMMAND_LINE}: '{text}' is not a setting; accepted: key=value, such as seed=1 or "
-            "masking.probability=0.2."
-        )
-    key, _, value = text.partition("=")
-    return tuple(key.split(".")), value
-
-
 def _read_file(path: Path, presets: Mapping[str, Path]) -> tuple[dict[str, Any], str]:
     name = str(path)
     if name in presets:
@@ -138,7 +123,13 @@ def _check_recipe(found: object, *, expected: str | None, file: str) -> None:
 
 def _apply(cls: type[Settings], values: dict[str, Any], text: str) -> Location:
     """Writes one override into the values read so far and returns the place it went to."""
-    parts, raw = parse_override(text)
+    if not is_override(text):
+        raise SettingsError(
+            f"{COMMAND_LINE}: '{text}' is not a setting; accepted: key=value, such as seed=1 or "
+            "masking.probability=0.2."
+        )
+    key, _, raw = text.partition("=")
+    parts = tuple(key.split("."))
     annotation: Any = cls
     table = values
     for depth, part in enumerate(parts[:-1], start=1):

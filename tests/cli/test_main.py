@@ -103,16 +103,11 @@ class TestRecipeCommand:
         assert main(["heat", "temperature=3"]) == 0
         out, err = capsys.readouterr()
         assert out == ""
-        assert err.splitlines() == [
-            "hotter",
-            "hotter",
-            "hotter",
-            "heating: 3 steps in 0.0 s, loss 1.25",
-            "warning: a damaged checkpoint was passed over",
-            "recipe: heat",
-            "temperature: 3",
-            "scores.a: 0.5",
-        ]
+        *logged, ended, warned, recipe, temperature, score = err.splitlines()
+        assert logged == ["hotter"] * 3
+        assert re.match(r"heating: 3 steps\b.*\bloss 1\.25$", ended)
+        assert warned == "warning: a damaged checkpoint was passed over"
+        assert (recipe, temperature, score) == ("recipe: heat", "temperature: 3", "scores.a: 0.5")
 
     def test_programs_read_one_object(self, capsys: Captured) -> None:
         assert main(["heat", "temperature=3", "--json", "--quiet"]) == 0
@@ -182,7 +177,7 @@ class TestRecipeCommand:
         assert main(["heat", "temperature=3", "--dry-run"]) == 0
         out, err = capsys.readouterr()
         assert "temperature = 3.0\n" in out
-        assert "# What would be done:\n#   steps: 3\n#   sizes.tokens: 100\n" in out
+        assert re.search(r"#.*\bsteps: 3\n#.*\bsizes\.tokens: 100\n", out)
         assert err == ""
         assert main(["heat", "temperature=3", "--dry-run", "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == {

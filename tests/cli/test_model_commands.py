@@ -204,15 +204,13 @@ def test_bench(capsys: Captured) -> None:
     head = ["model", "ms, batch 1", "texts/s, batch 4", "speed-up, batch 1", "speed-up, batch 4"]
     assert re.split("  +", rows[0]) == head
     assert rows[1].split()[-2:] == ["1.00x", "1.00x"]
-    assert rows[3].startswith("Medians over the rounds, quartiles in brackets. Speed-up: how many ")
-    assert rows[4:] == [
-        (
-            "2 texts, 2 of them at batch 1; batch size 4, "
-            f"threads {torch.get_num_threads()}, device cpu, rounds 1, max_length 64."
-        )
-    ]
+    about = " ".join(rows[3:])
+    conditions = [f"threads {torch.get_num_threads()}", "device cpu", "rounds 1", "max_length 64"]
+    for said in ("Medians", "quartiles", "teacher", "2 texts", "batch size 4", *conditions):
+        assert said in about
     assert main([*measure, "--texts", "lines.txt", "--dry-run"]) == 0
-    assert "2 texts, 1 rounds, batches of 4" in capsys.readouterr().out
+    planned = capsys.readouterr().out
+    assert all(said in planned for said in ("2 texts", "1 rounds", "batches of 4"))
 
 
 def test_bench_takes_an_even_sample_of_many_texts(capsys: Captured) -> None:
@@ -223,8 +221,9 @@ def test_bench_takes_an_even_sample_of_many_texts(capsys: Captured) -> None:
     assert speed["num_texts"] == 64
     for batch_size, number in ((4, 64), (80, 80), (500, 100)):
         assert main([*measure, "--batch-size", str(batch_size), "--dry-run"]) == 0
-        said = f"{number} texts" + (" taken evenly from the 100 of many.txt" * (number < 100))
-        assert f"{said}, 1 rounds" in capsys.readouterr().out
+        planned = capsys.readouterr().out
+        assert f"{number} texts" in planned
+        assert ("100 of many.txt" in planned) == (number < 100)
 
 
 @pytest.mark.parametrize(
