@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 from limbeck.report import wording
 from limbeck.report.facts import ModelFacts
+from limbeck.report.page import Table
 from limbeck.report.statistics import Interval
-from limbeck.report.tables import NONE, Table
+from limbeck.report.tables import (
+    Columns,
+    latency_or_none,
+    model_table,
+    seed_range,
+    speed_up_or_none,
+)
+from limbeck.report.wording import NONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,54 +153,40 @@ def describe_test(compression: Compression) -> str | None:
     )
 
 
-def model_table(compression: Compression) -> Table:
+def tried_table(found: Compression) -> Table:
     """Returns all models: what each scores, keeps, weighs and takes."""
-    metric = wording.metric_name(compression.metric)
-    return Table(
-        title="What was tried",
-        columns=(
-            "Model",
-            f"{metric[:1].upper()}{metric[1:]}, median",
-            "Lowest to highest",
-            "Kept (95 % interval)",
-            f"At least {format_percent(compression.retain)}",
-            "Layers",
-            "Parameters",
-            "Weight file",
-            "Latency, batch 1",
-            "Speed-up (quartiles)",
-        ),
-        rows=tuple(_row(compression, model) for model in compression.models),
-        note=(
-            f"Scores on {compression.task} {compression.split}, "
-            f"{wording.count(compression.num_examples)} examples, median over seeds. What is kept "
-            "is the median over the teacher's score on the same examples; its interval is of the "
-            f"mean over seeds. Latency includes tokenisation. {wording.PAIRED_RATIOS}"
-        ),
-    )
+    teacher, metric = found.teacher, wording.capitalise(wording.metric_name(found.metric))
 
+    def kept(model: ModelFacts) -> str:
+        if model is teacher:
+            return NONE
+        share = model.retention
+        ends = "" if share is None else f" ({wording.interval(share)})"
+        return format_percent(found.kept(model)) + ends
 
-def _row(compression: Compression, model: ModelFacts) -> tuple[str, ...]:
-    is_teacher = model is compression.teacher
-    kept = NONE
-    if not is_teacher:
-        kept = format_percent(compression.kept(model))
-        kept += "" if model.retention is None else f" ({wording.interval(model.retention)})"
-    verdict = "yes" if compression.is_enough(model) else "no"
-    has_seeds = len(model.scores.values) > 1
-    ends = f"{wording.points(model.scores.lowest)} to {wording.points(model.scores.highest)}"
-    return (
-        model.label,
-        wording.points(model.scores.median),
-        ends if has_seeds else NONE,
-        kept,
-        NONE if is_teacher else verdict,
-        str(model.num_layers),
-        wording.magnitude(model.num_parameters),
-        wording.file_size(model.file_bytes),
-        NONE if model.speed is None else wording.milliseconds(model.speed.latency_ms.median),
-        NONE if model.speed_up is None else wording.times(model.speed_up.latency),
+    def is_enough(model: ModelFacts) -> str:
+        if model is teacher:
+            return NONE
+        return "yes" if found.is_enough(model) else "no"
+
+    columns: Columns = {
+        f"{metric}, median": lambda m: wording.points(m.scores.median),
+        "Lowest to highest": lambda m: seed_range(m) if len(m.scores.values) > 1 else NONE,
+        "Kept (95 % interval)": kept,
+        f"At least {format_percent(found.retain)}": is_enough,
+        "Layers": lambda m: str(m.num_layers),
+        "Parameters": lambda m: wording.magnitude(m.num_parameters),
+        "Weight file": lambda m: wording.file_size(m.file_bytes),
+        "Latency, batch 1": latency_or_none,
+        "Speed-up (quartiles)": speed_up_or_none,
+    }
+    note = (
+        f"Scores on {found.task} {found.split}, {wording.count(found.num_examples)} examples, "
+        "median over seeds. What is kept is the median over the teacher's score on the same "
+        "examples; its interval is of the mean over seeds. Latency includes tokenisation. "
+        f"{wording.PAIRED_RATIOS}"
     )
+    return model_table(found.models, columns, title="What was tried", note=note)
 
 
 def _in_interval(model: ModelFacts) -> str:

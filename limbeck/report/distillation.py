@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from limbeck.report.facts import Distillation
+from limbeck.report.facts import DistillationFacts
 from limbeck.report.runs import DistillRun
 
 HELD_OUT = {
@@ -31,7 +31,7 @@ _BOOKKEEPING = {
 }
 
 
-def summarise_distillation(run: DistillRun) -> Distillation:
+def summarise_distillation(run: DistillRun) -> DistillationFacts:
     """Returns the held-out figures at both ends and the curves between."""
     evaluate = _last_of_each_step(run.evaluate)
     train = _last_of_each_step(run.train)
@@ -43,7 +43,7 @@ def summarise_distillation(run: DistillRun) -> Distillation:
     seconds = run.result.get("elapsed_seconds") or max(
         (line["elapsed_seconds"] for line in train if "elapsed_seconds" in line), default=None
     )
-    return Distillation(
+    return DistillationFacts(
         folder=str(run.folder),
         is_complete=bool(run.result),
         num_steps=run.result.get("num_steps", last_step),

@@ -14,7 +14,7 @@ Verdict = Literal["ahead", "behind", "not distinguishable", "not compared"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores:
+class SeedScores:
     """The main metric of one model on the reported split.
 
     Attributes:
@@ -65,7 +65,7 @@ class ModelFacts:
     num_layers: int
     num_parameters: int
     file_bytes: int
-    scores: Scores
+    scores: SeedScores
     retention: Interval | None
     agreement_with_teacher: float | None
     agreement_between_seeds: float | None
@@ -96,7 +96,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distillation:
+class DistillationFacts:
     """A distillation's way, as measured on held-out text.
 
     Attributes:
@@ -155,7 +155,7 @@ class Report:
     student: str | None
     models: tuple[ModelFacts, ...]
     comparisons: tuple[Comparison, ...]
-    distillation: Distillation | None
+    distillation: DistillationFacts | None
     notes: tuple[str, ...]
     conditions: Mapping[str, str]
     files: Mapping[str, Path] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from pathlib import Path
 from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.inference.speed import Speed, compare_speed
 from limbeck.report import wording
-from limbeck.report.facts import Comparison, ModelFacts, Scores
+from limbeck.report.facts import Comparison, ModelFacts, SeedScores
 from limbeck.report.runs import FinetuneRun, find_difference, read_predictions
 from limbeck.report.scoring import make_statistics
 from limbeck.report.statistics import (
@@ -252,7 +252,7 @@ def _check_scores(run: FinetuneRun, seeds: Sequence[Statistics], *, split: str) 
             )
 
 
-def join_scores(run: FinetuneRun, scored: Scored) -> Scores:
+def join_scores(run: FinetuneRun, scored: Scored) -> SeedScores:
     """Returns a run's main metric over its seeds."""
     values = run.scores(scored.split)
     error = None
@@ -260,7 +260,7 @@ def join_scores(run: FinetuneRun, scored: Scored) -> Scores:
         error = standard_error(statistics.fmean(values), scored.num_examples)
     elif scored.resampled:
         error = scored.resampled[run.label].standard_error
-    return Scores(
+    return SeedScores(
         seeds=tuple(seed.seed for seed in run.seeds),
         values=tuple(values),
         mean=statistics.fmean(values),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from limbeck.report.svg import FONT_SIZE, INK
+from limbeck.report.drawing import FONT_SIZE, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

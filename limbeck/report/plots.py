@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from limbeck.report import wording
-from limbeck.report.facts import Distillation, ModelFacts, Report
-from limbeck.report.svg import (
-    INK,
-    MUTED,
-    NARROW,
-    NUM_SERIES,
-    SERIES,
-    draw_svg,
-    point_style,
-)
+from limbeck.report.drawing import INK, MUTED, NARROW, SERIES, draw, point_style
+from limbeck.report.facts import DistillationFacts, ModelFacts, Report
+from limbeck.report.page import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ROW = 0.5  # inches
+_TICKS = 0.62  # inches on the left for the figures of an axis
 
 
-def score_plot(models: Sequence[ModelFacts], *, metric: str, split: str) -> str:
-    """Draws score against latency at batch 1, or against size where no speed was measured."""
+def score_plot(models: Sequence[ModelFacts], *, metric: str, split: str, of: str) -> Plot:
+    """Draws score against latency at batch 1, or against size where no speed was measured.
+
+    Args:
+        models: The models.
+        metric: Their metric.
+        split: The split that is reported.
+        of: What the score is, such as `the average`.
+    """
     has_speed = all(model.speed is not None for model in models)
 
-    def draw(axes: Axes) -> None:
+    def paint(axes: Axes) -> None:
         for number, model in enumerate(models):
             error = model.scores.standard_error or 0.0
-            x = model.num_parameters / 1e6
-            x_error = None
-            if model.speed is not None and has_speed:
-                latency = model.speed.latency_ms
-                x = latency.median
-                x_error = [[x - latency.lower], [latency.upper - x]]
+            x, x_error = place_across(model, by_latency=has_speed)
             axes.errorbar(
                 [x],
                 [100 * model.scores.mean],
@@ -46,58 +42,90 @@ def score_plot(models: Sequence[ModelFacts], *, metric: str, split: str) -> str:
             )
         axes.margins(0.18, 0.12)
         axes.set_xlim(left=0)
-        axes.set_xlabel("latency at batch 1 (ms)" if has_speed else "parameters (millions)")
+        axes.set_xlabel(across_label(by_latency=has_speed))
         axes.set_ylabel(f"{wording.metric_name(metric)} ({split})")
 
-    across = "latency at batch 1" if has_speed else "parameters"
-    height = max(2.6, 0.75 + _ROW * len(models))
-    describe = f"Score against {across} of each model"
-    return draw_svg("score", draw, height=height, describe=describe, has_ticks=True)
+    across, bars = ("latency", ", quartiles of the latency.") if has_speed else ("parameters", ".")
+    drawing = draw(
+        "score",
+        paint,
+        height=max(2.6, 0.75 + _ROW * len(models)),
+        describe=f"Score against {across} of each model",
+        left=_TICKS,
+    )
+    score = "average" if metric == "macro_average" else wording.metric_name(metric)
+    return Plot(
+        title=wording.capitalise(
+            f"{score} and {'latency' if has_speed else 'number of parameters'}"
+        ),
+        drawing=drawing,
+        caption=f"Up and left is better; bars: one standard error of {of}{bars}",
+    )
 
 
-def difference_plot(report: Report) -> str | None:
+def place_across(model: ModelFacts, *, by_latency: bool) -> tuple[float, list[list[float]] | None]:
+    """Returns where a model stands on an axis of latency or size, with its bar to both sides."""
+    if model.speed is None or not by_latency:
+        return model.num_parameters / 1e6, None
+    latency = model.speed.latency_ms
+    x = latency.median
+    return x, [[x - latency.lower], [latency.upper - x]]
+
+
+def across_label(*, by_latency: bool) -> str:
+    """Returns the name of that axis."""
+    return "latency at batch 1 (ms)" if by_latency else "parameters (millions)"
+
+
+def difference_plot(report: Report) -> Plot | None:
     """Draws the difference of each comparison with its interval; None if there is none."""
-    shown = [comparison for comparison in report.comparisons if comparison.paired is not None]
+    shown = [(c, c.paired.difference) for c in report.comparisons if c.paired is not None]
     if not shown:
         return None
+    labels = [model.label for model in report.models]
+    several = len({comparison.model for comparison, _ in shown}) > 1
 
-    def draw(axes: Axes) -> None:
+    def paint(axes: Axes) -> None:
         axes.axvline(0, color=MUTED, linewidth=1.2, zorder=1)
-        for row, comparison in enumerate(shown):
-            assert comparison.paired is not None
-            found = comparison.paired.difference
-            number = _number_of(report, comparison.model)
+        for row, (comparison, found) in enumerate(shown):
             estimate = 100 * found.estimate
             axes.errorbar(
                 [estimate],
                 [row],
                 xerr=[[estimate - 100 * found.low], [100 * found.high - estimate]],
-                **point_style(number),
+                **point_style(labels.index(comparison.model)),
                 elinewidth=2,
             )
-            several = len({c.model for c in shown}) > 1
-            text = f"{comparison.model} − {comparison.reference}" if several else (
-                f"against {comparison.reference}"
-            )  # fmt: skip
-            _label_row(axes, row, text, value=wording.points(found.estimate, signed=True))
+            first = f"{comparison.model} −" if several else "against"
+            _label_row(
+                axes,
+                row,
+                f"{first} {comparison.reference}",
+                value=wording.points(found.estimate, signed=True),
+            )
         _finish_rows(axes, len(shown))
         axes.margins(x=0.08)
         axes.set_xlabel("difference in points, with its interval")
 
-    return draw_svg(
+    drawing = draw(
         "difference",
-        draw,
+        paint,
         height=0.75 + _ROW * len(shown),
         describe="Difference of the student's score to each other model's, with intervals",
     )
+    return Plot(
+        title="Differences to the student",
+        drawing=drawing,
+        caption="An interval that takes in 0 shows no difference.",
+    )
 
 
-def seeds_plot(models: Sequence[ModelFacts], *, metric: str, split: str) -> str:
+def seeds_plot(models: Sequence[ModelFacts], *, title: str, metric: str, split: str) -> Plot:
     """Draws each seed's score, and the mean as a bar."""
 
-    def draw(axes: Axes) -> None:
+    def paint(axes: Axes) -> None:
         for row, model in enumerate(models):
-            style = point_style(number=row)
+            style = point_style(row)
             color = style["color"]
             values = [100 * value for value in model.scores.values]
             axes.plot([min(values), max(values)], [row, row], color=color, linewidth=1.2, alpha=0.5)
@@ -109,20 +137,21 @@ def seeds_plot(models: Sequence[ModelFacts], *, metric: str, split: str) -> str:
         axes.margins(x=0.08)
         axes.set_xlabel(f"{wording.metric_name(metric)} ({split}), one mark per seed")
 
-    return draw_svg(
+    drawing = draw(
         "seeds",
-        draw,
+        paint,
         height=0.75 + _ROW * len(models),
         describe="Score of each seed of each model, and its mean",
     )
+    return Plot(title=title, drawing=drawing, caption="The upright bar is the mean over seeds.")
 
 
-def size_plot(models: Sequence[ModelFacts]) -> str:
+def size_plot(models: Sequence[ModelFacts]) -> Plot:
     """Draws file sizes."""
 
-    def draw(axes: Axes) -> None:
+    def paint(axes: Axes) -> None:
         for row, model in enumerate(models):
-            color = SERIES[row % NUM_SERIES]
+            color = point_style(row)["color"]
             axes.barh([row], [model.file_bytes / 1e6], height=0.3, color=color, linewidth=0)
             size = wording.file_size(model.file_bytes)
             parameters = wording.magnitude(model.num_parameters)
@@ -132,74 +161,84 @@ def size_plot(models: Sequence[ModelFacts]) -> str:
         axes.set_xlabel("weight file (MB)")
 
     height = 0.75 + _ROW * len(models)
-    return draw_svg("size", draw, height=height, describe="Size of each model's weight file")
+    drawing = draw("size", paint, height=height, describe="Size of each model's weight file")
+    caption = "Weights as saved, the task's head included."
+    return Plot(title="Size on disk", drawing=drawing, caption=caption)
 
 
-def training_plot(distillation: Distillation) -> str | None:
-    """Draws the loss in training; None if none was logged."""
-    curves = distillation.train
-    names = [name for name in curves if name not in {"step", "tokens"}]
-    if "loss" not in names:
-        return None
-    series = [("total", curves["loss"])]
-    series += [
-        (name.removeprefix("loss_").replace("_", " "), curves[name])
-        for name in names
-        if name != "loss"
-    ]
-    return _curve_plot("training", curves, series, "training loss", {})
-
-
-def held_out_plot(distillation: Distillation) -> str | None:
-    """Draws masked-LM loss and KL on held-out text; None if none was measured."""
-    names = {"mlm_loss": "masked LM", "kl_to_teacher": "KL to teacher"}
-    curves = distillation.evaluate
-    series = [(words, curves[name]) for name, words in names.items() if name in curves]
-    levels = {"teacher's masked LM": distillation.after.get("teacher_mlm_loss")}
-    return _curve_plot("heldout", curves, series, "held-out loss (nats)", levels)
-
-
-def agreement_plot(distillation: Distillation) -> str | None:
-    """Draws agreement with the teacher and accuracy on held-out text; None if not measured."""
-    names = {
+def curve_plots(found: DistillationFacts) -> tuple[Plot, ...]:
+    """Draws what a distillation measured on the way, as far as it did."""
+    after = found.after
+    accuracy = after.get("teacher_mlm_accuracy")
+    held_out = {"mlm_loss": "masked LM", "kl_to_teacher": "KL to teacher"}
+    losses = [name for name in found.train if name.startswith("loss_")]
+    terms = {name: name.removeprefix("loss_").replace("_", " ") for name in losses}
+    shares = {
         "teacher_agreement": "agrees with teacher",
         "mlm_accuracy": "accuracy",
         "cosine": "cosine",
     }
-    curves = distillation.evaluate
-    series = [
-        (words, [100 * value for value in curves[name]])
-        for name, words in names.items()
-        if name in curves
-    ]
-    accuracy = distillation.after.get("teacher_mlm_accuracy")
-    levels = {"teacher's accuracy": None if accuracy is None else 100 * accuracy}
-    return _curve_plot("agreement", curves, series, "on held-out text (%)", levels)
+    percent = {
+        name: values if name in {"step", "tokens"} else [100 * value for value in values]
+        for name, values in found.evaluate.items()
+    }
+    drawn = (
+        _curves(
+            "agreement",
+            percent,
+            names=shares,
+            label="on held-out text (%)",
+            level=("teacher's accuracy", None if accuracy is None else 100 * accuracy),
+            title="Agreement",
+            caption="Over masked tokens; cosine over all.",
+        ),
+        _curves(
+            "heldout",
+            found.evaluate,
+            names=held_out,
+            label="held-out loss (nats)",
+            level=("teacher's masked LM", after.get("teacher_mlm_loss")),
+            title="Held-out loss",
+            caption="Lower is better.",
+        ),
+        _curves(
+            "training",
+            found.train if "loss" in found.train else {},
+            names={"loss": "total", **terms},
+            label="training loss",
+            title="Training loss",
+            caption="Its terms are shown unweighted.",
+        ),
+    )
+    return tuple(plot for plot in drawn if plot is not None)
 
 
-def _curve_plot(
+def _curves(
     name: str,
-    curves: dict[str, list[float]],
-    series: Sequence[tuple[str, list[float]]],
+    curves: Mapping[str, Sequence[float]],
+    *,
+    names: Mapping[str, str],
     label: str,
-    levels: dict[str, float | None],
-) -> str | None:
+    title: str,
+    caption: str,
+    level: tuple[str, float | None] = ("", None),
+) -> Plot | None:
+    """Draws the named curves and a level that they may reach; None if there is no curve."""
+    series = [(words, curves[name]) for name, words in names.items() if name in curves]
     if not series:
         return None
     across = "tokens" if "tokens" in curves else "step"
 
-    def draw(axes: Axes) -> None:
+    def paint(axes: Axes) -> None:
         xs, unit = _in_units(curves[across])
-        few = len(xs) <= 30
         for number, (words, values) in enumerate(series):
             # The student's colour first: these are its curves.
-            style = point_style((number + 1) % NUM_SERIES)
-            if not few:
-                style |= {"marker": ""}
-            axes.plot(xs, values, **{**style, "markersize": 4, "linestyle": "-"}, label=words)
-        for words, level in levels.items():
-            if level is not None:
-                axes.axhline(level, color=SERIES[0], linestyle=(0, (5, 3)), label=words)
+            style = {**point_style(number + 1), "markersize": 4, "linestyle": "-"}
+            if len(xs) > 30:
+                style["marker"] = ""
+            axes.plot(xs, values, **style, label=words)
+        if level[1] is not None:
+            axes.axhline(level[1], color=SERIES[0], linestyle=(0, (5, 3)), label=level[0])
         axes.set_xlabel(f"{across}{unit}")
         axes.set_ylabel(label)
         axes.set_xlim(left=0)
@@ -214,16 +253,13 @@ def _curve_plot(
             borderpad=0.2,
         )
 
-    num_lines = -(-(len(series) + sum(v is not None for v in levels.values())) // 2)
-    describe = f"{label} over {across}: {', '.join(words for words, _ in series)}"
+    num_lines = -(-(len(series) + (level[1] is not None)) // 2)
     top = 0.2 + 0.19 * num_lines
-    return draw_svg(
-        name, draw, height=2.5 + top, describe=describe, top=top, width=NARROW, has_ticks=True
+    describe = f"{label} over {across}: {', '.join(words for words, _ in series)}"
+    drawing = draw(
+        name, paint, height=2.5 + top, describe=describe, top=top, width=NARROW, left=_TICKS
     )
-
-
-def _number_of(report: Report, label: str) -> int:
-    return [model.label for model in report.models].index(label)
+    return Plot(title=title, drawing=drawing, caption=caption)
 
 
 def _label_row(axes: Axes, row: int, text: str, *, value: str) -> None:
@@ -247,9 +283,9 @@ def _finish_rows(axes: Axes, num_rows: int) -> None:
 
 
 def _in_units(values: Sequence[float]) -> tuple[list[float], str]:
+    """Returns large numbers in the unit that suits them, and the unit."""
     highest = max(values, default=0.0)
-    for limit, words in ((2e9, " (billions)"), (2e6, " (millions)"), (2e4, " (thousands)")):
-        if highest >= limit:
-            scale = {" (billions)": 1e9, " (millions)": 1e6, " (thousands)": 1e3}[words]
+    for scale, words in ((1e9, " (billions)"), (1e6, " (millions)"), (1e3, " (thousands)")):
+        if highest >= (2e4 if scale == 1e3 else 2 * scale):
             return [value / scale for value in values], words
     return list(values), ""

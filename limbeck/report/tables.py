@@ -2,103 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 from limbeck.report import wording
 from limbeck.report.distillation import HELD_OUT, OF_TEACHER
-from limbeck.report.facts import Comparison, Distillation, ModelFacts, Report
+from limbeck.report.facts import Comparison, DistillationFacts, ModelFacts, Report
+from limbeck.report.page import Table
+from limbeck.report.statistics import Interval
+from limbeck.report.wording import NONE
 
-NONE = "–"
+Columns = Mapping[str, Callable[[ModelFacts], str]]
+"""What each column says of a model, by the column's name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """Rows of text; the first column names the row.
-
-    Attributes:
-        title: Heading.
-        columns: Names of the columns.
-        rows: Cells.
-        note: A sentence on how to read it, or an empty string.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
+def model_table(
+    models: Sequence[ModelFacts], columns: Columns, *, title: str, note: str = ""
+) -> Table:
+    """Returns a table with a model a row."""
+    rows = tuple((m.label, *(say(m) for say in columns.values())) for m in models)
+    return Table(title=title, columns=("Model", *columns), rows=rows, note=note)
 
 
 def quality_table(report: Report) -> Table:
     """Returns what each model scores and what it kept of the teacher."""
-    name = wording.metric_name(report.metric)
-    return Table(
-        title="What was kept",
-        columns=(
-            "Model",
-            f"{_capitalise(name)}, mean",
-            "Standard error",
-            "Retention (95 % interval)",
-            "Agrees with teacher",
-            "Median",
-            "Lowest to highest",
-            "Role",
-        ),
-        rows=tuple(_quality_row(model) for model in report.models),
-        note=(
-            f"On {report.task} {report.split}, {wording.count(report.num_examples)} examples; "
-            "mean, median and range are over seeds. Retention is the score divided by the "
-            "teacher's. Agreement is the share of examples that get the teacher's prediction."
-        ),
+    name = wording.capitalise(wording.metric_name(report.metric))
+    columns: Columns = {
+        f"{name}, mean": lambda m: wording.points(m.scores.mean),
+        "Standard error": lambda m: points_or_none(m.scores.standard_error),
+        "Retention (95 % interval)": lambda m: share_or_none(m.retention),
+        "Agrees with teacher": lambda m: percent_or_none(m.agreement_with_teacher),
+        "Median": lambda m: wording.points(m.scores.median),
+        "Lowest to highest": seed_range,
+        "Role": lambda m: m.role,
+    }
+    note = (
+        f"On {report.task} {report.split}, {wording.count(report.num_examples)} examples; "
+        "mean, median and range are over seeds. Retention is the score divided by the "
+        "teacher's. Agreement is the share of examples that get the teacher's prediction."
     )
+    return model_table(report.models, columns, title="What was kept", note=note)
 
 
 def cost_table(models: Sequence[ModelFacts]) -> Table:
     """Returns the size and speed of each model."""
-    batch_size = next((m.speed.batch_size for m in models if m.speed), None)
-    measured: tuple[str, ...] = ()
+    columns: dict[str, Callable[[ModelFacts], str]] = {
+        "Layers": lambda m: str(m.num_layers),
+        "Parameters": lambda m: wording.magnitude(m.num_parameters),
+        "Weight file": lambda m: wording.file_size(m.file_bytes),
+    }
     note = ""
-    if batch_size is not None:
-        measured = (
-            "Latency, batch 1",
-            "Model alone",
-            f"Texts/s, batch {batch_size}",
-            f"Tokens/s, batch {batch_size}",
-            "Speed-up at batch 1",
-            f"Speed-up at batch {batch_size}",
-        )
+    batch = next((m.speed.batch_size for m in models if m.speed), None)
+    if batch is not None:
+        columns |= {
+            "Latency, batch 1": latency_or_none,
+            "Model alone": lambda m: (
+                wording.milliseconds(m.speed.model_latency_ms.median) if m.speed else NONE
+            ),
+            f"Texts/s, batch {batch}": lambda m: (
+                wording.count(m.speed.texts_per_second.median) if m.speed else NONE
+            ),
+            f"Tokens/s, batch {batch}": lambda m: (
+                wording.count(m.speed.tokens_per_second.median) if m.speed else NONE
+            ),
+            "Speed-up at batch 1": speed_up_or_none,
+            f"Speed-up at batch {batch}": lambda m: (
+                wording.times(m.speed_up.throughput) if m.speed_up else NONE
+            ),
+        }
         note = (
             "Times include tokenisation unless they say otherwise. Medians over rounds in which "
             f"all models took turns, quartiles in brackets. {wording.PAIRED_RATIOS}"
         )
-    return Table(
-        title="What it costs",
-        columns=("Model", "Layers", "Parameters", "Weight file", *measured),
-        rows=tuple(_cost_row(model, has_speed=bool(measured)) for model in models),
-        note=note,
-    )
+    return model_table(models, columns, title="What it costs", note=note)
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table | None:
     """Returns the paired differences; None if nothing was compared."""
     if not comparisons:
         return None
-    rows = []
-    for comparison in comparisons:
-        paired = comparison.paired
-        difference = ends = NONE
-        if paired is not None:
-            difference = wording.points(paired.difference.estimate, signed=True)
-            ends = wording.interval(paired.difference, signed=True)
-        rows.append(
-            (
-                f"{comparison.model} − {comparison.reference}",
-                comparison.reference_role,
-                difference,
-                ends,
-                comparison.verdict,
-            )
-        )
+    rows = [
+        (f"{c.model} − {c.reference}", c.reference_role, *difference_cells(c), c.verdict)
+        for c in comparisons
+    ]
     return Table(
         title="Paired differences",
         columns=("Difference", "Against", "Points", "95 % interval", "Finding"),
@@ -112,71 +97,42 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table | None:
 
 def seeds_table(report: Report) -> Table:
     """Returns every seed's score."""
-    found = {seed for model in report.models for seed in model.scores.seeds}
-    seeds = sorted(found, key=lambda seed: (seed is not None, seed or 0))  # evaluated ones first
+    names, cells = seed_columns(report.models)
     rows = []
     for model in report.models:
-        by_seed = dict(zip(model.scores.seeds, model.scores.values, strict=True))
-        cells = [wording.points(by_seed[s]) if s in by_seed else NONE for s in seeds]
-        own = model.agreement_between_seeds
         time = model.training_seconds
-        rows.append(
-            (
-                model.label,
-                *cells,
-                NONE if own is None else f"{wording.points(own)} %",
-                NONE if time is None else wording.duration(time),
-            )
-        )
+        agrees = percent_or_none(model.agreement_between_seeds)
+        duration = NONE if time is None else wording.duration(time)
+        rows.append((model.label, *cells(model), agrees, duration))
     return Table(
         title="Every seed",
-        columns=(
-            "Model",
-            *("As given" if seed is None else f"Seed {seed}" for seed in seeds),
-            "Seeds agree",
-            "Fine-tuning, all seeds",
-        ),
+        columns=("Model", *names, "Seeds agree", "Fine-tuning, all seeds"),
         rows=tuple(rows),
         note=(
-            f"{_capitalise(wording.metric_name(report.metric))} on {report.split}. “Seeds agree” "
-            "is the share of examples on which two seeds of one model predict the same: what "
-            "agreement with the teacher is to be held against."
+            f"{wording.capitalise(wording.metric_name(report.metric))} on {report.split}. “Seeds "
+            "agree” is the share of examples on which two seeds of one model predict the same: "
+            "what agreement with the teacher is to be held against."
         ),
     )
 
 
-def distillation_table(distillation: Distillation) -> Table | None:
+def distillation_table(distillation: DistillationFacts) -> Table | None:
     """Returns the held-out figures before and after; None if none was measured."""
-    names = [name for name in HELD_OUT if name in distillation.after]
-    if not names:
-        return None
     before, after = distillation.before, distillation.after
-    return Table(
-        title="Held-out text, before and after",
-        columns=("Figure", f"Step {wording.count(distillation.before_step)}", "End", "Teacher"),
-        rows=tuple(
-            (
-                HELD_OUT[name],
-                _figure(name, before.get(name)),
-                _figure(name, after[name]),
-                _figure(name, after.get(OF_TEACHER.get(name, ""))),
-            )
-            for name in names
-        ),
+    rows = tuple(
+        (
+            words,
+            _held_out(name, before.get(name)),
+            _held_out(name, after[name]),
+            _held_out(name, after.get(OF_TEACHER.get(name, ""))),
+        )
+        for name, words in HELD_OUT.items()
+        if name in after
     )
-
-
-def report_tables(report: Report) -> list[Table]:
-    """Returns all tables, in order."""
-    distillation = report.distillation
-    tables = [
-        quality_table(report),
-        comparison_table(report.comparisons),
-        cost_table(report.models),
-        None if distillation is None else distillation_table(distillation),
-        seeds_table(report),
-    ]
-    return [table for table in tables if table is not None]
+    if not rows:
+        return None
+    columns = ("Figure", f"Step {wording.count(distillation.before_step)}", "End", "Teacher")
+    return Table(title="Held-out text, before and after", columns=columns, rows=rows)
 
 
 def align_rows(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -192,54 +148,61 @@ def align_rows(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _quality_row(model: ModelFacts) -> tuple[str, ...]:
-    scores, share = model.scores, model.retention
-    error, agrees = scores.standard_error, model.agreement_with_teacher
-    kept = NONE
-    if share is not None:
-        kept = f"{wording.points(share.estimate)} % ({wording.interval(share)})"
+def seed_columns(
+    models: Sequence[ModelFacts],
+) -> tuple[list[str], Callable[[ModelFacts], list[str]]]:
+    """Returns a column's name for each seed of any model, and what gives a model's cells."""
+    found = {seed for model in models for seed in model.scores.seeds}
+    seeds = sorted(found, key=lambda seed: (seed is not None, seed or 0))  # evaluated ones first
+
+    def cells(model: ModelFacts) -> list[str]:
+        by_seed = dict(zip(model.scores.seeds, model.scores.values, strict=True))
+        return [points_or_none(by_seed.get(seed)) for seed in seeds]
+
+    return ["As given" if seed is None else f"Seed {seed}" for seed in seeds], cells
+
+
+def difference_cells(comparison: Comparison) -> tuple[str, str]:
+    """Returns a difference in points and its interval."""
+    if comparison.paired is None:
+        return NONE, NONE
+    found = comparison.paired.difference
+    return wording.points(found.estimate, signed=True), wording.interval(found, signed=True)
+
+
+def seed_range(model: ModelFacts) -> str:
+    """Returns the lowest and the highest seed's score."""
+    return f"{wording.points(model.scores.lowest)} to {wording.points(model.scores.highest)}"
+
+
+def points_or_none(value: float | None) -> str:
+    """Returns a share in points, or a dash."""
+    return NONE if value is None else wording.points(value)
+
+
+def percent_or_none(value: float | None) -> str:
+    """Returns a share in per cent, or a dash."""
+    return NONE if value is None else f"{wording.points(value)} %"
+
+
+def share_or_none(share: Interval | None) -> str:
+    """Returns a retention with its interval, or a dash."""
     return (
-        model.label,
-        wording.points(scores.mean),
-        NONE if error is None else wording.points(error),
-        kept,
-        NONE if agrees is None else f"{wording.points(agrees)} %",
-        wording.points(scores.median),
-        f"{wording.points(scores.lowest)} to {wording.points(scores.highest)}",
-        model.role,
+        NONE if share is None else f"{percent_or_none(share.estimate)} ({wording.interval(share)})"
     )
 
 
-def _cost_row(model: ModelFacts, *, has_speed: bool) -> tuple[str, ...]:
-    size = (
-        model.label,
-        str(model.num_layers),
-        wording.magnitude(model.num_parameters),
-        wording.file_size(model.file_bytes),
-    )
-    if not has_speed:
-        return size
-    if model.speed is None:
-        return (*size, *[NONE] * 6)
-    speed, ratio = model.speed, model.speed_up
-    return (
-        *size,
-        wording.milliseconds(speed.latency_ms.median),
-        wording.milliseconds(speed.model_latency_ms.median),
-        wording.count(speed.texts_per_second.median),
-        wording.count(speed.tokens_per_second.median),
-        NONE if ratio is None else wording.times(ratio.latency),
-        NONE if ratio is None else wording.times(ratio.throughput),
-    )
+def latency_or_none(model: ModelFacts) -> str:
+    """Returns a model's latency at batch 1, or a dash."""
+    return NONE if model.speed is None else wording.milliseconds(model.speed.latency_ms.median)
 
 
-def _figure(name: str, value: float | None) -> str:
-    if value is None:
-        return NONE
-    if name in {"mlm_accuracy", "teacher_agreement"}:
-        return f"{wording.points(value)} %"
+def speed_up_or_none(model: ModelFacts) -> str:
+    """Returns how many times as fast as the teacher a model is at batch 1, or a dash."""
+    return NONE if model.speed_up is None else wording.times(model.speed_up.latency)
+
+
+def _held_out(name: str, value: float | None) -> str:
+    if value is None or name in {"mlm_accuracy", "teacher_agreement"}:
+        return percent_or_none(value)
     return f"{value:.3f}".replace("-", wording.MINUS)
-
-
-def _capitalise(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -10,6 +10,8 @@ from limbeck.report.facts import Comparison, ModelFacts, Verdict
 from limbeck.report.statistics import Interval, Paired
 
 MINUS = "−"
+NONE = "–"
+"""Stands where there is no figure."""
 
 _FRACTIONS = {2: "half the layers", 3: "a third of the layers", 4: "a quarter of the layers"}
 
@@ -106,6 +108,16 @@ PAIRED_RATIOS = (
     "A speed-up is the median of the ratios taken within each round, so it need not equal the "
     "ratio of the two medians shown."
 )
+
+
+def capitalise(text: str) -> str:
+    """Returns a text with a capital letter first.
+
+    Example:
+        >>> capitalise("masked LM")
+        'Masked LM'
+    """
+    return text[:1].upper() + text[1:]
 
 
 def quoted(label: str) -> str:
@@ -206,7 +218,12 @@ def speed_clause(ratio: Quartiles) -> str:
 
 
 def describe_baselines(comparisons: Sequence[Comparison]) -> str:
-    """Returns the outcome against all baselines in a few words, for the top of the page."""
+    """Returns the outcome against all baselines in a few words, for the top of the page.
+
+    Args:
+        comparisons: All that were made.
+    """
+    comparisons = [c for c in comparisons if c.reference_role == "baseline"]
     if not comparisons:
         return "No baseline among these runs: what distillation added can't be told."
     ahead = [c for c in comparisons if c.verdict == "ahead"]
@@ -222,7 +239,7 @@ def describe_baselines(comparisons: Sequence[Comparison]) -> str:
         ("not shown to differ from", unknown),
     )
     text = "; ".join(f"{words} {_listed(found)}" for words, found in named if found)
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{capitalise(text)}."
 
 
 def _three_figures(value: float) -> str:

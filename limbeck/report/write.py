@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from limbeck.errors import DataError
+from limbeck.files import write_json
 from limbeck.report import wording
 from limbeck.report.distillation import summarise_distillation
 from limbeck.report.facts import Report
-from limbeck.report.html import render_html
 from limbeck.report.join import join_comparisons, join_models, order_runs, read_scored
-from limbeck.report.markdown import render_markdown
 from limbeck.report.notes import describe_conditions, describe_constant, describe_method
+from limbeck.report.page import Page
+from limbeck.report.render import write_page
 from limbeck.report.runs import choose_split, read_distill_run, read_finetune_run
 from limbeck.report.speeds import measure_runs
+from limbeck.report.task_page import make_page
 from limbeck.train.progress import Progress
 
 
@@ -92,28 +94,22 @@ def write_report(
         ),
         conditions=describe_conditions(read),
     )
-    texts = {"md": render_markdown(report), "html": render_html(report)}
-    files = write_files(Path(out), texts, report.to_dict())
-    return replace(report, files=files)
+    return replace(report, files=write_files(make_page(report), Path(out), report.to_dict()))
 
 
 def _title(teacher: str, student: str | None, task: str) -> str:
     return f"{teacher} on {task}" if student is None else f"{teacher} to {student}, on {task}"
 
 
-def write_files(out: Path, texts: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Path]:
+def write_files(page: Page, out: Path, values: Mapping[str, Any]) -> dict[str, Path]:
     """Writes `report.*`; returns the path of each kind.
 
     Args:
+        page: The page.
         out: Folder to write to; made if it does not exist.
-        texts: Content by the ending of its file.
         values: Content of `report.json`.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    files = {kind: out / f"report.{kind}" for kind in (*texts, "json")}
-    for kind, text in texts.items():
-        files[kind].write_text(text, encoding="utf-8")
-    named = {**values, "files": {kind: path.name for kind, path in files.items()}}
-    written = json.dumps(named, indent=2, ensure_ascii=False, allow_nan=False)
-    files["json"].write_text(written + "\n", encoding="utf-8")
+    files = {**write_page(page, out, name="report"), "json": out / "report.json"}
+    named = {kind: path.name for kind, path in files.items()}
+    write_json(files["json"], {**values, "files": named}, error=DataError)
     return files

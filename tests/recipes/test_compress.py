@@ -1,5 +1,6 @@
 """Compression: the smallest student that is enough, or plain words that none is."""
 
+import html
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -100,7 +101,7 @@ def test_what_is_written_says_it_all(finished):
             rf"\(validation, n = {result['num_examples']}\): it keeps [\d.]+ % "
             r"\(95 % interval [\d.]+ to [\d.]+\), "
             r"has [\d.]+ k parameters instead of [\d.]+ k and is ",
-            text.replace("&#x27;", "'"),
+            html.unescape(text),
         )
         assert "flatters the choice" in text
         assert all(model["name"] in text for model in result["models"])

@@ -1,5 +1,6 @@
 """Suites: several tiny models on several tiny tasks, in one process and in several."""
 
+import html
 import json
 import os
 import re
@@ -455,13 +456,15 @@ def test_teachers_that_learned_nothing_are_named(ground, tmp_path):
         assert "Not in the averages: rte, sts; see below for why." in text
         assert "On stuck, hopeless and with a name that is long, the teacher predicts" in text
         assert "None is given on hopeless and with a name that is long, where the teacher's" in (
-            text.replace("&#x27;", "'")
+            html.unescape(text)
         )
         assert "“whole” and “pupil” on 4 tasks" in text
-    plot = re.search(r'<svg[^>]*aria-label="Share of the teacher.*?</svg>', page, re.DOTALL)[0]
-    assert plot.count(">no share to give<") == plot.count(">not run<") == 1
-    assert "hopeless and with a name" not in plot  # it has three lines
-    assert ' class="wide"' in plot[: plot.index(">")]  # on a phone it scrolls instead of shrinking
+    shown = r'<svg[^>]*class="(\w+)"[^>]*>\s*<title>Share of the teacher.*?</svg>'
+    plots = {found[1]: found[0] for found in re.finditer(shown, page, re.DOTALL)}
+    assert set(plots) == {"wide", "narrow"}  # the second one is for a phone
+    for plot in plots.values():
+        assert plot.count(">no share to give<") == plot.count(">not run<") == 1
+        assert "hopeless and with a name" not in plot  # it has three lines
     assert '<td class="words">there is no folder' in page
 
 

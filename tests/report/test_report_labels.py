@@ -5,8 +5,8 @@ import itertools
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from limbeck.report.drawing import FONT_SIZE
 from limbeck.report.labels import name_points
-from limbeck.report.svg import FONT_SIZE
 
 POINTS = {
     "teacher": (20, 90),

@@ -1,5 +1,6 @@
 """A report that measures: real tiny models in real run folders."""
 
+import html
 import json
 
 import pytest
@@ -57,9 +58,9 @@ def test_speed_is_measured_on_the_tasks_texts(measurable_runs, tmp_path):
     assert f"{student.speed_up.latency.median:.2f}× (" in markdown
     assert "Speed was measured on cpu with" in markdown
     assert "faster where the lower quartile of these ratios is above 1." in markdown
-    page = report.files["html"].read_text().replace("\u00a0", " ")
+    page = html.unescape(report.files["html"].read_text()).replace("\u00a0", " ")
     ratio = student.speed_up.latency
-    tile = page.split("the teacher&#x27;s speed, batch 1", 1)[1].split("</div></div>", 1)[0]
+    tile = page.split("the teacher's speed, batch 1", 1)[1].split("</div></div>", 1)[0]
     assert f"quartiles {ratio.lower:.2f} to {ratio.upper:.2f}; median latency " in tile
     assert "median of the ratios taken within each round, so it need not equal the ratio" in tile
     assert "latency at batch 1 (ms)" in report.files["html"].read_text()

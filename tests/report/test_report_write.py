@@ -40,7 +40,7 @@ def read(report, kind):
 
 
 def markdown_table(text, title):
-    section = text.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+    section = re.split(r"\n##+ ", text.split(f"## {title}\n", 1)[1], maxsplit=1)[0]
     rows = [line.strip("| \n").split(" | ") for line in section.splitlines() if line[:1] == "|"]
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
 

@@ -11,7 +11,8 @@ from limbeck.report import wording
 from limbeck.report.compression import Compression, describe_test, headline
 from limbeck.report.compression_page import FILES
 from limbeck.report.facts import ModelFacts
-from limbeck.report.tables import NONE, align_rows
+from limbeck.report.tables import align_rows
+from limbeck.report.wording import NONE
 
 
 def describe_result(found: Compression, out: Path) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from limbeck.recipes.suite.settings import SuiteSettings
 from limbeck.recipes.suite.workers import Failures, run_jobs
 from limbeck.report import wording
 from limbeck.report.suite import SuiteReport, write_suite_report
-from limbeck.report.tables import NONE, align_rows
+from limbeck.report.tables import align_rows
+from limbeck.report.wording import NONE
 from limbeck.train import Progress
 
 SettingsType = SuiteSettings

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from limbeck.inference.speed import Speed, compare_speed
 from limbeck.report import wording
-from limbeck.report.facts import Comparison, ModelFacts, Scores
+from limbeck.report.facts import Comparison, ModelFacts, SeedScores
 from limbeck.report.join import Scored, join_comparisons, join_models, order_runs, read_scored
 from limbeck.report.runs import FinetuneRun
 from limbeck.report.statistics import Paired, compare
@@ -130,7 +130,7 @@ def _average_model(
     )
 
 
-def _average_scores(scores: Sequence[Scores]) -> Scores:
+def _average_scores(scores: Sequence[SeedScores]) -> SeedScores:
     """Returns the mean over tasks; a task without seeds counts alike in each seed's."""
     seeds = max((found.seeds for found in scores), key=len)
     values = [
@@ -139,7 +139,7 @@ def _average_scores(scores: Sequence[Scores]) -> Scores:
     ]
     errors = [found.standard_error for found in scores if found.standard_error is not None]
     whole = len(errors) == len(scores)
-    return Scores(
+    return SeedScores(
         seeds=seeds,
         values=tuple(values),
         mean=statistics.fmean(found.mean for found in scores),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from limbeck.report.drawing import INK, MUTED, WIDE, WIDTH, Drawing, draw, point_style
 from limbeck.report.facts import ModelFacts
+from limbeck.report.page import Plot
 from limbeck.report.suite.facts import SuiteReport, TaskFacts
-from limbeck.report.svg import INK, MUTED, WIDE, draw_svg, point_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ _NAME_LINES = 3
 _BESIDE_LINE: Any = {"textcoords": "offset points", "va": "center", "color": MUTED}
 
 
-def retention_plot(report: SuiteReport) -> str | None:
+def retention_plot(report: SuiteReport) -> Plot | None:
     """Draws each task's retention with its interval against 100 %; None if there is none."""
     others = [m for m in report.models if m.label != report.teacher and m.retention is not None]
     if not others:
@@ -35,7 +36,7 @@ def retention_plot(report: SuiteReport) -> str | None:
     numbers = [_number_of(report, model.label) for model in others]
     lanes = len(others)
 
-    def draw(axes: Axes) -> None:
+    def paint(axes: Axes) -> None:
         axes.axvline(100, color=MUTED, linewidth=1.2, zorder=1)
         estimates = [100.0]
         for row, (_, models) in enumerate(rows):
@@ -60,21 +61,28 @@ def retention_plot(report: SuiteReport) -> str | None:
         axes.axhline(_edge(1), color=MUTED, linewidth=0.8)
         axes.set_xlabel("share of the teacher's score (%), with its interval")
 
-    return draw_svg(
+    wide, narrow = _draw_both(
         "retention",
-        draw,
+        paint,
         height=0.6 + len(rows) * _row_height(lanes),
-        width=WIDE,
-        left=_LABEL,
         describe="Share of the teacher's score that each model keeps on each task, with intervals",
+    )
+    return Plot(
+        title="Retention on each task",
+        drawing=wide,
+        narrow=narrow,
+        caption=(
+            "An interval that takes in 100 % shows no difference to the teacher. Intervals that "
+            "leave the picture are cut off; the table has them."
+        ),
     )
 
 
-def task_scores_plot(report: SuiteReport) -> str:
+def task_scores_plot(report: SuiteReport) -> Plot:
     """Draws every seed's score of every model on each task, and the median as a bar."""
     lanes = len(report.models)
 
-    def draw(axes: Axes) -> None:
+    def paint(axes: Axes) -> None:
         for row, task in enumerate(report.tasks):
             for number, model in enumerate(report.models):
                 found = task.find(model.label)
@@ -90,14 +98,25 @@ def task_scores_plot(report: SuiteReport) -> str:
         axes.margins(x=0.04)
         axes.set_xlabel(f"main metric on {report.split} (points), one mark per seed")
 
-    return draw_svg(
+    wide, narrow = _draw_both(
         "tasks",
-        draw,
+        paint,
         height=0.6 + len(report.tasks) * _row_height(lanes),
-        width=WIDE,
-        left=_LABEL,
         describe="Score of every seed of each model on each task",
     )
+    caption = "The upright bar is the median over seeds."
+    return Plot(title="Every seed on each task", drawing=wide, narrow=narrow, caption=caption)
+
+
+def _draw_both(
+    name: str, paint: Callable[[Axes], None], *, height: float, describe: str
+) -> tuple[Drawing, Drawing]:
+    """Draws a figure over the whole page, and once more for a phone."""
+    wide, narrow = (
+        draw(which, paint, height=height, width=width, left=_LABEL, describe=describe)
+        for which, width in ((name, WIDE), (f"{name}-narrow", WIDTH))
+    )
+    return wide, narrow
 
 
 def _absence(task: TaskFacts, models: Sequence[ModelFacts]) -> str:

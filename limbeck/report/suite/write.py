@@ -14,9 +14,8 @@ from limbeck.report.notes import describe_conditions, describe_method
 from limbeck.report.runs import FinetuneRun, read_finetune_run
 from limbeck.report.speeds import measure_runs
 from limbeck.report.suite.facts import SuiteReport
-from limbeck.report.suite.html import render_html
 from limbeck.report.suite.join import JoinedTask, average_models, compare_averages, join_task
-from limbeck.report.suite.markdown import render_markdown
+from limbeck.report.suite.page import make_page
 from limbeck.report.suite.published import read_published
 from limbeck.report.write import write_files
 from limbeck.train.progress import Progress
@@ -102,9 +101,7 @@ def write_suite_report(
         ),
         conditions=_conditions(whole),
     )
-    texts = {"md": render_markdown(report), "html": render_html(report)}
-    files = write_files(Path(out), texts, report.to_dict())
-    return replace(report, files=files)
+    return replace(report, files=write_files(make_page(report), Path(out), report.to_dict()))
 
 
 def _join(
