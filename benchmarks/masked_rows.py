@@ -17,13 +17,13 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from limbeck.recipes._objective import LanguageModelObjective
 
 from limbeck import BertConfig, BertForMaskedLM
 from limbeck.compress.keep_layers import choose_layers, keep_layers
 from limbeck.data import MaskedBatch
 from limbeck.losses import build_loss
 from limbeck.models import Model
-from limbeck.recipes._objective import LanguageModelObjective
 
 
 def make_batch(*, rows: int, length: int) -> MaskedBatch:

@@ -1,11 +1,33 @@
-"""Losses as pure tensor code; each public module is one, and its name is its name in settings.
+"""Losses between a student and a teacher; each public module is one, under its name in settings.
 
-A loss sees rows: positions of a batch, flattened. It says what it needs of both models and over
-which positions it runs, and returns a sum; whoever adds the sums up divides by the count.
+A loss is settings that build a module for two models. The module sees named views of what both
+models give, those that the loss lists under `needs`, and returns a sum over rows; whoever adds the
+sums up divides by the count.
 """
 
-from limbeck.losses._base import Loss, Needs, Positions, Rows, build_loss
+from limbeck.losses._base import (
+    Loss,
+    PlainLoss,
+    Positions,
+    build_loss,
+    require_fit,
+    require_same_width,
+)
 from limbeck.losses._chunked import sum_over_chunks
 from limbeck.losses._layers import LayerLoss
+from limbeck.losses._views import Compared, View, Views, at_least_float32
 
-__all__ = ["LayerLoss", "Loss", "Needs", "Positions", "Rows", "build_loss", "sum_over_chunks"]
+__all__ = [
+    "Compared",
+    "LayerLoss",
+    "Loss",
+    "PlainLoss",
+    "Positions",
+    "View",
+    "Views",
+    "at_least_float32",
+    "build_loss",
+    "require_fit",
+    "require_same_width",
+    "sum_over_chunks",
+]

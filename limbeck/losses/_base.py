@@ -1,43 +1,30 @@
-"""What every loss has: a weight, the positions it runs over, and a sum over rows."""
+"""What every loss has: a weight, the positions it runs over, and a module that it builds."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
+import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck import listing
 from limbeck.config import Settings
+from limbeck.errors import SettingsError
+from limbeck.losses._views import Compared, View
+from limbeck.models import ModelConfig
 
 Positions = Literal["masked", "real"]
-Needs = Literal["logits", "last_hidden_state", "hidden_states", "attention_scores"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """What two models say at the same positions.
-
-    Shape:
-        student: (rows, width), width being the vocabulary for logits, the hidden size for
-            hidden states, heads times keys for attention scores.
-        teacher: (rows, width), or None for a loss that needs no teacher.
-        labels: (rows,) original ids, IGNORE_INDEX where there is none.
-    """
-
-    student: Tensor
-    teacher: Tensor | None
-    labels: Tensor
 
 
 class Loss(Settings):
     """Base of the losses; a subclass stands in a module of its own under the name `Loss`."""
 
-    needs: ClassVar[Needs]
-    """Which output of the models the rows hold."""
+    needs: ClassVar[frozenset[View]]
+    """Which outputs of both models it sees. A loss on logits sees nothing else, since it runs
+    chunk by chunk."""
     uses_teacher: ClassVar[bool] = True
 
     weight: float = Field(default=1.0, gt=0)
@@ -45,16 +32,84 @@ class Loss(Settings):
     positions: Positions = "masked"
     """`masked`: only positions that carry a label; `real`: every position that is not padding."""
 
+    @property
+    def name(self) -> str:
+        """What settings call it: the name of its file."""
+        return type(self).__module__.rpartition(".")[2]
+
     @abstractmethod
-    def sum(self, rows: Rows) -> Tensor:
+    def build(self, student: ModelConfig, teacher: ModelConfig | None) -> nn.Module:
+        """Makes what computes the loss between two models, with its parameters if it has any.
+
+        Args:
+            student: The student's configuration.
+            teacher: The teacher's; None only for a loss that uses no teacher.
+
+        Returns:
+            A module from `Compared` to the unweighted sum over rows, a scalar with gradient.
+            Its parameters are trained beside the student's and belong to no saved model.
+
+        Raises:
+            SettingsError: If the loss can't compare these two models.
+        """
+
+
+class PlainLoss(Loss):
+    """Base of the losses without parameters, which are a formula."""
+
+    def build(self, student: ModelConfig, teacher: ModelConfig | None) -> nn.Module:  # noqa: ARG002
+        """Makes a module of the formula; a loss that not all models fit checks them first."""
+        return _Formula(self.sum)
+
+    @abstractmethod
+    def sum(self, seen: Compared) -> Tensor:
         """Returns the unweighted sum over rows, a scalar with gradient."""
 
 
+class _Formula(nn.Module):
+    def __init__(self, formula: Callable[[Compared], Tensor]) -> None:
+        super().__init__()
+        self._formula = formula
+
+    def forward(self, seen: Compared) -> Tensor:
+        return self._formula(seen)
+
+
 def build_loss(name: str, values: Mapping[str, Any]) -> Loss:
-    """Makes the loss of a name from its settings.
+    """Reads the loss of a name from its settings.
 
     Raises:
         SettingsError: If there is no such loss, or a setting is wrong.
     """
     loss_class: type[Loss] = listing.load("limbeck.losses", name).Loss
     return loss_class.from_values(dict(values), where=f"losses.{name}")
+
+
+def require_fit(
+    losses: Mapping[str, Loss], *, student: ModelConfig, teacher: ModelConfig | None
+) -> None:
+    """Refuses losses that can't compare two models, before anything is loaded or drawn.
+
+    Raises:
+        SettingsError: Says which loss, what it compares and how the models differ.
+    """
+    with torch.device("meta"):
+        for loss in losses.values():
+            loss.build(student, teacher)
+
+
+def require_same_width(
+    loss: Loss, student: ModelConfig, teacher: ModelConfig | None, *, remedy: str = ""
+) -> None:
+    """Refuses a student whose hidden states have another width than the teacher's.
+
+    Raises:
+        SettingsError: Gives both widths, what to do, and what else (`remedy`) this loss offers.
+    """
+    assert teacher is not None
+    if student.hidden_size != teacher.hidden_size:
+        raise SettingsError(
+            f"losses.{loss.name} compares hidden states, but the teacher's hidden_size is "
+            f"{teacher.hidden_size} and the student's {student.hidden_size}; leave this loss out, "
+            f"{remedy}or take a student as wide as the teacher"
+        )

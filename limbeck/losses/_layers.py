@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pydantic import Field
+from torch import nn
 
 from limbeck.errors import SettingsError
-from limbeck.losses._base import Loss, Positions
+from limbeck.losses._base import PlainLoss, Positions
+from limbeck.models import ModelConfig
 
 
-class LayerLoss(Loss):
+class LayerLoss(PlainLoss):
     """Base of the losses that compare layers in between; the sum runs over layers too."""
 
     positions: Positions = "real"
@@ -16,6 +18,16 @@ class LayerLoss(Loss):
     teacher_layers: tuple[int, ...] | None = Field(default=None, min_length=1)
     """For each of the student's layers the teacher's layer that it is compared with, counted from
     1; None takes evenly spaced ones, of which the last is the teacher's last."""
+
+    def build(self, student: ModelConfig, teacher: ModelConfig | None) -> nn.Module:
+        """Makes a module of the formula.
+
+        Raises:
+            SettingsError: If `teacher_layers` do not fit the models.
+        """
+        assert teacher is not None
+        self.pair_layers(student.num_hidden_layers, teacher.num_hidden_layers)
+        return super().build(student, teacher)
 
     def pair_layers(self, num_student_layers: int, num_teacher_layers: int) -> tuple[int, ...]:
         """Returns for each layer of the student the teacher's, counted from 1.
@@ -33,15 +45,16 @@ class LayerLoss(Loss):
                 for layer in range(1, num_student_layers + 1)
             )
         given = self.teacher_layers
+        where = f"losses.{self.name}.teacher_layers = {list(given)}"
         if len(given) != num_student_layers:
             raise SettingsError(
-                f"teacher_layers = {list(given)} has {len(given)} numbers, but the student has "
+                f"{where} has {len(given)} numbers, but the student has "
                 f"{num_student_layers} layers, each of which needs one"
             )
         wrong = [number for number in given if not 1 <= number <= num_teacher_layers]
         if wrong:
             raise SettingsError(
-                f"teacher_layers = {list(given)}: {wrong[0]} is no layer of the teacher; accepted: "
+                f"{where}: {wrong[0]} is no layer of the teacher; accepted: "
                 f"1 to {num_teacher_layers}"
             )
         return given

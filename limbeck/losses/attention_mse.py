@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from limbeck.losses._base import Needs, Rows
+from limbeck.errors import SettingsError
 from limbeck.losses._layers import LayerLoss
+from limbeck.losses._views import Compared, View
+from limbeck.models import ModelConfig
 from limbeck.nn.masks import MASKED_SCORE
 
 
@@ -20,15 +22,31 @@ class Loss(LayerLoss):
         L_attn in Jiao et al., "TinyBERT", 2020, equation 7.
     """
 
-    needs: ClassVar[Needs] = "attention_scores"
+    needs: ClassVar[frozenset[View]] = frozenset({"attention_scores"})
 
-    def sum(self, rows: Rows) -> Tensor:
-        """Returns the sum over rows; a row holds what one token gives every key, head by head.
+    def build(self, student: ModelConfig, teacher: ModelConfig | None) -> nn.Module:
+        """Makes a module of the formula.
 
-        Shape:
-            rows: (rows, heads * keys), below `MASKED_SCORE / 2` for hidden keys.
+        Raises:
+            SettingsError: If the models differ in heads, or `teacher_layers` do not fit them.
         """
-        assert rows.teacher is not None
-        is_visible = rows.teacher > MASKED_SCORE / 2
-        squares = (rows.student - rows.teacher).square() * is_visible
+        assert teacher is not None
+        if student.num_attention_heads != teacher.num_attention_heads:
+            raise SettingsError(
+                f"losses.{self.name} compares attention head by head, but the teacher has "
+                f"{teacher.num_attention_heads} heads and the student "
+                f"{student.num_attention_heads}; leave this loss out, or take a student with as "
+                "many heads"
+            )
+        return super().build(student, teacher)
+
+    def sum(self, seen: Compared) -> Tensor:
+        """Returns the sum over rows; a row holds what one token gives every key, head by head."""
+        ours, theirs = seen.student.attention_scores, seen.teacher.attention_scores
+        paired = [theirs[number - 1] for number in self.pair_layers(len(ours), len(theirs))]
+        student, teacher = (
+            seen.rows(*(scores.transpose(1, 2) for scores in layers)) for layers in (ours, paired)
+        )
+        is_visible = teacher > MASKED_SCORE / 2
+        squares = (student - teacher).square() * is_visible
         return (squares.sum(dim=-1) / is_visible.sum(dim=-1)).sum()

@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.losses._base import Loss as BaseLoss
-from limbeck.losses._base import Needs, Rows
+from limbeck.losses._base import PlainLoss
+from limbeck.losses._views import Compared, View
 
 
-class Loss(BaseLoss):
+class Loss(PlainLoss):
     """Squared difference of the logits, averaged over the vocabulary.
 
     The original DistilBERT code sums over the vocabulary instead; the mean keeps the weight's
@@ -21,9 +21,9 @@ class Loss(BaseLoss):
         Ba and Caruana, "Do Deep Nets Really Need to be Deep?", NeurIPS 2014, equation 1.
     """
 
-    needs: ClassVar[Needs] = "logits"
+    needs: ClassVar[frozenset[View]] = frozenset({"logits"})
 
-    def sum(self, rows: Rows) -> Tensor:
-        """Returns the sum over rows; rows hold logits of shape (rows, vocabulary)."""
-        assert rows.teacher is not None
-        return F.mse_loss(rows.student, rows.teacher, reduction="none").mean(dim=-1).sum()
+    def sum(self, seen: Compared) -> Tensor:
+        """Returns the sum over rows of logits."""
+        squares = F.mse_loss(seen.student.logits, seen.teacher.logits, reduction="none")
+        return squares.mean(dim=-1).sum()

@@ -7,26 +7,26 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.losses._base import Loss as BaseLoss
-from limbeck.losses._base import Needs, Rows
+from limbeck.losses._base import PlainLoss
+from limbeck.losses._views import Compared, View
 from limbeck.nn.constants import IGNORE_INDEX
 
 
-class Loss(BaseLoss):
+class Loss(PlainLoss):
     """Cross-entropy at the masked positions, temperature 1.
 
     Source:
         Devlin et al., "BERT", NAACL 2019, section 3.1.
     """
 
-    needs: ClassVar[Needs] = "logits"
+    needs: ClassVar[frozenset[View]] = frozenset({"logits"})
     uses_teacher: ClassVar[bool] = False
 
     positions: Literal["masked"] = "masked"
     """Only masked positions have an original id to predict."""
 
-    def sum(self, rows: Rows) -> Tensor:
-        """Returns the sum over rows; rows hold logits of shape (rows, vocabulary)."""
+    def sum(self, seen: Compared) -> Tensor:
+        """Returns the sum over rows of logits."""
         return F.cross_entropy(
-            rows.student, rows.labels, ignore_index=IGNORE_INDEX, reduction="sum"
+            seen.student.logits, seen.labels, ignore_index=IGNORE_INDEX, reduction="sum"
         )

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.losses._base import Loss as BaseLoss
-from limbeck.losses._base import Needs, Rows
+from limbeck.losses._base import PlainLoss
+from limbeck.losses._views import Compared, View
 
 
-class Loss(BaseLoss):
+class Loss(PlainLoss):
     """T² KL( softmax(z_T / T) ‖ softmax(z_S / T) ), 0 where both distributions are equal.
 
     Source:
@@ -20,15 +20,14 @@ class Loss(BaseLoss):
         as L_ce in Sanh et al., "DistilBERT", 2019, section 2.
     """
 
-    needs: ClassVar[Needs] = "logits"
+    needs: ClassVar[frozenset[View]] = frozenset({"logits"})
 
     temperature: float = Field(default=2.0, gt=0)
     """Both models' logits are divided by this; the square of it keeps the gradient's scale."""
 
-    def sum(self, rows: Rows) -> Tensor:
-        """Returns the sum over rows; rows hold logits of shape (rows, vocabulary)."""
-        assert rows.teacher is not None
-        student = F.log_softmax(rows.student / self.temperature, dim=-1)
-        teacher = F.log_softmax(rows.teacher / self.temperature, dim=-1)
+    def sum(self, seen: Compared) -> Tensor:
+        """Returns the sum over rows of logits."""
+        student = F.log_softmax(seen.student.logits / self.temperature, dim=-1)
+        teacher = F.log_softmax(seen.teacher.logits / self.temperature, dim=-1)
         divergence = F.kl_div(student, teacher, reduction="sum", log_target=True)
         return divergence * self.temperature**2

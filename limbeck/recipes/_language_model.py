@@ -14,7 +14,7 @@ from limbeck.config import Settings, Shown
 from limbeck.data import Corpus, MaskedBatch, MaskedBatches, MaskingSettings
 from limbeck.losses import Loss
 from limbeck.models import Model
-from limbeck.recipes._objective import LanguageModelObjective, evaluate_language_model
+from limbeck.objectives import TextObjective, evaluate_language_model
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import (
     Budget,
@@ -125,11 +125,11 @@ def train_language_model(
     batches = make_batches(corpus, settings)
     budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
     held_out = make_held_out_batches(corpus, settings)
-    objective = LanguageModelObjective(
+    objective = TextObjective(
         student, losses, teacher=teacher, chunk_rows=settings.chunk_rows, freeze_body=freeze_body
     )
     optimizer = build_adamw(
-        [student],
+        [objective],
         learning_rate=settings.learning_rate,
         betas=settings.betas,
         eps=settings.eps,
@@ -149,7 +149,7 @@ def train_language_model(
     with open_run(
         settings.out,
         description="training",
-        modules={"student": student},
+        modules={"objective": objective},
         optimizer=optimizer,
         budget=budget,
         progress=progress,

@@ -1,4 +1,4 @@
-"""Parts of fine-tuning: the loss of a task, the best weights so far, folders that share files."""
+"""Parts of fine-tuning: the best weights so far, when to evaluate, folders that share files."""
 
 from __future__ import annotations
 
@@ -9,59 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from limbeck.checkpoints import CARD_NAME, has_foreign_card
 from limbeck.models import Model
-from limbeck.recipes._task_teacher import TaskTeacher
-from limbeck.tasks import Task, TaskBatch
-
-
-class TaskObjective:
-    """The task's loss against its labels, and with a teacher the losses against its outputs.
-
-    Args:
-        task: The task.
-        model: What is trained.
-        teacher: What it learns from besides the labels.
-        label_weight: Weight of the loss against the labels.
-    """
-
-    def __init__(
-        self,
-        task: Task,
-        model: Model,
-        *,
-        teacher: TaskTeacher | None = None,
-        label_weight: float = 1.0,
-    ) -> None:
-        self._task = task
-        self._model = model
-        self._teacher = teacher
-        self._label_weight = label_weight
-
-    def counts(self, batch: TaskBatch) -> dict[str, int]:
-        """Returns what each term is averaged over."""
-        counts = {} if self._teacher is None else self._teacher.counts(batch)
-        return {"task": 0 if batch.labels is None else self._task.loss_count(batch), **counts}
-
-    def __call__(
-        self, batch: TaskBatch, counts: Mapping[str, int]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the batch's share of the step's loss and of each term."""
-        collect = frozenset() if self._teacher is None else self._teacher.collect
-        output = self._model(**batch.inputs(), collect=collect)
-        logits = self._task.logits(output, batch)
-        total, terms = logits.new_zeros(()), {"task": logits.new_zeros(())}
-        if batch.labels is not None:
-            loss = self._task.loss_sum(logits, batch) / max(counts["task"], 1)
-            terms["task"] = loss.detach()
-            total = total + self._label_weight * loss
-        if self._teacher is not None:
-            for name, weight, share in self._teacher.terms(output, logits, batch, counts):
-                terms[name] = share.detach()
-                total = total + weight * share
-        return total, terms
 
 
 class BestWeights:

@@ -11,7 +11,7 @@ from limbeck.compress.keep_layers import choose_layers, keep_layers
 from limbeck.config import Shown
 from limbeck.data import Corpus
 from limbeck.errors import MissingHeadError, SettingsError
-from limbeck.losses import Loss, build_loss
+from limbeck.losses import Loss, build_loss, require_fit
 from limbeck.models import AutoModelForMaskedLM, Model
 from limbeck.recipes._language_model import (
     LanguageModelSettings,
@@ -21,7 +21,6 @@ from limbeck.recipes._language_model import (
     summarise_language_model,
     train_language_model,
 )
-from limbeck.recipes._rows import require_comparable
 from limbeck.recipes._run import finish_run, start_run
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
@@ -154,7 +153,7 @@ def _load_teacher(name: str) -> Model:
 
 
 def _require_fit(settings: DistillSettings, *, teacher: Model, student: Model) -> None:
-    require_comparable(settings.losses, teacher=teacher.config, student=student.config)
+    require_fit(settings.losses, student=student.config, teacher=teacher.config)
     sizes = teacher.config.vocab_size, student.config.vocab_size
     if sizes[0] != sizes[1]:
         raise SettingsError(

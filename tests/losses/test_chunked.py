@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from limbeck.losses import Rows, build_loss, sum_over_chunks
+from limbeck.losses import Compared, Views, build_loss, sum_over_chunks
 
 
 class Head(nn.Module):
@@ -35,7 +35,8 @@ def test_equals_plain_sum(num_rows: int, chunk_rows: int) -> None:
     def loss(chunk: torch.Tensor, rows: slice) -> torch.Tensor:
         with torch.no_grad():
             teacher = teacher_head(teacher_hidden[rows])
-        both = Rows(student=head(chunk), teacher=teacher, labels=labels[rows])
+        student = Views(logits=head(chunk))
+        both = Compared(student=student, teacher=Views(logits=teacher), labels=labels[rows])
         return 5 * soft_targets.sum(both) + 2 * masked_lm.sum(both)
 
     def run(value: torch.Tensor) -> list[torch.Tensor | None]:

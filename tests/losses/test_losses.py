@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -10,90 +12,165 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cosine as scipy_cosine
 from scipy.special import log_softmax, softmax
 
-from limbeck import listing
+from limbeck import BertConfig, listing
 from limbeck.errors import SettingsError
-from limbeck.losses import Rows, build_loss
+from limbeck.losses import Compared, Loss, View, Views, build_loss
 
 ALL = listing.list_names("limbeck.losses")
+HEADS, LENGTH, WIDTH, LAYERS = 2, 7, 6, 2
 
 
-def make_rows(seed: int, name: str, num_rows: int = 7, width: int = 11) -> Rows:
+def config(**changes: int) -> BertConfig:
+    sizes = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "num_hidden_layers": LAYERS}
+    return BertConfig(**{**sizes, "intermediate_size": 8, **changes})
+
+
+def make_seen(seed: int, name: str) -> Compared:
+    """One sequence, of which every position counts; every third token sees not all keys."""
     generator = torch.Generator().manual_seed(seed)
-    draw = lambda: 3 * torch.randn(num_rows, width, generator=generator, dtype=torch.float64)  # noqa: E731
-    labels = torch.randint(0, width, (num_rows,), generator=generator)
-    rows = Rows(student=draw(), teacher=draw(), labels=labels)
-    if name == "attention_mse":
-        for scores in (rows.student, rows.teacher):
-            scores[::3, 2:5] -= 30000
-    return rows
+
+    def draw(*shape: int) -> torch.Tensor:
+        return 3 * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    def views() -> Views:
+        found = {
+            "logits": draw(LENGTH, WIDTH),
+            "last_hidden_state": draw(1, LENGTH, WIDTH),
+            "hidden_states": tuple(draw(1, LENGTH, WIDTH) for _ in range(1 + LAYERS)),
+            "attention_scores": tuple(draw(1, HEADS, LENGTH, LENGTH) for _ in range(LAYERS)),
+        }
+        for scores in found["attention_scores"]:
+            scores[:, :, ::3, 2:5] -= 30000
+        return Views(**{view: found[view] for view in build_loss(name, {}).needs})
+
+    labels = torch.randint(0, WIDTH, (LENGTH,), generator=generator)
+    return Compared(student=views(), teacher=views(), labels=labels, positions=torch.arange(LENGTH))
 
 
-def numpy_oracle(name: str, rows: Rows) -> float:
-    student, teacher = rows.student.numpy(), rows.teacher.numpy()
+def take(seen: Compared, index: torch.Tensor) -> Compared:
+    """Some of the rows: of the logits, or of the positions of the sequence."""
+
+    def cut(views: Views) -> Views:
+        return Views(logits=views.logits[index]) if "logits" in vars(views) else views
+
+    return Compared(
+        student=cut(seen.student),
+        teacher=cut(seen.teacher),
+        labels=seen.labels[index],
+        positions=seen.positions[index],
+    )
+
+
+def compute(name: str, seen: Compared, **values: object) -> torch.Tensor:
+    return build_loss(name, values).build(config(), config())(seen)
+
+
+def as_arrays(views: Views) -> dict[str, list[np.ndarray]]:
+    """Each view as one array a layer, without the dimension of the one sequence."""
+    found = {
+        name: view if isinstance(view, tuple) else (view,) for name, view in vars(views).items()
+    }
+    return {name: [tensor.squeeze(0).numpy() for tensor in view] for name, view in found.items()}
+
+
+def numpy_oracle(name: str, seen: Compared) -> float:
+    student, teacher = as_arrays(seen.student), as_arrays(seen.teacher)
     if name == "soft_targets":
-        expected = softmax(teacher / 2, axis=-1)
-        inner = log_softmax(teacher / 2, axis=-1) - log_softmax(student / 2, axis=-1)
-        return float(4 * (expected * inner).sum())
+        ours, theirs = student["logits"][0], teacher["logits"][0]
+        inner = log_softmax(theirs / 2, axis=-1) - log_softmax(ours / 2, axis=-1)
+        return float(4 * (softmax(theirs / 2, axis=-1) * inner).sum())
     if name == "masked_lm":
-        picked = log_softmax(student, axis=-1)[np.arange(len(student)), rows.labels.numpy()]
-        return float(-picked.sum())
+        scores = log_softmax(student["logits"][0], axis=-1)
+        return float(-scores[np.arange(LENGTH), seen.labels.numpy()].sum())
+    if name == "logit_mse":
+        return float(((student["logits"][0] - teacher["logits"][0]) ** 2).mean(axis=-1).sum())
     if name == "cosine":
-        return float(sum(scipy_cosine(s, t) for s, t in zip(student, teacher, strict=True)))
-    if name == "attention_mse":  # a key is hidden in every third row
-        visible = teacher > -1e4
-        means = [
-            np.mean((s - t)[v] ** 2) for s, t, v in zip(student, teacher, visible, strict=True)
-        ]
-        return float(sum(means))
-    if name in ("logit_mse", "hidden_mse"):
-        return float(((student - teacher) ** 2).mean(axis=-1).sum())
+        key = "last_hidden_state"
+        return sum(
+            scipy_cosine(*pair) for pair in zip(student[key][0], teacher[key][0], strict=True)
+        )
+    if name == "hidden_mse":
+        pairs = zip(student["hidden_states"], teacher["hidden_states"], strict=True)
+        return float(sum(((s - t) ** 2).mean(axis=-1).sum() for s, t in pairs))
+    if name == "attention_mse":
+        pairs = zip(student["attention_scores"], teacher["attention_scores"], strict=True)
+        return float(
+            sum(
+                np.mean((s[:, row] - t[:, row])[t[:, row] > -1e4] ** 2)
+                for s, t in pairs
+                for row in range(LENGTH)
+            )
+        )
     raise AssertionError(f"no oracle for the loss {name}: write one")
 
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("seed", range(3))
 def test_sum_equals_the_formula(name: str, seed: int) -> None:
-    rows = make_rows(seed, name)
-    assert build_loss(name, {}).sum(rows).item() == pytest.approx(
-        numpy_oracle(name, rows), rel=1e-12
-    )
+    seen = make_seen(seed, name)
+    assert compute(name, seen).item() == pytest.approx(numpy_oracle(name, seen), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ALL)
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), cut=st.integers(0, 7))
+@given(seed=st.integers(0, 10_000), cut=st.integers(0, LENGTH))
 def test_sum_is_additive_and_blind_to_order(name: str, seed: int, cut: int) -> None:
-    rows, loss = make_rows(seed, name), build_loss(name, {})
-
-    def take(index: slice | torch.Tensor) -> Rows:
-        return Rows(
-            student=rows.student[index], teacher=rows.teacher[index], labels=rows.labels[index]
-        )
-
-    whole = loss.sum(rows)
-    torch.testing.assert_close(loss.sum(take(slice(cut))) + loss.sum(take(slice(cut, None))), whole)
-    order = torch.randperm(7, generator=torch.Generator().manual_seed(seed))
-    torch.testing.assert_close(loss.sum(take(order)), whole)
+    seen, every = make_seen(seed, name), torch.arange(LENGTH)
+    whole = compute(name, seen)
+    parts = [compute(name, take(seen, part)) for part in (every[:cut], every[cut:])]
+    torch.testing.assert_close(sum(parts), whole)
+    order = torch.randperm(LENGTH, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(compute(name, take(seen, order)), whole)
 
 
 @pytest.mark.parametrize("name", ALL)
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_is_positive_and_zero_where_both_models_agree(name: str, seed: int) -> None:
-    rows, loss = make_rows(seed, name), build_loss(name, {})
-    assert loss.sum(rows) >= 0
-    if loss.uses_teacher:
-        same = Rows(student=rows.student, teacher=rows.student, labels=rows.labels)
-        assert abs(loss.sum(same).item()) < 1e-12
+    seen = make_seen(seed, name)
+    assert compute(name, seen) >= 0
+    if build_loss(name, {}).uses_teacher:
+        same = Compared(
+            student=seen.student,
+            teacher=seen.student,
+            labels=seen.labels,
+            positions=seen.positions,
+        )
+        assert abs(compute(name, same).item()) < 1e-12
 
 
 def test_temperature_keeps_the_scale_of_the_gradient() -> None:
     """At a high temperature T² KL tends to half the squared distance of centred logits."""
-    rows = make_rows(0, "soft_targets")
-    value = build_loss("soft_targets", {"temperature": 1e4}).sum(rows)
-    difference = rows.student - rows.teacher
+    seen = make_seen(0, "soft_targets")
+    value = compute("soft_targets", seen, temperature=1e4)
+    difference = seen.student.logits - seen.teacher.logits
     centred = difference - difference.mean(-1, keepdim=True)
     torch.testing.assert_close(value, 0.5 * centred.square().mean(-1).sum(), rtol=1e-3, atol=0)
+
+
+def test_projection_maps_the_student_to_the_teachers_width() -> None:
+    """Embeddings by one matrix, all layers by another: TinyBERT's equations 8 and 9."""
+    torch.manual_seed(0)
+    seen = make_seen(0, "hidden_mse")
+    narrow = tuple(states[..., :4] for states in seen.student.hidden_states)
+    seen = Compared(
+        student=Views(hidden_states=narrow),
+        teacher=seen.teacher,
+        labels=seen.labels,
+        positions=seen.positions,
+    )
+    loss = build_loss("hidden_mse", {"projection": True})
+    module = loss.build(config(hidden_size=4), config()).double()
+    of_embeddings, of_layers = (p.detach().numpy() for p in module.parameters())
+    assert of_embeddings.shape == of_layers.shape == (WIDTH, 4)
+    matrices = (of_embeddings, of_layers, of_layers)
+    states = zip(narrow, seen.teacher.hidden_states, matrices, strict=True)
+    expected = sum(
+        ((s.numpy() @ matrix.T - t.numpy()) ** 2).mean(axis=-1).sum() for s, t, matrix in states
+    )
+    assert module(seen).item() == pytest.approx(float(expected), rel=1e-12)
+    lengths = np.linalg.norm(narrow[1].numpy() @ of_layers.T, axis=-1)
+    assert lengths == pytest.approx(narrow[1].norm(dim=-1).numpy(), rel=1e-6)
 
 
 def test_unknown_loss_names_the_nearest() -> None:
@@ -111,10 +188,22 @@ def test_wrong_setting_names_loss_and_key() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_documented(name: str) -> None:
+def test_keeps_the_contract_of_the_room(name: str) -> None:
     module = listing.load("limbeck.losses", name)
     assert listing.summary(module)
+    assert issubclass(module.Loss, Loss)
     assert "Source:" in module.Loss.__doc__
+    assert module.Loss().name == name
+    assert module.Loss.needs
+    assert module.Loss.needs <= set(get_args(View))
+    assert "logits" not in module.Loss.needs or module.Loss.needs == {"logits"}
+
+
+def test_view_that_a_loss_did_not_ask_for_is_named() -> None:
+    with pytest.raises(AttributeError, match=r"no view 'keys' here, but logits;.*`needs`"):
+        _ = Views(logits=torch.zeros(1)).keys
+    with pytest.raises(AttributeError, match=r"no view 'logits' here, but none;"):
+        _ = Views().logits
 
 
 @pytest.mark.parametrize(
@@ -134,7 +223,30 @@ def test_layers_are_paired_evenly(depths: tuple[int, int], expected: tuple[int, 
 def test_given_layers_have_to_exist() -> None:
     loss = build_loss("attention_mse", {"teacher_layers": [1, 5]})
     assert loss.pair_layers(2, 6) == (1, 5)
-    with pytest.raises(SettingsError, match=r"\[1, 5\] has 2 numbers, but the student has 3"):
-        loss.pair_layers(3, 6)
+    with pytest.raises(
+        SettingsError,
+        match=r"losses\.attention_mse\.teacher_layers = \[1, 5\] has 2 numbers, but the student "
+        r"has 3",
+    ):
+        loss.build(config(num_hidden_layers=3), config(num_hidden_layers=6))
     with pytest.raises(SettingsError, match=r"5 is no layer of the teacher; accepted: 1 to 4"):
-        loss.pair_layers(2, 4)
+        loss.build(config(), config(num_hidden_layers=4))
+
+
+@pytest.mark.parametrize(
+    ("name", "student", "message"),
+    [
+        ("cosine", {"hidden_size": 4}, r"losses\.cosine.*hidden_size is 6 and the student's 4"),
+        ("hidden_mse", {"hidden_size": 4}, r"6 and the student's 4.*hidden_mse\.projection=true"),
+        (
+            "attention_mse",
+            {"num_attention_heads": 3},
+            r"losses\.attention_mse.*teacher has 2 heads and the student 3; leave",
+        ),
+    ],
+)
+def test_models_that_do_not_fit_are_refused(
+    name: str, student: dict[str, int], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        build_loss(name, {}).build(config(**student), config())

@@ -14,11 +14,10 @@ from limbeck.checkpoints import write_card
 from limbeck.compress.keep_layers import choose_layers, keep_layers
 from limbeck.errors import SettingsError
 from limbeck.models import Model
+from limbeck.objectives import TaskObjective, TaskTeacher
 from limbeck.recipes._run import finish_run, start_run
-from limbeck.recipes._task_teacher import TaskTeacher
 from limbeck.recipes._task_training import (
     BestWeights,
-    TaskObjective,
     is_evaluation_due,
     share_folder,
 )
@@ -219,8 +218,9 @@ def _train(
     progress: Progress,
 ) -> TrainState:
     """Makes the steps of one seed from its last checkpoint on, evaluating on the way."""
+    objective = TaskObjective(data.task, model, teacher=teacher, label_weight=settings.label_weight)
     optimizer = build_adamw(
-        [model],
+        [objective],
         learning_rate=settings.learning_rate,
         betas=settings.betas,
         eps=settings.eps,
@@ -235,7 +235,6 @@ def _train(
         pad_token_id=data.tokenizer.pad_token_id,
         seed=seed,
     )
-    objective = TaskObjective(data.task, model, teacher=teacher, label_weight=settings.label_weight)
 
     def evaluate(step: int) -> None:
         scores = data.task.score(data.task.splits["validation"], data.predict(model, "validation"))
@@ -252,7 +251,7 @@ def _train(
     with open_run(
         folder,
         description=f"seed {seed}",
-        modules={"model": model, "best": best.model},
+        modules={"objective": objective, "best": best.model},
         optimizer=optimizer,
         budget=_make_budget(settings, steps_per_epoch=batches.steps_per_epoch),
         progress=progress,

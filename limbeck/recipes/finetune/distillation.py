@@ -11,10 +11,15 @@ from torch import Tensor
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.errors import SettingsError
-from limbeck.losses import Loss, build_loss
-from limbeck.models import AutoConfig, Model
-from limbeck.recipes._rows import collected_for, require_comparable
-from limbeck.recipes._task_teacher import CachedTeacher, LiveTeacher, TaskTeacher
+from limbeck.losses import Loss, build_loss, require_fit
+from limbeck.models import AutoConfig, Model, ModelConfig
+from limbeck.objectives import (
+    CachedTeacher,
+    LiveTeacher,
+    TaskTeacher,
+    TeacherOutputs,
+    collected_for,
+)
 from limbeck.recipes._tasks.data import AUGMENTED, TaskData, predict_logits
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.models import load_fine_tuned, require_same_inputs, require_same_labels
@@ -36,6 +41,7 @@ class Distillation:
     Attributes:
         settings: Of the run.
         folder: The teacher's folder.
+        config: The teacher's configuration.
         tokenizer: The teacher's, which gives the ids that the student's gives.
         losses: What the student learns from it, by name.
         augmenter: Makes further rows, if asked for.
@@ -43,6 +49,7 @@ class Distillation:
 
     settings: FinetuneSettings
     folder: Path
+    config: ModelConfig
     tokenizer: Tokenizer
     losses: Mapping[str, Loss]
     augmenter: Augmenter | None
@@ -71,16 +78,17 @@ class Distillation:
         require_head(data.task, folder, name=settings.teacher, setting="teacher = ")
         require_same_labels(data.task, config, name=name)
         losses = build_task_losses(data.task, settings.losses)
-        require_comparable(losses, teacher=config, student=data.config)
+        require_fit(losses, student=data.config, teacher=config)
         if settings.teacher_cache is not None and not learns_from_logits(losses):
-            needy = next(name for name, loss in losses.items() if loss.needs != "logits")
+            needy = next(loss for loss in losses.values() if loss.needs != {"logits"})
             raise SettingsError(
-                f"losses.{needy} compares the models' {losses[needy].needs}, but teacher_cache "
-                "keeps logits only; leave one of them out"
+                f"losses.{needy.name} compares the models' {', '.join(sorted(needy.needs))}, but "
+                "teacher_cache keeps logits only; leave one of them out"
             )
         return cls(
             settings=settings,
             folder=folder,
+            config=config,
             tokenizer=tokenizer,
             losses=losses,
             augmenter=None
@@ -112,17 +120,19 @@ class Distillation:
             rows = [replace(ours[i], input_ids=ids, label=None) for i, ids in made]
             data = replace(data, examples={**data.examples, AUGMENTED: rows})
             theirs += [replace(theirs[i], input_ids=ids, label=None) for i, ids in made]
+        outputs: TeacherOutputs
         if self.settings.teacher_cache is None:
-            live = LiveTeacher(
+            outputs = LiveTeacher(
                 data.task,
                 self._load_model(data),
                 rows=theirs,
                 pad_token_id=data.tokenizer.pad_token_id,
                 collect=collected_for(self.losses),
             )
-            return data, TaskTeacher(data.task, live, self.losses)
-        cache = self._fill_cache(self.settings.teacher_cache, data, theirs, progress)
-        return data, TaskTeacher(data.task, CachedTeacher(cache), self.losses)
+        else:
+            cache = self._fill_cache(self.settings.teacher_cache, data, theirs, progress)
+            outputs = CachedTeacher(cache.rows)
+        return data, TaskTeacher(config=self.config, outputs=outputs, losses=self.losses)
 
     def _load_model(self, data: TaskData) -> Model:
         model = load_fine_tuned(data.task, self.folder, name=str(self.settings.teacher))
@@ -187,7 +197,7 @@ def build_task_losses(task: Task, given: Mapping[str, Mapping[str, Any]]) -> dic
 
 def learns_from_logits(losses: Mapping[str, Loss]) -> bool:
     """Tells whether a teacher's logits are all that some losses need of it."""
-    return all(loss.needs == "logits" for loss in losses.values())
+    return all(loss.needs == {"logits"} for loss in losses.values())
 
 
 def _refuse_without_teacher(settings: FinetuneSettings) -> None:

@@ -1,0 +1,25 @@
+"""What a training run makes small, one module for text and one for tasks.
+
+An objective holds the student and the losses, so that the optimiser, a checkpoint and data
+parallelism see one `nn.Module` with one `forward`. Teachers stand beside it: they are not trained
+and not saved.
+"""
+
+from limbeck.objectives._held_out import evaluate_language_model
+from limbeck.objectives._objective import Objective, Share, collected_for
+from limbeck.objectives._teachers import CachedTeacher, LiveTeacher, TaskTeacher, TeacherOutputs
+from limbeck.objectives.task import TaskObjective
+from limbeck.objectives.text import TextObjective
+
+__all__ = [
+    "CachedTeacher",
+    "LiveTeacher",
+    "Objective",
+    "Share",
+    "TaskObjective",
+    "TaskTeacher",
+    "TeacherOutputs",
+    "TextObjective",
+    "collected_for",
+    "evaluate_language_model",
+]

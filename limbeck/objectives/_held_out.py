@@ -1,0 +1,80 @@
+"""How well a student does on held-out text, by itself and beside its teacher."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from limbeck.data import MaskedBatch
+from limbeck.losses import at_least_float32
+from limbeck.models import Model
+from limbeck.objectives._text_rows import TextRows, encode, flatten_states
+
+
+@torch.inference_mode()
+def evaluate_language_model(
+    student: Model,
+    batches: Iterable[MaskedBatch],
+    *,
+    teacher: Model | None = None,
+    device: torch.device,
+    chunk_rows: int = 1024,
+) -> dict[str, float]:
+    """Measures a student on held-out text, both models in eval mode.
+
+    Returns:
+        `mlm_loss` (nats per masked token), `mlm_accuracy`, and with a teacher
+        `teacher_mlm_loss`, `teacher_mlm_accuracy`, `kl_to_teacher` (nats, temperature 1) and
+        `teacher_agreement` (share of equal top-1 predictions) over masked positions, `cosine`
+        over all real ones.
+    """
+    was_training = student.training
+    student.eval()
+    sums: defaultdict[str, float] = defaultdict(float)
+    num_masked = num_real = 0
+    for batch in batches:
+        batch = batch.to(device)
+        positions = TextRows.of(batch)
+        rows = positions.masked.nonzero().squeeze(1)
+        num_masked += len(rows)
+        num_real += int(positions.real.sum())
+        student_hidden = flatten_states(encode(student, batch))
+        teacher_hidden = None if teacher is None else flatten_states(encode(teacher, batch))
+        if teacher_hidden is not None and teacher_hidden.shape == student_hidden.shape:
+            cosines = F.cosine_similarity(student_hidden, teacher_hidden, dim=-1)
+            sums["cosine"] += float(cosines[positions.real].sum())
+        for chunk in torch.split(rows, chunk_rows):
+            labels = positions.labels[chunk]
+            logits = at_least_float32(student.score(student_hidden[chunk]))
+            figures = _mlm_sums(logits, labels, prefix="")
+            if teacher is not None and teacher_hidden is not None:
+                expected = at_least_float32(teacher.score(teacher_hidden[chunk]))
+                figures |= _mlm_sums(expected, labels, prefix="teacher_")
+                figures |= _agreement_sums(logits, expected)
+            for name, value in figures.items():
+                sums[name] += value
+    student.train(was_training)
+    return {
+        name: value / max(num_real if name == "cosine" else num_masked, 1)
+        for name, value in sums.items()
+    }
+
+
+def _mlm_sums(logits: Tensor, labels: Tensor, *, prefix: str) -> dict[str, float]:
+    return {
+        f"{prefix}mlm_loss": float(F.cross_entropy(logits, labels, reduction="sum")),
+        f"{prefix}mlm_accuracy": float((logits.argmax(-1) == labels).sum()),
+    }
+
+
+def _agreement_sums(student: Tensor, teacher: Tensor) -> dict[str, float]:
+    log_student, log_teacher = student.log_softmax(-1), teacher.log_softmax(-1)
+    divergence = F.kl_div(log_student, log_teacher, reduction="sum", log_target=True)
+    return {
+        "kl_to_teacher": float(divergence),
+        "teacher_agreement": float((student.argmax(-1) == teacher.argmax(-1)).sum()),
+    }

@@ -1,0 +1,97 @@
+"""What text and tasks share: a student and its losses in one module, and how they add up."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from torch import Tensor, nn
+
+from limbeck.losses import Loss, View, Views
+from limbeck.models import Model, ModelConfig
+from limbeck.nn import COLLECTABLE, EncoderOutput, ModelOutput
+
+BatchT = TypeVar("BatchT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What one part of an objective adds to a step's loss.
+
+    Attributes:
+        weighted: With gradient, a scalar.
+        terms: Unweighted and detached, by the name of the loss.
+    """
+
+    weighted: Tensor
+    terms: Mapping[str, Tensor]
+
+
+class Objective(nn.Module, ABC, Generic[BatchT]):
+    """A student and the losses it learns by; their parameters are what is trained and saved.
+
+    Args:
+        student: Trained; in train mode or not as the caller sets it.
+        losses: Their settings by name.
+        teacher: Configuration of the teacher; None if no loss needs one.
+
+    Raises:
+        SettingsError: If a loss can't compare the two models.
+    """
+
+    def __init__(
+        self, student: Model, losses: Mapping[str, Loss], *, teacher: ModelConfig | None = None
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.settings = dict(losses)
+        built = {name: loss.build(student.config, teacher) for name, loss in losses.items()}
+        self.losses = nn.ModuleDict(built).to(student.device)
+        self.collect = collected_for(losses)
+        """What both models have to collect besides their outputs."""
+
+    @abstractmethod
+    def counts(self, batch: BatchT) -> dict[str, int]:
+        """Returns, per term, how many rows it averages over; from the batch alone."""
+
+    @abstractmethod
+    def shares(self, batch: BatchT, counts: Mapping[str, int]) -> Iterator[Share]:
+        """Yields what each part adds, each term divided by its count over the whole step."""
+
+    def forward(self, batch: BatchT, counts: Mapping[str, int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns the batch's share of the step's loss and of each term."""
+        total: Tensor | None = None
+        terms: dict[str, Tensor] = {}
+        for share in self.shares(batch, counts):
+            total = share.weighted if total is None else total + share.weighted
+            terms |= share.terms
+        assert total is not None
+        return total, terms
+
+    def parameter_depths(self) -> dict[str, int]:
+        """Returns how far up the student's parameters stand; those of losses stand at the top."""
+        depths = self.student.parameter_depths()
+        return {f"student.{name}": depth for name, depth in depths.items()}
+
+    def weigh(self, name: str, share: Tensor) -> Share:
+        """Returns a loss's share of its mean over the step, weighted as its settings say."""
+        return Share(weighted=self.settings[name].weight * share, terms={name: share.detach()})
+
+
+def collected_for(losses: Mapping[str, Loss]) -> frozenset[str]:
+    """Returns what both models have to collect for some losses."""
+    return COLLECTABLE & {view for loss in losses.values() for view in loss.needs}
+
+
+def views_of(output: EncoderOutput | ModelOutput | None, needs: AbstractSet[View]) -> Views:
+    """Names what a loss needs of a model's output, but for logits; nothing of None."""
+    if output is None:
+        return Views()
+    views = {name: getattr(output, name) for name in needs - {"logits", "pooled"}}
+    if "pooled" in needs:
+        pooled = getattr(output, "pooler_output", None)
+        views["pooled"] = output.last_hidden_state[:, 0] if pooled is None else pooled
+    return Views(**views)

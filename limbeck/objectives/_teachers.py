@@ -1,0 +1,90 @@
+"""A fine-tuned teacher beside a student on the same task: where its outputs come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from limbeck.losses import Loss
+from limbeck.models import Model, ModelConfig
+from limbeck.nn import ModelOutput
+from limbeck.tasks import EncodedExample, Task, TaskBatch, collate, restore_padding
+
+
+class TeacherOutputs(Protocol):
+    """Where a teacher's outputs come from."""
+
+    def __call__(self, batch: TaskBatch) -> tuple[ModelOutput | None, Tensor]:
+        """Returns all that the teacher gives for a batch, if it is at hand, and its logits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskTeacher:
+    """What a student learns from besides the labels.
+
+    Attributes:
+        config: The teacher's configuration.
+        outputs: Gives the teacher's outputs.
+        losses: Their settings by name. Those on logits compare `Task.distributions`, those on
+            pooled vectors all sequences, the others all real tokens.
+    """
+
+    config: ModelConfig
+    outputs: TeacherOutputs
+    losses: Mapping[str, Loss]
+
+
+class LiveTeacher:
+    """Runs the teacher on each batch.
+
+    Args:
+        task: The task.
+        model: The fine-tuned teacher, in eval mode on the student's device.
+        rows: The training rows as the teacher reads them, in the student's order: with token types
+            if its family has them.
+        pad_token_id: Fills the end of shorter rows.
+        collect: What the losses need besides the model's outputs.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        model: Model,
+        *,
+        rows: Sequence[EncodedExample],
+        pad_token_id: int,
+        collect: frozenset[str],
+    ) -> None:
+        self._task = task
+        self._model = model
+        self._rows = rows
+        self._pad_token_id = pad_token_id
+        self._collect = collect
+
+    def __call__(self, batch: TaskBatch) -> tuple[ModelOutput, Tensor]:
+        """Returns the teacher's output for a batch, and its logits."""
+        seen = collate(self._task, self._rows, batch.positions, pad_token_id=self._pad_token_id)
+        seen = seen.to(batch.input_ids.device)
+        with torch.no_grad():  # inference tensors can not take part in a backward pass
+            output = self._model(**seen.inputs(), collect=self._collect)
+            return output, self._task.logits(output, batch)
+
+
+class CachedTeacher:
+    """Looks the teacher's logits up; it has nothing else of it.
+
+    Args:
+        look_up: From positions of training rows to their logits, without padding.
+    """
+
+    def __init__(self, look_up: Callable[[Sequence[int]], Sequence[Tensor]]) -> None:
+        self._look_up = look_up
+
+    def __call__(self, batch: TaskBatch) -> tuple[None, Tensor]:
+        """Returns None, and the teacher's logits."""
+        rows = self._look_up(batch.positions)
+        return None, restore_padding(rows).to(batch.input_ids.device)

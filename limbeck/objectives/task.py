@@ -1,0 +1,105 @@
+"""Task: the loss against a task's labels, and losses against a teacher fine-tuned on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from limbeck.losses import Compared, Loss, Views
+from limbeck.models import Model
+from limbeck.nn import ModelOutput
+from limbeck.nn.constants import IGNORE_INDEX
+from limbeck.objectives._objective import Objective, Share, views_of
+from limbeck.objectives._teachers import TaskTeacher
+from limbeck.tasks import PADDING, Task, TaskBatch
+
+_LABELS = "task"
+"""What the loss against the labels is called among the terms."""
+
+
+class TaskObjective(Objective[TaskBatch]):
+    """The task's loss against its labels, and with a teacher the losses against its outputs.
+
+    Args:
+        task: The task, which says what rows of logits are compared.
+        model: What is trained.
+        teacher: What it learns from besides the labels.
+        label_weight: Weight of the loss against the labels.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        model: Model,
+        *,
+        teacher: TaskTeacher | None = None,
+        label_weight: float = 1.0,
+    ) -> None:
+        losses = {} if teacher is None else teacher.losses
+        super().__init__(model, losses, teacher=None if teacher is None else teacher.config)
+        self._task = task
+        self._teacher = teacher
+        self._label_weight = label_weight
+
+    def counts(self, batch: TaskBatch) -> dict[str, int]:
+        """Returns what each term is averaged over: labels, rows of logits, or real tokens."""
+        return {
+            _LABELS: 0 if batch.labels is None else self._task.loss_count(batch),
+            **{name: self._num_rows(loss, batch) for name, loss in self.settings.items()},
+        }
+
+    def shares(self, batch: TaskBatch, counts: Mapping[str, int]) -> Iterator[Share]:
+        """Yields the share of the labels' loss, then that of each loss against the teacher."""
+        output = self.student(**batch.inputs(), collect=self.collect)
+        logits = self._task.logits(output, batch)
+        if batch.labels is None:
+            nothing = logits.new_zeros(())
+            yield Share(weighted=nothing, terms={_LABELS: nothing})
+        else:
+            share = self._task.loss_sum(logits, batch) / max(counts[_LABELS], 1)
+            yield Share(weighted=self._label_weight * share, terms={_LABELS: share.detach()})
+        if self._teacher is not None:
+            expected, expected_logits = self._teacher.outputs(batch)
+            # A cache pads only to the longest of its rows.
+            missing = logits.shape[-1] - expected_logits.shape[-1]
+            expected_logits = F.pad(expected_logits, (0, missing), value=PADDING)
+            for name, loss in self.settings.items():
+                if "logits" in loss.needs:
+                    seen = self._see_logits(logits, expected_logits, batch)
+                else:
+                    seen = _see_states(output, expected, batch, loss)
+                yield self.weigh(name, self.losses[name](seen) / max(counts[name], 1))
+
+    def _num_rows(self, loss: Loss, batch: TaskBatch) -> int:
+        if "logits" in loss.needs:
+            return self._task.num_distributions(batch)
+        return batch.input_ids.shape[:-1].numel() if "pooled" in loss.needs else batch.num_tokens
+
+    def _see_logits(self, student: Tensor, teacher: Tensor, batch: TaskBatch) -> Compared:
+        return Compared(
+            student=Views(logits=self._task.distributions(student, batch)),
+            teacher=Views(logits=self._task.distributions(teacher, batch)),
+            labels=_no_labels(self._task.num_distributions(batch), student),
+        )
+
+
+def _see_states(
+    student: ModelOutput, teacher: ModelOutput | None, batch: TaskBatch, loss: Loss
+) -> Compared:
+    """Shows a loss what both models give at all real tokens."""
+    mask = batch.mask()
+    positions = mask.flatten().nonzero().squeeze(1)
+    return Compared(
+        student=views_of(student, loss.needs),
+        teacher=views_of(teacher, loss.needs),
+        labels=_no_labels(len(positions), positions),
+        positions=positions,
+        attention_mask=mask.flatten(0, -2),  # each choice is a sequence of its own
+    )
+
+
+def _no_labels(count: int, like: Tensor) -> Tensor:
+    return torch.full((count,), IGNORE_INDEX, device=like.device)

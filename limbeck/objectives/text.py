@@ -1,0 +1,143 @@
+"""Text: a student's losses on packed rows, the vocabulary head running where one looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from limbeck.data import MaskedBatch
+from limbeck.losses import Compared, Loss, Views, at_least_float32, sum_over_chunks
+from limbeck.models import Model
+from limbeck.objectives._objective import Objective, Share, views_of
+from limbeck.objectives._text_rows import TextRows, encode, flatten_states
+
+
+class TextObjective(Objective[MaskedBatch]):
+    """Weighted losses of a student on masked text, with or without a teacher.
+
+    Args:
+        student: Trained; in train mode or not as the caller sets it.
+        losses: Their settings by name.
+        teacher: Run without gradient; must be in eval mode. None if no loss needs one.
+        chunk_rows: Most rows whose full-vocabulary logits exist at a time.
+        freeze_body: Train the head alone: the encoder runs without gradient.
+    """
+
+    def __init__(
+        self,
+        student: Model,
+        losses: Mapping[str, Loss],
+        *,
+        teacher: Model | None = None,
+        chunk_rows: int = 1024,
+        freeze_body: bool = False,
+    ) -> None:
+        super().__init__(student, losses, teacher=None if teacher is None else teacher.config)
+        # In a tuple, so that torch neither trains nor saves the teacher with the student.
+        self._teacher = (teacher,)
+        self._chunk_rows = chunk_rows
+        self._freeze_body = freeze_body
+
+    def counts(self, batch: MaskedBatch) -> dict[str, int]:
+        """Returns, per loss, the number of positions it averages over; of sequences if pooled."""
+        rows = TextRows.of(batch)
+        return {
+            name: len(batch) if "pooled" in loss.needs else int(rows.select(loss).sum())
+            for name, loss in self.settings.items()
+        }
+
+    def shares(self, batch: MaskedBatch, counts: Mapping[str, int]) -> Iterator[Share]:
+        """Yields the share of each loss on hidden states, then that of all on logits."""
+        rows = TextRows.of(batch)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._freeze_body):
+            student = encode(self.student, batch, collect=self.collect)
+        # Before the losses: gradients add up in the order of what was computed last, to the bit.
+        hidden = flatten_states(student)
+        (teacher_model,) = self._teacher
+        teacher = None
+        if teacher_model is not None:
+            with torch.no_grad():
+                teacher = encode(teacher_model, batch, collect=self.collect)
+        # A loss whose count is 0 (no position masked in the whole step) adds nothing.
+        scales = {name: 1 / max(count, 1) for name, count in counts.items()}
+        for name, loss in self.settings.items():
+            if "logits" not in loss.needs:
+                positions = rows.select(loss).nonzero().squeeze(1)
+                seen = Compared(
+                    student=views_of(student, loss.needs),
+                    teacher=views_of(teacher, loss.needs),
+                    labels=rows.labels[positions],
+                    positions=positions,
+                    attention_mask=batch.attention_mask,
+                )
+                yield self.weigh(name, self.losses[name](seen) * scales[name])
+        on_logits = {name: loss for name, loss in self.settings.items() if "logits" in loss.needs}
+        if on_logits:
+            yield self._vocabulary_share(
+                on_logits,
+                rows,
+                scales,
+                student=hidden,
+                teacher=None if teacher is None else flatten_states(teacher),
+            )
+
+    def _vocabulary_share(
+        self,
+        losses: Mapping[str, Loss],
+        rows: TextRows,
+        scales: Mapping[str, float],
+        *,
+        student: Tensor,
+        teacher: Tensor | None,
+    ) -> Share:
+        """Runs both heads chunk by chunk, where one of some losses looks, and adds these up."""
+        selections = {name: rows.select(loss) for name, loss in losses.items()}
+        selected = torch.stack(list(selections.values())).any(dim=0).nonzero().squeeze(1)
+        labels = rows.labels[selected]
+        within = {name: selection[selected] for name, selection in selections.items()}
+        everywhere = {name: bool(keep.all()) for name, keep in within.items()}
+        teacher = None if teacher is None else teacher[selected]
+        needs_teacher = any(loss.uses_teacher for loss in losses.values())
+        (teacher_model,) = self._teacher
+        terms: dict[str, Tensor] = {}
+
+        def chunk_loss(hidden: Tensor, chunk: slice) -> Tensor:
+            ours = at_least_float32(self.student.score(hidden))
+            theirs = None
+            if teacher is not None and teacher_model is not None and needs_teacher:
+                with torch.no_grad():
+                    theirs = at_least_float32(teacher_model.score(teacher[chunk]))
+            total = ours.new_zeros(())
+            for name, loss in losses.items():
+                keep = None if everywhere[name] else within[name][chunk]
+                seen = _see_logits(ours, theirs, labels[chunk], keep=keep)
+                share = self.losses[name](seen) * scales[name]
+                terms[name] = terms.get(name, 0.0) + share.detach()
+                total = total + loss.weight * share
+            return total
+
+        weighted = sum_over_chunks(
+            chunk_loss,
+            student[selected],
+            parameters=list(self.parameters()),
+            chunk_rows=self._chunk_rows,
+        )
+        for name in losses:  # a batch without a single such position
+            terms.setdefault(name, weighted.new_zeros(()))
+        return Share(weighted=weighted, terms=terms)
+
+
+def _see_logits(
+    student: Tensor, teacher: Tensor | None, labels: Tensor, *, keep: Tensor | None
+) -> Compared:
+    """Shows a loss both models' logits, at some of the rows if it does not run over all."""
+    if keep is not None:
+        student, labels = student[keep], labels[keep]
+        teacher = None if teacher is None else teacher[keep]
+    return Compared(
+        student=Views(logits=student),
+        teacher=Views() if teacher is None else Views(logits=teacher),
+        labels=labels,
+    )
