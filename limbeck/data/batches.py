@@ -41,7 +41,7 @@ class MaskedBatches:
         token_counts: (vocab_size,) occurrences by token, for `smoothed` weights; None otherwise.
         masking: Which tokens to mask.
         batch_size: Rows of a whole optimiser step.
-        sequence_length: Tokens of a row, first and last special token included.
+        sequence_length: Tokens of a row, special ones included.
         seed: Decides order and masks.
         confine_attention: Let tokens see only their own document, positions beginning anew there.
         shuffle: Give rows in another order each epoch instead of the stream's.

@@ -92,8 +92,8 @@ class Masker:
         self._continues = np.asarray(tokenizer.continuation_mask, dtype=bool)
         if settings.whole_word and not self._continues.any():
             raise SettingsError(
-                "whole_word=true needs a vocabulary whose pieces within a word start with '##'; "
-                "this tokenizer has none. Set whole_word=false"
+                "whole_word=true needs a vocabulary whose pieces within a word are marked, as "
+                "WordPiece does with '##'; this tokenizer has none. Set whole_word=false"
             )
 
     def mask(self, tokens: Ids, uniforms: Floats) -> tuple[Ids, Ids]:

@@ -28,7 +28,7 @@ class Piece:
         scores: Probability of each label, (labels,).
         start: Its first character.
         end: The one after its last.
-        index: Its number, where [CLS] is 0.
+        index: Its number, where the first token, [CLS] in BERT, is 0.
         word: The number of the word that it is a piece of.
     """
 

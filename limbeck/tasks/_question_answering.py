@@ -35,7 +35,7 @@ from limbeck.tokenizers.windows import TextWindow, cut_texts, cut_windows, requi
 _NUM_CANDIDATES = 20  # spans of a window that compete with those of the others
 _NUM_SHOWN = 3
 _METRICS = ("exact_match", "f1")  # in the order of `answer_scores`
-_NO_ANSWER = (0, 0)  # the place of [CLS]
+_NO_ANSWER = (0, 0)  # the place of the first token, [CLS] in BERT
 
 
 class QuestionAnsweringSettings(Settings):

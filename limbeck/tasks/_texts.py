@@ -93,7 +93,7 @@ class TextEncoding:
                 "task_options.text_pair_column is set; accepted for pairs: truncate, which cuts "
                 "the longer of the two first"
             )
-        room = max_length - 2
+        room = max_length - tokenizer.frame.num_tokens
         if self.long_texts == "windows" and self.stride >= room:
             raise SettingsError(
                 f"task_options.stride = {self.stride}, but with max_length = {max_length} a window "
@@ -104,23 +104,20 @@ class TextEncoding:
     def _encode_pieces(
         self, examples: Sequence[TextExample], tokenizer: Tokenizer, *, room: int
     ) -> list[EncodedExample]:
-        has_types = "token_type_ids" in tokenizer(["a"])
+        frame, has_types = tokenizer.frame, "token_type_ids" in tokenizer.model_input_names
         found = tokenizer.encode_batch_ids(
             [example.text for example in examples], add_special_tokens=False
         )
-        rows = []
-        for index, (example, array) in enumerate(zip(examples, found, strict=True)):
-            for piece in self._pieces(array.tolist(), room=room):
-                ids = [tokenizer.cls_token_id, *piece, tokenizer.sep_token_id]
-                rows.append(
-                    EncodedExample(
-                        index=index,
-                        input_ids=ids,
-                        token_type_ids=[0] * len(ids) if has_types else None,
-                        label=example.label,
-                    )
-                )
-        return rows
+        return [
+            EncodedExample(
+                index=index,
+                input_ids=frame.input_ids(piece),
+                token_type_ids=frame.token_type_ids(piece) if has_types else None,
+                label=example.label,
+            )
+            for index, (example, array) in enumerate(zip(examples, found, strict=True))
+            for piece in self._pieces(array.tolist(), room=room)
+        ]
 
     def _pieces(self, ids: list[int], *, room: int) -> list[list[int]]:
         if len(ids) <= room:

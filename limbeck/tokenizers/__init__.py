@@ -1,4 +1,4 @@
-"""Tokenizers: a thin, typed face on the `tokenizers` library, for WordPiece vocabularies.
+"""Tokenizers: a thin, typed face on the `tokenizers` library.
 
 `AutoTokenizer.from_pretrained` reads a folder or a Hub repository, `Tokenizer` turns texts into
 ids and back, `train_wordpiece` makes a vocabulary from a corpus. The ids are those of
@@ -8,7 +8,8 @@ ids and back, `train_wordpiece` makes a vocabulary from a corpus. The ids are th
 from __future__ import annotations
 
 from limbeck.tokenizers.encoding import BatchEncoding
+from limbeck.tokenizers.framing import Frame
 from limbeck.tokenizers.tokenizer import AutoTokenizer, Tokenizer
 from limbeck.tokenizers.training import train_wordpiece
 
-__all__ = ["AutoTokenizer", "BatchEncoding", "Tokenizer", "train_wordpiece"]
+__all__ = ["AutoTokenizer", "BatchEncoding", "Frame", "Tokenizer", "train_wordpiece"]

@@ -130,7 +130,7 @@ class Tokenizer(Vocabulary):
         Args:
             text: A text, or a list of texts.
             text_pair: The second text of each pair. An empty string is an empty second text.
-            add_special_tokens: Whether to frame the inputs with [CLS] and [SEP].
+            add_special_tokens: Whether to frame the inputs, as `[CLS] text [SEP]` in BERT.
             truncation: What to cut where an input is longer than `max_length`: tokens of the
                 longer text of a pair (`longest_first`, or True), or of one text only.
             max_length: Length in tokens, special ones included; default `model_max_length`.

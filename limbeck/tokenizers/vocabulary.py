@@ -10,9 +10,10 @@ import numpy as np
 from tokenizers import Tokenizer as Backend
 
 from limbeck.errors import SettingsError
-from limbeck.tokenizers.backend import PREFIX, compute_fingerprint
+from limbeck.tokenizers.backend import compute_fingerprint
 from limbeck.tokenizers.config import TokenizerConfig
 from limbeck.tokenizers.decoding import clean_up, read_ids
+from limbeck.tokenizers.framing import Frame, read_frame
 
 
 class Vocabulary:
@@ -76,6 +77,11 @@ class Vocabulary:
         """Returns how many special tokens a call adds to a text, or to a pair of texts."""
         return self._backend.num_special_tokens_to_add(pair)
 
+    @cached_property
+    def frame(self) -> Frame:
+        """The special tokens that a call puts around a single text."""
+        return read_frame(self._backend)
+
     def get_vocab(self) -> dict[str, int]:
         """Returns every piece with its id, added tokens included."""
         return self._backend.get_vocab()
@@ -87,15 +93,16 @@ class Vocabulary:
 
     @cached_property
     def continuation_mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Whether a piece continues a word.
+        """Whether a piece continues a word, as WordPiece marks it; nowhere true for other models.
 
         Shape:
             (vocab_size,), read-only.
         """
         mask = np.zeros(self.vocab_size, dtype=np.bool_)
         special = set(self.all_special_ids)
-        for piece, index in self.get_vocab().items():
-            mask[index] = piece.startswith(PREFIX) and len(piece) > 2 and index not in special
+        prefix = getattr(self._backend.model, "continuing_subword_prefix", None) or ""
+        for piece, index in self.get_vocab().items() if prefix else ():
+            mask[index] = piece.startswith(prefix) and piece != prefix and index not in special
         mask.setflags(write=False)
         return mask
 
