@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from limbeck.recipes._objective import LanguageModelObjective
 
 from limbeck import BertConfig, BertForMaskedLM
-from limbeck.compress.keep_layers import choose_layers, keep_layers
+from limbeck.compress import apply_methods
 from limbeck.data import MaskedBatch
 from limbeck.losses import build_loss
 from limbeck.models import Model
@@ -68,8 +68,8 @@ def main() -> None:
             intermediate_size=4 * options.hidden_size,
         )
     ).eval()
-    layers = choose_layers("every_other", num_teacher_layers=options.teacher_layers)
-    student = keep_layers(teacher, layers=layers).train()
+    start = {"method": "keep_layers", "layers": "every_other", "model_type": "distilbert"}
+    student = apply_methods(teacher, [start]).train()
     weights = {"soft_targets": 5, "masked_lm": 2, "cosine": 1}
     losses = {name: build_loss(name, {"weight": weight}) for name, weight in weights.items()}
     objective = LanguageModelObjective(student, losses, teacher=teacher)

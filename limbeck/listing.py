@@ -40,7 +40,7 @@ def load(room: str, name: str) -> ModuleType:
     names = list_names(room)
     wanted = name.replace("-", "_")
     if wanted not in names:
-        kind = room.rsplit(".", 1)[-1]
+        kind = next((k for k, package in ROOMS.items() if package == room), room.split(".")[-1])
         raise SettingsError(
             f"there is no '{name}' among the {kind}; accepted: {', '.join(names)}."
             + did_you_mean(wanted, names)

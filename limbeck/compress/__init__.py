@@ -1,1 +1,8 @@
-"""Methods that take a model and return a smaller one; each public module is one."""
+"""Methods that take a model and return a smaller one; each public module is one.
+
+A method's module has `SettingsType` and `apply(model, settings)`: see `keep_layers.py`.
+"""
+
+from limbeck.compress._method import MethodSettings, Start, apply_methods, build_method
+
+__all__ = ["MethodSettings", "Start", "apply_methods", "build_method"]

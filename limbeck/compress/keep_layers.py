@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
+from pydantic import Field
 
+from limbeck.compress._method import MethodSettings
 from limbeck.errors import SettingsError
 from limbeck.models import Model, ModelConfig, find_architecture, find_class
 from limbeck.nn import Embeddings
@@ -41,8 +44,32 @@ _SHARED = (
 _SCHEMES = ("every_other", "original", "lower", "even")
 
 
+class KeepLayersSettings(MethodSettings):
+    """Settings of `keep_layers`."""
+
+    method: Literal["keep_layers"] = "keep_layers"
+    layers: int | str | tuple[int, ...] = "every_other"
+    """How many layers to keep (as `lower` spaces them), `every_other`, `original`, `lower`,
+    `even`, or a list of them, 0-based."""
+    num_student_layers: int | None = Field(default=None, ge=1)
+    """Depth of the student; half the teacher's, rounded up, if not given."""
+    model_type: str | None = None
+    """Architecture of the student, of the teacher's width; None keeps the teacher's."""
+    fold_token_types: bool = True
+    """Where the student has no token types, add the teacher's row for type 0 to every position,
+    which leaves the embeddings' output as it was."""
+    copy_transform: bool = True
+    """Copy the dense layer and LayerNorm before the decoder; else they keep their random start."""
+
+
+SettingsType = KeepLayersSettings
+
+
 def choose_layers(
-    layers: str | Sequence[int], *, num_teacher_layers: int, num_student_layers: int | None = None
+    layers: int | str | Sequence[int],
+    *,
+    num_teacher_layers: int,
+    num_student_layers: int | None = None,
 ) -> tuple[int, ...]:
     """Returns the teacher's layers, 0-based and ascending, that become the student's.
 
@@ -50,7 +77,7 @@ def choose_layers(
         layers: `every_other` (0, 2, 4, ... as the DistilBERT article says), `original` (the
             tables of the original code), `lower` (the same spacing for any depth: it begins with
             the first layer and leaves out the last), `even` (evenly spaced, first and last
-            included), or the layers themselves.
+            included), how many, spaced as `lower` does, or the layers themselves.
         num_teacher_layers: Depth of the teacher.
         num_student_layers: Depth of the student; half the teacher's, rounded up, if not given.
 
@@ -66,6 +93,8 @@ def choose_layers(
         >>> choose_layers("even", num_teacher_layers=12, num_student_layers=3)
         (0, 6, 11)
     """
+    if isinstance(layers, int):
+        num_student_layers, layers = layers, "lower"
     depth = (num_teacher_layers + 1) // 2 if num_student_layers is None else num_student_layers
     if not 1 <= depth <= num_teacher_layers:
         raise SettingsError(
@@ -122,40 +151,37 @@ def _check_listed(
 
 
 @torch.no_grad()
-def keep_layers(
-    teacher: Model,
-    *,
-    layers: Sequence[int],
-    model_type: str = "distilbert",
-    fold_token_types: bool = True,
-    copy_transform: bool = True,
-) -> Model:
-    """Makes a student of some of a teacher's layers; the teacher is left as it is.
+def apply(model: Model, settings: KeepLayersSettings) -> Model:
+    """Makes a student of some of a model's layers; the model is left as it is.
 
     Copied: word and position embeddings, the embedding LayerNorm, the layers, and whatever of the
-    head both have, such as the tied decoder and its bias. A student without token types drops the
+    head both have, such as the tied decoder's bias. A student without token types drops the
     teacher's table.
 
     Args:
-        teacher: Any model; the student has the same kind of head.
-        layers: The teacher's layers, 0-based, that become layers 0, 1, ... of the student.
-        model_type: Architecture of the student, of the teacher's width.
-        fold_token_types: Where the student has no token types, add the teacher's row for type 0
-            to every position, which leaves the embeddings' output as it was.
-        copy_transform: Copy the dense layer and LayerNorm before the decoder; else they keep
-            their random start.
+        model: Any model, the teacher; the student has the same kind of head.
+        settings: Which layers, and what else is copied.
+
+    Raises:
+        SettingsError: If the model does not have the layers.
 
     Source:
         Sanh et al., "DistilBERT", 2019, section 2, "Student initialization".
     """
-    config = student_config(teacher.config, num_layers=len(layers), model_type=model_type)
-    student = find_class(model_type, teacher.kind)(config).to(teacher.device)
-    _copy_outside_layers(teacher, student, copy_transform=copy_transform)
+    layers = choose_layers(
+        settings.layers,
+        num_teacher_layers=model.config.num_hidden_layers,
+        num_student_layers=settings.num_student_layers,
+    )
+    model_type = settings.model_type or model.config.model_type
+    config = student_config(model.config, num_layers=len(layers), model_type=model_type)
+    student = find_class(model_type, model.kind)(config).to(model.device)
+    _copy_outside_layers(model, student, copy_transform=settings.copy_transform)
     for place, layer in enumerate(layers):
-        kept = teacher.encoder.layer_at(layer).state_dict()
+        kept = model.encoder.layer_at(layer).state_dict()
         student.encoder.layer_at(place).load_state_dict(kept)
-    if fold_token_types:
-        _fold_token_types(teacher.encoder.embeddings, student.encoder.embeddings)
+    if settings.fold_token_types:
+        _fold_token_types(model.encoder.embeddings, student.encoder.embeddings)
     return student
 
 

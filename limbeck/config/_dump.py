@@ -119,7 +119,9 @@ def _value(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, Settings):
-        return _value({name: getattr(value, name) for name in type(value).model_fields})
+        fields = ((n, getattr(value, n), f.default) for n, f in type(value).model_fields.items())
+        # What is None unless told otherwise is left out, as it is from tables of their own.
+        return _value({n: v for n, v, default in fields if (v, default) != (None, None)})
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, (set, frozenset)):

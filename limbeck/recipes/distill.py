@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import torch
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-from limbeck.compress.keep_layers import choose_layers, keep_layers
+from limbeck.compress import Start, apply_methods
+from limbeck.compress.keep_layers import KeepLayersSettings
 from limbeck.config import Shown
 from limbeck.data import Corpus
 from limbeck.errors import MissingHeadError, SettingsError
@@ -35,6 +36,8 @@ def _build_losses(values: Any) -> Any:
     }
 
 
+# What the student's start is told where `start` is not given.
+_KEPT = ("layers", "num_student_layers", "model_type", "fold_token_types", "copy_transform")
 _TRIPLE_LOSS: dict[str, Any] = {
     "soft_targets": {"weight": 5.0},
     "masked_lm": {"weight": 2.0},
@@ -61,12 +64,24 @@ class DistillSettings(LanguageModelSettings):
     """Where the student has no token types, add the teacher's row for type 0 to every position."""
     copy_transform: bool = True
     """Copy the masked-LM head's dense layer and LayerNorm too."""
+    start: Start = ()
+    """The student's start as methods applied to the teacher one after the other, in place of the
+    five settings above: `[{ method = "keep_layers", layers = [0, 3, 5] }]`."""
     freeze_positions: bool = False
     """Keep the position embeddings as they start, as the original code did."""
     losses: Annotated[
         dict[str, SerializeAsAny[Loss]], BeforeValidator(_build_losses), Field(min_length=1)
     ] = Field(default_factory=lambda: dict(_TRIPLE_LOSS), validate_default=True)
     """The losses by name, each with its settings; the total is their weighted sum."""
+
+    @model_validator(mode="after")
+    def _require_one_start(self) -> Self:
+        fields = type(self).model_fields
+        names = ("student", *_KEPT)
+        given = [name for name in names if getattr(self, name) != fields[name].default]
+        if self.start and given:
+            raise SettingsError(f"start and {given[0]} are both given; leave one of them out")
+        return self
 
 
 SettingsType = DistillSettings
@@ -120,18 +135,7 @@ def _prepare(
     corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.teacher))
     teacher = _load_teacher(settings.teacher)
     if settings.student is None:
-        chosen = choose_layers(
-            settings.layers,
-            num_teacher_layers=teacher.config.num_hidden_layers,
-            num_student_layers=settings.num_student_layers,
-        )
-        student = keep_layers(
-            teacher,
-            layers=chosen,
-            model_type=settings.model_type,
-            fold_token_types=settings.fold_token_types,
-            copy_transform=settings.copy_transform,
-        )
+        student = apply_methods(teacher, settings.start or (_keep_layers(settings),))
     else:
         corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.student))
         student = AutoModelForMaskedLM.from_pretrained(settings.student)
@@ -139,6 +143,10 @@ def _prepare(
         student.freeze_positions()
     _require_fit(settings, teacher=teacher, student=student)
     return corpus, teacher, student
+
+
+def _keep_layers(settings: DistillSettings) -> KeepLayersSettings:
+    return KeepLayersSettings(**{name: getattr(settings, name) for name in _KEPT})
 
 
 def _load_teacher(name: str) -> Model:

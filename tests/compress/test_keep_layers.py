@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck import BertConfig, BertForMaskedLM, BertForSequenceClassification
-from limbeck.compress.keep_layers import choose_layers, keep_layers
+from limbeck.compress.keep_layers import KeepLayersSettings, apply, choose_layers
 from limbeck.errors import SettingsError
+from limbeck.models import Model
 
 
 def test_known_choices() -> None:
@@ -22,6 +23,7 @@ def test_known_choices() -> None:
     assert choose_layers([1, 5], num_teacher_layers=6) == (1, 5)
     assert choose_layers("even", num_teacher_layers=6, num_student_layers=1) == (0,)
     assert choose_layers("lower", num_teacher_layers=6, num_student_layers=4) == (0, 1, 3, 4)
+    assert choose_layers(4, num_teacher_layers=6) == (0, 1, 3, 4)
 
 
 @given(teacher=st.integers(1, 48), data=st.data())
@@ -67,6 +69,7 @@ def test_lower_spacing_leaves_the_top_out(teacher: int, data: st.DataObject) -> 
         ([1, 1], None, r"must ascend, each layer once"),
         ([0, 1], 3, r"are 2, but num_student_layers = 3"),
         ("even", 0, r"num_student_layers = 0: the teacher has 6 layers; accepted: 1 to 6"),
+        (7, None, r"num_student_layers = 7: the teacher has 6 layers; accepted: 1 to 6"),
         ("even", 7, r"num_student_layers = 7: the teacher has 6 layers; accepted: 1 to 6"),
     ],
 )
@@ -90,18 +93,23 @@ def make_bert(cls: type = BertForMaskedLM) -> BertForMaskedLM:
     return cls(config).double().eval()
 
 
+def keep_layers(teacher: Model, layers: object, **changes: object) -> Model:
+    settings = {"model_type": "distilbert", "layers": layers, **changes}
+    return apply(teacher, KeepLayersSettings(**settings))
+
+
 @pytest.mark.parametrize("model_type", ["distilbert", "bert"])
 def test_all_layers_make_the_teacher_again(model_type: str) -> None:
     """With the type-0 row folded into the positions nothing is lost."""
     teacher = make_bert()
-    student = keep_layers(teacher, layers=(0, 1, 2, 3), model_type=model_type).double().eval()
+    student = keep_layers(teacher, (0, 1, 2, 3), model_type=model_type).double().eval()
     ids = torch.randint(0, 50, (3, 11), generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(student(ids).logits, teacher(ids).logits, rtol=0, atol=1e-6)
 
 
 def test_kept_layers_follow_each_other() -> None:
     teacher = make_bert()
-    student = keep_layers(teacher, layers=(1, 3)).double().eval()
+    student = keep_layers(teacher, (1, 3)).double().eval()
     ids = torch.randint(0, 50, (2, 7), generator=torch.Generator().manual_seed(1))
     embedded = teacher(ids, collect={"hidden_states"}).hidden_states[0]
     own = student(ids, collect={"hidden_states"}).hidden_states
@@ -114,7 +122,7 @@ def test_kept_layers_follow_each_other() -> None:
 
 def test_without_folding_and_transform() -> None:
     teacher = make_bert()
-    student = keep_layers(teacher, layers=(0,), fold_token_types=False, copy_transform=False)
+    student = keep_layers(teacher, (0,), fold_token_types=False, copy_transform=False)
     positions = student.encoder.embeddings.position.weight
     torch.testing.assert_close(
         positions.double(), teacher.encoder.embeddings.position.weight, rtol=0, atol=1e-7
@@ -126,7 +134,7 @@ def test_without_folding_and_transform() -> None:
 
 def test_classifier_keeps_what_both_families_have() -> None:
     teacher = make_bert(BertForSequenceClassification)
-    student = keep_layers(teacher, layers=(0, 2))
+    student = keep_layers(teacher, (0, 2))
     output = student.head.output.weight.double()
     torch.testing.assert_close(output, teacher.head.output.weight, rtol=0, atol=1e-7)
     assert student.config.activation == "relu"

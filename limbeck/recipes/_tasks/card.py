@@ -129,6 +129,8 @@ def _describe(settings: FinetuneSettings, task: Task, record: Mapping[str, Any])
         made["Weights"] = "random"
     if settings.keep_layers is not None:
         made["Layers kept"] = f"{record['num_layers']} (keep_layers = {settings.keep_layers})"
+    if settings.start:
+        made["Started by"] = ", ".join(method.method for method in settings.start)
     if settings.teacher is not None:
         made["Teacher"] = show_model(settings.teacher)
         made["Losses"] = ", ".join(build_task_losses(task, settings.losses))

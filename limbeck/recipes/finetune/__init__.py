@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from limbeck.checkpoints import write_card
-from limbeck.compress.keep_layers import choose_layers, keep_layers
+from limbeck.compress import apply_methods
 from limbeck.errors import SettingsError
 from limbeck.models import Model
 from limbeck.objectives import TaskObjective, TaskTeacher
@@ -144,16 +144,6 @@ def _read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
     return data
 
 
-def _keep_layers(model: Model, wanted: int | str | tuple[int, ...]) -> Model:
-    """Returns a model of the same architecture and head with some of the layers."""
-    layers = choose_layers(
-        "lower" if isinstance(wanted, int) else wanted,
-        num_teacher_layers=model.config.num_hidden_layers,
-        num_student_layers=wanted if isinstance(wanted, int) else None,
-    )
-    return keep_layers(model, layers=layers, model_type=model.config.model_type)
-
-
 def _run_seed(
     settings: FinetuneSettings,
     data: TaskData,
@@ -174,8 +164,7 @@ def _run_seed(
         model = data.task.new_model(data.folder)
     else:
         model = data.task.load_model(data.folder, new_head=settings.new_head)
-    if settings.keep_layers is not None:
-        model = _keep_layers(model, settings.keep_layers)
+    model = apply_methods(model, settings.methods)
     model.to(choose_device(settings.device))
     best = BestWeights(model, metric=data.task.metric)
     state = _train(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from limbeck.compress import MethodSettings, Start
+from limbeck.compress.keep_layers import KeepLayersSettings
 from limbeck.config import Shown
+from limbeck.errors import SettingsError
 from limbeck.recipes._tasks.data import Role, TaskRunSettings
 from limbeck.recipes.finetune.augmentation import AugmentSettings
 from limbeck.train import Schedule
@@ -23,6 +26,9 @@ class FinetuneSettings(TaskRunSettings):
     keep_layers: Shown[int | str | tuple[int, ...] | None] = None
     """Start from some of the model's layers: how many (as `lower` spaces them), `every_other`,
     `original`, `lower`, `even`, or a list such as [0, 2, 4]; None starts from all."""
+    start: Start = ()
+    """Methods that are applied to the model before training, one after the other, in place of
+    `keep_layers`: `[{ method = "keep_layers", layers = 3 }]`; `limbeck list methods` shows them."""
     seeds: Shown[tuple[int, ...]] = Field(default=(0,), min_length=1)
     """One run each; a seed decides new weights, dropout and the order of the examples."""
 
@@ -85,6 +91,19 @@ class FinetuneSettings(TaskRunSettings):
         The label is not the name of the model that the run starts from, which may be the teacher.
         """
         return self.out.resolve().name, "other" if self.teacher is None else "student"
+
+    @property
+    def methods(self) -> tuple[MethodSettings, ...]:
+        """What is applied to the model before training."""
+        if self.keep_layers is None:
+            return self.start
+        return (KeepLayersSettings(layers=self.keep_layers),)
+
+    @model_validator(mode="after")
+    def _require_one_start(self) -> Self:
+        if self.start and self.keep_layers is not None:
+            raise SettingsError("start and keep_layers are both given; leave one of them out")
+        return self
 
     @field_validator("seeds")
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from limbeck.compress.keep_layers import choose_layers, keep_layers
+from limbeck.compress.keep_layers import KeepLayersSettings, apply, choose_layers
 from limbeck.config import Settings, Shown
 from limbeck.data import CorpusSettings, build_corpus
 from limbeck.errors import MissingHeadError
@@ -228,7 +228,8 @@ def _ensure_head(
 
 def _copy_layers(teacher: str, layers: Sequence[int], folder: Path) -> Path:
     if not (folder / "tokenizer_config.json").exists():
-        model = keep_layers(AutoModelForMaskedLM.from_pretrained(teacher), layers=layers)
+        start = KeepLayersSettings(layers=tuple(layers), model_type="distilbert")
+        model = apply(AutoModelForMaskedLM.from_pretrained(teacher), start)
         save_language_model(model, AutoTokenizer.from_pretrained(teacher), folder)
     return folder
 

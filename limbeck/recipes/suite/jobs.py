@@ -217,6 +217,7 @@ def _has_changed_weights(model: SuiteModel) -> bool:
     return (
         model.model is None
         or changes.get("keep_layers") is not None
+        or bool(changes.get("start"))
         or changes.get("initialise") == "random"
     )
 

@@ -1,0 +1,75 @@
+"""What every method has: a name, settings, and a model that it makes of another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, SerializeAsAny
+
+from limbeck import listing
+from limbeck.config import Settings
+from limbeck.errors import SettingsError
+from limbeck.models import Model
+
+
+class MethodSettings(Settings):
+    """Base of the methods' settings; a method's module has its own as `SettingsType`.
+
+    Beside it stands `apply(model, settings)`, which returns another model and leaves the given one
+    as it is.
+    """
+
+    method: str
+    """Name of the method, as `limbeck list methods` shows it."""
+
+
+def build_method(values: Mapping[str, Any], *, where: str = "method") -> MethodSettings:
+    """Makes a method's settings of a table with its name as `method` and what it is told.
+
+    Args:
+        values: Such as `{"method": "keep_layers", "layers": 3}`.
+        where: What the message of an error begins with.
+
+    Raises:
+        SettingsError: If the name is missing or there is no such method, or a setting is wrong.
+    """
+    names = listing.list_names("limbeck.compress")
+    if "method" not in values:
+        raise SettingsError(f"{where} = {dict(values)} names no method; accepted: {names}")
+    settings_type: type[MethodSettings] = _load(str(values["method"])).SettingsType
+    return settings_type.from_values(dict(values), where=where)
+
+
+def apply_methods(model: Model, methods: Iterable[MethodSettings | Mapping[str, Any]]) -> Model:
+    """Applies methods one after the other; the given model is left as it is.
+
+    Args:
+        model: What to start from, such as a student's teacher.
+        methods: Each with its settings, or as a table such as
+            `{"method": "keep_layers", "layers": 3}`.
+
+    Raises:
+        SettingsError: If a method or its settings are wrong, or it can't be applied to the model.
+    """
+    for settings in build_methods(methods):
+        model = _load(settings.method).apply(model, settings)
+    return model
+
+
+def build_methods(values: Any) -> Any:
+    """Makes settings of a list of methods, and passes on what is no list for others to refuse."""
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        return values
+    return tuple(
+        build_method(value, where=f"start[{place}]") if isinstance(value, Mapping) else value
+        for place, value in enumerate(values)
+    )
+
+
+def _load(method: str) -> Any:
+    return listing.load("limbeck.compress", method)
+
+
+Start = Annotated[tuple[SerializeAsAny[MethodSettings], ...], BeforeValidator(build_methods)]
+"""A student's start in a recipe's settings: the methods that are applied to its teacher."""

@@ -1,0 +1,93 @@
+"""What every method keeps to, and a student's start as a list of them."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from limbeck import AutoModelForMaskedLM, BertConfig, BertForMaskedLM, listing
+from limbeck.compress import MethodSettings, apply_methods, build_method
+from limbeck.compress.keep_layers import KeepLayersSettings
+from limbeck.errors import SettingsError
+
+METHODS = listing.list_names("limbeck.compress")
+
+
+@pytest.fixture
+def teacher() -> BertForMaskedLM:
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=24,
+        max_position_embeddings=20,
+    )
+    return BertForMaskedLM(config).eval()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method(method, teacher, tmp_path):
+    """Its defaults make another model, which is saved and read as any is."""
+    module = listing.load("limbeck.compress", method)
+    settings = module.SettingsType()
+    assert isinstance(settings, MethodSettings)
+    assert settings.method == method
+    assert all(f.description for name, f in type(settings).model_fields.items() if name != "method")
+    before = copy.deepcopy(teacher.state_dict())
+    made = apply_methods(teacher, [{"method": method}])
+    assert made is not teacher
+    assert made.num_parameters < teacher.num_parameters
+    assert all(torch.equal(tensor, before[name]) for name, tensor in teacher.state_dict().items())
+    made.save_pretrained(tmp_path)
+    again = AutoModelForMaskedLM.from_pretrained(tmp_path)
+    ids = torch.randint(1, 50, (2, 7))
+    with torch.no_grad():
+        torch.testing.assert_close(again(ids).logits, made.eval()(ids).logits)
+    assert build_method(settings.model_dump()) == settings
+
+
+def test_methods_follow_each_other(teacher):
+    """The second is given what the first made: layer 2 of layers 0, 2, 3 is the teacher's 3."""
+    student = apply_methods(
+        teacher,
+        [
+            {"method": "keep_layers", "layers": [0, 2, 3]},
+            KeepLayersSettings(layers=(2,), model_type="distilbert"),
+        ],
+    )
+    assert student.config.model_type == "distilbert"
+    assert student.config.num_hidden_layers == 1
+    for name, tensor in student.encoder.layers[0].state_dict().items():
+        assert torch.equal(tensor, teacher.encoder.layers[3].state_dict()[name])
+
+
+def test_no_method_changes_nothing(teacher):
+    assert apply_methods(teacher, []) is teacher
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"layers": 3}, r"start\[1\] = \{'layers': 3\} names no method; accepted: \['keep_layers'"),
+        (
+            {"method": "keep_layer"},
+            r"no 'keep_layer' among the methods; accepted: keep_layers.*mean 'keep_layers'",
+        ),
+        (
+            {"method": "keep_layers", "layer": 3},
+            r"start\[1\]: there is no setting 'layer' .* Did you mean 'layers'",
+        ),
+        (
+            {"method": "keep_layers", "num_student_layers": 0},
+            r"start\[1\]: num_student_layers = 0 is not accepted.*>= 1",
+        ),
+        ({"method": "keep_layers", "layers": 9}, r"num_student_layers = 9: the teacher has 4 lay"),
+    ],
+)
+def test_wrong_methods(values, message, teacher):
+    with pytest.raises(SettingsError, match=message):
+        apply_methods(teacher, [KeepLayersSettings(layers=4), values])
