@@ -48,11 +48,11 @@ def list_room(
 
 
 def init(
-    name: Annotated[str, Parameter(help="A recipe, a preset or a task.")],
+    name: Annotated[str, Parameter(help="A recipe, a preset, a task or a method.")],
     *,
     common: Common = COMMON,
 ) -> dict[str, Any]:
-    """Print settings to start from: of a recipe or a preset (`> run.toml`), or a task's options."""
+    """Print settings to start from: of a recipe, a preset (`> run.toml`), a task or a method."""
     from limbeck.config import dump_toml
     from limbeck.recipes._presets import list_presets
 
@@ -64,6 +64,12 @@ def init(
         text = f"[task_options]  # of {name}; as a flag: --task_options.NAME VALUE\n{options}"
         common.tell(text.rstrip("\n"))
         return {"task": name, "toml": text}
+    methods = listing.list_names(rooms["methods"])
+    if name.replace("-", "_") in methods:
+        options = dump_toml(listing.load(rooms["methods"], name).SettingsType)
+        text = f"[[start]]  # one step of a student's start, in distill and finetune\n{options}"
+        common.tell(text.rstrip("\n"))
+        return {"method": name, "toml": text}
     if name in presets:
         recipe, text = presets[name].recipe, presets[name].path.read_text(encoding="utf-8")
     elif name.replace("_", "-") in recipes:
@@ -71,9 +77,10 @@ def init(
         text = dump_toml(listing.load(rooms["recipes"], recipe).SettingsType, recipe=recipe)
     else:
         raise SettingsError(
-            f"there is no recipe, preset or task '{name}'."
-            f"{did_you_mean(name, [*recipes, *presets, *tasks])} Recipes: {', '.join(recipes)}. "
-            f"Presets: {', '.join(presets) or 'none'}. Tasks: {', '.join(tasks)}."
+            f"there is no recipe, preset, task or method '{name}'."
+            f"{did_you_mean(name, [*recipes, *presets, *tasks, *methods])} "
+            f"Recipes: {', '.join(recipes)}. Presets: {', '.join(presets) or 'none'}. "
+            f"Tasks: {', '.join(tasks)}. Methods: {', '.join(methods)}."
         )
     common.tell(text.rstrip("\n"))
     return {"recipe": recipe, "toml": text}

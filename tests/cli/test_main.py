@@ -235,7 +235,7 @@ class TestRecipeCommand:
             (["heet"], 'Unknown command "heet". Did you mean "heat"?'),
             (
                 ["init", "heet"],
-                "there is no recipe, preset or task 'heet'. Did you mean 'heat'? Recipes:",
+                "there is no recipe, preset, task or method 'heet'. Did you mean 'heat'? Recipes:",
             ),
             (["list", "loses"], 'Invalid value "loses" for KIND.'),
         ],
@@ -323,6 +323,21 @@ def test_init_of_every_task_shows_its_options(name: str, capsys: Captured) -> No
     options = tomllib.loads(shown)["task_options"]
     assert settings_type.from_values(options) == settings_type()
     assert all(f"{option} =" in shown for option in settings_type.model_fields)
+
+
+@pytest.mark.parametrize("name", listing.list_names("limbeck.compress"))
+def test_init_of_every_method_is_a_step_of_a_start(
+    name: str, tmp_path: Path, capsys: Captured
+) -> None:
+    from limbeck.config import read_settings
+
+    assert main(["init", name]) == 0
+    path = tmp_path / "run.toml"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    finetune = listing.load("limbeck.recipes", "finetune").SettingsType
+    settings = read_settings(finetune, path, ["model=M", "task=sst2", "out=O"])
+    assert settings.start == (listing.load("limbeck.compress", name).SettingsType(),)
+    assert settings.methods == settings.start
 
 
 @pytest.mark.parametrize("name", listing.list_names("limbeck.recipes"))
