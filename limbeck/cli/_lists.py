@@ -55,12 +55,13 @@ def init(
     """Print settings to start from: of a recipe, a preset (`> run.toml`), a task or a method."""
     from limbeck.config import dump_toml
     from limbeck.recipes._presets import list_presets
+    from limbeck.tasks import load_task
 
     presets, rooms = list_presets(), listing.ROOMS
     recipes = [recipe.replace("_", "-") for recipe in listing.list_names(rooms["recipes"])]
     tasks = listing.list_names(rooms["tasks"])
     if name.replace("-", "_") in tasks:
-        options = dump_toml(listing.load(rooms["tasks"], name).SettingsType)
+        options = dump_toml(load_task(name).settings)
         text = f"[task_options]  # of {name}; as a flag: --task_options.NAME VALUE\n{options}"
         common.tell(text.rstrip("\n"))
         return {"task": name, "toml": text}

@@ -1,8 +1,6 @@
 """What a model is fine-tuned for: how examples are read and encoded, which head, which metrics.
 
-Every public module here is a task and offers `SettingsType`, the task's own options, and
-`read(name, data, *, settings, labels)`, which returns a `Task`; one whose data set is on the Hub
-says where in `HUB`.
+Every public module here is a task and offers a `TaskDefinition` as `TASK`.
 """
 
 from __future__ import annotations
@@ -25,6 +23,7 @@ from limbeck.tasks._base import (
     restore_padding,
 )
 from limbeck.tasks._batches import TrainBatches, collate, evaluation_batches
+from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._texts import MissingColumnError
 
 __all__ = [
@@ -35,13 +34,25 @@ __all__ = [
     "Split",
     "Task",
     "TaskBatch",
+    "TaskDefinition",
     "TrainBatches",
     "collate",
     "evaluation_batches",
+    "load_task",
     "read_task",
     "remove_padding",
     "restore_padding",
 ]
+
+
+def load_task(name: str) -> TaskDefinition:
+    """Returns a task before any data are read.
+
+    Raises:
+        SettingsError: If there is no task of that name.
+    """
+    definition: TaskDefinition = load(__name__, name).TASK
+    return definition
 
 
 def read_task(
@@ -66,17 +77,17 @@ def read_task(
         SettingsError: If the task or an option is unknown.
         DataError: If the data can't be used; the message names file and line.
     """
-    module = load("limbeck.tasks", name)
-    settings = module.SettingsType.from_values(dict(options or {}), where="task_options")
+    definition = load_task(name)
+    settings = definition.settings.from_values(dict(options or {}), where="task_options")
     if data is None:
-        data = getattr(module, "HUB", None)
+        data = definition.hub
         if data is None:
             raise SettingsError(
                 f"task = '{name}' has no usual data set; give data=FOLDER, or data.train=FILE and "
                 "data.validation=FILE"
             )
     try:
-        task: Task = module.read(name.replace("_", "-"), data, settings=settings, labels=labels)
+        return definition.read(name.replace("_", "-"), data, settings=settings, labels=labels)
     except MissingColumnError as error:
         if error.option in settings.model_fields_set:
             raise
@@ -84,4 +95,3 @@ def read_task(
             f"{error} That column is what task = {name} expects; for another kind of data set give "
             "another task=..., as limbeck list tasks shows them."
         ) from None
-    return task

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from limbeck.tasks._base import (
     Task,
     TaskBatch,
 )
+from limbeck.tasks._definition import TaskDefinition, with_defaults
 from limbeck.tasks._glue import GlueFile
 from limbeck.tasks._labels import LabelSet, infer_labels
 from limbeck.tasks._main_metric import ClassMetric
@@ -123,12 +125,40 @@ class ClassificationTask(Task):
         return self.glue.name, self.glue.write([record["prediction"] for record in records])
 
 
+def define_classification(
+    *,
+    hub: str | None = None,
+    split_suffix: str = "",
+    submission: str | None = None,
+    submits_numbers: bool = False,
+    **defaults: Any,
+) -> TaskDefinition:
+    """Returns a task of this kind.
+
+    Args:
+        hub: Its usual data set.
+        split_suffix: What the names of its splits may end in.
+        submission: Name of the file that GLUE's server takes, if it takes one.
+        submits_numbers: Whether that file has a label's number instead of its name.
+        defaults: Of `ClassificationSettings`, where they are other ones.
+    """
+    glue = None
+    if submission is not None:
+        glue = GlueFile(submission, defaults["labels"], as_numbers=submits_numbers)
+    return TaskDefinition(
+        settings=with_defaults(ClassificationSettings, **defaults),
+        read=partial(read_classification, split_suffix=split_suffix, glue=glue),
+        hub=hub,
+    )
+
+
 def read_classification(
     name: str,
     data: Data,
     *,
     settings: ClassificationSettings,
     labels: Sequence[str] | None = None,
+    split_suffix: str = "",
     glue: GlueFile | None = None,
 ) -> ClassificationTask:
     """Reads a classification data set.
@@ -140,7 +170,7 @@ def read_classification(
         DataError: If rows, columns or labels are wrong; the message names file and line.
         SettingsError: If the metric does not fit the number of labels.
     """
-    splits = read_label_rows(data, settings)
+    splits = read_label_rows(data, settings, split_suffix=split_suffix)
     label_set = LabelSet(settings.labels or labels or _labels_of(splits, settings))
     form = load_metric(settings.metric).form_of(Classes)
     assert form is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from limbeck.tasks._base import (
     Task,
     TaskBatch,
 )
+from limbeck.tasks._definition import TaskDefinition, with_defaults
 from limbeck.tasks._main_metric import NumberMetric
 from limbeck.tasks._texts import (
     TextEncoding,
@@ -110,6 +112,23 @@ class RegressionTask(Task):
             for record in records
         ]
         return self.submission_name, "index\tprediction\n" + "".join(lines)
+
+
+def define_regression(
+    *, hub: str | None = None, submission: str | None = None, **defaults: Any
+) -> TaskDefinition:
+    """Returns a task of this kind.
+
+    Args:
+        hub: Its usual data set.
+        submission: Name of the file that GLUE's server takes, if it takes one.
+        defaults: Of `RegressionSettings`, where they are other ones.
+    """
+    return TaskDefinition(
+        settings=with_defaults(RegressionSettings, **defaults),
+        read=partial(read_regression, submission_name=submission),
+        hub=hub,
+    )
 
 
 def read_regression(

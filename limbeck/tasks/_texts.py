@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -24,9 +24,6 @@ _HEAD_RATIO = 128 / 510
 
 class TextSettings(Settings):
     """Which columns hold what, and what becomes of long texts."""
-
-    split_suffix: ClassVar[str] = ""
-    """What names of this task's splits may end in."""
 
     text_column: str = "text"
     """Column with the sentence, or the first of two."""
@@ -176,9 +173,17 @@ def read_texts(
     }
 
 
-def read_label_rows(data: Data, settings: TextSettings) -> dict[str, SplitRows]:
-    """Reads a data set's rows, and checks that all labelled splits have the label's column."""
-    splits = read_splits(data, suffix=settings.split_suffix)
+def read_label_rows(
+    data: Data, settings: TextSettings, *, split_suffix: str = ""
+) -> dict[str, SplitRows]:
+    """Reads a data set's rows, and checks that all labelled splits have the label's column.
+
+    Args:
+        data: The data set.
+        settings: Which column holds the label.
+        split_suffix: What the names of its splits may end in.
+    """
+    splits = read_splits(data, suffix=split_suffix)
     for name, rows in splits.items():
         if name not in UNLABELLED_SPLITS:
             require_column(rows.rows[0], settings.label_column, "label_column")

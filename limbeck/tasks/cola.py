@@ -9,26 +9,13 @@ Source:
 
 from __future__ import annotations
 
-from functools import partial
+from limbeck.tasks._classification import define_classification
 
-from limbeck.tasks._classification import ClassificationSettings, read_classification
-from limbeck.tasks._glue import GlueFile
-from limbeck.tasks._main_metric import ClassMetric
-
-HUB = "hf://nyu-mll/glue:cola"
-_LABELS = ("unacceptable", "acceptable")
-
-
-class ColaSettings(ClassificationSettings):
-    """The columns and labels of CoLA."""
-
-    text_column: str = "sentence"
-    """Column with the text."""
-    labels: tuple[str, ...] | None = _LABELS
-    """The labels, in the order of the model's logits."""
-    metric: ClassMetric = "matthews_correlation"
-    """Main metric; GLUE's is the Matthews correlation."""
-
-
-SettingsType = ColaSettings
-read = partial(read_classification, glue=GlueFile("CoLA.tsv", _LABELS, as_numbers=True))
+TASK = define_classification(
+    hub="hf://nyu-mll/glue:cola",
+    text_column="sentence",
+    labels=("unacceptable", "acceptable"),
+    metric="matthews_correlation",
+    submission="CoLA.tsv",
+    submits_numbers=True,
+)

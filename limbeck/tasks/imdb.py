@@ -6,19 +6,10 @@ Source:
 
 from __future__ import annotations
 
-from limbeck.tasks._classification import ClassificationSettings, read_classification
+from limbeck.tasks._classification import define_classification
 
-HUB = "hf://stanfordnlp/imdb"
-
-
-class ImdbSettings(ClassificationSettings):
-    """The columns and labels of IMDb's reviews."""
-
-    html_breaks: bool = True
-    """Read `<br />`, which stands between paragraphs, as a blank."""
-    labels: tuple[str, ...] | None = ("neg", "pos")
-    """The two labels, in the order of the model's logits."""
-
-
-SettingsType = ImdbSettings
-read = read_classification
+TASK = define_classification(
+    hub="hf://stanfordnlp/imdb",
+    html_breaks=True,
+    labels=("neg", "pos"),
+)

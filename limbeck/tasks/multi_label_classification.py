@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._multi_label import MultiLabelSettings, read_multi_label
 
-SettingsType = MultiLabelSettings
-read = read_multi_label
+TASK = TaskDefinition(settings=MultiLabelSettings, read=read_multi_label)

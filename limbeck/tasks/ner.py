@@ -31,6 +31,7 @@ from limbeck.tasks._base import (
     TaskBatch,
     at_least_float32,
 )
+from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._tagged import NerSettings, Sentence, read_tagged
 from limbeck.tasks._tags import OUTSIDE
 from limbeck.tokenizers import Tokenizer
@@ -162,9 +163,6 @@ class NerTask(Task):
         ]
 
 
-SettingsType = NerSettings
-
-
 def read(
     name: str,
     data: Data,
@@ -199,6 +197,9 @@ def read(
         splits={split: Split(split, sentences) for split, sentences in splits.items()},
         labels=known,
     )
+
+
+TASK = TaskDefinition(settings=NerSettings, read=read)
 
 
 def _infer(sentences: Sequence[Sentence]) -> tuple[str, ...]:

@@ -7,28 +7,14 @@ Source:
 
 from __future__ import annotations
 
-from functools import partial
+from limbeck.tasks._classification import define_classification
 
-from limbeck.tasks._classification import ClassificationSettings, read_classification
-from limbeck.tasks._glue import GlueFile
-from limbeck.tasks._main_metric import ClassMetric
-
-HUB = "hf://nyu-mll/glue:qqp"
-_LABELS = ("not_duplicate", "duplicate")
-
-
-class QqpSettings(ClassificationSettings):
-    """The columns and labels of QQP."""
-
-    text_column: str = "question1"
-    """Column with the first text."""
-    text_pair_column: str | None = "question2"
-    """Column with the second text."""
-    labels: tuple[str, ...] | None = _LABELS
-    """The labels, in the order of the model's logits."""
-    metric: ClassMetric = "accuracy_f1"
-    """Main metric; GLUE's is the mean of accuracy and F1."""
-
-
-SettingsType = QqpSettings
-read = partial(read_classification, glue=GlueFile("QQP.tsv", _LABELS, as_numbers=True))
+TASK = define_classification(
+    hub="hf://nyu-mll/glue:qqp",
+    text_column="question1",
+    text_pair_column="question2",
+    labels=("not_duplicate", "duplicate"),
+    metric="accuracy_f1",
+    submission="QQP.tsv",
+    submits_numbers=True,
+)

@@ -7,25 +7,12 @@ Source:
 
 from __future__ import annotations
 
-from functools import partial
+from limbeck.tasks._classification import define_classification
 
-from limbeck.tasks._classification import ClassificationSettings, read_classification
-from limbeck.tasks._glue import GlueFile
-
-HUB = "hf://nyu-mll/glue:rte"
-_LABELS = ("entailment", "not_entailment")
-
-
-class RteSettings(ClassificationSettings):
-    """The columns and labels of RTE."""
-
-    text_column: str = "sentence1"
-    """Column with the first text."""
-    text_pair_column: str | None = "sentence2"
-    """Column with the second text."""
-    labels: tuple[str, ...] | None = _LABELS
-    """The labels, in the order of the model's logits."""
-
-
-SettingsType = RteSettings
-read = partial(read_classification, glue=GlueFile("RTE.tsv", _LABELS))
+TASK = define_classification(
+    hub="hf://nyu-mll/glue:rte",
+    text_column="sentence1",
+    text_pair_column="sentence2",
+    labels=("entailment", "not_entailment"),
+    submission="RTE.tsv",
+)

@@ -9,8 +9,9 @@ Source:
 
 from __future__ import annotations
 
+from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._question_answering import QuestionAnsweringSettings, read_question_answering
 
-HUB = "hf://rajpurkar/squad"
-SettingsType = QuestionAnsweringSettings
-read = read_question_answering
+TASK = TaskDefinition(
+    settings=QuestionAnsweringSettings, read=read_question_answering, hub="hf://rajpurkar/squad"
+)

@@ -6,8 +6,9 @@ Source:
 
 from __future__ import annotations
 
+from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._question_answering import UnanswerableSettings, read_question_answering
 
-HUB = "hf://rajpurkar/squad_v2"
-SettingsType = UnanswerableSettings
-read = read_question_answering
+TASK = TaskDefinition(
+    settings=UnanswerableSettings, read=read_question_answering, hub="hf://rajpurkar/squad_v2"
+)

@@ -9,23 +9,12 @@ Source:
 
 from __future__ import annotations
 
-from functools import partial
+from limbeck.tasks._classification import define_classification
 
-from limbeck.tasks._classification import ClassificationSettings, read_classification
-from limbeck.tasks._glue import GlueFile
-
-HUB = "hf://nyu-mll/glue:sst2"
-_LABELS = ("NEGATIVE", "POSITIVE")
-
-
-class SST2Settings(ClassificationSettings):
-    """The columns and labels of SST-2; a data set that writes them otherwise can say so."""
-
-    text_column: str = "sentence"
-    """Column with the sentence."""
-    labels: tuple[str, ...] | None = _LABELS
-    """The two labels, in the order of the model's logits."""
-
-
-SettingsType = SST2Settings
-read = partial(read_classification, glue=GlueFile("SST-2.tsv", _LABELS, as_numbers=True))
+TASK = define_classification(
+    hub="hf://nyu-mll/glue:sst2",
+    text_column="sentence",
+    labels=("NEGATIVE", "POSITIVE"),
+    submission="SST-2.tsv",
+    submits_numbers=True,
+)

@@ -19,6 +19,7 @@ from limbeck.metrics import Numbers, main_metrics_of
 from limbeck.models import AutoModel, Model
 from limbeck.nn import ModelOutput
 from limbeck.sources import Data
+from limbeck.tasks import stsb
 from limbeck.tasks._base import (
     EncodedExample,
     Record,
@@ -27,13 +28,10 @@ from limbeck.tasks._base import (
     TaskBatch,
     at_least_float32,
 )
-from limbeck.tasks._main_metric import NumberMetric
-from limbeck.tasks._regression import read_regression
+from limbeck.tasks._definition import TaskDefinition, with_defaults
+from limbeck.tasks._regression import RegressionSettings, read_regression
 from limbeck.tasks._texts import TextEncoding
-from limbeck.tasks.stsb import StsbSettings
 from limbeck.tokenizers import Tokenizer
-
-HUB = "hf://nyu-mll/glue:stsb"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,21 +84,11 @@ class SimilarityTask(Task):
         ]
 
 
-class StsSettings(StsbSettings):
-    """The columns and the range of STS-B."""
-
-    metric: NumberMetric = "spearman"
-    """Main metric."""
-
-
-SettingsType = StsSettings
-
-
 def read(
     name: str,
     data: Data,
     *,
-    settings: StsSettings,
+    settings: RegressionSettings,
     labels: Sequence[str] | None = None,  # noqa: ARG001 - of a classifier
 ) -> SimilarityTask:
     """Reads pairs of sentences with a number each.
@@ -116,3 +104,8 @@ def read(
         )
     splits = read_regression(name, data, settings=settings).splits
     return SimilarityTask(name=name, metric=settings.metric, splits=splits, encoding=TextEncoding())
+
+
+TASK = TaskDefinition(
+    settings=with_defaults(stsb.TASK.settings, metric="spearman"), read=read, hub=stsb.TASK.hub
+)

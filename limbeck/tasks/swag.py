@@ -29,10 +29,9 @@ from limbeck.tasks._base import (
     at_least_float32,
 )
 from limbeck.tasks._choices import ChoiceSettings, read_choice
+from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none
 from limbeck.tokenizers import Tokenizer
-
-HUB = "hf://allenai/swag:regular"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +100,6 @@ class ChoiceTask(Task):
         return {}
 
 
-SettingsType = ChoiceSettings
-
-
 def read(
     name: str,
     data: Data,
@@ -123,3 +119,6 @@ def read(
         require_all_or_none(split, rows, examples, settings.label_column)
         splits[split] = Split(split, examples)
     return ChoiceTask(name=name, metric="accuracy", splits=splits)
+
+
+TASK = TaskDefinition(settings=ChoiceSettings, read=read, hub="hf://allenai/swag:regular")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from limbeck.tasks._classification import ClassificationSettings, read_classification
+from limbeck.tasks._classification import define_classification
 
-SettingsType = ClassificationSettings
-read = read_classification
+TASK = define_classification()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from limbeck.tasks._regression import RegressionSettings, read_regression
+from limbeck.tasks._regression import define_regression
 
-SettingsType = RegressionSettings
-read = read_regression
+TASK = define_regression()

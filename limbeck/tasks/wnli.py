@@ -10,25 +10,13 @@ Source:
 
 from __future__ import annotations
 
-from functools import partial
+from limbeck.tasks._classification import define_classification
 
-from limbeck.tasks._classification import ClassificationSettings, read_classification
-from limbeck.tasks._glue import GlueFile
-
-HUB = "hf://nyu-mll/glue:wnli"
-_LABELS = ("not_entailment", "entailment")
-
-
-class WnliSettings(ClassificationSettings):
-    """The columns and labels of WNLI."""
-
-    text_column: str = "sentence1"
-    """Column with the first text."""
-    text_pair_column: str | None = "sentence2"
-    """Column with the second text."""
-    labels: tuple[str, ...] | None = _LABELS
-    """The labels, in the order of the model's logits."""
-
-
-SettingsType = WnliSettings
-read = partial(read_classification, glue=GlueFile("WNLI.tsv", _LABELS, as_numbers=True))
+TASK = define_classification(
+    hub="hf://nyu-mll/glue:wnli",
+    text_column="sentence1",
+    text_pair_column="sentence2",
+    labels=("not_entailment", "entailment"),
+    submission="WNLI.tsv",
+    submits_numbers=True,
+)

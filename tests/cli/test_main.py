@@ -15,6 +15,7 @@ import limbeck.recipes
 from limbeck import listing
 from limbeck.cli import main
 from limbeck.cli._outline import outline_settings
+from limbeck.tasks import load_task
 from limbeck.version import __version__
 
 RECIPE = '''"""Heats something up."""
@@ -319,7 +320,7 @@ def test_list_alone_lists_what_there_is_to_list(capsys: Captured) -> None:
 def test_init_of_every_task_shows_its_options(name: str, capsys: Captured) -> None:
     assert main(["init", name]) == 0
     shown = capsys.readouterr().out
-    settings_type = listing.load("limbeck.tasks", name).SettingsType
+    settings_type = load_task(name).settings
     options = tomllib.loads(shown)["task_options"]
     assert settings_type.from_values(options) == settings_type()
     assert all(f"{option} =" in shown for option in settings_type.model_fields)

@@ -8,7 +8,8 @@ import torch
 from task_examples import EXAMPLES, TEXTS
 
 from limbeck import BertConfig, listing
-from limbeck.tasks import collate, read_task, remove_padding, restore_padding
+from limbeck.errors import SettingsError
+from limbeck.tasks import collate, load_task, read_task, remove_padding, restore_padding
 from limbeck.tokenizers import train_wordpiece
 
 TASKS = listing.list_names("limbeck.tasks")
@@ -65,9 +66,10 @@ every_task = pytest.mark.parametrize("task", TASKS, indirect=True)
 def test_it_is_documented_and_has_data_for_these_tests(name):
     module = listing.load("limbeck.tasks", name)
     assert listing.summary(module)
-    assert all(field.description for field in module.SettingsType.model_fields.values())
+    definition = load_task(name)
+    assert all(field.description for field in definition.settings.model_fields.values())
     assert name in EXAMPLES, f"add small data for {name} to task_examples.py"
-    assert getattr(module, "HUB", "hf://").startswith("hf://")
+    assert definition.hub is None or definition.hub.startswith("hf://")
 
 
 @every_task
@@ -153,3 +155,25 @@ def test_a_test_set_without_labels_is_predicted_not_scored(name, tmp_path, token
         else:
             assert name.endswith(".tsv")
             assert len(content.splitlines()) == len(records) + 1
+
+
+def test_a_tasks_own_defaults_keep_what_their_options_accept_and_say():
+    general, own = load_task("text-classification").settings, load_task("cola").settings
+    assert {*own.model_fields} == {*general.model_fields}
+    for name, field in own.model_fields.items():
+        assert field.description == general.model_fields[name].description
+    assert own().metric == "matthews_correlation"
+    with pytest.raises(SettingsError, match=r"labels = \['a'\]: give at least two labels"):
+        own(labels=["a"])
+    with pytest.raises(SettingsError, match=r"'acuracy' is not acc.*'accuracy'.*'accuracy_f1'"):
+        own(metric="acuracy")
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"), [("stsb", "spearman"), ("ner", "recall"), ("squad", "exact_match")]
+)
+def test_every_kind_can_be_led_by_another_of_its_metrics(name, metric, tmp_path):
+    given = options(name) | {"metric": metric}
+    assert read_task(name, write(tmp_path, name), options=given).metric == metric
+    with pytest.raises(SettingsError, match=r"metric = 'mean_squared_error' is not accepted"):
+        load_task(name).settings.from_values({"metric": "mean_squared_error"})

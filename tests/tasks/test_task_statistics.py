@@ -9,10 +9,9 @@ from task_examples import EXAMPLES
 from test_task_contract import make_model, write
 
 from limbeck import listing
-from limbeck.config import Settings
 from limbeck.report.scoring import make_statistics
 from limbeck.report.statistics import resample
-from limbeck.tasks import collate, read_task, remove_padding
+from limbeck.tasks import collate, load_task, read_task, remove_padding
 from limbeck.tokenizers import train_wordpiece
 
 TASKS = listing.list_names("limbeck.tasks")
@@ -20,8 +19,7 @@ TASKS = listing.list_names("limbeck.tasks")
 
 def metrics_of(name):
     """The metrics that a task's settings allow as the main one, None for its only one."""
-    settings: type[Settings] = listing.load("limbeck.tasks", name).SettingsType
-    field = settings.model_fields.get("metric")
+    field = load_task(name).settings.model_fields.get("metric")
     return [None] if field is None else field.annotation.__args__
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.checkpoints import Card, CardScore, read_inherited
-from limbeck.listing import load
 from limbeck.recipes._tasks.data import TaskData
-from limbeck.tasks import Task
+from limbeck.tasks import Task, load_task
 from limbeck.version import __version__
 
 if TYPE_CHECKING:
@@ -42,9 +41,7 @@ def make_card(
         summary=f"{base}, fine-tuned on {task}{learned}, with limbeck {__version__}.",
         auto_class=data.task.auto_model.__name__,
         task=task,
-        dataset=_hub_id(
-            settings.data or getattr(load("limbeck.tasks", settings.task), "HUB", None)
-        ),
+        dataset=_hub_id(settings.data or load_task(settings.task).hub),
         scores=_scores(data, record, records),
         made=_describe(settings, data.task, record),
         notes=["Validation chose the best epoch: its scores are somewhat too high."],

@@ -12,8 +12,8 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.config import Settings
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.files import read_json, write_json
-from limbeck.listing import load
 from limbeck.recipes._tasks.data import TaskSettings
+from limbeck.tasks import load_task
 from limbeck.train import Progress
 
 MEMORY_NAME = "limbeck.json"
@@ -57,8 +57,7 @@ def read_memory(folder: Path) -> TaskMemory | None:
     values = read_json(path, error=CheckpointError)
     try:
         memory = TaskMemory.from_values(values, where=MEMORY_NAME)
-        task = load("limbeck.tasks", memory.task)
-        task.SettingsType.from_values(memory.task_options, where="task_options")
+        load_task(memory.task).settings.from_values(memory.task_options, where="task_options")
     except SettingsError as error:
         raise CheckpointError(
             f"{path} does not say what the model was fine-tuned for; correct the file, or "
