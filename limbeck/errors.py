@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,12 +39,12 @@ class ContractError(LimbeckError):
     """A run did all that was asked, but what was to be shown by it did not come true.
 
     Attributes:
-        result: What the run found, as it stands in its `result.json`.
+        result: What the run found: the record that stands in its `result.json`.
     """
 
-    def __init__(self, message: str, *, result: Mapping[str, Any]) -> None:
+    def __init__(self, message: str, *, result: Any) -> None:
         super().__init__(message)
-        self.result = dict(result)
+        self.result = result
 
 
 class ExportError(LimbeckError):

@@ -72,7 +72,7 @@ def _fail(code: int, error: BaseException, message: str, *, as_json: bool, debug
         traceback.print_exception(error, file=sys.stderr)
     sys.stderr.write(f"limbeck: {message}\n")
     if as_json:
-        found = {"result": error.result} if isinstance(error, ContractError) else {}
+        found = {"result": error.result.to_dict()} if isinstance(error, ContractError) else {}
         said = {"type": type(error).__name__, "message": message, "code": code}
         _write_json({"error": said, **found})
     return code

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
@@ -18,6 +18,9 @@ from limbeck.cli._outline import outline_settings, summary_of
 from limbeck.errors import ContractError, SettingsError, did_you_mean
 
 ROOM = listing.ROOMS["recipes"]
+
+if TYPE_CHECKING:
+    from limbeck.runs import ResultRecord
 
 _HOW = """
 {summary}
@@ -143,12 +146,12 @@ def run_recipe(
     )
     if not dry_run:
         try:
-            result: dict[str, Any] = module.run(settings, progress=common.progress())
+            result: ResultRecord = module.run(settings, progress=common.progress())
         except ContractError as error:
             note(*_in_lines(module, error.result))
             raise
         note(*_in_lines(module, result))
-        return result
+        return result.to_dict()
     planned = module.plan(settings) if hasattr(module, "plan") else None
     common.tell(dump_toml(settings, recipe=name))
     if planned is not None:
@@ -167,11 +170,11 @@ def _is_model(name: str, presets: Collection[str]) -> bool:
     return not did_you_mean(name, [*presets, *(str(file) for file in path.parent.glob("*.toml"))])
 
 
-def _in_lines(module: ModuleType, result: dict[str, Any]) -> list[str]:
+def _in_lines(module: ModuleType, result: ResultRecord) -> list[str]:
     """Words a result: as the recipe does, if it does, otherwise its plain figures."""
     if hasattr(module, "summarise"):
         return str(module.summarise(result)).splitlines()
-    return _flat_lines(result)
+    return _flat_lines(result.to_dict())
 
 
 def _flat_lines(value: Any, name: str = "") -> list[str]:

@@ -15,6 +15,7 @@ from limbeck.data import Corpus, MaskedBatch, MaskedBatches, MaskingSettings
 from limbeck.losses import Loss
 from limbeck.models import Model
 from limbeck.objectives import TextObjective, evaluate_language_model
+from limbeck.runs.language_model import LanguageModelRecord, TrainingFigures
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import (
     Budget,
@@ -101,7 +102,7 @@ def train_language_model(
     teacher: Model | None = None,
     freeze_body: bool = False,
     progress: Progress,
-) -> dict[str, Any]:
+) -> TrainingFigures:
     """Trains, measures and checkpoints a student, going on where an earlier run stopped.
 
     Args:
@@ -300,19 +301,15 @@ def plan_language_model(
     }
 
 
-def summarise_language_model(result: dict[str, Any]) -> str:
-    """Returns a finished run in a few lines."""
-    before, after = result["held_out_before"], result["held_out_after"]
-    steps, tokens, minutes = (
-        result["num_steps"],
-        result["num_tokens"],
-        result["elapsed_seconds"] / 60,
-    )
+def summarise_language_model(result: LanguageModelRecord) -> str:
+    """Words a finished run in a few lines."""
+    before, after = result.held_out_before, result.held_out_after
+    minutes = result.elapsed_seconds / 60
     return "\n".join(
         [
-            f"{steps:,} steps, {tokens:,} tokens, {minutes:.1f} minutes",
+            f"{result.num_steps:,} steps, {result.num_tokens:,} tokens, {minutes:.1f} minutes",
             "held out, before and after:",
             *(f"  {name:<22} {before[name]:>8.4f} {after[name]:>8.4f}" for name in after),
-            f"The model:    {result['model']}",
+            f"The model:    {result.model}",
         ]
     )

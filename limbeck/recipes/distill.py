@@ -22,7 +22,7 @@ from limbeck.recipes._language_model import (
     summarise_language_model,
     train_language_model,
 )
-from limbeck.recipes._run import finish_run, start_run
+from limbeck.runs import DistillRecord, start_run
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
 
@@ -94,14 +94,14 @@ def plan(settings: DistillSettings) -> dict[str, Any]:
     return plan_language_model(settings, corpus=corpus, student=student, teacher=teacher)
 
 
-def run(settings: DistillSettings, *, progress: Progress) -> dict[str, Any]:
+def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
     """Distils the teacher and writes `out/model`; goes on where an earlier run stopped."""
     torch.manual_seed(settings.seed)
     corpus, teacher, student = _prepare(settings)
-    earlier = start_run(settings.out, "distill", settings)
-    if earlier.result is not None:
+    earlier = start_run(settings.out, "distill", settings).finished(DistillRecord)
+    if earlier is not None:
         progress.log(f"{settings.out} is already complete")
-        return dict(earlier.result)
+        return earlier
     figures = train_language_model(
         settings,
         corpus=corpus,
@@ -111,19 +111,16 @@ def run(settings: DistillSettings, *, progress: Progress) -> dict[str, Any]:
         progress=progress,
     )
     folder = save_language_model(student, corpus.tokenizer, settings.out / "model")
-    return finish_run(
-        settings.out,
-        {
-            "recipe": "distill",
-            "model": str(folder),
-            "teacher": settings.teacher,
-            "num_layers": student.config.num_hidden_layers,
-            "num_parameters": student.num_parameters,
-            "teacher_num_layers": teacher.config.num_hidden_layers,
-            "teacher_num_parameters": teacher.num_parameters,
-            **figures,
-        },
+    record = DistillRecord(
+        model=str(folder),
+        teacher=settings.teacher,
+        num_layers=student.config.num_hidden_layers,
+        num_parameters=student.num_parameters,
+        teacher_num_layers=teacher.config.num_hidden_layers,
+        teacher_num_parameters=teacher.num_parameters,
+        **figures,
     )
+    return record.write(settings.out)
 
 
 def _prepare(

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from limbeck.config import Shown
 from limbeck.errors import DataError
 from limbeck.files import write_text
-from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._tasks.data import (
     TaskData,
     TaskRunSettings,
     describe_model,
     format_score,
-    write_predictions,
 )
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import recall_task
 from limbeck.recipes._tasks.models import load_fine_tuned, require_same_labels
+from limbeck.runs import EvaluateRecord, start_run, write_predictions
 from limbeck.train import Progress, SilentProgress, choose_device
 
 
@@ -37,7 +36,7 @@ _MAY_CHANGE = ("label", "role", "task_label")
 _MOST_LABELS_SHOWN = 10
 
 
-def run(settings: EvaluateSettings, *, progress: Progress) -> dict[str, Any]:
+def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
     """Predicts the split, and scores it if it has labels.
 
     Returns:
@@ -61,22 +60,23 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> dict[str, Any]:
         {"index": record["index"], **example.shown(), **record}
         for example, record in zip(split.examples, records, strict=True)
     ]
-    write_predictions(settings.out / "predictions.jsonl", {settings.split: shown})
+    checksum = write_predictions(settings.out, {settings.split: shown})
     submission = data.task.submission(split, records)
     if submission is not None:
         name, content = submission
         write_text(settings.out / name, content, error=DataError)
-    result = {
-        **data.describe("evaluate"),
+    record = EvaluateRecord(
+        **data.names(),
         **describe_model(model, data.folder),
-        "split": settings.split,
-        "num_examples": len(split.examples),
-        "scores": data.score({settings.split: records})[settings.split],
-        "details": data.task.details(split, records) if split.is_labelled else {},
-        "submission": None if submission is None else submission[0],
-        "elapsed_seconds": time.perf_counter() - started,
-    }
-    return finish_run(settings.out, result)
+        split=settings.split,
+        num_examples=len(split.examples),
+        scores=data.score({settings.split: records})[settings.split],
+        details=data.task.details(split, records) if split.is_labelled else {},
+        submission=None if submission is None else submission[0],
+        elapsed_seconds=time.perf_counter() - started,
+        predictions_sha256=checksum,
+    )
+    return record.write(settings.out)
 
 
 def plan(settings: EvaluateSettings) -> dict[str, Any]:
@@ -84,7 +84,8 @@ def plan(settings: EvaluateSettings) -> dict[str, Any]:
     settings = recall_task(settings, SilentProgress())
     data = _read_data(settings, SilentProgress())
     return {
-        **data.describe("evaluate"),
+        "recipe": "evaluate",
+        **data.names(),
         "out": str(settings.out),
         "device": str(choose_device(settings.device)),
         "split": settings.split,
@@ -92,19 +93,18 @@ def plan(settings: EvaluateSettings) -> dict[str, Any]:
     }
 
 
-def summarise(result: Mapping[str, Any]) -> str:
+def summarise(result: EvaluateRecord) -> str:
     """Words a result: the main metric, or that there is none, and what was taken for what."""
-    scores = result["scores"]
-    if scores is None:
-        lines = [f"{result['label']}: {result['split']} has no labels; predicted, not scored"]
+    if result.scores is None:
+        lines = [f"{result.label}: {result.split} has no labels; predicted, not scored"]
     else:
-        shown = format_score(scores, result["metric"])
-        lines = [f"{result['label']}: {result['split']} {shown}, {result['num_examples']} examples"]
-    details = result["details"]
-    if len(details.get("confusion_matrix", ())) in range(2, _MOST_LABELS_SHOWN + 1):
-        lines += _confusion_lines(details["labels"], details["confusion_matrix"])
-    if result["submission"] is not None:
-        lines.append(f"As the benchmark's own scorer reads it: {result['submission']}")
+        shown = format_score(result.scores, result.metric)
+        lines = [f"{result.label}: {result.split} {shown}, {result.num_examples} examples"]
+    matrix = result.details.get("confusion_matrix", ())
+    if len(matrix) in range(2, _MOST_LABELS_SHOWN + 1):
+        lines += _confusion_lines(result.details.get("labels", ()), matrix)
+    if result.submission is not None:
+        lines.append(f"As the benchmark's own scorer reads it: {result.submission}")
     return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ from limbeck.recipes._language_model import (
     summarise_language_model,
     train_language_model,
 )
-from limbeck.recipes._run import finish_run, start_run
+from limbeck.runs import PretrainRecord, start_run
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
 
@@ -67,15 +67,15 @@ def plan(settings: PretrainSettings) -> dict[str, Any]:
     return plan_language_model(settings, corpus=corpus, student=_build_model(settings, corpus))
 
 
-def run(settings: PretrainSettings, *, progress: Progress) -> dict[str, Any]:
+def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
     """Trains the model and writes `out/model`; goes on where an earlier run stopped."""
     corpus = Corpus.open(settings.corpus)
     torch.manual_seed(settings.seed)
     model = _build_model(settings, corpus)
-    earlier = start_run(settings.out, "pretrain", settings)
-    if earlier.result is not None:
+    earlier = start_run(settings.out, "pretrain", settings).finished(PretrainRecord)
+    if earlier is not None:
         progress.log(f"{settings.out} is already complete")
-        return dict(earlier.result)
+        return earlier
     figures = train_language_model(
         settings,
         corpus=corpus,
@@ -85,7 +85,7 @@ def run(settings: PretrainSettings, *, progress: Progress) -> dict[str, Any]:
         progress=progress,
     )
     folder = save_language_model(model, corpus.tokenizer, settings.out / "model")
-    return finish_run(settings.out, {"recipe": "pretrain", "model": str(folder), **figures})
+    return PretrainRecord(model=str(folder), **figures).write(settings.out)
 
 
 def _build_model(settings: PretrainSettings, corpus: Corpus) -> Model:

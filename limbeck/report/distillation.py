@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from limbeck.report.facts import DistillationFacts
 from limbeck.report.runs import DistillRun
+from limbeck.train.metrics import MetricLine
 
 HELD_OUT = {
     "mlm_loss": "Masked-LM loss (nats per masked token)",
@@ -21,8 +21,6 @@ OF_TEACHER = {"mlm_loss": "teacher_mlm_loss", "mlm_accuracy": "teacher_mlm_accur
 """Figures that the teacher has too, on the same masks."""
 
 _BOOKKEEPING = {
-    "kind",
-    "step",
     "num_tokens",
     "elapsed_seconds",
     "tokens_per_second",
@@ -36,49 +34,56 @@ def summarise_distillation(run: DistillRun) -> DistillationFacts:
     evaluate = _last_of_each_step(run.evaluate)
     train = _last_of_each_step(run.train)
     tokens_per_step = _tokens_per_step(run, evaluate)
-    last_step = max([0, *(line["step"] for line in (*train, *evaluate))])
-    num_tokens = run.result.get("num_tokens")
-    if num_tokens is None and tokens_per_step is not None:
-        num_tokens = round(tokens_per_step * last_step)
-    seconds = run.result.get("elapsed_seconds") or max(
-        (line["elapsed_seconds"] for line in train if "elapsed_seconds" in line), default=None
-    )
+    last_step = max([0, *(line.step for line in (*train, *evaluate))])
+    result = run.result
+    num_steps, seconds = last_step, max(_numbers(train, "elapsed_seconds"), default=None)
+    num_tokens = None if tokens_per_step is None else round(tokens_per_step * last_step)
+    if result is not None:
+        num_steps, num_tokens, seconds = result.num_steps, result.num_tokens, result.elapsed_seconds
     return DistillationFacts(
         folder=str(run.folder),
-        is_complete=bool(run.result),
-        num_steps=run.result.get("num_steps", last_step),
+        is_complete=result is not None,
+        num_steps=num_steps,
         num_tokens=num_tokens,
         elapsed_seconds=seconds,
         before=_figures(evaluate[0]) if evaluate else {},
         after=_figures(evaluate[-1]) if evaluate else {},
-        before_step=evaluate[0]["step"] if evaluate else 0,
+        before_step=evaluate[0].step if evaluate else 0,
         train=_curves(train, tokens_per_step=tokens_per_step),
         evaluate=_curves(evaluate, tokens_per_step=tokens_per_step),
     )
 
 
-def _last_of_each_step(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list({line["step"]: line for line in lines}.values())
+def _last_of_each_step(lines: Sequence[MetricLine]) -> list[MetricLine]:
+    return list({line.step: line for line in lines}.values())
 
 
-def _tokens_per_step(run: DistillRun, evaluate: Sequence[Mapping[str, Any]]) -> float | None:
+def _tokens_per_step(run: DistillRun, evaluate: Sequence[MetricLine]) -> float | None:
     """Returns tokens per step, all steps of a distillation having as many."""
-    for line in (*reversed(evaluate), {**run.result, "step": run.result.get("num_steps", 0)}):
-        if line["step"] > 0 and line.get("num_tokens"):
-            return float(line["num_tokens"]) / float(line["step"])
+    for line in reversed(evaluate):
+        tokens = line.values.get("num_tokens")
+        if line.step > 0 and isinstance(tokens, int | float):
+            return tokens / line.step
+    if run.result is not None and run.result.num_steps > 0:
+        return run.result.num_tokens / run.result.num_steps
     return None
 
 
-def _figures(line: Mapping[str, Any]) -> dict[str, float]:
+def _numbers(lines: Sequence[MetricLine], name: str) -> list[float]:
+    values = [line.values.get(name) for line in lines]
+    return [value for value in values if isinstance(value, int | float)]
+
+
+def _figures(line: MetricLine) -> dict[str, float]:
     return {
         name: float(value)
-        for name, value in line.items()
+        for name, value in line.values.items()
         if name not in _BOOKKEEPING and isinstance(value, int | float)
     }
 
 
 def _curves(
-    lines: Sequence[Mapping[str, Any]], *, tokens_per_step: float | None
+    lines: Sequence[MetricLine], *, tokens_per_step: float | None
 ) -> dict[str, list[float]]:
     """Returns figures as columns, those that every line has, with `step` and `tokens`."""
     if not lines:
@@ -86,7 +91,7 @@ def _curves(
     rows = [_figures(line) for line in lines]
     shared = [name for name in rows[0] if all(name in row for row in rows)]
     curves = {name: [row[name] for row in rows] for name in shared}
-    curves["step"] = [float(line["step"]) for line in lines]
-    if tokens_per_step is not None:
-        curves["tokens"] = [step * tokens_per_step for step in curves["step"]]
-    return curves
+    steps = [float(line.step) for line in lines]
+    if tokens_per_step is None:
+        return {**curves, "step": steps}
+    return {**curves, "step": steps, "tokens": [step * tokens_per_step for step in steps]}

@@ -14,7 +14,7 @@ from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.inference.speed import Speed, compare_speed
 from limbeck.report import wording
 from limbeck.report.facts import Comparison, ModelFacts, SeedScores
-from limbeck.report.runs import FinetuneRun, find_difference, read_predictions
+from limbeck.report.runs import FinetuneRun, read_all_predictions
 from limbeck.report.scoring import make_statistics
 from limbeck.report.statistics import (
     Paired,
@@ -24,8 +24,10 @@ from limbeck.report.statistics import (
     resample,
     standard_error,
 )
+from limbeck.runs import Role
+from limbeck.runs.predictions import find_difference
 
-_ROLES = ("teacher", "student", "baseline", "other")
+_ROLES: tuple[Role, ...] = ("teacher", "student", "baseline", "other")
 _TOLERANCE = 1e-6  # between a score written down and the same score from the predictions
 
 
@@ -136,7 +138,7 @@ def read_scored(runs: Sequence[FinetuneRun], split: str, *, seed: int = 0) -> Sc
     Raises:
         DataError: If a run was scored on other examples, or its predictions don't give its score.
     """
-    read = [read_predictions(run, split) for run in runs]
+    read = [read_all_predictions(run, split) for run in runs]
     for run, seeds in zip(runs, read, strict=True):
         problem = find_difference(seeds[0], read[0][0])
         if problem:
@@ -235,10 +237,10 @@ def _model_facts(
     )
 
 
-def _role(run: FinetuneRun, *, teacher: str) -> str:
+def _role(run: FinetuneRun, *, teacher: str) -> Role:
     if run.label == teacher:
         return "teacher"
-    return run.role if run.role in _ROLES[1:] else "other"
+    return "other" if run.role == "teacher" else run.role
 
 
 def _check_scores(run: FinetuneRun, seeds: Sequence[Statistics], *, split: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from limbeck.report import wording
 from limbeck.report.facts import ModelFacts
@@ -43,25 +42,16 @@ def describe_constant(tasks: Sequence[str]) -> list[str]:
 
 
 def describe_conditions(runs: Sequence[FinetuneRun]) -> dict[str, str]:
-    """Returns machine, versions and runs in words, as far as they were written down."""
+    """Returns machine, versions and runs in words."""
     record = runs[0].record
-    hardware: dict[str, Any] = record.get("hardware") or {}
-    conditions = {}
-    if hardware.get("cpu"):
-        cores = hardware.get("num_usable_cores") or hardware.get("num_cores")
-        conditions["Processor"] = f"{hardware['cpu']}" + (
-            f", {cores} cores usable" if cores else ""
-        )
-    if hardware.get("gpus"):
-        conditions["Accelerator"] = ", ".join(hardware["gpus"])
-    versions = dict(record.get("versions") or {})
-    if "limbeck_version" in record:
-        versions = {"limbeck": record["limbeck_version"], **versions}
-    if versions:
-        conditions["Versions"] = ", ".join(f"{name} {value}" for name, value in versions.items())
-    for run in runs:
-        conditions[f"Run of {run.label}"] = f"{run.folder}, from {run.model}"
-    return conditions
+    hardware = record.hardware
+    versions = {"limbeck": record.limbeck_version, **record.versions}
+    return {
+        "Processor": f"{hardware.cpu}, {hardware.num_usable_cores} cores usable",
+        **({"Accelerator": ", ".join(hardware.gpus)} if hardware.gpus else {}),
+        "Versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
+        **{f"Run of {run.label}": f"{run.folder}, from {run.model}" for run in runs},
+    }
 
 
 def _on_intervals(metric: str, num_examples: int, *, has_intervals: bool) -> list[str]:

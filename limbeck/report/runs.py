@@ -1,29 +1,24 @@
-"""Reads run folders: what `finetune`, `evaluate` and `distill` left there."""
+"""Reads run folders for a report: what `finetune`, `evaluate` and `distill` left there."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from operator import itemgetter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from limbeck.errors import DataError
-from limbeck.tasks import Record
-from limbeck.train.metrics import read_metrics
-
-_RESULT_KEYS = (
-    "task",
-    "metric",
-    "label",
-    "role",
-    "model",
-    "num_layers",
-    "num_parameters",
-    "file_bytes",
+from limbeck.runs import (
+    DistillRecord,
+    EvaluateRecord,
+    FinetuneRecord,
+    Role,
+    RunRecord,
+    read_predictions,
+    read_task_record,
 )
-_RECIPES = ("finetune", "evaluate")
+from limbeck.runs.predictions import find_difference
+from limbeck.tasks import Record
+from limbeck.train.metrics import MetricLine, read_metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +30,16 @@ class SeedRun:
         folder: Its run folder, with `predictions.jsonl`.
         model: Its model folder or Hub id.
         scores: Per split, the metrics.
-        best_epoch: The epoch whose weights were kept.
-        elapsed_seconds: Training time.
+        elapsed_seconds: Training time; None for a model that was only evaluated.
+        predictions_sha256: Of its `predictions.jsonl`.
     """
 
     seed: int | None
     folder: Path
     model: str
     scores: dict[str, dict[str, float]]
-    best_epoch: int | None
     elapsed_seconds: float | None
+    predictions_sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,28 +51,28 @@ class FinetuneRun:
         task: Name of the task.
         metric: Name of its main metric.
         label: Name of the model to show.
-        role: `teacher`, `student`, `baseline` or `other`.
+        role: Its part in the report.
         model: The model folder or Hub id that was fine-tuned or evaluated.
         num_layers: Encoder layers.
         num_parameters: Parameters, the head included.
         file_bytes: Size of the weight file.
         seeds: One entry per seed.
-        labels: The labels in the task's order; empty if it has none or they are not written down.
-        record: The run's `run.json`, empty if there is none.
+        labels: The labels in the task's order; empty if it has none.
+        record: How the run was begun.
     """
 
     folder: Path
     task: str
     metric: str
     label: str
-    role: str
+    role: Role
     model: str
     num_layers: int
     num_parameters: int
     file_bytes: int
     seeds: tuple[SeedRun, ...]
-    labels: tuple[str, ...] = ()
-    record: dict[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...]
+    record: RunRecord
 
     def scores(self, split: str) -> list[float]:
         """Returns the main metric on a split, one value per seed."""
@@ -96,48 +91,36 @@ class DistillRun:
         folder: The run folder.
         train: The `train` lines of its metrics, in order of steps.
         evaluate: The `evaluate` lines, in order of steps.
-        result: Its `result.json`, empty if it has not finished.
-        record: Its `run.json`, empty if there is none.
+        result: Its result, None if it has not finished.
     """
 
     folder: Path
-    train: list[dict[str, Any]]
-    evaluate: list[dict[str, Any]]
-    result: dict[str, Any]
-    record: dict[str, Any]
+    train: list[MetricLine]
+    evaluate: list[MetricLine]
+    result: DistillRecord | None
 
 
 def read_finetune_run(folder: Path) -> FinetuneRun:
     """Reads a finished run of `finetune`, or one of `evaluate` as a model of one seed.
 
     Raises:
-        DataError: If the folder is missing, its run has not finished, is of another recipe, or
-            `result.json` lacks a field.
+        DataError: If the folder is missing, its run has not finished, is of another recipe, or a
+            record can't be used.
     """
-    result = _read_result(folder)
-    recipe = result.get("recipe")
-    if recipe not in _RECIPES:
-        raise DataError(
-            f"{folder} holds a run of '{recipe}', not of '{_RECIPES[0]}' or '{_RECIPES[1]}'; a "
-            "report joins those, and takes a distillation as its distill run"
-        )
-    needed = (*_RESULT_KEYS, *(("seeds",) if recipe == "finetune" else ("split", "scores")))
-    missing = [key for key in needed if key not in result]
-    if missing or result.get("seeds") == []:
-        raise DataError(
-            f"{folder / 'result.json'} lacks {', '.join(missing) or 'any seed'}; "
-            f"run limbeck {recipe} again with this version"
-        )
-    if recipe == "finetune":
-        seeds = tuple(_seed_run(folder, entry) for entry in result["seeds"])
-    else:
-        seeds = (_evaluated(folder, result),)
+    result = read_task_record(folder)
     return FinetuneRun(
         folder=folder,
-        seeds=seeds,
-        labels=tuple(result["labels"]) if "labels" in result else _labels_of(seeds[0].model),
-        record=_read_json(folder / "run.json") if (folder / "run.json").exists() else {},
-        **{key: result[key] for key in _RESULT_KEYS},
+        task=result.task,
+        metric=result.metric,
+        label=result.label,
+        role=result.role,
+        model=result.model,
+        num_layers=result.num_layers,
+        num_parameters=result.num_parameters,
+        file_bytes=result.file_bytes,
+        seeds=_seeds_of(result, folder),
+        labels=result.labels,
+        record=RunRecord.read(folder),
     )
 
 
@@ -145,9 +128,9 @@ def read_distill_run(folder: Path) -> DistillRun:
     """Reads a distillation, finished or not.
 
     Raises:
-        DataError: If there are no metrics in the folder.
+        DataError: If there are no metrics in the folder, or its result can't be used.
     """
-    lines = sorted(read_metrics(folder), key=lambda line: line.get("step", 0))
+    lines = sorted(read_metrics(folder), key=lambda line: line.step)
     if not lines:
         raise DataError(
             f"{folder} has no metrics.jsonl with at least one line: it is not the folder of a "
@@ -155,21 +138,22 @@ def read_distill_run(folder: Path) -> DistillRun:
         )
     return DistillRun(
         folder=folder,
-        train=[line for line in lines if line.get("kind") == "train"],
-        evaluate=[line for line in lines if line.get("kind") == "evaluate"],
-        result=_read_json(folder / "result.json") if (folder / "result.json").exists() else {},
-        record=_read_json(folder / "run.json") if (folder / "run.json").exists() else {},
+        train=[line for line in lines if line.kind == "train"],
+        evaluate=[line for line in lines if line.kind == "evaluate"],
+        result=DistillRecord.read(folder) if DistillRecord.exists(folder) else None,
     )
 
 
-def read_predictions(run: FinetuneRun, split: str) -> list[list[Record]]:
+def read_all_predictions(run: FinetuneRun, split: str) -> list[list[Record]]:
     """Reads what every seed of a run predicted on a split, each in the order of the examples.
 
     Raises:
         DataError: If a seed has no predictions for the split, they are not complete, or seeds
             disagree on what the examples are.
     """
-    seeds = [_read_records(seed.folder / "predictions.jsonl", split) for seed in run.seeds]
+    seeds = [
+        read_predictions(seed.folder, split, sha256=seed.predictions_sha256) for seed in run.seeds
+    ]
     for seed, records in zip(run.seeds, seeds, strict=True):
         problem = find_difference(records, seeds[0])
         if problem:
@@ -180,85 +164,28 @@ def read_predictions(run: FinetuneRun, split: str) -> list[list[Record]]:
     return seeds
 
 
-def find_difference(records: Sequence[Record], others: Sequence[Record]) -> str | None:
-    """Says in what examples two lists of predictions differ, or returns None."""
-    if len(records) != len(others):
-        return f"{len(records)} predictions against {len(others)}"
-    for record, other in zip(records, others, strict=True):
-        if record["index"] != other["index"]:
-            return "the indices differ"
-        if record["label"] != other["label"]:
-            return f"example {record['index']} has label {record['label']} against {other['label']}"
-    return None
-
-
-def _seed_run(folder: Path, entry: dict[str, Any]) -> SeedRun:
-    return SeedRun(
-        seed=entry["seed"],
-        # By its name and not by the path written down: a run folder may have been moved.
-        folder=folder / f"seed-{entry['seed']}",
-        model=str(folder / f"seed-{entry['seed']}" / "model"),
-        scores={split: entry[split] for split in ("validation", "test") if entry.get(split)},
-        best_epoch=entry.get("best_epoch"),
-        elapsed_seconds=entry.get("elapsed_seconds"),
-    )
-
-
-def _evaluated(folder: Path, result: dict[str, Any]) -> SeedRun:
-    return SeedRun(
-        seed=None,
-        folder=folder,
-        model=result["model"],
-        scores={result["split"]: result["scores"]} if result["scores"] else {},
-        best_epoch=None,
-        elapsed_seconds=None,
-    )
-
-
-def _labels_of(model: str) -> tuple[str, ...]:
-    """Returns the labels in the order of a model's logits; none if its folder is not there."""
-    path = Path(model) / "config.json"
-    names = _read_json(path).get("id2label", {}) if path.exists() else {}
-    return tuple(names[number] for number in sorted(names, key=int))
-
-
-def _read_result(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise DataError(f"there is no run folder {folder}")
-    if not (folder / "result.json").exists():
-        state = "has not finished" if (folder / "run.json").exists() else "is not a run folder"
-        raise DataError(
-            f"{folder} has no result.json: it {state}; start it again with the same settings "
-            "to let it finish"
+def _seeds_of(result: FinetuneRecord | EvaluateRecord, folder: Path) -> tuple[SeedRun, ...]:
+    if isinstance(result, EvaluateRecord):
+        evaluated = SeedRun(
+            seed=None,
+            folder=folder,
+            model=result.model,
+            scores={result.split: result.scores} if result.scores else {},
+            elapsed_seconds=None,
+            predictions_sha256=result.predictions_sha256,
         )
-    return _read_json(folder / "result.json")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} can't be read as JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise DataError(f"{path} holds {type(value).__name__}, expected a JSON object")
-    return value
-
-
-def _read_records(path: Path, split: str) -> list[Record]:
-    """Returns the labelled predictions of a split, sorted by index."""
-    if not path.exists():
-        raise DataError(f"{path} is missing; run that seed or evaluation again, which writes it")
-    records: list[Record] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number}: not a JSON object: {error}") from None
-        if record.get("split") == split and record.get("label") is not None:
-            records.append(record)
-    if not records:
-        raise DataError(f"{path} has no labelled prediction of the split '{split}'")
-    return sorted(records, key=itemgetter("index"))
+        return (evaluated,)
+    return tuple(
+        SeedRun(
+            seed=seed.seed,
+            folder=folder / seed.folder,  # a name and no path: a run folder may have been moved
+            model=str(folder / seed.folder / "model"),
+            scores=seed.scores,
+            elapsed_seconds=seed.elapsed_seconds,
+            predictions_sha256=seed.predictions_sha256,
+        )
+        for seed in result.seeds
+    )
 
 
 def choose_split(runs: Sequence[FinetuneRun]) -> str:

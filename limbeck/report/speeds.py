@@ -55,7 +55,7 @@ def measure_runs(
         texts=examples[:: max(1, len(examples) // num_examples)][:num_examples],
         repeats=repeats,
         max_seconds=max_seconds,
-        max_length=int(_settings(runs[0]).get("max_length", 128)),
+        max_length=int(runs[0].record.settings.get("max_length", 128)),
         progress=progress,
     )
 
@@ -86,17 +86,14 @@ def _model_folder(run: FinetuneRun) -> Path:
 
 
 def _read_task(run: FinetuneRun) -> Task:
-    settings = _settings(run)
+    settings = run.record.settings
     if "data" not in settings:
         raise DataError(
             f"{run.folder / 'run.json'} does not say which data the run used, so there are no "
             "examples to measure speed on; report without measuring (measure=False)"
         )
     return read_task(
-        settings.get("task", run.task), settings["data"], options=settings.get("task_options")
+        settings.get("task", run.task),
+        settings.get("data"),
+        options=settings.get("task_options"),
     )
-
-
-def _settings(run: FinetuneRun) -> dict[str, Any]:
-    settings: dict[str, Any] = run.record.get("settings", {})
-    return settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +12,25 @@ from typing import Any, Self
 from limbeck.errors import TrainingError, require_extra
 from limbeck.files import read_json_lines, write_json_lines
 from limbeck.train.loop import Step
+
+
+@dataclass(frozen=True)
+class MetricLine:
+    """What was measured at a step.
+
+    Attributes:
+        kind: What was measured: `train`, `evaluate`, ...
+        step: Optimiser steps made when it was measured.
+        values: The figures by name; None for one that was not finite.
+    """
+
+    kind: str
+    step: int
+    values: dict[str, float | str | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the line as it is written."""
+        return {"kind": self.kind, "step": self.step, **self.values}
 
 
 class MetricsWriter:
@@ -32,7 +51,7 @@ class MetricsWriter:
         path = folder / "metrics.jsonl"
         # Without a checkpoint the run starts anew, and measures its step 0 again.
         lines = read_metrics(folder) if resume_step else []
-        kept = [line for line in lines if line["step"] <= resume_step]
+        kept = (line.to_dict() for line in lines if line.step <= resume_step)
         write_json_lines(path, kept, error=TrainingError)
         self._file = path.open("a", encoding="utf-8")
         self._board: Any = None
@@ -55,7 +74,7 @@ class MetricsWriter:
         for name, value in values.items():
             if isinstance(value, float) and not math.isfinite(value):
                 values[name] = None
-        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        self._file.write(json.dumps(MetricLine(kind, step, values).to_dict()) + "\n")
         self._file.flush()
         if self._board is not None:
             for name, value in values.items():
@@ -86,9 +105,22 @@ class MetricsWriter:
             self._board.close()
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Returns the lines of a run's `metrics.jsonl`, an unfinished last line left out."""
+def read_metrics(folder: Path) -> list[MetricLine]:
+    """Returns the lines of a run's `metrics.jsonl`, an unfinished last line left out.
+
+    Raises:
+        TrainingError: If the file can't be read, or a line is no measurement.
+    """
     path = folder / "metrics.jsonl"
     if not path.exists():
         return []
-    return list(read_json_lines(path, error=TrainingError, may_be_cut=True))
+    lines = []
+    for line in read_json_lines(path, error=TrainingError, may_be_cut=True):
+        try:
+            lines.append(MetricLine(line.pop("kind"), line.pop("step"), line))
+        except KeyError as missing:
+            raise TrainingError(
+                f"{path} holds a line without {missing}: it is not the metrics of a run; give "
+                "another out=..., or remove the file"
+            ) from None
+    return lines

@@ -101,7 +101,7 @@ def test_same_loss_step_by_step(
     assert student.config.dropout == 0, "the teacher has no dropout, so neither has the student"
     student.save_pretrained(tmp_path / "start")
     distill.run(settings, progress=SilentProgress())
-    ours = [line["loss"] for line in read_metrics(tmp_path / "run") if line["kind"] == "train"]
+    ours = [line.values["loss"] for line in read_metrics(tmp_path / "run") if line.kind == "train"]
 
     plain_student = DistilBertForMaskedLM.from_pretrained(tmp_path / "start")
     expected = plain_run(settings, plain_student)
@@ -150,6 +150,6 @@ def test_layers_in_between_are_compared_too(
         for a, b in ((0, 1), (1, 3))
     )
     distill.run(settings, progress=SilentProgress())
-    (line,) = [line for line in read_metrics(tmp_path / "run") if line["kind"] == "train"]
-    assert line["loss"] == pytest.approx(2 * hidden.item() + attention.item(), rel=1e-5)
+    (line,) = [line for line in read_metrics(tmp_path / "run") if line.kind == "train"]
+    assert line.values["loss"] == pytest.approx(2 * hidden.item() + attention.item(), rel=1e-5)
     assert attention > 0

@@ -66,7 +66,7 @@ def start(settings: dict[str, object]) -> subprocess.Popen[bytes]:
 def wait_for_step(out: Path, step: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        if any(line["step"] >= step for line in read_metrics(out)):
+        if any(line.step >= step for line in read_metrics(out)):
             return
         time.sleep(0.002)
     raise AssertionError(f"{out} did not reach step {step}")
@@ -100,7 +100,8 @@ def test_killed_run_ends_with_the_same_bits(
 
     def figures(out: Path) -> list[dict[str, object]]:
         return [
-            {k: v for k, v in line.items() if k != "elapsed_seconds"} for line in read_metrics(out)
+            {k: v for k, v in line.to_dict().items() if k != "elapsed_seconds"}
+            for line in read_metrics(out)
         ]
 
     assert figures(tmp_path / "whole") == figures(tmp_path / "killed")
@@ -118,7 +119,7 @@ def test_interrupt_saves_the_step_it_stops_at(
     assert process.wait(timeout=120) == 130
     (checkpoint,) = (tmp_path / "run/checkpoints").glob("step-*")
     record = json.loads((checkpoint / "state.json").read_text())
-    assert record["step"] == max(line["step"] for line in read_metrics(tmp_path / "run"))
+    assert record["step"] == max(line.step for line in read_metrics(tmp_path / "run"))
     assert not (tmp_path / "run/result.json").exists()
 
 
@@ -146,7 +147,7 @@ def test_held_out_figures_of_a_copied_teacher_are_perfect(
             max_steps=1,
         ),
     )
-    before = result["held_out_before"]
+    before = result.held_out_before
     assert before["kl_to_teacher"] == pytest.approx(0, abs=1e-5)
     assert before["teacher_agreement"] == 1
     assert before["cosine"] == pytest.approx(1, abs=1e-5)
@@ -169,7 +170,7 @@ def test_pretrain_from_scratch_learns(tmp_path: Path, corpus_folder: Path) -> No
         max_steps=60,
         learning_rate=1e-2,
     )
-    assert result["held_out_after"]["mlm_loss"] < result["held_out_before"]["mlm_loss"] - 0.3
+    assert result.held_out_after["mlm_loss"] < result.held_out_before["mlm_loss"] - 0.3
     model = AutoModelForMaskedLM.from_pretrained(tmp_path / "run/model")
     assert model.config.vocab_size == Corpus.open(corpus_folder).info.vocab_size
 
@@ -191,7 +192,7 @@ def test_head_is_fitted_to_a_frozen_encoder(
     with pytest.raises(MissingHeadError, match=r"missing.*Pass new_head=True"):
         run(pretrain, **settings, out=tmp_path / "no-head")
     result = run(pretrain, **settings, out=tmp_path / "run", new_head=True, freeze_body=True)
-    assert result["held_out_after"]["mlm_loss"] < result["held_out_before"]["mlm_loss"]
+    assert result.held_out_after["mlm_loss"] < result.held_out_before["mlm_loss"]
     trained = AutoModelForMaskedLM.from_pretrained(tmp_path / "run/model")
     for name, tensor in encoder.encoder.state_dict().items():
         assert torch.equal(tensor, trained.encoder.state_dict()[name]), name
@@ -259,7 +260,7 @@ def test_widths_that_do_not_match_are_refused_for_the_cosine_loss(
     ):
         run(distill, **settings)
     result = run(distill, **settings, losses={"soft_targets": {}, "masked_lm": {}})
-    assert "cosine" not in result["held_out_after"]
+    assert "cosine" not in result.held_out_after
 
 
 def test_not_finite_loss_stops_and_keeps_the_checkpoint(
@@ -326,7 +327,9 @@ def test_half_precision_stays_near_full(
             corpus_folder, sober_teacher_folder, tmp_path / name, precision=name, max_steps=5
         )
         run(distill, **settings)
-        losses[name] = [m["loss"] for m in read_metrics(tmp_path / name) if m["kind"] == "train"]
+        losses[name] = [
+            m.values["loss"] for m in read_metrics(tmp_path / name) if m.kind == "train"
+        ]
     assert losses[precision] != losses["fp32"]
     # In fp16 the first step may be skipped, while the loss scale is found.
     assert losses[precision] == pytest.approx(losses["fp32"], rel=0.05)
@@ -369,7 +372,9 @@ def test_compiled_run_gives_the_same_losses(
             max_steps=3,
         )
         run(distill, **settings)
-        losses[name] = [m["loss"] for m in read_metrics(tmp_path / name) if m["kind"] == "train"]
+        losses[name] = [
+            m.values["loss"] for m in read_metrics(tmp_path / name) if m.kind == "train"
+        ]
     assert losses["compiled"] == pytest.approx(losses["plain"], rel=1e-5)
 
 
@@ -407,7 +412,7 @@ def test_presets_are_complete_and_run(
     copied = torch.equal(student.head.transform.dense.weight, teacher.head.transform.dense.weight)
     assert copied is not original
     result = distill.run(settings, progress=SilentProgress())
-    assert result["num_steps"] == 2
+    assert result.num_steps == 2
     if original:
         trained = AutoModelForMaskedLM.from_pretrained(tmp_path / "run/model")
         assert torch.equal(

@@ -49,7 +49,7 @@ def test_tokens_are_drawn_among_the_likeliest(tmp_path, data, teacher, masked_lm
     planned = plan(make_settings(teacher, data, tmp_path / "run", **changes))
     assert planned["num_augmented_examples"] == 128
     result = finetune(teacher, data, tmp_path / "run", epochs=1, max_steps=3, **changes)
-    assert result["seeds"][0]["num_steps"] == 3
+    assert result.seeds[0].num_steps == 3
     assert planned["steps_per_epoch"] == 24
     made, rows = read_rows(tmp_path / "run"), encoded_train(data, teacher)
     assert [row["index"] for row in made] == [*range(64), *range(64)]

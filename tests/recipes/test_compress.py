@@ -21,6 +21,7 @@ from limbeck.recipes._task_training import share_folder
 from limbeck.recipes.compress import CompressSettings, plan, run, summarise
 from limbeck.recipes.finetune import FinetuneSettings
 from limbeck.recipes.finetune import run as finetune
+from limbeck.runs import CompressRecord, FinetuneRecord
 from limbeck.train import SilentProgress
 
 FAST = {"max_length": 16, "batch_size": 8, "learning_rate": 3e-3, "device": "cpu"}
@@ -38,7 +39,7 @@ def teacher(data, tmp_path_factory):
     model = write_model(base / "encoder", num_hidden_layers=3)
     settings = FinetuneSettings(model=model, data=data, out=base / "run", epochs=6, **FAST)
     result = finetune(settings, progress=SilentProgress())
-    assert result["seeds"][0]["validation"]["accuracy"] >= 0.9
+    assert result.seeds[0].validation["accuracy"] >= 0.9
     return str(base / "run/model")
 
 
@@ -63,25 +64,25 @@ class Lines(SilentProgress):
 
 def test_the_smallest_that_is_enough_is_chosen(finished):
     settings, result = finished
-    assert [model["name"] for model in result["models"]] == ["teacher", "2 layers", "1 layer"]
-    own, *students = result["models"]
+    assert [model.name for model in result.models] == ["teacher", "2 layers", "1 layer"]
+    own, *students = result.models
     for student in students:
-        assert student["score"] == median(student["scores"])
-        assert student["retained"] == student["score"] / own["score"]
-        assert student["reached"] == (student["score"] >= 0.8 * own["score"])
-        assert student["retained_interval"][0] <= student["retained_interval"][1]
-        assert student["latency_ms"] > 0
-    enough = [student for student in students if student["reached"]]
-    smallest = min(enough, key=lambda student: student["num_parameters"])
-    assert result["reached"] is True
-    assert result["chosen"] == smallest["name"]
-    model = AutoModelForSequenceClassification.from_pretrained(result["model"])
-    assert model.config.num_hidden_layers == smallest["num_layers"]
-    assert model.num_parameters == smallest["num_parameters"] < own["num_parameters"]
-    theirs = read_safetensors(f"{smallest['folder']}/model/model.safetensors")
+        assert student.score == median(student.scores)
+        assert student.retained == student.score / own.score
+        assert student.reached == (student.score >= 0.8 * own.score)
+        assert student.retained_interval[0] <= student.retained_interval[1]
+        assert student.latency_ms > 0
+    enough = [student for student in students if student.reached]
+    smallest = min(enough, key=lambda student: student.num_parameters)
+    assert result.reached is True
+    assert result.chosen == smallest.name
+    model = AutoModelForSequenceClassification.from_pretrained(result.model)
+    assert model.config.num_hidden_layers == smallest.num_layers
+    assert model.num_parameters == smallest.num_parameters < own.num_parameters
+    theirs = read_safetensors(f"{smallest.folder}/model/model.safetensors")
     ours = read_safetensors(settings.out / "model/model.safetensors")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    assert json.loads((settings.out / "result.json").read_text()) == result
+    assert CompressRecord.read(settings.out) == result
     # Both students learned from one pass of the teacher.
     (shard,) = (settings.out / "teacher/cache").glob("*/*.safetensors")
     assert len(read_safetensors(shard)["shapes"]) == 64
@@ -90,7 +91,7 @@ def test_the_smallest_that_is_enough_is_chosen(finished):
 def test_what_is_written_says_it_all(finished):
     settings, result = finished
     shown = summarise(result)
-    assert result["headline"] in shown
+    assert result.headline in shown
     assert re.search(r"^2 layers +2 +[\d.]+ k +0\.\d\d MB +[\d.]+ +[\d.]+ % +yes ", shown, re.M)
     assert "On test (n = 16), which had no part in the choice" in shown
     for kind in ("md", "html"):
@@ -98,13 +99,13 @@ def test_what_is_written_says_it_all(finished):
         text = text.replace("\u00a0", " ")
         assert re.search(
             r"is the smallest student that keeps 80 % of the teacher's accuracy on sst2 "
-            rf"\(validation, n = {result['num_examples']}\): it keeps [\d.]+ % "
+            rf"\(validation, n = {result.num_examples}\): it keeps [\d.]+ % "
             r"\(95 % interval [\d.]+ to [\d.]+\), "
             r"has [\d.]+ k parameters instead of [\d.]+ k and is ",
             html.unescape(text),
         )
         assert "flatters the choice" in text
-        assert all(model["name"] in text for model in result["models"])
+        assert all(model.name in text for model in result.models)
     assert "Up and left is better; on or above the line it is enough." in text
     assert "Of the models on or above the line, the leftmost is chosen." in text
     assert not re.search(r"(src|href)=.(?!#)", text)  # the page loads nothing
@@ -116,18 +117,18 @@ def test_what_is_written_says_it_all(finished):
 def test_the_card_has_the_proof(finished):
     settings, result = finished
     card = ModelCard.load(settings.out / "model/README.md")
-    chosen = next(model for model in result["models"] if model["name"] == result["chosen"])
+    chosen = next(model for model in result.models if model.name == result.chosen)
     found = {(r.dataset_split, r.metric_type): r.metric_value for r in card.data.eval_results}
-    assert found["validation", "accuracy"] == round(max(chosen["scores"]), 6)
-    assert f"| Retained on validation | {chosen['retained']:.4f} |" in card.text
+    assert found["validation", "accuracy"] == round(max(chosen.scores), 6)
+    assert f"| Retained on validation | {chosen.retained:.4f} |" in card.text
     assert "| Latency at batch 1 |" in card.text
     assert str(settings.out) not in card.content
 
 
 def test_every_fine_tuned_model_has_a_card(finished):
     result = finished[1]
-    student = Path(result["models"][1]["folder"])
-    for seed, score in enumerate(result["models"][1]["scores"]):
+    student = Path(result.models[1].folder)
+    for seed, score in enumerate(result.models[1].scores):
         card = ModelCard.load(student / f"seed-{seed}/model/README.md")
         first = card.data.eval_results[0]
         assert (first.metric_name, first.metric_value) == ("accuracy", round(score, 6))
@@ -136,12 +137,12 @@ def test_every_fine_tuned_model_has_a_card(finished):
         assert "| Layers kept | 2 (keep_layers = 2) |" in card.text
         assert "| Losses | soft_targets |" in card.text
     both = ModelCard.load(student / "model/README.md").text
-    scores = result["models"][1]["scores"]
+    scores = result.models[1].scores
     assert f"| 2 | {median(scores):.4f} | {min(scores):.4f} to {max(scores):.4f} |" in both
 
 
 def test_a_card_that_somebody_wrote_stays(finished, tmp_path):
-    source = Path(finished[1]["models"][1]["folder"], "model")
+    source = Path(finished[1].models[1].folder, "model")
     written = (source / "README.md").read_text()
     share_folder(source, tmp_path / "model")
     assert (tmp_path / "model/README.md").read_text() == written
@@ -171,27 +172,27 @@ def test_an_easier_contract_takes_the_students_there_are(teacher, data, tmp_path
     with pytest.raises(ContractError) as raised:
         run(settings, progress=SilentProgress())
     result = raised.value.result
-    own, student = result["models"]
-    short = own["score"] - student["score"]
+    own, student = result.models
+    short = own.score - student.score
     where = "(validation, n = "
     assert f"does not keep 100 % of the teacher's accuracy on sst2 {where}" in str(raised.value)
-    assert f"keeps {100 * student['retained']:.1f} %" in str(raised.value)
+    assert f"keeps {100 * student.retained:.1f} %" in str(raised.value)
     assert f"{100 * short:.1f} points short" in str(raised.value)
     assert "What would help: more epochs" in str(raised.value)
-    assert result["model"] is None
+    assert result.model is None
     assert not (tmp_path / "run/model").exists()
     assert (tmp_path / "run/compress.html").exists()
-    assert json.loads((tmp_path / "run/result.json").read_text()) == result
+    assert CompressRecord.read(tmp_path / "run") == result
     with pytest.raises(ContractError, match="does not keep 100 %"):  # without doing it all again
         run(settings, progress=SilentProgress())
     progress = Lines()
-    easier = settings.model_copy(update={"retain": 0.9 * student["retained"]})
+    easier = settings.model_copy(update={"retain": 0.9 * student.retained})
     found = run(easier, progress=progress)
-    assert found["chosen"] == "1 layer"
+    assert found.chosen == "1 layer"
     assert "seed 0: finished before" in progress.lines
     assert "the speed of all was measured before" in progress.lines
     for name in ("latency_ms", "speed_up"):
-        assert [m[name] for m in found["models"]] == [m[name] for m in result["models"]]
+        assert [getattr(m, name) for m in found.models] == [getattr(m, name) for m in result.models]
     speeds = tmp_path / "run/speeds.json"
     measured = json.loads(speeds.read_text())
     elsewhere = measured | {"machine": measured["machine"] | {"cpu": "another"}}
@@ -223,7 +224,9 @@ def test_it_goes_on_where_it_was_interrupted(teacher, data, tmp_path, finished):
     assert progress.lines.count("seed 0: finished before") == 1
     expected = finished[1]
     for name in ("score", "scores", "retained", "retained_interval"):
-        assert [m[name] for m in result["models"]] == [m[name] for m in expected["models"]]
+        assert [getattr(m, name) for m in result.models] == [
+            getattr(m, name) for m in expected.models
+        ]
 
 
 def test_a_given_student_gets_a_new_head(teacher, data, tmp_path):
@@ -234,7 +237,7 @@ def test_a_given_student_gets_a_new_head(teacher, data, tmp_path):
     assert described["num_train_examples"] == 64
     assert not (tmp_path / "run").exists()
     result = run(settings, progress=SilentProgress())
-    assert [model["name"] for model in result["models"]] == ["teacher", "general"]
+    assert [model.name for model in result.models] == ["teacher", "general"]
     both = plan(settings.model_copy(update={"depths": (2,)}))
     assert list(both["students"]) == ["general", "2 layers"]
 
@@ -255,9 +258,9 @@ def test_numbers_are_compressed_too(tmp_path):
         model=str(tmp_path / "run/model"), out=tmp_path / "smaller", retain=0.5, **task
     )
     result = run(settings, progress=SilentProgress())
-    assert (result["chosen"], result["metric"]) == ("1 layer", "pearson_spearman")
-    assert result["on_test"] is None
-    assert result["models"][1]["retained_interval"] is not None
+    assert (result.chosen, result.metric) == ("1 layer", "pearson_spearman")
+    assert result.on_test is None
+    assert result.models[1].retained_interval is not None
     text = (tmp_path / "smaller/compress.md").read_text(encoding="utf-8")
     assert "Mean of Pearson and Spearman correlation, median" in text
 
@@ -339,8 +342,8 @@ def test_students_learn_from_unlabelled_text_too(teacher, data, tmp_path):
     Path(files["transfer"]).write_text(lines, encoding="utf-8")
     settings = make_settings(teacher, files, tmp_path / "run", depths=(1,), epochs=1, retain=0.1)
     result = run(settings, progress=SilentProgress())
-    student = json.loads(Path(result["models"][1]["folder"], "result.json").read_text())
-    assert student["seeds"][0]["num_steps"] == (64 + 40) // 8
+    student = FinetuneRecord.read(Path(result.models[1].folder))
+    assert student.seeds[0].num_steps == (64 + 40) // 8
 
 
 def test_a_teacher_that_says_always_the_same_is_named(data, tmp_path):
@@ -373,10 +376,10 @@ def test_a_teacher_whose_score_may_be_0_is_named(teacher, tmp_path):
     )
     with suppress(ContractError):
         run(settings, progress=SilentProgress())
-    result = json.loads((tmp_path / "run/result.json").read_text(encoding="utf-8"))
-    assert result["metric"] == "matthews_correlation"
-    assert 0 < result["models"][0]["score"] < 0.3
-    assert result["models"][1]["retained_interval"] is None
+    result = CompressRecord.read(tmp_path / "run")
+    assert result.metric == "matthews_correlation"
+    assert 0 < result.models[0].score < 0.3
+    assert result.models[1].retained_interval is None
     text = (tmp_path / "run/compress.md").read_text(encoding="utf-8")
     assert "The teacher's own score may be 0, by its 95 % interval: what a student keeps" in text
 

@@ -12,6 +12,7 @@ from limbeck.models import AutoConfig, AutoModelForTokenClassification
 from limbeck.recipes.evaluate import EvaluateSettings, plan, run, summarise
 from limbeck.recipes.finetune import FinetuneSettings
 from limbeck.recipes.finetune import run as finetune
+from limbeck.runs import EvaluateRecord
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import SilentProgress
 
@@ -33,12 +34,12 @@ def test_scores_equal_those_of_fine_tuning(tmp_path):
         learning_rate=3e-3,
         device="cpu",
     )
-    record = finetune(settings, progress=SilentProgress())["seeds"][0]
+    record = finetune(settings, progress=SilentProgress()).seeds[0].scores
     for split in ("validation", "test"):
         out = tmp_path / f"evaluate-{split}"
         result = evaluate(tmp_path / "run/model", data, out, split=split, label="A", role="student")
-        assert result["scores"] == pytest.approx(record[split])
-        assert json.loads((out / "result.json").read_text()) == result
+        assert result.scores == pytest.approx(record[split])
+        assert EvaluateRecord.read(out) == result
         expected = {
             "recipe": "evaluate",
             "task": "sst2",
@@ -49,13 +50,13 @@ def test_scores_equal_those_of_fine_tuning(tmp_path):
             "split": split,
             "num_examples": record[split]["num_examples"],
         }
-        assert expected.items() <= result.items()
+        assert expected.items() <= result.to_dict().items()
         assert summarise(result).startswith(f"A: {split} accuracy {record[split]['accuracy']:.3f}")
         table = [line.split() for line in summarise(result).splitlines()[1:4]]
         assert table[0] == ["predicted:", "NEGATIVE", "POSITIVE"]
         counts = [int(number) for row in table[1:] for number in row[1:]]
-        assert sum(counts) == result["num_examples"]
-        assert (counts[0] + counts[3]) / sum(counts) == result["scores"]["accuracy"]
+        assert sum(counts) == result.num_examples
+        assert (counts[0] + counts[3]) / sum(counts) == result.scores["accuracy"]
         lines = (out / "predictions.jsonl").read_text().splitlines()
         assert len(lines) == record[split]["num_examples"]
         rows = (tmp_path / f"data/{split}.jsonl").read_text().splitlines()
@@ -74,7 +75,7 @@ def test_labels_in_another_order_are_put_right(tmp_path):
         tensors[name] = tensors[name][torch.tensor([1, 0])].contiguous()
     write_safetensors(tmp_path / "swapped/model.safetensors", tensors)
     results = [evaluate(m, data, tmp_path / f"e{i}") for i, m in enumerate([straight, swapped])]
-    assert results[0]["scores"] == results[1]["scores"]
+    assert results[0].scores == results[1].scores
 
 
 def test_a_split_without_labels_is_predicted_and_not_scored(tmp_path):
@@ -84,14 +85,14 @@ def test_a_split_without_labels_is_predicted_and_not_scored(tmp_path):
     assert plan(settings)["num_examples"] == 24
     only = {"test": f"{data}/test.jsonl"}
     result = evaluate(model, only, tmp_path / "run", split="test")
-    assert result["scores"] is None
+    assert result.scores is None
     assert summarise(result).splitlines() == [
         "polarity: test has no labels; predicted, not scored",
         "As the benchmark's own scorer reads it: SST-2.tsv",
     ]
     file = (tmp_path / "run/SST-2.tsv").read_text().splitlines()
     assert file[0] == "index\tprediction"
-    assert len(file) == result["num_examples"] + 1
+    assert len(file) == result.num_examples + 1
     first = json.loads((tmp_path / "run/predictions.jsonl").read_text().splitlines()[0])
     assert first["label"] is None
     assert first["prediction"] in ("NEGATIVE", "POSITIVE")
@@ -105,7 +106,7 @@ def test_labels_of_the_model_are_those_of_the_task(tmp_path):
     lines = (tmp_path / "run/predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["label"] for line in lines] == ["glad", "sad"]
     assert len(json.loads(lines[0])["scores"]) == 3
-    assert result["num_examples"] == 2
+    assert result.num_examples == 2
 
 
 def test_another_head_is_named_before_the_labels_of_the_data(tmp_path):

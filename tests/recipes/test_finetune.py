@@ -17,6 +17,7 @@ from limbeck.config import dump_toml, read_settings
 from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.recipes.finetune import FinetuneSettings, plan, run, summarise
+from limbeck.runs import FinetuneRecord, SeedRecord
 from limbeck.tasks import EncodedExample, TrainBatches
 from limbeck.tasks._classification import ClassificationTask
 from limbeck.tasks._texts import TextEncoding
@@ -84,7 +85,7 @@ def finished(encoder, data, tmp_path_factory):
 
 def test_the_run_folder_holds_what_reports_need(finished, encoder):
     out, result = finished
-    assert json.loads((out / "result.json").read_text()) == result
+    assert FinetuneRecord.read(out) == result
     assert json.loads((out / "run.json").read_text())["settings"]["learning_rate"] == 1e-2
     expected = {
         "recipe": "finetune",
@@ -96,40 +97,40 @@ def test_the_run_folder_holds_what_reports_need(finished, encoder):
         "initialise": "pretrained",
         "num_layers": 2,
     }
-    assert expected.items() <= result.items()
-    assert [record["seed"] for record in result["seeds"]] == [0, 3]
-    assert [record["folder"] for record in result["seeds"]] == ["seed-0", "seed-3"]
-    for record in result["seeds"]:
-        assert json.loads((out / record["folder"] / "result.json").read_text()) == record
-        assert record["num_steps"] == 40
-        assert record["validation"]["num_examples"] == 24
-        assert record["test"]["num_examples"] == 16
-        assert record["elapsed_seconds"] > 0
-        assert not (out / record["folder"] / "checkpoints").exists()
+    assert expected.items() <= result.to_dict().items()
+    assert [record.seed for record in result.seeds] == [0, 3]
+    assert [record.folder for record in result.seeds] == ["seed-0", "seed-3"]
+    for record in result.seeds:
+        assert SeedRecord.read(out / record.folder) == record
+        assert record.num_steps == 40
+        assert record.validation["num_examples"] == 24
+        assert record.test["num_examples"] == 16
+        assert record.elapsed_seconds > 0
+        assert not (out / record.folder / "checkpoints").exists()
     model = AutoModelForSequenceClassification.from_pretrained(out / "model")
-    assert result["num_parameters"] == model.num_parameters
-    assert result["file_bytes"] == (out / "model/model.safetensors").stat().st_size
+    assert result.num_parameters == model.num_parameters
+    assert result.file_bytes == (out / "model/model.safetensors").stat().st_size
     assert model.config.id2label == {0: "NEGATIVE", 1: "POSITIVE"}
     assert model.config.problem_type == "single_label_classification"
 
 
 def test_it_learns_and_keeps_the_best_epoch(finished):
     out, result = finished
-    for record in result["seeds"]:
-        lines = read_metrics(out / record["folder"])
-        evaluations = [line for line in lines if line["kind"] == "evaluate"]
-        assert [line["epoch"] for line in evaluations] == [1, 2, 3, 4, 5]
-        best = max(evaluations, key=lambda line: line["accuracy"])  # the first of equal ones
-        assert record["validation"]["accuracy"] == best["accuracy"] > 0.9
-        assert (record["best_epoch"], record["best_step"]) == (best["epoch"], best["step"])
-        assert [line["step"] for line in lines if line["kind"] == "train"] == list(range(1, 41))
+    for record in result.seeds:
+        lines = read_metrics(out / record.folder)
+        evaluations = [line for line in lines if line.kind == "evaluate"]
+        assert [line.values["epoch"] for line in evaluations] == [1, 2, 3, 4, 5]
+        best = max(evaluations, key=lambda line: line.values["accuracy"])  # the first of equal ones
+        assert record.validation["accuracy"] == best.values["accuracy"] > 0.9
+        assert (record.best_epoch, record.best_step) == (best.values["epoch"], best.step)
+        assert [line.step for line in lines if line.kind == "train"] == list(range(1, 41))
     lines = summarise(result).splitlines()
     assert lines[0].startswith("Tiny, seed 0: validation accuracy 1.000 ± 0.000, test accuracy ")
-    best_seed = next(r for r in result["seeds"] if r["seed"] == result["best_seed"])
-    assert best_seed["validation"]["accuracy"] == max(
-        record["validation"]["accuracy"] for record in result["seeds"]
+    best_seed = next(r for r in result.seeds if r.seed == result.best_seed)
+    assert best_seed.validation["accuracy"] == max(
+        record.validation["accuracy"] for record in result.seeds
     )
-    assert_same_weights(out / "model", out / best_seed["folder"] / "model")
+    assert_same_weights(out / "model", out / best_seed.folder / "model")
 
 
 def test_predictions_are_those_that_were_scored_and_transformers_agrees(finished, data):
@@ -140,7 +141,7 @@ def test_predictions_are_those_that_were_scored_and_transformers_agrees(finished
     for split in ("validation", "test"):
         own = [p for p in predictions if p["split"] == split]
         accuracy = sum(p["label"] == p["prediction"] for p in own) / len(own)
-        assert accuracy == pytest.approx(result["seeds"][0][split]["accuracy"])
+        assert accuracy == pytest.approx(result.seeds[0].scores[split]["accuracy"])
     model = transformers.AutoModelForSequenceClassification.from_pretrained(out / "seed-0/model")
     tokenizer = transformers.AutoTokenizer.from_pretrained(out / "seed-0/model")
     texts = [row["sentence"] for row in read_lines(Path(data) / "validation.jsonl")]
@@ -155,8 +156,8 @@ def test_a_finished_run_takes_on_more_seeds(finished, encoder, data, tmp_path):
     out, result = finished
     before = (out / "seed-0/result.json").stat().st_mtime_ns
     more = finetune(encoder, data, out, **(FINISHED | {"seeds": (0, 3, 1)}))
-    assert more["seeds"][:2] == result["seeds"]
-    assert more["seeds"][2]["seed"] == 1
+    assert more.seeds[:2] == result.seeds
+    assert more.seeds[2].seed == 1
     assert (out / "seed-0/result.json").stat().st_mtime_ns == before
     assert finetune(encoder, data, out, **FINISHED) == result
     with pytest.raises(SettingsError, match=r"learning_rate was 0\.01, now 0\.1"):
@@ -184,7 +185,7 @@ def test_ten_steps_equal_transformers_under_plain_pytorch(model_type, tmp_path):
         evaluations_per_epoch=8,
     )
     lines = read_metrics(tmp_path / "run/seed-0")
-    ours = [line["loss"] for line in lines if line["kind"] == "train"]
+    ours = [line.values["loss"] for line in lines if line.kind == "train"]
 
     theirs = transformers.AutoModelForSequenceClassification.from_pretrained(model).train()
     tokenizer = transformers.AutoTokenizer.from_pretrained(model)
@@ -232,7 +233,7 @@ def test_accumulation_changes_nothing(data, tmp_path):
     for parts in (3, 8):
         lines = read_metrics(tmp_path / f"run-{parts}/seed-0")
         for first, second in zip(whole, lines, strict=True):
-            assert first["loss"] == pytest.approx(second["loss"], abs=1e-6)
+            assert first.values["loss"] == pytest.approx(second.values["loss"], abs=1e-6)
 
 
 class _StopError(Exception):
@@ -274,13 +275,11 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(
         assert_same_weights(whole / "model", stopped / "model")
         lines = [read_metrics(whole), read_metrics(stopped)]
         for first, second in zip(*lines, strict=True):
-            assert (first["kind"], first["step"], first["loss"]) == (
-                second["kind"],
-                second["step"],
-                second["loss"],
-            )
-    for first, second in zip(expected["seeds"], result["seeds"], strict=True):
-        assert {**first, "elapsed_seconds": 0} == {**second, "elapsed_seconds": 0}
+            assert (first.kind, first.step) == (second.kind, second.step)
+            assert first.values["loss"] == second.values["loss"]
+    for first, second in zip(expected.seeds, result.seeds, strict=True):
+        same_time = first.model_copy(update={"elapsed_seconds": second.elapsed_seconds})
+        assert same_time == second
 
 
 def test_a_run_does_not_go_on_with_other_examples(encoder, tmp_path):
@@ -369,17 +368,17 @@ def test_random_weights_need_only_the_configuration(data, tmp_path):
     model = write_model(tmp_path / "model")
     (tmp_path / "model/model.safetensors").unlink()
     result = finetune(model, data, tmp_path / "run", initialise="random", max_steps=2)
-    assert result["initialise"] == "random"
-    assert result["seeds"][0]["num_steps"] == 2
-    assert result["seeds"][0]["num_epochs"] == 0.25
-    assert result["seeds"][0]["best_epoch"] == 0.25
+    assert result.initialise == "random"
+    assert result.seeds[0].num_steps == 2
+    assert result.seeds[0].num_epochs == 0.25
+    assert result.seeds[0].best_epoch == 0.25
 
 
 def test_the_card_says_the_epochs_that_were_made(encoder, data, tmp_path):
     changes = {"epochs": 3, "max_steps": 6, "evaluations_per_epoch": 4, "learning_rate": 1e-9}
     result = finetune(encoder, data, tmp_path / "run", **changes)
-    (record,) = result["seeds"]
-    assert (record["best_step"], record["num_epochs"]) == (2, 0.75)  # of equal ones, the first
+    (record,) = result.seeds
+    assert (record.best_step, record.num_epochs) == (2, 0.75)  # of equal ones, the first
     for folder in ("model", "seed-0/model"):
         card = (tmp_path / "run" / folder / "README.md").read_text(encoding="utf-8")
         assert "| Steps | 6 |\n| Epochs | 0.75, the best after 0.25 |" in card
@@ -388,7 +387,7 @@ def test_the_card_says_the_epochs_that_were_made(encoder, data, tmp_path):
 def test_a_test_split_without_labels_is_predicted_and_not_scored(encoder, tmp_path):
     data = write_data(tmp_path / "data", test_labelled=False)
     result = finetune(encoder, data, tmp_path / "run", max_steps=1)
-    assert result["seeds"][0]["test"] is None
+    assert result.seeds[0].test is None
     predictions = read_lines(tmp_path / "run/seed-0/predictions.jsonl")
     unlabelled = [p for p in predictions if p["split"] == "test"]
     assert len(unlabelled) == 16
@@ -399,7 +398,7 @@ def test_layer_decay_and_time_budget(encoder, data, tmp_path):
     result = finetune(
         encoder, data, tmp_path / "run", layer_decay=0.5, max_minutes=1e-6, evaluations_per_epoch=4
     )
-    assert result["seeds"][0]["num_steps"] == 1
+    assert result.seeds[0].num_steps == 1
     start = AutoModelForSequenceClassification.from_pretrained(
         encoder, new_head=True, num_labels=2
     ).state_dict()
@@ -429,8 +428,8 @@ def test_other_columns_labels_and_pairs(tmp_path):
     result = finetune(
         model, str(folder), tmp_path / "run", task="text-classification", task_options=options
     )
-    assert result["metric"] == "macro_f1"
-    assert result["seeds"][0]["test"] is None
+    assert result.metric == "macro_f1"
+    assert result.seeds[0].test is None
     trained = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run/model")
     assert trained.config.id2label == {0: "no", 1: "yes"}
 

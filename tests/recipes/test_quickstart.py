@@ -45,16 +45,16 @@ def test_every_stage(tmp_path: Path, headless_teacher: Path) -> None:
     report = json.loads((tmp_path / "run/report/report.json").read_text())
     assert [model["num_layers"] for model in report["models"]] == [4, 2, 2, 2]
     assert report["num_examples"] == 1000
-    assert report["headline"] == result["headline"]
+    assert report["headline"] == result.headline
     assert report["task"] == "sentence polarity", "its format is SST-2's, its sentences are not"
     assert (tmp_path / "run/head/model/model.safetensors").exists()
 
     text = "a still that keeps the spirit and loses the water"
-    (ours,) = limbeck.pipeline("sentiment-analysis", model=result["student"])(text)
-    student, info = TheirClassifier.from_pretrained(result["student"], output_loading_info=True)
+    (ours,) = limbeck.pipeline("sentiment-analysis", model=result.student)(text)
+    student, info = TheirClassifier.from_pretrained(result.student, output_loading_info=True)
     assert not info["missing_keys"]
     assert not info["unexpected_keys"]
-    ids = AutoTokenizer.from_pretrained(result["student"])(text, return_tensors="pt")
+    ids = AutoTokenizer.from_pretrained(result.student)(text, return_tensors="pt")
     theirs = student(**ids).logits.softmax(-1)[0].detach()
     assert ours["label"] == student.config.id2label[int(theirs.argmax())]
     assert ours["score"] == pytest.approx(float(theirs.max()), abs=1e-6)

@@ -22,6 +22,7 @@ from limbeck.errors import CheckpointError, DataError, SettingsError, TrainingEr
 from limbeck.recipes.suite import SuiteSettings, plan, run, summarise
 from limbeck.recipes.suite.jobs import make_plan
 from limbeck.recipes.suite.workers import spread_over_gpus
+from limbeck.runs import FinetuneRecord, SuiteRecord
 from limbeck.train import SilentProgress
 
 FINETUNE = {"epochs": 2, "learning_rate": 3e-3, "max_length": 16, "log_every": 1, "device": "cpu"}
@@ -95,10 +96,10 @@ def scores_of(out):
     """Every seed's validation score, read from the runs themselves: task, model, seed."""
     found = {}
     for path in sorted(out.glob("runs/*/*/result.json")):
-        result = json.loads(path.read_text())
-        for seed in result["seeds"]:
-            score = seed["validation"][result["metric"]]
-            found[result["task"], result["label"], seed["seed"]] = score
+        result = FinetuneRecord.read(path.parent)
+        for seed in result.seeds:
+            score = seed.validation[result.metric]
+            found[result.task, result.label, seed.seed] = score
     return found
 
 
@@ -138,9 +139,9 @@ def test_report_gives_the_figures_of_the_runs(finished):
         if label != "whole":
             share = model["retention"]["estimate"]
             assert share == pytest.approx(averages[label] / averages["whole"])
-    kept = result["models"][1]["retention"]["estimate"]
+    kept = result.models[1].retention.estimate
     assert kept == pytest.approx(averages["half"] / averages["whole"])
-    assert result == json.loads((out / "result.json").read_text())
+    assert result == SuiteRecord.read(out)
     shown = summarise(result)
     assert report["headline"] in shown
     rows = [re.split("  +", line) for line in shown.splitlines()[1:4]]
@@ -321,7 +322,7 @@ def test_tasks_without_data_are_named(ground, tmp_path):
     assert "there is no folder 'cola'" in found["missing"]["cola"]
     assert "no train" in found["missing"]["rte"]
     result = run(settings, progress=SilentProgress())
-    assert result["averaged_tasks"] == ["sst2"]
+    assert result.averaged_tasks == ("sst2",)
     report = read_report(tmp_path / "run")
     assert " macro average over 1 of GLUE's 9 tasks (validation, n = " in report["headline"]
     averages = {entry["name"]: entry["average"] for entry in report["published"]}

@@ -185,10 +185,10 @@ def test_unlabelled_text_is_learned_from_too(tmp_path, teacher):
     planned = plan(make_settings(teacher, data, tmp_path / "run", **changes))
     assert planned["steps_per_epoch"] == 6
     result = finetune(teacher, data, tmp_path / "run", **changes)
-    assert result["num_layers"] == 1
-    assert result["seeds"][0]["num_steps"] == 12
+    assert result.num_layers == 1
+    assert result.seeds[0].num_steps == 12
     alone = finetune(teacher, data, tmp_path / "alone", keep_layers=1, new_head=False)
-    assert alone["seeds"][0]["num_steps"] == 2
+    assert alone.seeds[0].num_steps == 2
 
 
 def test_a_run_goes_on_exactly_with_its_teacher(tmp_path, data, teacher):
@@ -213,8 +213,8 @@ def test_a_run_goes_on_exactly_with_its_teacher(tmp_path, data, teacher):
 def test_patience_ends_a_run_that_gets_no_better(tmp_path, data, teacher):
     changes = {"learning_rate": 1e-9, "new_head": False, "epochs": 9, "patience": 2}
     result = finetune(teacher, data, tmp_path / "run", **changes)
-    (seed,) = result["seeds"]
-    assert (seed["best_epoch"], seed["num_steps"]) == (1, 3 * 8)
+    (seed,) = result.seeds
+    assert (seed.best_epoch, seed.num_steps) == (1, 3 * 8)
 
 
 def test_teachers_that_do_not_fit_are_refused(tmp_path, data, teacher):

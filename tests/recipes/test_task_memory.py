@@ -51,7 +51,7 @@ def test_evaluate_takes_what_is_not_given(tuned, data, tmp_path):
     settings = evaluate.EvaluateSettings(model=str(tuned / "model"), data=data, out=tmp_path / "e")
     result = evaluate.run(settings, progress=progress)
     best = json.loads((tuned / "result.json").read_text(encoding="utf-8"))["seeds"][0]
-    assert result["scores"] == pytest.approx(best["validation"])
+    assert result.scores == pytest.approx(best["validation"])
     assert recorded(tmp_path / "e") == TASK
     took = (
         'task text-classification, task_options {"labels": ["0", "1"], "text_column": "sentence"}, '

@@ -11,6 +11,7 @@ from limbeck.recipes.evaluate import run as evaluate
 from limbeck.recipes.finetune import FinetuneSettings
 from limbeck.recipes.finetune import run as finetune
 from limbeck.report import write_report
+from limbeck.runs import FinetuneRecord
 from limbeck.train import SilentProgress
 
 
@@ -89,8 +90,8 @@ def test_every_kind_of_task_has_intervals_and_speed(tmp_path, task):
     assert report.metric == metric
     teacher, student = report.models
     for model, folder in ((teacher, "teacher"), (student, "student")):
-        result = json.loads((tmp_path / folder / "result.json").read_text())
-        assert list(model.scores.values) == [s["validation"][metric] for s in result["seeds"]]
+        result = FinetuneRecord.read(tmp_path / folder)
+        assert list(model.scores.values) == [s.validation[metric] for s in result.seeds]
         assert model.scores.standard_error > 0
     assert teacher.scores.mean > 0
     share = student.retention
@@ -117,7 +118,7 @@ def test_a_model_that_was_fine_tuned_elsewhere_can_be_the_teacher(tmp_path):
     report = write_report([student, tmp_path / "evaluated"], out=tmp_path / "report")
     teacher = report.models[0]
     assert teacher.label == report.teacher == "from elsewhere"
-    assert teacher.scores.values == (result["scores"]["accuracy"],)
+    assert teacher.scores.values == (result.scores["accuracy"],)
     assert teacher.scores.seeds == (None,)
     assert teacher.speed.num_texts == 24
     markdown = report.files["md"].read_text()

@@ -53,8 +53,8 @@ def test_cached_and_live_give_the_same_training(tmp_path, data, teacher, student
     changes = {"teacher": teacher, "teacher_cache": str(cache), "accumulate": 2}
     cached = finetune(student, data, tmp_path / "cached", **changes)
     assert read_loss(tmp_path / "cached") == pytest.approx(read_loss(tmp_path / "live"), abs=1e-5)
-    loss = {"loss": pytest.approx(live["seeds"][0]["validation"]["loss"], abs=1e-4)}
-    assert cached["seeds"][0]["validation"] == live["seeds"][0]["validation"] | loss
+    loss = {"loss": pytest.approx(live.seeds[0].validation["loss"], abs=1e-4)}
+    assert cached.seeds[0].validation == live.seeds[0].validation | loss
     (folder,) = cache.iterdir()
     names = sorted(path.name for path in folder.iterdir())
     shards = [f"logits-0000{number}.safetensors" for number in range(3)]

@@ -83,4 +83,4 @@ def finetune(*arguments, progress=None, **changes):
 
 
 def read_loss(out):
-    return [line["loss"] for line in read_metrics(out / "seed-0") if line["kind"] == "train"]
+    return [line.values["loss"] for line in read_metrics(out / "seed-0") if line.kind == "train"]

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from limbeck.files import sha256_of
+from limbeck.runs import DistillRecord, FinetuneRecord, Hardware, RunRecord
+
 NAMES = ("NEGATIVE", "POSITIVE")
 NUM_EXAMPLES = 400
 
@@ -34,11 +37,16 @@ def make_finetune_run(
 ) -> Path:
     """Writes a finished run; models fail on much the same examples, as real ones do."""
     num_parameters = 11_000_000 + 1_800_000 * num_layers
+    size = {
+        "num_layers": num_layers,
+        "num_parameters": num_parameters,
+        "file_bytes": 4 * num_parameters + 10_000,
+    }
     records = []
     for seed in seeds:
         seed_folder = folder / f"seed-{seed}"
         seed_folder.mkdir(parents=True)
-        scores: dict[str, Any] = {"test": None}
+        scores: dict[str, Any] = {"validation": {}, "test": None}
         lines = []
         for number, split in enumerate(splits):
             labels = make_labels(num_examples, seed=number)
@@ -67,37 +75,67 @@ def make_finetune_run(
                 "seed": seed,
                 **scores,
                 "best_epoch": 2.0,
+                "best_step": 20,
+                "num_steps": 30,
+                "num_epochs": 3.0,
                 "elapsed_seconds": 30.0 * num_layers,
                 "folder": f"seed-{seed}",
+                "examples_sha256": "0" * 64,
+                "predictions_sha256": sha256_of(seed_folder / "predictions.jsonl"),
+                **size,
             }
         )
-    write_json(
-        folder / "run.json",
+    write_run_record(folder, "finetune", settings or {"task": task})
+    FinetuneRecord.model_validate(
         {
-            "recipe": "finetune",
-            "settings": settings or {"task": task},
-            "limbeck_version": "0.1.0",
-            "versions": {"python": "3.11.9", "torch": "2.13.0+cpu"},
-            "seed": None,
-            "hardware": {"cpu": "A processor", "num_usable_cores": 2, "gpus": []},
-        },
-    )
-    write_json(
-        folder / "result.json",
-        {
-            "recipe": "finetune",
             "task": task,
             "metric": metric,
+            "labels": [],
             "label": label,
             "role": role,
             "model": f"models/{label}",
-            "num_layers": num_layers,
-            "num_parameters": num_parameters,
-            "file_bytes": 4 * num_parameters + 10_000,
+            "initialise": "pretrained",
+            "best_seed": seeds[0],
             "seeds": records,
-        },
-    )
+            **size,
+        }
+    ).write(folder)
     return folder
+
+
+def write_run_record(folder: Path, recipe: str, settings: dict[str, Any]) -> None:
+    hardware = Hardware(
+        cpu="A processor",
+        num_cores=4,
+        num_usable_cores=2,
+        memory_bytes=None,
+        gpus=(),
+        num_threads=2,
+        system="Linux",
+    )
+    RunRecord(
+        recipe=recipe,
+        settings=settings,
+        limbeck_version="0.1.0",
+        versions={"python": "3.11.9", "torch": "2.13.0+cpu"},
+        seed=None,
+        hardware=hardware,
+        git=None,
+        command=f"limbeck {recipe}",
+        started_at="2026-11-27T05:00:00+00:00",
+    ).write(folder)
+
+
+def sign_predictions(folder: Path) -> None:
+    """Takes predictions that a test has changed for those of the run."""
+    record = FinetuneRecord.read(folder)
+    seeds = [
+        seed.model_copy(
+            update={"predictions_sha256": sha256_of(folder / seed.folder / "predictions.jsonl")}
+        )
+        for seed in record.seeds
+    ]
+    record.model_copy(update={"seeds": tuple(seeds)}).write(folder)
 
 
 def make_distill_run(folder: Path, *, finished: bool = True, num_steps: int = 600) -> Path:
@@ -140,15 +178,20 @@ def make_distill_run(folder: Path, *, finished: bool = True, num_steps: int = 60
             )
     write_lines(folder / "metrics.jsonl", lines)
     if finished:
-        write_json(
-            folder / "result.json",
-            {
-                "recipe": "distill",
-                "num_steps": num_steps,
-                "num_tokens": num_steps * 4096,
-                "elapsed_seconds": 0.8 * num_steps,
-            },
-        )
+        write_run_record(folder, "distill", {})
+        DistillRecord(
+            model=str(folder / "model"),
+            teacher="teacher",
+            num_layers=3,
+            num_parameters=16_000_000,
+            teacher_num_layers=6,
+            teacher_num_parameters=22_000_000,
+            num_steps=num_steps,
+            num_tokens=num_steps * 4096,
+            elapsed_seconds=0.8 * num_steps,
+            held_out_before={"mlm_loss": 5.3},
+            held_out_after={"mlm_loss": 2.7},
+        ).write(folder)
     return folder
 
 

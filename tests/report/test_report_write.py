@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_runs import edit_json, make_distill_run, write_lines
+from report_runs import edit_json, make_distill_run, sign_predictions, write_lines
 
 from limbeck.errors import DataError, SettingsError
 from limbeck.report import write_report
@@ -12,7 +12,9 @@ from limbeck.report.wording import points
 
 
 class Page(HTMLParser):
-    """Collects what a page would load, its scripts and its text."""
+    """C
+    from report_runs import sign_predictions
+    ollects what a page would load, its scripts and its text."""
 
     def __init__(self, text):
         super().__init__()
@@ -233,6 +235,7 @@ def test_a_teacher_that_says_always_the_same_is_named(make_run, tmp_path):
             labels = [record["label"] for record in records if record["split"] == split]
             seed[split]["accuracy"] = labels.count("POSITIVE") / len(labels)
     edit_json(runs[0] / "result.json", seeds=result["seeds"])
+    sign_predictions(runs[0])
     report = write(runs, tmp_path)
     assert said in report.notes[0]
     assert said in read(report, "md")
@@ -293,11 +296,10 @@ def test_f1_counts_the_models_second_label(make_run, tmp_path):
         )
     ]
     write_lines(run / "seed-0" / "predictions.jsonl", lines)
-    (run / "seed-0" / "model").mkdir()
-    config = {"id2label": {"0": "other", "1": "equal"}}
-    (run / "seed-0" / "model" / "config.json").write_text(json.dumps(config))
-    seeds = [{"seed": 0, "test": {"f1": 2 / 3}, "validation": {"f1": 1.0}}]
-    edit_json(run / "result.json", metric="f1", seeds=seeds)
+    (seed,) = json.loads((run / "result.json").read_text())["seeds"]
+    seeds = [seed | {"test": {"f1": 2 / 3}, "validation": {"f1": 1.0}}]
+    edit_json(run / "result.json", metric="f1", labels=["other", "equal"], seeds=seeds)
+    sign_predictions(run)
     assert write([run], tmp_path).models[0].scores.values == (2 / 3,)
 
 
@@ -333,13 +335,16 @@ class TestErrors:
         result = json.loads((run / "result.json").read_text())
         del result["num_layers"]
         (run / "result.json").write_text(json.dumps(result))
-        with pytest.raises(DataError, match=r"result\.json lacks num_layers"):
+        with pytest.raises(
+            DataError,
+            match=r"result\.json is damaged: it lacks num_layers",
+        ):
             write([run], tmp_path)
 
     def test_damaged_result(self, make_run, tmp_path):
         run = make_run("teacher", "teacher")
         (run / "result.json").write_text("{")
-        with pytest.raises(DataError, match=r"result\.json can't be read as JSON"):
+        with pytest.raises(DataError, match=r"result\.json is not JSON"):
             write([run], tmp_path)
 
     def test_runs_of_different_tasks(self, make_run, tmp_path):
@@ -379,6 +384,7 @@ class TestErrors:
         run = make_run("teacher", "teacher")
         path = run / "seed-1" / "predictions.jsonl"
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+        sign_predictions(run)
         with pytest.raises(DataError, match=r"seed-1 and .*seed-0 .*399 predictions against 400"):
             write([run], tmp_path)
 
@@ -390,6 +396,7 @@ class TestErrors:
                 if line["index"] == 17:
                     line["label"] = "OTHER"
             write_lines(path, lines)
+        sign_predictions(runs[1])
         with pytest.raises(DataError, match="example 17 has label OTHER against"):
             write(runs, tmp_path)
 
@@ -397,9 +404,13 @@ class TestErrors:
         run = make_run("teacher", "teacher")
         path = run / "seed-2" / "predictions.jsonl"
         path.write_text(path.read_text() + "{half\n")
+        with pytest.raises(DataError, match=r"predictions\.jsonl differs from its checksum"):
+            write([run], tmp_path)
+        sign_predictions(run)
         with pytest.raises(DataError, match=r"predictions\.jsonl, line 801: not a JSON object"):
             write([run], tmp_path)
         path.write_text("")
+        sign_predictions(run)
         with pytest.raises(DataError, match="no labelled prediction of the split 'test'"):
             write([run], tmp_path)
         path.unlink()

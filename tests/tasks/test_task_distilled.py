@@ -65,7 +65,7 @@ def learn(ground, out, **changes):
     }
     run(FinetuneSettings.from_values(values | changes), progress=SilentProgress())
     lines = read_metrics(folder / out / "seed-0")
-    return [line["loss"] for line in lines if line["kind"] == "train"]
+    return [line.values["loss"] for line in lines if line.kind == "train"]
 
 
 every_task = pytest.mark.parametrize("ground", TRAINABLE, indirect=True)

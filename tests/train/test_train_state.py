@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from limbeck.errors import CheckpointError
+from limbeck.errors import CheckpointError, TrainingError
 from limbeck.train import (
     MetricsWriter,
     TrainState,
@@ -133,7 +133,11 @@ def test_metrics_of_steps_after_the_checkpoint_are_dropped(tmp_path: Path) -> No
         file.write('{"kind": "tra')
     with MetricsWriter(tmp_path, resume_step=2) as metrics:
         metrics.write("train", step=3, loss=7.0)
-    assert [(m["step"], m["loss"]) for m in read_metrics(tmp_path)] == [(1, 1), (2, 0.5), (3, 7)]
+    assert [(m.step, m.values["loss"]) for m in read_metrics(tmp_path)] == [
+        (1, 1),
+        (2, 0.5),
+        (3, 7),
+    ]
 
 
 def test_tensorboard_files_hold_the_same_figures(tmp_path: Path) -> None:
@@ -144,3 +148,9 @@ def test_tensorboard_files_hold_the_same_figures(tmp_path: Path) -> None:
     board.Reload()
     assert [(e.step, e.value) for e in board.Scalars("train/loss")] == [(4, 0.25)]
     assert json.loads((tmp_path / "metrics.jsonl").read_text())["loss"] == 0.25
+
+
+def test_lines_that_are_no_measurement_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"kind": "train", "loss": 1}\n')
+    with pytest.raises(TrainingError, match=r"metrics.jsonl holds a line without 'step': "):
+        read_metrics(tmp_path)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from limbeck.checkpoints import Card, CardScore, read_inherited
 from limbeck.recipes._tasks.data import TaskData
+from limbeck.runs import SeedRecord
 from limbeck.tasks import Task, load_task
 from limbeck.version import __version__
 
@@ -21,9 +22,9 @@ _NOT_SCORES = ("num_examples", "_standard_error", "loss")
 def make_card(
     settings: FinetuneSettings,
     data: TaskData,
-    record: Mapping[str, Any],
+    record: SeedRecord,
     *,
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[SeedRecord],
 ) -> Card:
     """Returns the card of one seed's model.
 
@@ -81,15 +82,10 @@ def _hub_id(data: str | Mapping[str, str] | None) -> str | None:
     return name.removeprefix(_HUB) if not names and name.startswith(_HUB) else None
 
 
-def _scores(
-    data: TaskData, record: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
-) -> list[CardScore]:
+def _scores(data: TaskData, record: SeedRecord, records: Sequence[SeedRecord]) -> list[CardScore]:
     metric = data.task.metric
     found = []
-    for split in ("validation", "test"):
-        scores = record[split]
-        if scores is None:
-            continue
+    for split, scores in record.scores.items():
         names = [metric, *(name for name in scores if name != metric)]
         found += [
             CardScore(
@@ -97,7 +93,7 @@ def _scores(
                 metric=name,
                 value=scores[name],
                 num_examples=len(data.task.splits[split].examples),
-                seed_values=tuple(other[split][name] for other in records),
+                seed_values=tuple(other.scores[split][name] for other in records),
             )
             for name in names
             if not name.endswith(_NOT_SCORES)
@@ -105,19 +101,7 @@ def _scores(
     return found
 
 
-def _count_epochs(record: Mapping[str, Any]) -> float:
-    """Returns how often a run went through its examples, which may be less than it was to.
-
-    Example:
-        >>> _count_epochs({"num_steps": 30, "best_step": 20, "best_epoch": 0.5})  # an old record
-        0.75
-    """
-    if "num_epochs" in record:
-        return float(record["num_epochs"])
-    return float(record["num_steps"] * record["best_epoch"] / max(record["best_step"], 1))
-
-
-def _describe(settings: FinetuneSettings, task: Task, record: Mapping[str, Any]) -> dict[str, str]:
+def _describe(settings: FinetuneSettings, task: Task, record: SeedRecord) -> dict[str, str]:
     """Returns how the model was made, a line each."""
     from limbeck.recipes.finetune.distillation import build_task_losses  # which makes cards
 
@@ -125,7 +109,7 @@ def _describe(settings: FinetuneSettings, task: Task, record: Mapping[str, Any])
     if settings.initialise == "random":
         made["Weights"] = "random"
     if settings.keep_layers is not None:
-        made["Layers kept"] = f"{record['num_layers']} (keep_layers = {settings.keep_layers})"
+        made["Layers kept"] = f"{record.num_layers} (keep_layers = {settings.keep_layers})"
     if settings.start:
         made["Started by"] = ", ".join(method.method for method in settings.start)
     if settings.teacher is not None:
@@ -134,10 +118,10 @@ def _describe(settings: FinetuneSettings, task: Task, record: Mapping[str, Any])
         made["Weight of the labels"] = f"{settings.label_weight:g}"
     return {
         **made,
-        "Parameters": f"{record['num_parameters']:,}",
-        "Seed": str(record["seed"]),
-        "Steps": f"{record['num_steps']:,}",
-        "Epochs": f"{_count_epochs(record):.4g}, the best after {record['best_epoch']:.4g}",
+        "Parameters": f"{record.num_parameters:,}",
+        "Seed": str(record.seed),
+        "Steps": f"{record.num_steps:,}",
+        "Epochs": f"{record.num_epochs:.4g}, the best after {record.best_epoch:.4g}",
         "Learning rate": f"{settings.learning_rate:g}",
         "Batch size": str(settings.batch_size),
         "Longest input": f"{settings.max_length} tokens",

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from pydantic import Field
@@ -15,9 +15,10 @@ from torch import Tensor
 from limbeck.checkpoints import resolve_folder, short_name
 from limbeck.config import Settings, Shown
 from limbeck.errors import DataError, SettingsError
-from limbeck.files import sha256_of_texts, write_json_lines
+from limbeck.files import sha256_of_texts
 from limbeck.models import AutoConfig, Model, ModelConfig
 from limbeck.recipes._tasks.heads import require_head
+from limbeck.runs import ModelSize, Role, TaskNames
 from limbeck.tasks import (
     EncodedExample,
     Record,
@@ -62,9 +63,6 @@ class TaskSettings(Settings):
 
 AUGMENTED = "augmented"
 """Name of the rows that are made of the training rows, among `TaskData.examples`."""
-
-
-Role = Literal["teacher", "student", "baseline", "other"]
 
 
 class TaskRunSettings(TaskSettings):
@@ -227,14 +225,13 @@ class TaskData:
             self.task.splits[split], tokenizer, max_length=self.settings.max_length
         )
 
-    def describe(self, recipe: str) -> dict[str, Any]:
-        """Returns how `result.json` begins."""
+    def names(self) -> TaskNames:
+        """Returns what the model and the task are called in records."""
         label, role = self.settings.default_names()
         return {
-            "recipe": recipe,
             "task": self.settings.task_label or self.task.name,
             "metric": self.task.metric,
-            "labels": list(self.task.head().get("id2label", {}).values()),
+            "labels": tuple(self.task.head().get("id2label", {}).values()),
             "label": self.settings.label or label,
             "role": self.settings.role or role,
             "model": self.settings.model,
@@ -267,13 +264,7 @@ def predict_logits(
     return [found[i] for i in range(len(examples))]
 
 
-def write_predictions(path: Path, records: Mapping[str, Sequence[Record]]) -> None:
-    """Writes one JSON line per example of each split."""
-    rows = ({"split": split, **record} for split, values in records.items() for record in values)
-    write_json_lines(path, rows, error=DataError)
-
-
-def describe_model(model: Model, folder: Path) -> dict[str, Any]:
+def describe_model(model: Model, folder: Path) -> ModelSize:
     """Returns a model's depth, number of parameters, and bytes of weight files."""
     return {
         "num_layers": model.config.num_hidden_layers,

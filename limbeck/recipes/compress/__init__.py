@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +14,6 @@ from limbeck.checkpoints import write_card
 from limbeck.config import Shown
 from limbeck.errors import DataError
 from limbeck.recipes import evaluate
-from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_training import share_folder
 from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.data import TaskData, TaskSettings
@@ -24,7 +22,7 @@ from limbeck.recipes._tasks.memory import recall_task
 from limbeck.recipes._tasks.models import load_fine_tuned, require_same_labels
 from limbeck.recipes.compress.candidates import Candidate, list_candidates
 from limbeck.recipes.compress.result import (
-    describe_result,
+    make_record,
     require_contract,
     summarise_result,
 )
@@ -40,6 +38,7 @@ from limbeck.report.compression_page import write_compression
 from limbeck.report.join import join_models, read_scored
 from limbeck.report.notes import describe_conditions, describe_constant, describe_method
 from limbeck.report.runs import FinetuneRun, read_finetune_run
+from limbeck.runs import CompressRecord, EvaluateRecord, FinetuneRecord, start_run
 from limbeck.train import Progress, SilentProgress, choose_device
 
 
@@ -106,7 +105,7 @@ _NO_SHARE = (
 )
 
 
-def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
+def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
     """Makes and measures the students, and puts the smallest that keeps enough in `out/model`.
 
     Returns:
@@ -125,11 +124,12 @@ def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
     data = _read_data(settings, progress)
     candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
     asked = settings.model_dump(mode="json", include=set(_MAY_CHANGE))
-    earlier = start_run(settings.out, "compress", settings, may_change=_MAY_CHANGE)
-    if earlier.result is not None and earlier.result["asked"] == asked:
-        data.require_same(earlier.result.get("examples_sha256"), folder=settings.out)
+    folder = start_run(settings.out, "compress", settings, may_change=_MAY_CHANGE)
+    earlier = folder.finished(CompressRecord)
+    if earlier is not None and earlier.asked == asked:
+        data.require_same(earlier.examples_sha256, folder=settings.out)
         progress.log(f"{settings.out} is already complete")
-        return require_contract(dict(earlier.result))
+        return require_contract(earlier)
     teacher = _evaluate_teacher(settings, data, progress)
     for number, candidate in enumerate(candidates, start=1):
         progress.log(f"{number} of {len(candidates)}: {candidate.name} ({candidate.how})")
@@ -142,13 +142,8 @@ def run(settings: CompressSettings, *, progress: Progress) -> dict[str, Any]:
         chosen = next(c for c in candidates if c.name == found.chosen)
         _write_model(settings.out / "model", chosen, data, found)
     write_compression(found, settings.out)
-    result = {
-        "recipe": "compress",
-        "asked": asked,
-        "examples_sha256": data.fingerprint,
-        **describe_result(found, settings.out),
-    }
-    return require_contract(finish_run(settings.out, result))
+    record = make_record(found, settings.out, asked=asked, examples_sha256=data.fingerprint)
+    return require_contract(record.write(settings.out))
 
 
 def plan(settings: CompressSettings) -> dict[str, Any]:
@@ -210,7 +205,7 @@ def _evaluate_teacher(
     """Scores the teacher on validation, and on test if that can be scored, unless done before."""
     test = data.task.splits.get("test")
     for split in (_SPLIT, *(["test"] if test is not None and test.is_labelled else [])):
-        if not (settings.out / "teacher" / split / "result.json").exists():
+        if not EvaluateRecord.exists(settings.out / "teacher" / split):
             progress.log(f"scoring {settings.model} on {split}")
             evaluate.run(_teacher_settings(settings, split), progress=progress)
     found = read_finetune_run(settings.out / "teacher" / _SPLIT)
@@ -288,16 +283,20 @@ def _on_test(settings: CompressSettings, chosen: FinetuneRun) -> OnTest | None:
 def _write_model(folder: Path, chosen: Candidate, data: TaskData, found: Compression) -> None:
     """Puts the chosen student's best seed into its place, with a card that has the proof."""
     share_folder(chosen.folder / "model", folder)
-    result = json.loads((chosen.folder / "result.json").read_text(encoding="utf-8"))
-    best = next(seed for seed in result["seeds"] if seed["seed"] == result["best_seed"])
-    card = chosen.card(data, best, records=result["seeds"])
+    record = FinetuneRecord.read(chosen.folder)
+    card = chosen.card(data, record.best, records=record.seeds)
     model = next(model for model in found.models if model.label == found.chosen)
-    made = {"Chosen by": "limbeck compress", "Asked to retain": f"{found.retain:g}"}
-    made["Retained on validation"] = f"{found.kept(model):.4f}"
+    made = {
+        "Chosen by": "limbeck compress",
+        "Asked to retain": f"{found.retain:g}",
+        "Retained on validation": f"{found.kept(model):.4f}",
+    }
     if model.speed is not None and model.speed_up is not None:
         latency, device = model.speed.latency_ms.median, model.speed.device
-        made["Latency at batch 1"] = f"{latency:.2f} ms on {device}, tokenisation included"
-        made["Teacher's latency over its own"] = f"{model.speed_up.latency.median:.2f}"
+        made |= {
+            "Latency at batch 1": f"{latency:.2f} ms on {device}, tokenisation included",
+            "Teacher's latency over its own": f"{model.speed_up.latency.median:.2f}",
+        }
     notes = [headline(found), describe_test(found) or "", *card.notes]
     notes = [note for note in notes if note]
     card = replace(

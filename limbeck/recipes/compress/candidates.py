@@ -15,6 +15,7 @@ from limbeck.recipes import finetune
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes.finetune.distillation import learns_from_logits
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.runs import FinetuneRecord
 
 if TYPE_CHECKING:
     from limbeck.recipes.compress import CompressSettings
@@ -54,7 +55,7 @@ class Candidate:
     name: str
     how: str
     folder: Path
-    make: Callable[..., dict[str, Any]]
+    make: Callable[..., FinetuneRecord]
     card: Callable[..., Card]
 
 

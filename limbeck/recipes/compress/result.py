@@ -13,95 +13,101 @@ from limbeck.report.compression_page import FILES
 from limbeck.report.facts import ModelFacts
 from limbeck.report.tables import align_rows
 from limbeck.report.wording import NONE
+from limbeck.runs import CompressedModel, CompressRecord
 
 
-def describe_result(found: Compression, out: Path) -> dict[str, Any]:
-    """Returns the outcome as plain JSON values.
+def make_record(
+    found: Compression, out: Path, *, asked: Mapping[str, Any], examples_sha256: str
+) -> CompressRecord:
+    """Returns the outcome as it stands in `result.json`.
 
     Args:
         found: The outcome.
         out: The run's folder.
+        asked: The settings that decide what is tried and chosen.
+        examples_sha256: Of the examples that it is over.
     """
-    return {
-        "task": found.task,
-        "metric": found.metric,
-        "split": found.split,
-        "num_examples": found.num_examples,
-        "retain": found.retain,
-        "reached": found.chosen is not None,
-        "chosen": found.chosen,
-        "model": None if found.chosen is None else str(out / "model"),
-        "headline": headline(found),
-        "on_test": describe_test(found),
-        "models": [_describe_model(found, model) for model in found.models],
-        "files": {kind: str(out / name) for kind, name in FILES.items()},
-    }
+    return CompressRecord(
+        asked=dict(asked),
+        examples_sha256=examples_sha256,
+        task=found.task,
+        metric=found.metric,
+        split=found.split,
+        num_examples=found.num_examples,
+        retain=found.retain,
+        reached=found.chosen is not None,
+        chosen=found.chosen,
+        model=None if found.chosen is None else str(out / "model"),
+        headline=headline(found),
+        on_test=describe_test(found),
+        models=tuple(_describe_model(found, model) for model in found.models),
+        files={kind: str(out / name) for kind, name in FILES.items()},
+    )
 
 
-def summarise_result(result: Mapping[str, Any]) -> str:
+def summarise_result(result: CompressRecord) -> str:
     """Words a result: the table, and where the contract was kept the outcome and the files.
 
     Where it was not, the error says it.
     """
-    head = ["model", "layers", "parameters", "file", wording.metric_name(result["metric"])]
+    head = ["model", "layers", "parameters", "file", wording.metric_name(result.metric)]
     head += ["kept", "enough", "latency", "speed-up"]
-    rows = [head, *map(_words, result["models"])]
+    rows = [head, *map(_words, result.models)]
     lines = ["", *align_rows(rows), ""]
-    if result["reached"]:
-        lines += [result["headline"], *([result["on_test"]] if result["on_test"] else []), ""]
-        lines += [f"The page:   {result['files']['html']}", f"The model:  {result['model']}"]
+    if result.reached:
+        lines += [result.headline, *([result.on_test] if result.on_test else []), ""]
+        lines += [f"The page:   {result.files.get('html')}", f"The model:  {result.model}"]
     return "\n".join(lines)
 
 
-def require_contract(result: dict[str, Any]) -> dict[str, Any]:
+def require_contract(result: CompressRecord) -> CompressRecord:
     """Returns a result whose contract was kept.
 
     Raises:
         ContractError: If it was not.
     """
-    if result["reached"]:
+    if result.reached:
         return result
     raise ContractError(
-        f"{result['headline']} What would help: more epochs or seeds, more examples, a student "
+        f"{result.headline} What would help: more epochs or seeds, more examples, a student "
         "that was distilled on running text before (student=MODEL), a deeper one, or a smaller "
-        f"share. All that was tried: {result['files']['html']}",
+        f"share. All that was tried: {result.files.get('html')}",
         result=result,
     )
 
 
-def _describe_model(found: Compression, model: ModelFacts) -> dict[str, Any]:
+def _describe_model(found: Compression, model: ModelFacts) -> CompressedModel:
     is_teacher = model is found.teacher
     interval = model.retention
-    return {
-        "name": model.label,
-        "role": model.role,
-        "how": found.how[model.label],
-        "folder": model.folder,
-        "num_layers": model.num_layers,
-        "num_parameters": model.num_parameters,
-        "file_bytes": model.file_bytes,
-        "seeds": list(model.scores.seeds),
-        "scores": list(model.scores.values),
-        "score": model.scores.median,
-        "retained": None if is_teacher else found.kept(model),
-        "retained_interval": None if interval is None else [interval.low, interval.high],
-        "reached": None if is_teacher else found.is_enough(model),
-        "latency_ms": None if model.speed is None else model.speed.latency_ms.median,
-        "speed_up": None if model.speed_up is None else model.speed_up.latency.median,
-    }
+    return CompressedModel(
+        name=model.label,
+        role=model.role,
+        how=found.how[model.label],
+        folder=model.folder,
+        num_layers=model.num_layers,
+        num_parameters=model.num_parameters,
+        file_bytes=model.file_bytes,
+        seeds=model.scores.seeds,
+        scores=model.scores.values,
+        score=model.scores.median,
+        retained=None if is_teacher else found.kept(model),
+        retained_interval=None if interval is None else (interval.low, interval.high),
+        reached=None if is_teacher else found.is_enough(model),
+        latency_ms=None if model.speed is None else model.speed.latency_ms.median,
+        speed_up=None if model.speed_up is None else model.speed_up.latency.median,
+    )
 
 
-def _words(model: Mapping[str, Any]) -> list[str]:
+def _words(model: CompressedModel) -> list[str]:
     """Returns a model's line of the terminal's table."""
-    retained, latency, ratio = model["retained"], model["latency_ms"], model["speed_up"]
     return [
-        model["name"],
-        str(model["num_layers"]),
-        wording.magnitude(model["num_parameters"]),
-        wording.file_size(model["file_bytes"]),
-        wording.points(model["score"]),
-        NONE if retained is None else f"{wording.points(retained)} %",
-        {None: NONE, True: "yes", False: "no"}[model["reached"]],
-        NONE if latency is None else wording.milliseconds(latency),
-        NONE if ratio is None else f"{ratio:.2f}×",
+        model.name,
+        str(model.num_layers),
+        wording.magnitude(model.num_parameters),
+        wording.file_size(model.file_bytes),
+        wording.points(model.score),
+        NONE if model.retained is None else f"{wording.points(model.retained)} %",
+        {None: NONE, True: "yes", False: "no"}[model.reached],
+        NONE if model.latency_ms is None else wording.milliseconds(model.latency_ms),
+        NONE if model.speed_up is None else f"{model.speed_up:.2f}×",
     ]

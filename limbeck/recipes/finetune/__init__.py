@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,7 +13,6 @@ from limbeck.compress import apply_methods
 from limbeck.errors import SettingsError
 from limbeck.models import Model
 from limbeck.objectives import TaskObjective, TaskTeacher
-from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes._task_training import (
     BestWeights,
     is_evaluation_due,
@@ -27,13 +24,13 @@ from limbeck.recipes._tasks.data import (
     TaskData,
     describe_model,
     format_score,
-    write_predictions,
 )
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import write_memory
 from limbeck.recipes._tasks.models import require_same_labels
 from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.runs import FinetuneRecord, SeedRecord, start_run, write_predictions
 from limbeck.tasks import TrainBatches
 from limbeck.train import (
     Budget,
@@ -51,7 +48,7 @@ SettingsType = FinetuneSettings
 _MAY_CHANGE = ("seeds", "label", "role", "task_label")
 
 
-def run(settings: FinetuneSettings, *, progress: Progress) -> dict[str, Any]:
+def run(settings: FinetuneSettings, *, progress: Progress) -> FinetuneRecord:
     """Fine-tunes and scores each seed; a seed that is already finished is not run again.
 
     Returns:
@@ -74,17 +71,19 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> dict[str, Any]:
         _run_seed(settings, data, teacher=teacher, seed=seed, progress=progress)
         for seed in settings.seeds
     ]
-    best = max(seeds, key=lambda record: float(record["validation"][data.task.metric]))
-    share_folder(settings.out / best["folder"] / "model", settings.out / "model")
+    best = max(seeds, key=lambda record: record.validation[data.task.metric])
+    share_folder(settings.out / best.folder / "model", settings.out / "model")
     write_card(settings.out / "model", make_card(settings, data, best, records=seeds))
-    result = {
-        **data.describe("finetune"),
-        "initialise": settings.initialise,
-        **{name: best[name] for name in ("num_layers", "num_parameters", "file_bytes")},
-        "best_seed": best["seed"],
-        "seeds": seeds,
-    }
-    return finish_run(settings.out, result)
+    record = FinetuneRecord(
+        **data.names(),
+        initialise=settings.initialise,
+        num_layers=best.num_layers,
+        num_parameters=best.num_parameters,
+        file_bytes=best.file_bytes,
+        best_seed=best.seed,
+        seeds=tuple(seeds),
+    )
+    return record.write(settings.out)
 
 
 def plan(settings: FinetuneSettings) -> dict[str, Any]:
@@ -96,7 +95,8 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
     steps_per_epoch = math.ceil(num_train / settings.batch_size)
     budget = _make_budget(settings, steps_per_epoch=steps_per_epoch)
     return {
-        **data.describe("finetune"),
+        "recipe": "finetune",
+        **data.names(),
         "out": str(settings.out),
         "device": str(choose_device(settings.device)),
         "num_layers": data.config.num_hidden_layers,
@@ -109,17 +109,14 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
     }
 
 
-def summarise(result: Mapping[str, Any]) -> str:
+def summarise(result: FinetuneRecord) -> str:
     """Words a result: each seed's main metric on each split."""
     lines = []
-    for record in result["seeds"]:
-        shown = [
-            f"{split} {format_score(record[split], result['metric'])}"
-            for split in ("validation", "test")
-            if record[split] is not None
-        ]
-        epoch = f"best epoch {record['best_epoch']:g}"
-        lines.append(f"{result['label']}, seed {record['seed']}: {', '.join(shown)} ({epoch})")
+    for seed in result.seeds:
+        scores = seed.scores.items()
+        shown = ", ".join(f"{split} {format_score(v, result.metric)}" for split, v in scores)
+        epoch = f"best epoch {seed.best_epoch:g}"
+        lines.append(f"{result.label}, seed {seed.seed}: {shown} ({epoch})")
     return "\n".join(lines)
 
 
@@ -151,12 +148,12 @@ def _run_seed(
     teacher: TaskTeacher | None,
     seed: int,
     progress: Progress,
-) -> dict[str, Any]:
+) -> SeedRecord:
     """Trains one seed, or goes on with it, and scores its best weights."""
     folder = settings.out / f"seed-{seed}"
-    if (folder / "result.json").exists():
-        finished = dict(json.loads((folder / "result.json").read_text(encoding="utf-8")))
-        data.require_same(finished.get("examples_sha256"), folder=folder)
+    if SeedRecord.exists(folder):
+        finished = SeedRecord.read(folder)
+        data.require_same(finished.examples_sha256, folder=folder)
         progress.log(f"seed {seed}: finished before")
         return finished
     torch.manual_seed(seed)
@@ -175,23 +172,25 @@ def _run_seed(
     write_memory(folder / "model", settings)
     splits = [split for split in ("validation", "test") if split in data.examples]
     records = {split: data.predict(best.model, split) for split in splits}
-    write_predictions(folder / "predictions.jsonl", records)
-    record: dict[str, Any] = {
-        "seed": seed,
-        "folder": folder.name,
-        "validation": None,
-        "test": None,
-        **data.score(records),
-        "best_epoch": best.record["epoch"],
-        "best_step": best.record["step"],
-        "num_steps": state.step,
-        "num_epochs": state.step / math.ceil(len(data.training) / settings.batch_size),
-        "elapsed_seconds": state.elapsed_seconds,
-        "examples_sha256": data.fingerprint,
+    checksum = write_predictions(folder, records)
+    scores = data.score(records)
+    assert scores["validation"] is not None, "it chose the best weights"
+    record = SeedRecord(
+        seed=seed,
+        folder=folder.name,
+        validation=scores["validation"],
+        test=scores.get("test"),
+        best_epoch=best.record["epoch"],
+        best_step=best.record["step"],
+        num_steps=state.step,
+        num_epochs=state.step / math.ceil(len(data.training) / settings.batch_size),
+        elapsed_seconds=state.elapsed_seconds,
+        examples_sha256=data.fingerprint,
+        predictions_sha256=checksum,
         **describe_model(best.model, folder / "model"),
-    }
+    )
     write_card(folder / "model", make_card(settings, data, record, records=[record]))
-    finish_run(folder, record)
+    record.write(folder)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return record
 

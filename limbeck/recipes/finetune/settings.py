@@ -11,8 +11,9 @@ from limbeck.compress import MethodSettings, Start
 from limbeck.compress.keep_layers import KeepLayersSettings
 from limbeck.config import Shown
 from limbeck.errors import SettingsError
-from limbeck.recipes._tasks.data import Role, TaskRunSettings
+from limbeck.recipes._tasks.data import TaskRunSettings
 from limbeck.recipes.finetune.augmentation import AugmentSettings
+from limbeck.runs import Role
 from limbeck.train import Schedule
 
 

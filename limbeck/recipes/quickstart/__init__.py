@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,17 @@ from pydantic import Field
 from limbeck.compress.keep_layers import KeepLayersSettings, apply, choose_layers
 from limbeck.config import Settings, Shown
 from limbeck.data import CorpusSettings, build_corpus
-from limbeck.errors import MissingHeadError
+from limbeck.errors import DataError, MissingHeadError
+from limbeck.files import read_json_lines, write_text
 from limbeck.models import AutoConfig, AutoModelForMaskedLM
 from limbeck.recipes import distill, finetune, pretrain
 from limbeck.recipes._language_model import save_language_model
-from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.quickstart._teacher import write_shipped_teacher
 from limbeck.recipes.quickstart._time import Shares, share_minutes
 from limbeck.report import ModelFacts, write_report
 from limbeck.report.tables import align_rows
+from limbeck.runs import QuickstartModel, QuickstartRecord, start_run
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
 
@@ -70,13 +70,13 @@ def plan(settings: QuickstartSettings) -> dict[str, Any]:
     }
 
 
-def run(settings: QuickstartSettings, *, progress: Progress) -> dict[str, Any]:
+def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord:
     """Runs every stage and writes `out/report`; finished stages are not run again."""
     out, shares = settings.out, share_minutes(settings.minutes)
-    earlier = start_run(out, "quickstart", settings)
-    if earlier.result is not None:
+    earlier = start_run(out, "quickstart", settings).finished(QuickstartRecord)
+    if earlier is not None:
         progress.log(f"{out} is already complete; give another out=... to run it again")
-        return dict(earlier.result)
+        return earlier
     # Read top to bottom: this is the way that any model goes.
     progress.log(f"1 of 5: the teacher and its text, in {out}")
     encoder = _prepare_teacher(settings)
@@ -124,52 +124,49 @@ def run(settings: QuickstartSettings, *, progress: Progress) -> dict[str, Any]:
     report = write_report(
         runs, out=out / "report", distill_run=out / "distill", device="cpu", progress=progress
     )
-    return finish_run(
-        out,
-        {
-            "recipe": "quickstart",
-            "headline": report.headline,
-            "findings": [comparison.text for comparison in report.comparisons],
-            "models": [_row(model) for model in report.models],
-            "report": str(out / "report/report.html"),
-            "student": str(runs[1] / "model"),
-            "try": f'limbeck predict {runs[1] / "model"} "a still that keeps the spirit"',
-        },
+    record = QuickstartRecord(
+        headline=report.headline,
+        findings=tuple(comparison.text for comparison in report.comparisons),
+        models=tuple(_row(model) for model in report.models),
+        report=str(out / "report/report.html"),
+        student=str(runs[1] / "model"),
+        command=f'limbeck predict {runs[1] / "model"} "a still that keeps the spirit"',
     )
+    return record.write(out)
 
 
-def summarise(result: dict[str, Any]) -> str:
-    """Returns what a person wants to read at the end: table, findings, where everything is."""
-    columns = list(result["models"][0])
-    rows = [columns, *([row[column] for column in columns] for row in result["models"])]
+def summarise(result: QuickstartRecord) -> str:
+    """Words what a person wants to read at the end: table, findings, where everything is."""
+    head = [name.replace("_", "-") for name in QuickstartModel.model_fields]
+    rows = [head, *([value for _, value in row] for row in result.models)]
     return "\n".join(
         [
             "",
             *align_rows(rows),
             "",
-            result["headline"],
-            *(f"- {finding}" for finding in result["findings"]),
+            result.headline,
+            *(f"- {finding}" for finding in result.findings),
             "",
-            f"The report:   {result['report']}",
-            f"The student:  {result['student']}",
-            f"Try it:       {result['try']}",
+            f"The report:   {result.report}",
+            f"The student:  {result.student}",
+            f"Try it:       {result.command}",
         ]
     )
 
 
-def _row(model: ModelFacts) -> dict[str, str]:
+def _row(model: ModelFacts) -> QuickstartModel:
     """Returns one line of the table that the terminal shows."""
     error = model.scores.standard_error
-    return {
-        "model": model.label,
-        "layers": str(model.num_layers),
-        "parameters": f"{model.num_parameters / 1e6:.1f} M",
-        "file": f"{model.file_bytes / 1e6:.0f} MB",
-        "accuracy": f"{model.scores.mean:.1%}" + (f" ± {100 * error:.1f}" if error else ""),
-        "retention": f"{model.retention.estimate:.1%}" if model.retention else "-",
-        "latency": f"{model.speed.latency_ms.median:.1f} ms" if model.speed else "-",
-        "speed-up": f"{model.speed_up.latency.median:.2f}x" if model.speed_up else "-",
-    }
+    return QuickstartModel(
+        model=model.label,
+        layers=str(model.num_layers),
+        parameters=f"{model.num_parameters / 1e6:.1f} M",
+        file=f"{model.file_bytes / 1e6:.0f} MB",
+        accuracy=f"{model.scores.mean:.1%}" + (f" ± {100 * error:.1f}" if error else ""),
+        retention=f"{model.retention.estimate:.1%}" if model.retention else "-",
+        latency=f"{model.speed.latency_ms.median:.1f} ms" if model.speed else "-",
+        speed_up=f"{model.speed_up.latency.median:.2f}x" if model.speed_up else "-",
+    )
 
 
 def _prepare_teacher(settings: QuickstartSettings) -> str:
@@ -183,9 +180,10 @@ def _prepare_teacher(settings: QuickstartSettings) -> str:
 
 def _build_corpus(folder: Path, *, teacher: str, progress: Progress) -> Path:
     """Tokenises the shipped text and the task's own training sentences."""
-    rows = (DATA / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = read_json_lines(DATA / "train.jsonl", error=DataError)
     sentences = folder.with_name("sentences.txt")
-    sentences.write_text("".join(json.loads(row)["sentence"] + "\n" for row in rows), "utf-8")
+    text = "".join(row.get("sentence", "") + "\n" for row in rows)
+    write_text(sentences, text, error=DataError)
     build_corpus(
         [DATA / "text.jsonl.gz", sentences],
         tokenizer=AutoTokenizer.from_pretrained(teacher),
@@ -223,7 +221,7 @@ def _ensure_head(
         evaluate_rows=64,
         device=settings.device,
     )
-    return str(pretrain.run(fitting, progress=progress)["model"])
+    return str(pretrain.run(fitting, progress=progress).model)
 
 
 def _copy_layers(teacher: str, layers: Sequence[int], folder: Path) -> Path:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.errors import CheckpointError, DataError, TrainingError
 from limbeck.models import AutoConfig
-from limbeck.recipes._run import finish_run, start_run
 from limbeck.recipes.suite.jobs import Job, Plan, make_plan, require_same_examples
 from limbeck.recipes.suite.settings import SuiteSettings
 from limbeck.recipes.suite.workers import Failures, run_jobs
-from limbeck.report import wording
+from limbeck.report import ModelFacts, wording
 from limbeck.report.suite import SuiteReport, write_suite_report
 from limbeck.report.tables import align_rows
 from limbeck.report.wording import NONE
+from limbeck.runs import Share, SuiteModelScores, SuiteRecord, SuiteTaskScores, start_run
 from limbeck.train import Progress
 
 SettingsType = SuiteSettings
@@ -26,7 +25,7 @@ SettingsType = SuiteSettings
 _MAY_CHANGE = tuple(name for name in SuiteSettings.model_fields if name not in ("suite", "out"))
 
 
-def run(settings: SuiteSettings, *, progress: Progress) -> dict[str, Any]:
+def run(settings: SuiteSettings, *, progress: Progress) -> SuiteRecord:
     """Fine-tunes and scores every model on every task, and writes `out/report`.
 
     What has finished before with the same settings is not run again. A run that fails costs the
@@ -49,14 +48,14 @@ def run(settings: SuiteSettings, *, progress: Progress) -> dict[str, Any]:
     failed = run_jobs(plan.jobs, num_workers=settings.workers, progress=progress)
     failures = _describe_failures(plan, failed)
     report = _report(settings, plan, failed, failures, progress=progress)
-    result = _summary(settings, report)
+    record = _summary(settings, report)
     if failures:
         listed = "; ".join(f"{name}: {why}" for name, why in failures.items())
         raise TrainingError(
             f"{len(failures)} of the suite's runs failed: {listed}. The report over the others is "
-            f"{result['report']}; the same command tries again what failed"
+            f"{record.report}; the same command tries again what failed"
         )
-    return finish_run(settings.out, result)
+    return record.write(settings.out)
 
 
 def plan(settings: SuiteSettings) -> dict[str, Any]:
@@ -81,25 +80,24 @@ def plan(settings: SuiteSettings) -> dict[str, Any]:
     }
 
 
-def summarise(result: Mapping[str, Any]) -> str:
+def summarise(result: SuiteRecord) -> str:
     """Words a result: tasks and models in a table, what was kept, and where the report is."""
-    labels = [model["label"] for model in result["models"]]
+    labels = [model.label for model in result.models]
     rows = [["median over seeds", *labels]]
-    for task in result["tasks"]:
-        found = [task["medians"].get(label) for label in labels]
+    for task in result.tasks:
+        found = [task.medians.get(label) for label in labels]
         cells = [NONE if median is None else wording.points(median) for median in found]
-        rows.append([f"{task['name']}, {wording.metric_name(task['metric'])}", *cells])
-    lines = ["", *align_rows(rows), "", result["headline"]]
-    for model in result["models"]:
-        share = model["retention"]
+        rows.append([f"{task.name}, {wording.metric_name(task.metric)}", *cells])
+    lines = ["", *align_rows(rows), "", result.headline]
+    for model in result.models:
+        share = model.retention
         kept = ""
         if share is not None:
-            ends = f"{share['low']:.1%} to {share['high']:.1%}"
-            kept = f", {share['estimate']:.1%} of the teacher's ({ends})"
-        lines.append(f"{model['label']}: average {100 * model['average']:.1f}{kept}")
-    if result["missing"]:
-        lines.append(f"left out: {', '.join(result['missing'])}")
-    return "\n".join([*lines, f"The report: {result['report']}"])
+            kept = f", {share.estimate:.1%} of the teacher's ({share.low:.1%} to {share.high:.1%})"
+        lines.append(f"{model.label}: average {100 * model.average:.1f}{kept}")
+    if result.missing:
+        lines.append(f"left out: {', '.join(result.missing)}")
+    return "\n".join([*lines, f"The report: {result.report}"])
 
 
 def _describe(job: Job) -> str:
@@ -171,32 +169,35 @@ def _report(
     )
 
 
-def _summary(settings: SuiteSettings, report: SuiteReport) -> dict[str, Any]:
+def _summary(settings: SuiteSettings, report: SuiteReport) -> SuiteRecord:
     """Returns what of the report stands in the run's result."""
-    return {
-        "recipe": "suite",
-        "suite": settings.suite,
-        "headline": report.headline,
-        "findings": [comparison.text for comparison in report.comparisons],
-        "averaged_tasks": list(report.averaged),
-        "missing": dict(report.missing),
-        "tasks": [
-            {
-                "name": task.name,
-                "metric": task.metric,
-                "medians": {model.label: model.scores.median for model in task.models},
-            }
+    return SuiteRecord(
+        suite=settings.suite,
+        headline=report.headline,
+        findings=tuple(comparison.text for comparison in report.comparisons),
+        averaged_tasks=report.averaged,
+        missing=dict(report.missing),
+        tasks=tuple(
+            SuiteTaskScores(
+                name=task.name,
+                metric=task.metric,
+                medians={model.label: model.scores.median for model in task.models},
+            )
             for task in report.tasks
-        ],
-        "models": [
-            {
-                "label": model.label,
-                "role": model.role,
-                "average": model.scores.mean,
-                "median_average": model.scores.median,
-                "retention": asdict(model.retention) if model.retention else None,
-            }
-            for model in report.models
-        ],
-        "report": str(report.files["html"]),
-    }
+        ),
+        models=tuple(_score(model) for model in report.models),
+        report=str(report.files["html"]),
+    )
+
+
+def _score(model: ModelFacts) -> SuiteModelScores:
+    kept = model.retention
+    return SuiteModelScores(
+        label=model.label,
+        role=model.role,
+        average=model.scores.mean,
+        median_average=model.scores.median,
+        retention=None
+        if kept is None
+        else Share(estimate=kept.estimate, low=kept.low, high=kept.high),
+    )

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import DataError, LimbeckError, SettingsError
-from limbeck.files import read_json, sha256_of_texts, write_json
+from limbeck.files import sha256_of_texts
 from limbeck.recipes import evaluate, finetune
-from limbeck.recipes._run import RESULT_FILE, RUN_FILE, recorded_settings
 from limbeck.recipes.finetune.distillation import build_task_losses, learns_from_logits
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.suite.settings import (
@@ -20,11 +19,11 @@ from limbeck.recipes.suite.settings import (
     SuiteTask,
     folder_name,
 )
+from limbeck.runs import ExamplesRecord, ResultRecord, RunRecord
 from limbeck.tasks import Split, Task, read_task
 from limbeck.train import Progress
 
 _HUB = "hf://"
-_EXAMPLES_FILE = "examples.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +60,9 @@ class Job:
     @property
     def is_finished(self) -> bool:
         """Whether its folder holds the result of exactly these settings."""
-        record, result = self.folder / RUN_FILE, self.folder / RESULT_FILE
-        if not (record.exists() and result.exists()):
+        if not (RunRecord.exists(self.folder) and ResultRecord.exists(self.folder)):
             return False
-        written = json.loads(record.read_text(encoding="utf-8"))
-        before = recorded_settings(written, type(self.settings))
+        before = RunRecord.read(self.folder).settings_of(type(self.settings))
         return before == self.settings.model_dump(mode="json")
 
     def to_json(self) -> bytes:
@@ -144,17 +141,17 @@ def require_same_examples(plan: Plan, folder: Path) -> None:
     """
     finished = {job.task for job in plan.jobs if job.is_finished}
     for name, now in plan.examples.items():
-        path = folder / folder_name(name) / _EXAMPLES_FILE
+        of_task = folder / folder_name(name)
         before = {}
-        if name in finished and path.exists():
-            before = read_json(path, error=DataError)
+        if name in finished and ExamplesRecord.exists(of_task):
+            before = ExamplesRecord.read(of_task).splits
         for split, found in now.items():
             if before.get(split, found) != found:
                 raise DataError(
                     f"the {split} examples of {name} are others than those of its finished runs; "
-                    f"give another out=..., or remove {path.parent} to run them again"
+                    f"give another out=..., or remove {of_task} to run them again"
                 )
-        write_json(path, {**before, **now}, error=DataError)
+        ExamplesRecord(splits={**before, **now}).write(of_task)
 
 
 def _hash(split: Split) -> str:

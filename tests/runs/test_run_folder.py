@@ -1,16 +1,18 @@
-"""run.json and result.json: what they hold, and what a second start in the same folder does."""
+"""The folder of a run: what `run.json` holds, and what a second start in it does."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from limbeck.config import Settings
-from limbeck.errors import SettingsError
-from limbeck.recipes._run import describe_git, finish_run, start_run
+from limbeck.errors import DataError, SettingsError
+from limbeck.runs import ResultRecord, RunRecord, start_run
+from limbeck.runs.machine import describe_git
 from limbeck.version import __version__
 
 
@@ -27,22 +29,27 @@ class Heat(Settings):
     inner: Inner = Inner()
 
 
+class HeatRecord(ResultRecord):
+    recipe: Literal["heat"] = "heat"
+    score: float
+
+
 def test_record_is_complete(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "run"
     run = start_run(folder, recipe="heat", settings=Heat(), command="limbeck heat")
-    record = json.loads((folder / "run.json").read_text())
+    record = RunRecord.read(folder)
     assert record == run.record
     assert not run.resumed
-    assert run.result is None
-    assert record["settings"]["inner"] == {"rate": 0.5}
-    assert (record["recipe"], record["seed"], record["command"]) == ("heat", 7, "limbeck heat")
-    assert record["limbeck_version"] == __version__
-    assert {"python", "torch", "tokenizers", "safetensors"} <= set(record["versions"])
-    hardware = record["hardware"]
-    assert hardware["cpu"]
-    assert hardware["num_cores"] >= hardware["num_usable_cores"] >= 1
-    assert hardware["num_threads"] >= 1
-    assert record["started_at"].endswith("+00:00")
+    assert run.finished(HeatRecord) is None
+    assert record.settings["inner"] == {"rate": 0.5}
+    assert (record.recipe, record.seed, record.command) == ("heat", 7, "limbeck heat")
+    assert record.limbeck_version == __version__
+    assert {"python", "torch", "tokenizers", "safetensors"} <= set(record.versions)
+    assert record.hardware.cpu
+    assert record.hardware.num_cores >= record.hardware.num_usable_cores >= 1
+    assert record.hardware.num_threads >= 1
+    assert record.started_at.endswith("+00:00")
+    assert json.loads((folder / "run.json").read_text())["format"] == 1
     assert [p.name for p in folder.iterdir()] == ["run.json"]
 
 
@@ -50,12 +57,12 @@ def test_same_settings_resume(tmp_path: Path) -> None:
     start_run(tmp_path, recipe="heat", settings=Heat())
     again = start_run(tmp_path, recipe="heat", settings=Heat())
     assert again.resumed
-    assert again.result is None
-    assert len(again.record["resumed_at"]) == 1
-    finish_run(tmp_path, {"score": 1.5})
+    assert again.finished(HeatRecord) is None
+    assert len(again.record.resumed_at) == 1
+    HeatRecord(score=1.5).write(tmp_path)
     finished = start_run(tmp_path, recipe="heat", settings=Heat())
-    assert finished.result == {"score": 1.5}
-    assert len(finished.record["resumed_at"]) == 2
+    assert finished.finished(HeatRecord) == HeatRecord(score=1.5)
+    assert len(finished.record.resumed_at) == 2
 
 
 def test_a_setting_that_came_up_later_has_its_default(tmp_path: Path) -> None:
@@ -87,14 +94,14 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
 def test_may_change_updates_the_record(tmp_path: Path) -> None:
     start_run(tmp_path, recipe="heat", settings=Heat())
     run = start_run(tmp_path, recipe="heat", settings=Heat(minutes=3), may_change={"minutes"})
-    assert run.record["settings"]["minutes"] == 3
+    assert run.record.settings["minutes"] == 3
 
 
 def test_how_often_a_run_saves_may_always_change(tmp_path: Path) -> None:
     start_run(tmp_path, recipe="heat", settings=Heat())
     run = start_run(tmp_path, recipe="heat", settings=Heat(save_every=50))
     assert run.resumed
-    assert run.record["settings"]["save_every"] == 50
+    assert run.record.settings["save_every"] == 50
 
 
 def test_folders_that_are_no_run(tmp_path: Path) -> None:
@@ -108,7 +115,7 @@ def test_folders_that_are_no_run(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"photo\.jpg is a file, not a folder for a run"):
         start_run(holiday / "photo.jpg", recipe="heat", settings=Heat())
     (holiday / "run.json").write_text("{")
-    with pytest.raises(SettingsError, match=r"run\.json is not JSON"):
+    with pytest.raises(DataError, match=r"run\.json is not JSON"):
         start_run(holiday, recipe="heat", settings=Heat())
 
 
@@ -125,6 +132,6 @@ def test_git_state(tmp_path: Path) -> None:
     git("commit", "--allow-empty", "--message", "first")
     state = describe_git(tmp_path)
     assert state is not None
-    assert (state["branch"], state["dirty"], len(state["commit"])) == ("trunk", False, 40)
+    assert (state.branch, state.dirty, len(state.commit)) == ("trunk", False, 40)
     (tmp_path / "new").touch()
-    assert describe_git(tmp_path) == {**state, "dirty": True}
+    assert describe_git(tmp_path) == state.model_copy(update={"dirty": True})

@@ -1,0 +1,46 @@
+"""What a run leaves in its folder, as types: what was asked, on what, and what came of it."""
+
+from limbeck.runs.compress import CompressedModel, CompressRecord
+from limbeck.runs.evaluate import EvaluateRecord
+from limbeck.runs.examples import ExamplesRecord
+from limbeck.runs.finetune import FinetuneRecord, SeedRecord
+from limbeck.runs.folder import RunFolder, start_run
+from limbeck.runs.language_model import DistillRecord, PretrainRecord
+from limbeck.runs.predictions import read_predictions, write_predictions
+from limbeck.runs.quickstart import QuickstartModel, QuickstartRecord
+from limbeck.runs.result import ResultRecord
+from limbeck.runs.run import GitState, Hardware, RunRecord
+from limbeck.runs.speeds import SpeedsRecord
+from limbeck.runs.suite import Share, SuiteModelScores, SuiteRecord, SuiteTaskScores
+from limbeck.runs.task import ModelSize, Role, TaskNames, TaskRecord, read_task_record
+
+__all__ = [
+    "CompressRecord",
+    "CompressedModel",
+    "DistillRecord",
+    "EvaluateRecord",
+    "ExamplesRecord",
+    "FinetuneRecord",
+    "GitState",
+    "Hardware",
+    "ModelSize",
+    "PretrainRecord",
+    "QuickstartModel",
+    "QuickstartRecord",
+    "ResultRecord",
+    "Role",
+    "RunFolder",
+    "RunRecord",
+    "SeedRecord",
+    "Share",
+    "SpeedsRecord",
+    "SuiteModelScores",
+    "SuiteRecord",
+    "SuiteTaskScores",
+    "TaskNames",
+    "TaskRecord",
+    "read_predictions",
+    "read_task_record",
+    "start_run",
+    "write_predictions",
+]

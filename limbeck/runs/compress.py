@@ -1,0 +1,78 @@
+"""What came of making a model smaller."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from limbeck.files.typed import Part
+from limbeck.runs.result import ResultRecord
+
+
+class CompressedModel(Part):
+    """The teacher, or a student that was tried."""
+
+    name: str
+    """What tables call it."""
+    role: str
+    """`teacher` or `student`."""
+    how: str
+    """How it is made, in words."""
+    folder: str
+    """Its run folder."""
+    num_layers: int
+    """Encoder layers."""
+    num_parameters: int
+    """Parameters, the head included."""
+    file_bytes: int
+    """Size of the weight files."""
+    seeds: tuple[int | None, ...]
+    """Its seeds; None for the teacher."""
+    scores: tuple[float, ...]
+    """The main metric of each."""
+    score: float
+    """Their median."""
+    retained: float | None
+    """Share of the teacher's score; None for the teacher."""
+    retained_interval: tuple[float, float] | None
+    """95 % interval of that share; None where there is none."""
+    reached: bool | None
+    """Whether it keeps what was asked; None for the teacher."""
+    latency_ms: float | None
+    """Milliseconds a text, one at a time; None where it was not measured."""
+    speed_up: float | None
+    """How many times as fast as the teacher."""
+
+
+class CompressRecord(ResultRecord):
+    """All that was tried, and what was chosen."""
+
+    recipe: Literal["compress"] = "compress"
+    """Name of the recipe."""
+    asked: dict[str, Any]
+    """The settings that decide what is tried and chosen."""
+    examples_sha256: str
+    """Of the encoded examples and labels."""
+    task: str
+    """Name of the task."""
+    metric: str
+    """Name of its main metric."""
+    split: str
+    """The split that chose."""
+    num_examples: int
+    """Its examples."""
+    retain: float
+    """Share of the teacher's score that was asked for."""
+    reached: bool
+    """Whether a student keeps that."""
+    chosen: str | None
+    """Name of the smallest that does."""
+    model: str | None
+    """Folder of that student's model."""
+    headline: str
+    """The outcome in a sentence."""
+    on_test: str | None
+    """What the test split says of it; None where it was not scored."""
+    models: tuple[CompressedModel, ...]
+    """The teacher, then the students."""
+    files: dict[str, str]
+    """The report's files by kind."""

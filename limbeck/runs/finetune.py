@@ -1,0 +1,71 @@
+"""What came of a fine-tuning: of each seed, and of all."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from limbeck.files.typed import TypedFile
+from limbeck.runs.result import REMEDY, RESULT_FILE
+from limbeck.runs.task import TaskRecord
+
+
+class SeedRecord(TypedFile):
+    """One seed of a fine-tuning."""
+
+    FILE_NAME: ClassVar[str] = RESULT_FILE
+    REMEDY: ClassVar[str] = REMEDY
+
+    seed: int
+    """The seed."""
+    folder: str
+    """Name of its folder in the run's."""
+    validation: dict[str, float]
+    """Scores of the best weights on the validation split."""
+    test: dict[str, float] | None
+    """The same on the test split; None where there is none, or it has no labels."""
+    best_epoch: float
+    """Epoch after which the weights were kept."""
+    best_step: int
+    """Step after which they were kept."""
+    num_steps: int
+    """Optimiser steps made."""
+    num_epochs: float
+    """Passes made over the training examples."""
+    elapsed_seconds: float
+    """Training time."""
+    examples_sha256: str
+    """Of the encoded examples and labels; a run goes on with the same only."""
+    predictions_sha256: str
+    """Of `predictions.jsonl`."""
+    num_layers: int
+    """Encoder layers."""
+    num_parameters: int
+    """Parameters, the head included."""
+    file_bytes: int
+    """Size of the weight files."""
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """The scores by split, of those that were scored."""
+        found = {"validation": self.validation, "test": self.test}
+        return {split: scores for split, scores in found.items() if scores is not None}
+
+
+class FinetuneRecord(TaskRecord):
+    """All seeds of a fine-tuning."""
+
+    recipe: Literal["finetune"] = "finetune"
+    """Name of the recipe."""
+    initialise: Literal["pretrained", "random"]
+    """What the weights began as."""
+    best_seed: int
+    """The seed whose model is in `model`: the highest score on the validation split."""
+    seeds: tuple[SeedRecord, ...] = Field(min_length=1)
+    """Each seed's, in the order in which they were asked for."""
+
+    @property
+    def best(self) -> SeedRecord:
+        """The best seed's."""
+        return next(seed for seed in self.seeds if seed.seed == self.best_seed)

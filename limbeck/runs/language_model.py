@@ -1,0 +1,58 @@
+"""What came of training on running text: `distill` and `pretrain`."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+from limbeck.runs.result import ResultRecord
+
+
+class TrainingFigures(TypedDict):
+    """What a training measured, as its record takes it."""
+
+    num_steps: int
+    num_tokens: int
+    elapsed_seconds: float
+    held_out_before: dict[str, float]
+    held_out_after: dict[str, float]
+
+
+class LanguageModelRecord(ResultRecord):
+    """A masked language model that was trained."""
+
+    model: str
+    """Its folder."""
+    num_steps: int
+    """Optimiser steps made."""
+    num_tokens: int
+    """Tokens seen, special tokens and repeated ones included."""
+    elapsed_seconds: float
+    """Training time."""
+    held_out_before: dict[str, float]
+    """Figures on held-out text before the first step."""
+    held_out_after: dict[str, float]
+    """The same after the last one."""
+
+
+class PretrainRecord(LanguageModelRecord):
+    """A pretraining."""
+
+    recipe: Literal["pretrain"] = "pretrain"
+    """Name of the recipe."""
+
+
+class DistillRecord(LanguageModelRecord):
+    """A distillation."""
+
+    recipe: Literal["distill"] = "distill"
+    """Name of the recipe."""
+    teacher: str
+    """The teacher's folder or Hub id."""
+    num_layers: int
+    """The student's encoder layers."""
+    num_parameters: int
+    """Its parameters, the head included."""
+    teacher_num_layers: int
+    """The teacher's encoder layers."""
+    teacher_num_parameters: int
+    """Its parameters, the head included."""

@@ -1,0 +1,54 @@
+"""What all results have in common: `result.json`, whose presence says that a run is complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from limbeck.errors import DataError
+from limbeck.files import read_json
+from limbeck.files.typed import TypedFile
+from limbeck.runs.run import RunRecord
+
+RESULT_FILE = "result.json"
+REMEDY = "run it again, after removing {folder} or with another out=..."
+
+
+class ResultRecord(TypedFile):
+    """What came of a run; every recipe has its own."""
+
+    FILE_NAME: ClassVar[str] = RESULT_FILE
+    REMEDY: ClassVar[str] = REMEDY
+
+    recipe: str
+    """Name of the recipe."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads the result of a finished run.
+
+        Raises:
+            DataError: If the folder is missing, its run has not finished or is of another recipe,
+                or the file can't be used.
+        """
+        recipe, wanted = read_recipe(folder), cls.model_fields["recipe"].default
+        if recipe != wanted:
+            raise DataError(f"{folder} holds a run of '{recipe}', not of '{wanted}'")
+        return super().read(folder)
+
+
+def read_recipe(folder: Path) -> Any:
+    """Returns which recipe a finished run is of, as its result says.
+
+    Raises:
+        DataError: If the folder is missing, or its run has not finished.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no run folder {folder}")
+    if not (folder / RESULT_FILE).exists():
+        state = "has not finished" if RunRecord.exists(folder) else "is not a run folder"
+        raise DataError(
+            f"{folder} has no {RESULT_FILE}: it {state}; start it again with the same settings "
+            "to let it finish"
+        )
+    return read_json(folder / RESULT_FILE, error=DataError).get("recipe")
