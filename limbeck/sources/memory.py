@@ -1,4 +1,4 @@
-"""Rows that are in memory: lists of dictionaries and whatever else gives mappings."""
+"""Rows that are in memory: lists of dictionaries, data frames, whatever else gives mappings."""
 
 from __future__ import annotations
 
@@ -53,19 +53,26 @@ def open_rows(name: str, given: object) -> RowSource:
 
     Args:
         name: What messages call it.
-        given: A list of dictionaries or another iterable of mappings, or a `datasets.Dataset`.
+        given: A list of dictionaries or another iterable of mappings, a `datasets.Dataset`, or a
+            pandas or polars frame.
 
     Raises:
         DataError: If it is none of these.
     """
     if hasattr(given, "column_names") and hasattr(given, "features"):
         return DatasetSource(name, given)
+    frame: Any = given
+    if hasattr(given, "iter_rows"):  # polars; neither library is imported for what isn't of it
+        return MemorySource(name, frame.iter_rows(named=True))
+    if hasattr(given, "iloc") and hasattr(given, "columns"):  # pandas, whose gaps are NaN
+        present = frame.astype(object).where(frame.notna(), None)
+        return MemorySource(name, present.to_dict("records"))
     if isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
         return MemorySource(name, given)
     raise DataError(
         f"{name} is {type(given).__name__} {str(given)[:60]!r}; accepted: a file, glob or "
-        "hf://owner/name#split as text, a list of dictionaries or another iterable of them, or a "
-        "datasets.Dataset"
+        "hf://owner/name#split as text, a list of dictionaries or another iterable of them, a "
+        "datasets.Dataset, or a pandas or polars frame"
     )
 
 

@@ -16,9 +16,9 @@ from limbeck.sources.memory import open_rows
 from limbeck.sources.opening import COMPRESSIONS
 from limbeck.sources.rows import Row, RowSource
 
-Data: TypeAlias = str | Mapping[str, str | Iterable[Mapping[str, Any]]]
+Data: TypeAlias = str | Mapping[str, str | Iterable[Any]]
 """A folder with train, validation and test files, `hf://owner/name[:config]`, or for each split a
-file, a glob, `hf://owner/name[:config]#split` or rows in memory."""
+file, a glob, `hf://owner/name[:config]#split` or rows in memory, also as a frame."""
 
 _SPLIT_NAMES = {
     "train": ("train",),
@@ -79,7 +79,7 @@ def _read(name: str, sources: Sequence[RowSource]) -> SplitRows:
     return SplitRows(where, rows, sources[0].class_names)
 
 
-def _open_split(name: str, given: str | Iterable[Mapping[str, Any]]) -> Sequence[RowSource]:
+def _open_split(name: str, given: str | Iterable[Any]) -> Sequence[RowSource]:
     """Returns the sources of one split that stands under its name."""
     if name not in _SPLIT_NAMES:
         raise DataError(

@@ -67,8 +67,9 @@ def read_task(
     Args:
         name: A task's name, as `limbeck list tasks` shows it.
         data: A folder with train, validation and test files, `hf://owner/name[:config]`, or for
-            each split one file, glob, `hf://owner/name[:config]#split`, list of dictionaries or
-            `datasets.Dataset`; None for the task's usual data set on the Hub.
+            each split one file, glob, `hf://owner/name[:config]#split`, list of dictionaries,
+            `datasets.Dataset`, or pandas or polars frame; None for the task's usual data set on
+            the Hub.
         options: The task's own options, such as `{"text_column": "review"}`.
         labels: The labels that a fine-tuned model knows, in the order of its logits; they count
             where neither the options nor the task itself fix the labels.

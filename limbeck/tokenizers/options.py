@@ -1,8 +1,13 @@
-"""Truncation and padding as users ask for them, checked and turned into settings."""
+"""Truncation and padding as users ask for them, checked and turned into settings.
+
+What is checked here the library takes in silence (a `max_length` of 0 cuts nothing), answers with a
+panic (a stride as long as the window) or, for a text that happens to be long, with a bare
+`Exception` that names no argument.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from tokenizers import Tokenizer
@@ -18,24 +23,24 @@ PADDINGS = ("longest", "max_length")
 
 @dataclass(frozen=True)
 class Truncation:
-    """How inputs are cut to `max_length` tokens, special tokens included."""
+    """How inputs are cut, in the library's words; `max_length` counts special tokens too."""
 
-    strategy: str
     max_length: int
     stride: int
-    side: str
+    strategy: str
+    direction: str
 
 
 @dataclass(frozen=True)
 class Padding:
-    """How inputs are filled up; `length` None means to the longest of the batch."""
+    """How inputs are filled up, in the library's words; `length` None means to the longest."""
 
     length: int | None
-    multiple: int | None
-    side: str
-    token_id: int
-    token: str
-    type_id: int
+    pad_to_multiple_of: int | None
+    direction: str
+    pad_id: int
+    pad_token: str
+    pad_type_id: int
 
 
 @dataclass(frozen=True)
@@ -48,21 +53,9 @@ class Options:
     def apply(self, backend: Tokenizer) -> Tokenizer:
         """Sets a pipeline, which nobody else may be using, to these options and returns it."""
         if self.truncation is not None:
-            backend.enable_truncation(
-                self.truncation.max_length,
-                stride=self.truncation.stride,
-                strategy=self.truncation.strategy,
-                direction=self.truncation.side,
-            )
+            backend.enable_truncation(**asdict(self.truncation))
         if self.padding is not None:
-            backend.enable_padding(
-                direction=self.padding.side,
-                pad_id=self.padding.token_id,
-                pad_type_id=self.padding.type_id,
-                pad_token=self.padding.token,
-                length=self.padding.length,
-                pad_to_multiple_of=self.padding.multiple,
-            )
+            backend.enable_padding(**asdict(self.padding))
         return backend
 
 
@@ -98,22 +91,21 @@ def resolve_options(
     _check_count(request.stride, "stride", least=0)
     strategy = _name("truncation", request.truncation, accepted=TRUNCATIONS)
     filling = _name("padding", request.padding, accepted=PADDINGS)
-    _check_effect(request, strategy, filling)
+    _check_effect(request, strategy, filling, pair=pair)
     truncation = padding = None
     if strategy is not None:
-        _check_pair(strategy, pair=pair)
         length = _length(request, config, asked_by=f"truncation={strategy!r}")
-        truncation = Truncation(strategy, length, request.stride, config.truncation_side)
+        truncation = Truncation(length, request.stride, strategy, config.truncation_side)
         _check_room(truncation, num_special=num_special)
     if filling is not None:
         asked_by = "padding='max_length'"
         padding = Padding(
             length=_length(request, config, asked_by=asked_by) if filling == "max_length" else None,
-            multiple=request.pad_to_multiple_of,
-            side=config.padding_side,
-            token_id=pad_token_id,
-            token=config.special_tokens["pad_token"],
-            type_id=config.pad_token_type_id,
+            pad_to_multiple_of=request.pad_to_multiple_of,
+            direction=config.padding_side,
+            pad_id=pad_token_id,
+            pad_token=config.special_tokens["pad_token"],
+            pad_type_id=config.pad_token_type_id,
         )
         _check_multiple(truncation, padding)
     return Options(truncation, padding)
@@ -141,7 +133,14 @@ def _name(argument: str, value: object, *, accepted: tuple[str, ...]) -> str | N
     )
 
 
-def _check_effect(request: Request, strategy: str | None, filling: str | None) -> None:
+def _check_effect(
+    request: Request, strategy: str | None, filling: str | None, *, pair: bool
+) -> None:
+    if strategy == "only_second" and not pair:
+        raise SettingsError(
+            "truncation='only_second' needs text_pair, and this call has single texts; use "
+            "truncation='longest_first' or 'only_first'."
+        )
     if request.max_length is not None and strategy is None and filling != "max_length":
         raise SettingsError(
             f"max_length={request.max_length} has no effect without truncation=True or "
@@ -156,14 +155,6 @@ def _check_effect(request: Request, strategy: str | None, filling: str | None) -
         raise SettingsError(
             f"pad_to_multiple_of={request.pad_to_multiple_of} has no effect without padding; give "
             "padding='longest' or padding='max_length', or leave it out."
-        )
-
-
-def _check_pair(strategy: str, *, pair: bool) -> None:
-    if strategy == "only_second" and not pair:
-        raise SettingsError(
-            "truncation='only_second' needs text_pair, and this call has single texts; use "
-            "truncation='longest_first' or 'only_first'."
         )
 
 
@@ -194,10 +185,11 @@ def _check_room(truncation: Truncation, *, num_special: int) -> None:
 
 
 def _check_multiple(truncation: Truncation | None, padding: Padding) -> None:
-    if truncation and padding.multiple and truncation.max_length % padding.multiple:
-        below = truncation.max_length // padding.multiple * padding.multiple
+    multiple = padding.pad_to_multiple_of
+    if truncation and multiple and truncation.max_length % multiple:
+        below = truncation.max_length // multiple * multiple
         raise SettingsError(
             f"max_length={truncation.max_length} is not a multiple of pad_to_multiple_of="
-            f"{padding.multiple}, so padding would exceed it; use max_length="
-            f"{below or padding.multiple} or another multiple."
+            f"{multiple}, so padding would exceed it; use max_length={below or multiple} or "
+            "another multiple."
         )

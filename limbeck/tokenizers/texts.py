@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -76,14 +77,10 @@ def encode_batch(
     Raises:
         DataError: If a text has half of a surrogate pair, which is no Unicode character.
     """
-    try:
+    with _naming_surrogates(inputs):
         return backend.encode_batch(
             inputs, add_special_tokens=add_special_tokens, is_pretokenized=words
         )
-    except TypeError:
-        for index, item in enumerate(inputs):
-            check_unicode(item, f"text {index}")
-        raise
 
 
 def encode_ids(
@@ -94,13 +91,20 @@ def encode_ids(
     Raises:
         DataError: If a text has half of a surrogate pair, which is no Unicode character.
     """
-    try:
+    with _naming_surrogates(texts):
         rows = backend.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
+    return [np.array(row.ids, dtype=np.int32) for row in rows]
+
+
+@contextmanager
+def _naming_surrogates(inputs: Sequence[Any]) -> Iterator[None]:
+    """Turns the library's TypeError into one that names the text; looking first would cost more."""
+    try:
+        yield
     except TypeError:
-        for index, item in enumerate(texts):
+        for index, item in enumerate(inputs):
             check_unicode(item, f"text {index}")
         raise
-    return [np.array(row.ids, dtype=np.int32) for row in rows]
 
 
 def check_unicode(item: object, place: str) -> None:

@@ -139,6 +139,26 @@ def test_rows_in_memory_are_those_of_a_file(tmp_path):
     assert type(row.values["a"]) is int
 
 
+def test_a_pandas_frame_gives_its_rows_and_gaps_are_none():
+    import pandas as pd
+
+    frame = pd.DataFrame({"text": ["a", None, "c"], "label": [0, 1, None], "n": [1, 2, 3]})
+    rows = read_splits({"train": frame})["train"].rows
+    assert [row.values for row in rows] == [
+        {"text": "a", "label": 0.0, "n": 1},
+        {"text": None, "label": 1.0, "n": 2},
+        {"text": "c", "label": None, "n": 3},
+    ]
+
+
+def test_a_polars_frame_gives_its_rows():
+    import polars as pl
+
+    rows = [*ROWS, {"text": "last", "n": None}]
+    found = read_splits({"train": pl.DataFrame(rows)})["train"].rows
+    assert [row.values for row in found] == rows
+
+
 def test_a_dataset_in_memory_declares_its_classes():
     import datasets
 
