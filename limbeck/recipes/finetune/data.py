@@ -1,0 +1,31 @@
+"""The examples of a fine-tuning, and whether its model can go on from where it is."""
+
+from __future__ import annotations
+
+from limbeck.errors import SettingsError
+from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.heads import require_head
+from limbeck.recipes._tasks.models import require_same_labels
+from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.train import Progress
+
+
+def read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
+    """Reads the task's data, and checks that the model can go on from where it is."""
+    data = TaskData.read(
+        settings,
+        needed=("train", "validation"),
+        optional=("test",) if settings.teacher is None else ("test", "transfer"),
+        use_model_labels=not settings.new_head,
+        progress=progress,
+    )
+    if not data.task.is_trainable:
+        raise SettingsError(
+            f"task = '{settings.task}' has nothing to fine-tune: it is evaluated zero-shot, with "
+            "limbeck evaluate"
+        )
+    if not settings.new_head:
+        if settings.initialise == "pretrained":
+            require_head(data.task, data.folder, name=settings.model)
+        require_same_labels(data.task, data.config, name=settings.model)
+    return data

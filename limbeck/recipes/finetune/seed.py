@@ -1,0 +1,192 @@
+"""One seed of a fine-tuning: what is trained, the steps, and what is kept of them."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+
+from limbeck.checkpoints import write_card
+from limbeck.compress import apply_methods
+from limbeck.models import Model
+from limbeck.objectives import TaskObjective, TaskTeacher
+from limbeck.recipes._task_training import BestWeights, is_evaluation_due
+from limbeck.recipes._tasks.card import make_card
+from limbeck.recipes._tasks.data import TaskData, describe_model
+from limbeck.recipes._tasks.memory import write_memory
+from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.runs import SeedRecord, write_predictions
+from limbeck.tasks import TrainBatches
+from limbeck.train import Budget, Progress, TrainState, build_adamw, choose_device, open_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """All that the steps of one seed need, before the first of them.
+
+    Attributes:
+        model: What is trained, on its device.
+        objective: What the steps make small; holds the model.
+        optimizer: Over the objective's parameters.
+        batches: The training examples, in the seed's order.
+    """
+
+    model: Model
+    objective: TaskObjective
+    optimizer: torch.optim.Optimizer
+    batches: TrainBatches
+
+    @classmethod
+    def prepare(
+        cls, settings: FinetuneSettings, data: TaskData, *, teacher: TaskTeacher | None, seed: int
+    ) -> Self:
+        """Builds the model and what trains it, its new weights drawn by the seed."""
+        torch.manual_seed(seed)
+        if settings.initialise == "random":
+            model = data.task.new_model(data.folder)
+        else:
+            model = data.task.load_model(data.folder, new_head=settings.new_head)
+        model = apply_methods(model, settings.methods)
+        model.to(choose_device(settings.device))
+        objective = TaskObjective(
+            data.task, model, teacher=teacher, label_weight=settings.label_weight
+        )
+        optimizer = build_adamw(
+            [objective],
+            learning_rate=settings.learning_rate,
+            betas=settings.betas,
+            eps=settings.eps,
+            weight_decay=settings.weight_decay,
+            layer_decay=settings.layer_decay,
+        )
+        batches = TrainBatches(
+            data.task,
+            data.training,
+            batch_size=settings.batch_size,
+            accumulate=settings.accumulate,
+            pad_token_id=data.tokenizer.pad_token_id,
+            seed=seed,
+        )
+        return cls(model=model, objective=objective, optimizer=optimizer, batches=batches)
+
+
+def run_seed(
+    settings: FinetuneSettings,
+    data: TaskData,
+    *,
+    teacher: TaskTeacher | None,
+    seed: int,
+    progress: Progress,
+) -> SeedRecord:
+    """Trains one seed, or goes on with it, and scores its best weights."""
+    folder = settings.out / f"seed-{seed}"
+    if SeedRecord.exists(folder):
+        finished = SeedRecord.read(folder)
+        data.require_same(finished.examples_sha256, folder=folder)
+        progress.log(f"seed {seed}: finished before")
+        return finished
+    training = Training.prepare(settings, data, teacher=teacher, seed=seed)
+    best = BestWeights(training.model, metric=data.task.metric)
+    state = _train(settings, data, training=training, best=best, seed=seed, progress=progress)
+    best.model.save_pretrained(folder / "model")
+    data.tokenizer.save_pretrained(folder / "model")
+    write_memory(folder / "model", settings)
+    splits = [split for split in ("validation", "test") if split in data.examples]
+    records = {split: data.predict(best.model, split) for split in splits}
+    checksum = write_predictions(folder, records)
+    scores = data.score(records)
+    assert scores["validation"] is not None, "it chose the best weights"
+    record = SeedRecord(
+        seed=seed,
+        folder=folder.name,
+        validation=scores["validation"],
+        test=scores.get("test"),
+        best_epoch=best.record["epoch"],
+        best_step=best.record["step"],
+        num_steps=state.step,
+        num_epochs=state.step / math.ceil(len(data.training) / settings.batch_size),
+        elapsed_seconds=state.elapsed_seconds,
+        examples_sha256=data.fingerprint,
+        predictions_sha256=checksum,
+        **describe_model(best.model, folder / "model"),
+    )
+    write_card(folder / "model", make_card(settings, data, record, records=[record]))
+    record.write(folder)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return record
+
+
+def _train(
+    settings: FinetuneSettings,
+    data: TaskData,
+    *,
+    training: Training,
+    best: BestWeights,
+    seed: int,
+    progress: Progress,
+) -> TrainState:
+    """Makes the steps of one seed from its last checkpoint on, evaluating on the way."""
+    model, batches = training.model, training.batches
+
+    def evaluate(step: int) -> None:
+        scores = data.task.score(data.task.splits["validation"], data.predict(model, "validation"))
+        epoch = round(step / batches.steps_per_epoch, 4)
+        epoch = int(epoch) if epoch.is_integer() else epoch
+        best.offer(model, step=step, epoch=epoch, scores=scores)
+        run.extra.update(best.state())
+        run.metrics.write("evaluate", step=step, epoch=epoch, **scores)
+        names = [name for name in (data.task.metric, "loss") if name in scores]
+        shown = ", ".join(f"{name} {scores[name]:.4f}" for name in names)
+        progress.log(f"seed {seed}, epoch {epoch:g}: validation {shown}")
+
+    folder = settings.out / f"seed-{seed}"
+    with open_run(
+        folder,
+        description=f"seed {seed}",
+        modules={"objective": training.objective, "best": best.model},
+        optimizer=training.optimizer,
+        budget=make_budget(settings, steps_per_epoch=batches.steps_per_epoch),
+        progress=progress,
+        log_every=settings.log_every,
+        save_every=settings.save_every,
+        tensorboard=settings.tensorboard,
+    ) as run:
+        if run.state.step:
+            data.require_same(run.state.extra.get("examples"), folder=folder)
+            best.restore(run.state.extra)
+        run.extra.update({"examples": data.fingerprint, **best.state()})
+        if best.is_overdue(settings.patience):
+            run.stop()
+        model.train()
+        for step in run.steps(
+            training.objective,
+            batches.steps(run.state.step),
+            schedule=settings.schedule,
+            device=choose_device(settings.device),
+            max_grad_norm=settings.max_grad_norm,
+            precision=settings.precision,
+        ):
+            if is_evaluation_due(
+                step.number,
+                steps_per_epoch=batches.steps_per_epoch,
+                per_epoch=settings.evaluations_per_epoch,
+            ):
+                evaluate(step.number)
+            if best.is_overdue(settings.patience):
+                progress.log(f"seed {seed}: no better score in {settings.patience} validations")
+                run.stop()
+        if best.evaluated_step != run.state.step:
+            evaluate(run.state.step)
+        run.raise_if_interrupted()
+    return run.state
+
+
+def make_budget(settings: FinetuneSettings, *, steps_per_epoch: int) -> Budget:
+    """Returns where each seed ends: after its epochs, or at a bound that comes first."""
+    num_steps = math.ceil(settings.epochs * steps_per_epoch)
+    return Budget(
+        max_steps=min(num_steps, settings.max_steps or num_steps), max_minutes=settings.max_minutes
+    )
