@@ -1,11 +1,13 @@
 """Lays out the data of benchmarks/tasks.toml: a folder a task, with text for a teacher to label.
 
     python benchmarks/prepare_tasks.py DATA runs/data
+    python benchmarks/prepare_tasks.py DATA runs/labelled --labelled-only
 
 DATA is the folder of data sets that developers have beside the project. Test splits whose labels
 GLUE's server keeps are left out; IMDb gets a validation split of its last 2,500 training reviews.
 `transfer.jsonl`, text without labels, comes from other data sets: pairs of questions and captions
-for MRPC, STS-B and RTE, sentences of IMDb's training reviews for SST-2.
+for MRPC, STS-B and RTE, sentences of IMDb's training reviews for SST-2. `--labelled-only` makes
+none, and no test splits.
 """
 
 from __future__ import annotations
@@ -38,9 +40,10 @@ WORDS_OF_A_SENTENCE = range(5, 31)
 
 def main() -> None:
     source, target = Path(sys.argv[1]), Path(sys.argv[2])
+    labelled_only = "--labelled-only" in sys.argv[3:]
     for task, (folder, splits) in COPIED.items():
         (target / task).mkdir(parents=True, exist_ok=True)
-        for split in splits:
+        for split in splits[:2] if labelled_only else splits:
             shutil.copyfile(source / folder / f"{split}.jsonl", target / task / f"{split}.jsonl")
     (target / "squad").mkdir(exist_ok=True)
     for split, name in SQUAD.items():
@@ -48,9 +51,11 @@ def main() -> None:
 
     reviews = list(_read_reviews(source, "train"))
     train, validation = reviews[:-NUM_IMDB_VALIDATION], reviews[-NUM_IMDB_VALIDATION:]
-    splits = {"train": train, "validation": validation, "test": _read_reviews(source, "test")}
-    for split, rows in splits.items():
-        _write(target / "imdb" / f"{split}.jsonl", rows)
+    _write(target / "imdb/train.jsonl", train)
+    _write(target / "imdb/validation.jsonl", validation)
+    if labelled_only:
+        return
+    _write(target / "imdb/test.jsonl", _read_reviews(source, "test"))
 
     sentences = sorted(set(_sentences(row["text"] for row in train)))
     random.Random(0).shuffle(sentences)
