@@ -17,13 +17,13 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from limbeck.recipes._objective import LanguageModelObjective
 
 from limbeck import BertConfig, BertForMaskedLM
 from limbeck.compress import apply_methods
 from limbeck.data import MaskedBatch
 from limbeck.losses import build_loss
 from limbeck.models import Model
+from limbeck.objectives import TextObjective
 
 
 def make_batch(*, rows: int, length: int) -> MaskedBatch:
@@ -72,7 +72,7 @@ def main() -> None:
     student = apply_methods(teacher, [start]).train()
     weights = {"soft_targets": 5, "masked_lm": 2, "cosine": 1}
     losses = {name: build_loss(name, {"weight": weight}) for name, weight in weights.items()}
-    objective = LanguageModelObjective(student, losses, teacher=teacher)
+    objective = TextObjective(student, losses, teacher=teacher)
 
     def limbeck_step(batch: MaskedBatch) -> None:
         objective(batch, objective.counts(batch))[0].backward()

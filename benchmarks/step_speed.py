@@ -37,11 +37,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck import BertConfig, BertForMaskedLM
-from limbeck.compress.keep_layers import choose_layers, keep_layers
+from limbeck.compress import apply_methods
 from limbeck.data import MaskedBatch
 from limbeck.losses import build_loss
 from limbeck.models import Model
-from limbeck.recipes._objective import LanguageModelObjective
+from limbeck.objectives import TextObjective
 from limbeck.train import Budget, Schedule, build_adamw
 from limbeck.train.loop import train_steps
 
@@ -243,14 +243,12 @@ def main() -> None:
                 hidden_size=width, num_hidden_layers=depth, intermediate_size=4 * width
             )
             teacher = BertForMaskedLM(config).to(device).eval().requires_grad_(requires_grad=False)
-            layers = choose_layers("every_other", num_teacher_layers=depth)
-            student = keep_layers(teacher, layers=layers).to(device).train()
+            start = {"method": "keep_layers", "layers": "every_other", "model_type": "distilbert"}
+            student = apply_methods(teacher, [start]).to(device).train()
             student.requires_grad_(requires_grad=True)
             rows = options.places // length
             losses = {key: build_loss(key, {"weight": value}) for key, value in WEIGHTS.items()}
-            ours = LanguageModelObjective(
-                student, losses, teacher=teacher, chunk_rows=options.chunk_rows
-            )
+            ours = TextObjective(student, losses, teacher=teacher, chunk_rows=options.chunk_rows)
             everywhere = FullLogits(student, teacher, everywhere=True)
             packed = [packed_batch(rows, length) for _ in range(BATCHES)]
             ways: dict[str, tuple[Any, list[MaskedBatch]]] = {
@@ -290,7 +288,7 @@ def main() -> None:
                     write(**values, failed=str(error)[:200])
                     continue
                 work = multiplications(
-                    layers=(depth, len(layers)),
+                    layers=(depth, student.config.num_hidden_layers),
                     width=width,
                     length=length,
                     tokens=found["real_tokens"],
