@@ -24,8 +24,6 @@ _PIPELINE_TAGS = {
     "AutoModelForTokenClassification": "token-classification",
     "AutoModelForMultipleChoice": "multiple-choice",
 }
-_METRIC_TYPES = {"pearson": "pearsonr", "spearman": "spearmanr", "mean_squared_error": "mse"}
-"""Metrics whose identifier on the Hub is another than our name."""
 _INHERITED = ("license", "license_name", "license_link", "language")
 
 
@@ -38,6 +36,7 @@ class CardScore:
         metric: Its name, such as `accuracy`.
         value: Of this model.
         num_examples: Examples in the split.
+        hub_type: The metric's identifier on the Hub, if that is another than its name.
         seed_values: The same metric of every seed that was trained, this model's among them.
     """
 
@@ -45,6 +44,7 @@ class CardScore:
     metric: str
     value: float
     num_examples: int
+    hub_type: str | None = None
     seed_values: tuple[float, ...] = ()
 
 
@@ -142,7 +142,7 @@ def _metadata(card: Card) -> ModelCardData:
             dataset_name=card.task,
             dataset_config=config or None,
             dataset_split=score.split,
-            metric_type=_METRIC_TYPES.get(score.metric, score.metric),
+            metric_type=score.hub_type or score.metric,
             metric_name=score.metric,
             metric_value=round(score.value, 6),
         )

@@ -11,19 +11,10 @@ from typing import Any
 from limbeck.errors import DataError, SettingsError
 from limbeck.listing import load
 from limbeck.sources import Data
-from limbeck.tasks._base import (
-    PADDING,
-    SPLITS,
-    EncodedExample,
-    Record,
-    Split,
-    Task,
-    TaskBatch,
-    remove_padding,
-    restore_padding,
-)
+from limbeck.tasks._base import PADDING, Task, remove_padding, restore_padding
 from limbeck.tasks._batches import TrainBatches, collate, evaluation_batches
 from limbeck.tasks._definition import TaskDefinition
+from limbeck.tasks._examples import SPLITS, EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._texts import MissingColumnError
 
 __all__ = [

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from limbeck.data.by_length import batches_by_length
-from limbeck.tasks._base import EncodedExample, Task, TaskBatch
+from limbeck.tasks._base import Task
+from limbeck.tasks._examples import EncodedExample, TaskBatch
 
 # Examples are sorted by length within this many batches of a shuffled epoch: enough that little
 # is padded, few enough that a batch's company changes from epoch to epoch.

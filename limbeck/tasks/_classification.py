@@ -16,14 +16,9 @@ from limbeck.errors import SettingsError
 from limbeck.metrics import Classes, load_metric
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.sources import Data, SplitRows
-from limbeck.tasks._base import (
-    EncodedExample,
-    Record,
-    Split,
-    Task,
-    TaskBatch,
-)
+from limbeck.tasks._base import Task
 from limbeck.tasks._definition import TaskDefinition, with_defaults
+from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._glue import GlueFile
 from limbeck.tasks._labels import LabelSet, infer_labels
 from limbeck.tasks._main_metric import ClassMetric

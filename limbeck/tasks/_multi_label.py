@@ -15,13 +15,8 @@ from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.metrics import LabelSets
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.sources import Data, Row, SplitRows
-from limbeck.tasks._base import (
-    EncodedExample,
-    Record,
-    Split,
-    Task,
-    TaskBatch,
-)
+from limbeck.tasks._base import Task
+from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._main_metric import LabelSetMetric
 from limbeck.tasks._texts import (
     TextEncoding,

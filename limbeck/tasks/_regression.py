@@ -16,14 +16,9 @@ from limbeck.errors import DataError
 from limbeck.metrics import Numbers
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.sources import Data, Row
-from limbeck.tasks._base import (
-    EncodedExample,
-    Record,
-    Split,
-    Task,
-    TaskBatch,
-)
+from limbeck.tasks._base import Task
 from limbeck.tasks._definition import TaskDefinition, with_defaults
+from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._main_metric import NumberMetric
 from limbeck.tasks._texts import (
     TextEncoding,

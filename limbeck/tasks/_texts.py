@@ -13,7 +13,7 @@ from torch import Tensor
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.sources import Data, Row, SplitRows, read_splits
-from limbeck.tasks._base import EncodedExample, Example, Split
+from limbeck.tasks._examples import EncodedExample, Example, Split
 from limbeck.tokenizers import Tokenizer
 
 LongTexts = Literal["truncate", "head_tail", "windows"]

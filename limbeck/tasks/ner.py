@@ -22,16 +22,9 @@ from limbeck.models import AutoModelForTokenClassification
 from limbeck.nn import ModelOutput
 from limbeck.nn.constants import IGNORE_INDEX
 from limbeck.sources import Data, read_splits
-from limbeck.tasks._base import (
-    PADDING,
-    EncodedExample,
-    Record,
-    Split,
-    Task,
-    TaskBatch,
-    at_least_float32,
-)
+from limbeck.tasks._base import PADDING, Task, at_least_float32
 from limbeck.tasks._definition import TaskDefinition
+from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._tagged import NerSettings, Sentence, read_tagged
 from limbeck.tasks._tags import OUTSIDE
 from limbeck.tokenizers import Tokenizer

@@ -20,15 +20,9 @@ from limbeck.models import AutoModel, Model
 from limbeck.nn import ModelOutput
 from limbeck.sources import Data
 from limbeck.tasks import stsb
-from limbeck.tasks._base import (
-    EncodedExample,
-    Record,
-    Split,
-    Task,
-    TaskBatch,
-    at_least_float32,
-)
+from limbeck.tasks._base import Task, at_least_float32
 from limbeck.tasks._definition import TaskDefinition, with_defaults
+from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._regression import RegressionSettings, read_regression
 from limbeck.tasks._texts import TextEncoding
 from limbeck.tokenizers import Tokenizer

@@ -19,17 +19,10 @@ from limbeck.metrics import Classes
 from limbeck.models import AutoModelForMultipleChoice
 from limbeck.nn import ModelOutput
 from limbeck.sources import Data, read_splits
-from limbeck.tasks._base import (
-    PADDING,
-    EncodedExample,
-    Record,
-    Split,
-    Task,
-    TaskBatch,
-    at_least_float32,
-)
+from limbeck.tasks._base import PADDING, Task, at_least_float32
 from limbeck.tasks._choices import ChoiceSettings, read_choice
 from limbeck.tasks._definition import TaskDefinition
+from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none
 from limbeck.tokenizers import Tokenizer
 

@@ -12,11 +12,12 @@ SCORES = (
     CardScore(
         split="validation",
         metric="spearman",
+        hub_type="spearmanr",
         value=0.87654321,
         num_examples=1500,
         seed_values=(0.8, 0.87654321, 0.85),
     ),
-    CardScore(split="test", metric="spearman", value=0.8, num_examples=1379),
+    CardScore(split="test", metric="spearman", hub_type="spearmanr", value=0.8, num_examples=1379),
 )
 
 

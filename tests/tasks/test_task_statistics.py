@@ -9,12 +9,14 @@ from task_examples import EXAMPLES
 from test_task_contract import make_model, write
 
 from limbeck import listing
+from limbeck.metrics import Classes, load_metric
 from limbeck.report.scoring import make_statistics
 from limbeck.report.statistics import resample
 from limbeck.tasks import collate, load_task, read_task, remove_padding
 from limbeck.tokenizers import train_wordpiece
 
 TASKS = listing.list_names("limbeck.tasks")
+HAVE_THREE_LABELS = ("mnli", "mnli_mismatched", "text_classification")
 
 
 def metrics_of(name):
@@ -23,11 +25,15 @@ def metrics_of(name):
     return [None] if field is None else field.annotation.__args__
 
 
+def needs_two_labels(metric):
+    form = metric and load_metric(metric).form_of(Classes)
+    return form is not None and form.num_labels == 2
+
+
 def cases():
     for name in TASKS:
         for metric in metrics_of(name):
-            needs_two = metric in ("f1", "accuracy_f1")
-            if not (needs_two and name in ("mnli", "mnli_mismatched", "text_classification")):
+            if not (needs_two_labels(metric) and name in HAVE_THREE_LABELS):
                 yield name, metric
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from limbeck.errors import DataError, SettingsError
 from limbeck.tasks import collate, read_task
-from limbeck.tasks._base import EncodedExample
+from limbeck.tasks._examples import EncodedExample
 from limbeck.tasks._texts import TextEncoding, TextExample, pool_windows
 from limbeck.tokenizers import train_wordpiece
 
