@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 from pathlib import Path
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from limbeck.data import CorpusSettings
 from limbeck.data.records import read_records
 from limbeck.data.sources import find_sources, total_bytes
 from limbeck.errors import DataError
+from limbeck.sources.files import formats_by_ending
 
 TEXTS = ["First document.\nIts second line.", "Zweites Dokument: Straße.", "Third 東京."]
 
@@ -241,3 +243,8 @@ def test_sources_that_give_nothing_are_refused(tmp_path):
         find_sources([tmp_path], CorpusSettings())
     with pytest.raises(DataError, match=r"notes.md: can't tell its format .*accepted .*format=csv"):
         find_sources([tmp_path / "notes.md"], CorpusSettings())
+
+
+def test_the_setting_accepts_every_format_that_corpora_read():
+    formats = set(formats_by_ending("corpora").values())
+    assert get_args(CorpusSettings.model_fields["format"].annotation) == ("auto", *sorted(formats))
