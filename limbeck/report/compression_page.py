@@ -19,6 +19,7 @@ from limbeck.report.page import Fold, Page, Picture, Plot, Plots, Section, Terms
 from limbeck.report.parts import cost_tiles, method_section, score_tile
 from limbeck.report.plots import across_label, place_across
 from limbeck.report.render import write_page
+from limbeck.report.training import find_inequality_among
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,6 +57,14 @@ def make_page(compression: Compression) -> Page:
             caption="Of the models on or above the line, the leftmost is chosen.",
         ),
     )
+    unequal = find_inequality_among(compression.candidates)
+    notes = list(compression.notes)
+    if unequal is not None:
+        notes.insert(
+            0,
+            f"The students were not trained alike ({unequal}), so what one of them keeps beside "
+            "another is not of like with like.",
+        )
     made = Terms(terms=tuple((label, compression.how[label]) for label in labels))
     table = tried_table(compression)
     blocks = (Plots(plots=plots), table, Fold(title="How each was made", block=made))
@@ -66,7 +75,7 @@ def make_page(compression: Compression) -> Page:
         tiles=_tiles(compression),
         sections=(
             Section(title=table.title, blocks=blocks),
-            method_section(compression.notes, compression.conditions),
+            method_section(notes, compression.conditions),
         ),
         models=labels,
         marked=compression.chosen,

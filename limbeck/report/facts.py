@@ -37,6 +37,39 @@ class SeedScores:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainingFacts:
+    """How one model was fine-tuned.
+
+    Attributes:
+        seeds: The seeds.
+        num_steps: Optimiser steps made, of each seed.
+        steps_asked: Steps that the settings allow, but for a limit in minutes.
+        steps_per_epoch: Steps in a pass over its training examples.
+        batch_size: Examples in a step.
+        learning_rate: Peak of the schedule.
+        max_length: Longest input, in tokens.
+        patience: Validations without a better score after which it stopped; None if it never did.
+        max_minutes: Limit in minutes, or None.
+        teacher: The model that it learned from on the task, or None.
+        data: What the settings say of the data.
+        examples_sha256: Of the encoded examples; several if the seeds' differ.
+    """
+
+    seeds: tuple[int, ...]
+    num_steps: tuple[int, ...]
+    steps_asked: int
+    steps_per_epoch: int
+    batch_size: int | None
+    learning_rate: float | None
+    max_length: int | None
+    patience: int | None
+    max_minutes: float | None
+    teacher: str | None
+    data: Mapping[str, Any]
+    examples_sha256: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelFacts:
     """One model of the report.
 
@@ -55,6 +88,8 @@ class ModelFacts:
         agreement_between_seeds: The same among its own seeds; None for one seed.
         speed: Measured speed, or None.
         speed_up: How many times as fast as the teacher, measured in the same run, or None.
+        training: How it was fine-tuned; None for a model that was only evaluated, and where the
+            facts are of several tasks.
         training_seconds: Fine-tuning time of all seeds, or None if not written down.
     """
 
@@ -71,6 +106,7 @@ class ModelFacts:
     agreement_between_seeds: float | None
     speed: Speed | None
     speed_up: SpeedUp | None
+    training: TrainingFacts | None
     training_seconds: float | None
 
 
@@ -82,7 +118,8 @@ class Comparison:
         model: Label of the first.
         reference: Label of the second.
         reference_role: Role of the second.
-        paired: The bootstrap; None if the metric has none.
+        paired: The bootstrap; None if the metric has none, or the models were not trained alike.
+        unequal: How they were not trained alike, or None; then the verdict is `not compared`.
         verdict: What the data can tell.
         text: The verdict in words, with the figures.
     """
@@ -91,6 +128,7 @@ class Comparison:
     reference: str
     reference_role: str
     paired: Paired | None
+    unequal: str | None
     verdict: Verdict
     text: str
 

@@ -24,6 +24,7 @@ from limbeck.report.statistics import (
     resample,
     standard_error,
 )
+from limbeck.report.training import explain_inequality, read_training
 from limbeck.runs import Role
 from limbeck.runs.predictions import find_difference
 
@@ -186,26 +187,56 @@ def join_models(
 
 def join_comparisons(models: Sequence[ModelFacts], scored: Scored) -> list[Comparison]:
     """Returns each student against each baseline, then against the teacher."""
-    references = [model for model in models if model.role == "baseline"]
-    references += [model for model in models if model.role == "teacher"]
+    return [
+        make_comparison(
+            model,
+            reference,
+            paired=scored.compare(model.label, reference.label),
+            unequal=explain_inequality(model, reference),
+            num_examples=scored.num_examples,
+        )
+        for model, reference in pair_up(models)
+    ]
+
+
+def pair_up(models: Sequence[ModelFacts]) -> list[tuple[ModelFacts, ModelFacts]]:
+    """Returns each student with each baseline, then with the teacher."""
     students = [model for model in models if model.role == "student"]
-    found = []
-    for model, reference in itertools.product(students, references):
-        paired = scored.compare(model.label, reference.label)
-        text = wording.describe_comparison(
-            model, reference, paired, num_examples=scored.num_examples
-        )
-        found.append(
-            Comparison(
-                model=model.label,
-                reference=reference.label,
-                reference_role=reference.role,
-                paired=paired,
-                verdict=wording.verdict_of(paired),
-                text=text,
-            )
-        )
-    return found
+    references = [
+        model for role in ("baseline", "teacher") for model in models if model.role == role
+    ]
+    return list(itertools.product(students, references))
+
+
+def make_comparison(
+    model: ModelFacts,
+    reference: ModelFacts,
+    *,
+    paired: Paired | None,
+    unequal: str | None,
+    num_examples: int,
+) -> Comparison:
+    """Returns what two models' scores on the same examples show, if they were trained alike.
+
+    Args:
+        model: The student.
+        reference: What it is held against.
+        paired: The bootstrap; None if the metric has none.
+        unequal: How they were not trained alike, or None.
+        num_examples: Examples that both were scored on.
+    """
+    paired = None if unequal else paired
+    return Comparison(
+        model=model.label,
+        reference=reference.label,
+        reference_role=reference.role,
+        paired=paired,
+        unequal=unequal,
+        verdict=wording.verdict_of(paired),
+        text=wording.describe_comparison(
+            model, reference, paired, unequal=unequal, num_examples=num_examples
+        ),
+    )
 
 
 def _model_facts(
@@ -233,6 +264,7 @@ def _model_facts(
         agreement_between_seeds=scored.agreement(run.label, run.label),
         speed=speed,
         speed_up=speed_up,
+        training=read_training(run),
         training_seconds=_total_seconds(run),
     )
 

@@ -13,6 +13,7 @@ from limbeck.runs import (
     FinetuneRecord,
     Role,
     RunRecord,
+    SeedRecord,
     read_predictions,
     read_task_record,
 )
@@ -32,6 +33,7 @@ class SeedRun:
         scores: Per split, the metrics.
         elapsed_seconds: Training time; None for a model that was only evaluated.
         predictions_sha256: Of its `predictions.jsonl`.
+        record: How it was trained; None for a model that was only evaluated.
     """
 
     seed: int | None
@@ -40,6 +42,7 @@ class SeedRun:
     scores: dict[str, dict[str, float]]
     elapsed_seconds: float | None
     predictions_sha256: str
+    record: SeedRecord | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +176,7 @@ def _seeds_of(result: FinetuneRecord | EvaluateRecord, folder: Path) -> tuple[Se
             scores={result.split: result.scores} if result.scores else {},
             elapsed_seconds=None,
             predictions_sha256=result.predictions_sha256,
+            record=None,
         )
         return (evaluated,)
     return tuple(
@@ -183,6 +187,7 @@ def _seeds_of(result: FinetuneRecord | EvaluateRecord, folder: Path) -> tuple[Se
             scores=seed.scores,
             elapsed_seconds=seed.elapsed_seconds,
             predictions_sha256=seed.predictions_sha256,
+            record=seed,
         )
         for seed in result.seeds
     )

@@ -9,6 +9,7 @@ from limbeck.report.distillation import HELD_OUT, OF_TEACHER
 from limbeck.report.facts import Comparison, DistillationFacts, ModelFacts, Report
 from limbeck.report.page import Table
 from limbeck.report.statistics import Interval
+from limbeck.report.training import format_steps
 from limbeck.report.wording import NONE
 
 Columns = Mapping[str, Callable[[ModelFacts], str]]
@@ -33,12 +34,14 @@ def quality_table(report: Report) -> Table:
         "Agrees with teacher": lambda m: percent_or_none(m.agreement_with_teacher),
         "Median": lambda m: wording.points(m.scores.median),
         "Lowest to highest": seed_range,
+        "Steps": steps_or_none,
         "Role": lambda m: m.role,
     }
     note = (
         f"On {report.task} {report.split}, {wording.count(report.num_examples)} examples; "
         "mean, median and range are over seeds. Retention is the score divided by the "
-        "teacher's. Agreement is the share of examples that get the teacher's prediction."
+        "teacher's. Agreement is the share of examples that get the teacher's prediction. Steps "
+        "are those of fine-tuning, of each seed."
     )
     return model_table(report.models, columns, title="What was kept", note=note)
 
@@ -173,6 +176,11 @@ def difference_cells(comparison: Comparison) -> tuple[str, str]:
 def seed_range(model: ModelFacts) -> str:
     """Returns the lowest and the highest seed's score."""
     return f"{wording.points(model.scores.lowest)} to {wording.points(model.scores.highest)}"
+
+
+def steps_or_none(model: ModelFacts) -> str:
+    """Returns how many steps each seed of a model was fine-tuned for, or a dash."""
+    return NONE if model.training is None else format_steps(model.training)
 
 
 def points_or_none(value: float | None) -> str:

@@ -135,13 +135,31 @@ def verdict_of(paired: Paired | None) -> Verdict:
 
 
 def describe_comparison(
-    model: ModelFacts, reference: ModelFacts, paired: Paired | None, *, num_examples: int
+    model: ModelFacts,
+    reference: ModelFacts,
+    paired: Paired | None,
+    *,
+    unequal: str | None,
+    num_examples: int,
 ) -> str:
-    """Returns a comparison as a sentence, with its figures."""
+    """Returns a comparison as a sentence, with its figures.
+
+    Args:
+        model: The student.
+        reference: What it is held against.
+        paired: The bootstrap, or None.
+        unequal: How the two were not trained alike, or None.
+        num_examples: Examples that both were scored on.
+    """
     of_model, of_reference = quoted(model.label), quoted(reference.label)
     if reference.role == "teacher":
         is_named_so = reference.label.casefold() == "teacher"
         of_reference = "the teacher" if is_named_so else f"the teacher {of_reference}"
+    if unequal is not None:
+        return (
+            f"{of_model} is not compared with {of_reference}, since the two were not trained "
+            f"alike: {unequal}. No difference is claimed."
+        )
     if paired is None:
         return (
             f"{of_model} against {of_reference}: "
@@ -169,12 +187,19 @@ _WIDEST_SHARE = 0.3
 
 
 def headline(
-    models: Sequence[ModelFacts], *, where: str, metric: str, split: str, num_examples: int
+    models: Sequence[ModelFacts],
+    comparisons: Sequence[Comparison],
+    *,
+    where: str,
+    metric: str,
+    split: str,
+    num_examples: int,
 ) -> str:
-    """Returns the result in one sentence.
+    """Returns the result in one sentence, and in another one what it can't be held against.
 
     Args:
         models: The teacher, then the others; the sentence is on the first student among them.
+        comparisons: Of the students with the others.
         where: What was scored, with its preposition, such as `on sst2`.
         metric: The main metric.
         split: The split that is reported.
@@ -196,6 +221,7 @@ def headline(
     return (
         f"{name}, with {_layers_clause(teacher, student)}, {speed}"
         f"{_kept_clause(teacher, student, metric)} {conditions}{_error_clause(student)})."
+        f"{_unequal_clause(student, comparisons)}"
     )
 
 
@@ -230,13 +256,17 @@ def describe_baselines(comparisons: Sequence[Comparison]) -> str:
     if len(ahead) == len(comparisons):
         return f"Ahead of {'both baselines' if len(ahead) == 2 else 'every baseline'}."
     behind = [c for c in comparisons if c.verdict == "behind"]
-    unknown = [c for c in comparisons if c.verdict not in ("ahead", "behind")]
+    unequal = [c for c in comparisons if c.unequal]
+    unknown = [c for c in comparisons if not c.unequal and c.verdict not in ("ahead", "behind")]
     if len(unknown) == len(comparisons):
         return "Not shown to be ahead of any baseline."
+    if len(unequal) == len(comparisons):
+        return "Not compared with any baseline: none was trained as the student was."
     named = (
         ("ahead of", ahead),
         ("behind", behind),
         ("not shown to differ from", unknown),
+        ("not compared, since not trained alike, with", unequal),
     )
     text = "; ".join(f"{words} {_listed(found)}" for words, found in named if found)
     return f"{capitalise(text)}."
@@ -275,6 +305,18 @@ def _layers_clause(teacher: ModelFacts, student: ModelFacts) -> str:
     if student.num_layers == teacher.num_layers:
         return f"as many layers as the teacher ({teacher.num_layers})"
     return f"{student.num_layers} layers instead of {teacher.num_layers}"
+
+
+def _unequal_clause(student: ModelFacts, comparisons: Sequence[Comparison]) -> str:
+    """Says which models the student can't be compared with, and why."""
+    found = [c for c in comparisons if c.model == student.label and c.unequal]
+    if not found:
+        return ""
+    named = "; ".join(
+        f"{'the teacher' if c.reference_role == 'teacher' else quoted(c.reference)}, {c.unequal}"
+        for c in found
+    )
+    return f" No difference is claimed to what was not trained alike: {named}."
 
 
 def _error_clause(model: ModelFacts) -> str:

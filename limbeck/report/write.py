@@ -62,12 +62,14 @@ def write_report(
         distillation = summarise_distillation(read_distill_run(Path(distill_run)))
     speeds = measure_runs(read, split=split, device=device, progress=progress) if measure else {}
     models = join_models(read, scored, speeds=speeds)
+    comparisons = join_comparisons(models, scored)
     student = next((model for model in models if model.role == "student"), None)
     task, metric, num_examples = read[0].task, read[0].metric, scored.num_examples
     report = Report(
         title=title or _title(models[0].label, student.label if student else None, task),
         headline=wording.headline(
             models,
+            comparisons,
             where=f"on {task}",
             metric=metric,
             split=split,
@@ -80,7 +82,7 @@ def write_report(
         teacher=models[0].label,
         student=student.label if student else None,
         models=tuple(models),
-        comparisons=tuple(join_comparisons(models, scored)),
+        comparisons=tuple(comparisons),
         distillation=distillation,
         notes=(
             *describe_constant([task] if scored.is_constant(models[0].label) else []),

@@ -34,6 +34,9 @@ def make_finetune_run(
     splits: Sequence[str] = ("validation", "test"),
     difficulty_seed: int = 7,
     settings: dict[str, Any] | None = None,
+    num_steps: int = 30,
+    num_epochs: float = 3.0,
+    examples_sha256: str = "0" * 64,
 ) -> Path:
     """Writes a finished run; models fail on much the same examples, as real ones do."""
     num_parameters = 11_000_000 + 1_800_000 * num_layers
@@ -76,16 +79,16 @@ def make_finetune_run(
                 **scores,
                 "best_epoch": 2.0,
                 "best_step": 20,
-                "num_steps": 30,
-                "num_epochs": 3.0,
+                "num_steps": num_steps,
+                "num_epochs": num_epochs,
                 "elapsed_seconds": 30.0 * num_layers,
                 "folder": f"seed-{seed}",
-                "examples_sha256": "0" * 64,
+                "examples_sha256": examples_sha256,
                 "predictions_sha256": sha256_of(seed_folder / "predictions.jsonl"),
                 **size,
             }
         )
-    write_run_record(folder, "finetune", settings or {"task": task})
+    write_run_record(folder, "finetune", {"task": task, **(settings or {})})
     FinetuneRecord.model_validate(
         {
             "task": task,

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from limbeck.inference.speed import Speed, compare_speed
-from limbeck.report import wording
 from limbeck.report.facts import Comparison, ModelFacts, SeedScores
-from limbeck.report.join import Scored, join_comparisons, join_models, order_runs, read_scored
+from limbeck.report.join import (
+    Scored,
+    join_comparisons,
+    join_models,
+    make_comparison,
+    order_runs,
+    pair_up,
+    read_scored,
+)
 from limbeck.report.runs import FinetuneRun
 from limbeck.report.statistics import Paired, compare
 from limbeck.report.suite.facts import TaskFacts
+
+_MOST_REASONS = 2
+"""Tasks that a sentence names; more are counted, since a headline is to be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,26 +85,29 @@ def average_models(tasks: Sequence[JoinedTask], *, speeds: Mapping[str, Speed]) 
 
 def compare_averages(models: Sequence[ModelFacts], tasks: Sequence[JoinedTask]) -> list[Comparison]:
     """Returns each student against each baseline, then against the teacher, on the average."""
-    references = [model for model in models if model.role == "baseline"]
-    references += [model for model in models if model.role == "teacher"]
-    students = [model for model in models if model.role == "student"]
-    num_examples = sum(task.facts.num_examples for task in tasks)
-    found = []
-    for model, reference in itertools.product(students, references):
-        paired = compare_on(tasks, model.label, reference.label)
-        found.append(
-            Comparison(
-                model=model.label,
-                reference=reference.label,
-                reference_role=reference.role,
-                paired=paired,
-                verdict=wording.verdict_of(paired),
-                text=wording.describe_comparison(
-                    model, reference, paired, num_examples=num_examples
-                ),
-            )
+    return [
+        make_comparison(
+            model,
+            reference,
+            paired=compare_on(tasks, model.label, reference.label),
+            unequal=_explain_unequal_tasks(tasks, model.label, reference.label),
+            num_examples=sum(task.facts.num_examples for task in tasks),
         )
-    return found
+        for model, reference in pair_up(models)
+    ]
+
+
+def _explain_unequal_tasks(tasks: Sequence[JoinedTask], model: str, reference: str) -> str | None:
+    """Says on which tasks two models were not trained alike; None if on none."""
+    found = [
+        f"on {task.facts.name}, {comparison.unequal}"
+        for task in tasks
+        for comparison in task.facts.comparisons
+        if (comparison.model, comparison.reference) == (model, reference) and comparison.unequal
+    ]
+    more = len(found) - _MOST_REASONS
+    tail = [] if more <= 0 else [f"and on {more} other task{'s' if more > 1 else ''}"]
+    return "; ".join([*found[:_MOST_REASONS], *tail]) or None
 
 
 def compare_on(tasks: Sequence[JoinedTask], first: str, second: str) -> Paired | None:
@@ -126,6 +138,7 @@ def _average_model(
         agreement_between_seeds=None,
         speed=speed,
         speed_up=speed_up,
+        training=None,
         training_seconds=sum(seconds) if seconds else None,
     )
 

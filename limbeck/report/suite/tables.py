@@ -16,6 +16,7 @@ from limbeck.report.tables import (
     seed_columns,
     seed_range,
     share_or_none,
+    steps_or_none,
 )
 from limbeck.report.wording import NONE
 
@@ -113,17 +114,18 @@ def seeds_table(report: SuiteReport) -> Table:
     names, cells = seed_columns([model for task in report.tasks for model in task.models])
     return Table(
         title="Every seed",
-        columns=("Task and model", *names, "Agrees with teacher"),
+        columns=("Task and model", *names, "Agrees with teacher", "Steps"),
         rows=tuple(
             (
                 f"{task.name}: {model.label}",
                 *cells(model),
                 percent_or_none(model.agreement_with_teacher),
+                steps_or_none(model),
             )
             for task in report.tasks
             for model in task.models
         ),
-        note=f"Each task's main metric on {report.split}.",
+        note=f"Each task's main metric on {report.split}; steps are those of fine-tuning.",
     )
 
 

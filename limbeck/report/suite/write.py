@@ -62,6 +62,7 @@ def write_suite_report(
     if measure:
         speed_task, speeds = _measure(whole, split=split, device=device, progress=progress)
     models = average_models(whole, speeds=speeds)
+    comparisons = compare_averages(models, whole)
     student = next((model for model in models if model.role == "student"), None)
     num_examples = sum(task.facts.num_examples for task in whole)
     names = [task.facts.name for task in joined]
@@ -70,6 +71,7 @@ def write_suite_report(
         title=_title(models, suite, num_tasks=len(names)),
         headline=wording.headline(
             models,
+            comparisons,
             where=f"over {len(whole)} of {_shown(suite)} {num_tasks} tasks",
             metric="macro_average",
             split=split,
@@ -84,7 +86,7 @@ def write_suite_report(
         averaged=averaged,
         absent=tuple(name for name in asked if name not in averaged),
         models=tuple(models),
-        comparisons=tuple(compare_averages(models, whole)),
+        comparisons=tuple(comparisons),
         published=read_published(split, names),
         missing=dict(missing or {}),
         failures=dict(failures or {}),
