@@ -2,11 +2,9 @@
 
 from limbeck.checkpoints.card import (
     CARD_NAME,
-    Card,
-    CardScore,
     has_foreign_card,
     read_inherited,
-    write_card,
+    write_readme,
 )
 from limbeck.checkpoints.folder import (
     CONFIG_NAME,
@@ -22,8 +20,6 @@ __all__ = [
     "CARD_NAME",
     "CONFIG_NAME",
     "WEIGHTS_NAME",
-    "Card",
-    "CardScore",
     "has_foreign_card",
     "read_config",
     "read_inherited",
@@ -31,7 +27,7 @@ __all__ = [
     "read_tensors",
     "resolve_folder",
     "short_name",
-    "write_card",
     "write_model",
+    "write_readme",
     "write_safetensors",
 ]

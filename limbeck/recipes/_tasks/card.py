@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limbeck.checkpoints import Card, CardScore, read_inherited
-from limbeck.metrics import find_metric
+from limbeck.checkpoints import read_inherited
 from limbeck.recipes._tasks.data import TaskData
+from limbeck.report.card import Card, CardScore
 from limbeck.runs import SeedRecord
 from limbeck.tasks import Task, load_task
 from limbeck.version import __version__
@@ -92,7 +92,6 @@ def _scores(data: TaskData, record: SeedRecord, records: Sequence[SeedRecord]) -
             CardScore(
                 split=split,
                 metric=name,
-                hub_type=_hub_type(name),
                 value=scores[name],
                 num_examples=len(data.task.splits[split].examples),
                 seed_values=tuple(other.scores[split][name] for other in records),
@@ -101,17 +100,6 @@ def _scores(data: TaskData, record: SeedRecord, records: Sequence[SeedRecord]) -
             if not name.endswith(_NOT_SCORES)
         ]
     return found
-
-
-def _hub_type(name: str) -> str | None:
-    """Returns what the Hub calls a metric; None for another figure.
-
-    Example:
-        >>> _hub_type("spearman"), _hub_type("best_f1")
-        ('spearmanr', None)
-    """
-    metric = find_metric(name)
-    return None if metric is None else metric.hub_type
 
 
 def _describe(settings: FinetuneSettings, task: Task, record: SeedRecord) -> dict[str, str]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from limbeck.checkpoints import write_card
 from limbeck.config import Shown
 from limbeck.errors import DataError
 from limbeck.recipes import evaluate
@@ -27,6 +26,7 @@ from limbeck.recipes.compress.result import (
     summarise_result,
 )
 from limbeck.recipes.compress.speeds import measure_once
+from limbeck.report.card import write_card
 from limbeck.report.compression import (
     Compression,
     OnTest,

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck.checkpoints import Card, short_name
+from limbeck.checkpoints import short_name
 from limbeck.errors import SettingsError
 from limbeck.losses import build_loss
 from limbeck.recipes import finetune
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes.finetune.distillation import learns_from_logits
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.report.card import Card
 from limbeck.runs import FinetuneRecord
 
 if TYPE_CHECKING:

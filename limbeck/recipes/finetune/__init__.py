@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from limbeck.checkpoints import write_card
 from limbeck.recipes._task_training import share_folder
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import AUGMENTED, format_score
@@ -13,6 +12,7 @@ from limbeck.recipes.finetune.data import read_data
 from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.seed import make_budget, run_seed
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.report.card import write_card
 from limbeck.runs import FinetuneRecord, start_run
 from limbeck.train import Progress, SilentProgress, choose_device
 

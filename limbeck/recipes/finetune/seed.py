@@ -9,7 +9,6 @@ from typing import Self
 
 import torch
 
-from limbeck.checkpoints import write_card
 from limbeck.compress import apply_methods
 from limbeck.models import Model
 from limbeck.objectives import TaskObjective, TaskTeacher
@@ -18,6 +17,7 @@ from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import TaskData, describe_model
 from limbeck.recipes._tasks.memory import write_memory
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.report.card import write_card
 from limbeck.runs import SeedRecord, write_predictions
 from limbeck.tasks import TrainBatches
 from limbeck.train import Budget, Progress, TrainState, build_adamw, choose_device, open_run

@@ -4,20 +4,21 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
 
-from limbeck.checkpoints import Card, CardScore, read_inherited, write_card
+from limbeck.checkpoints import read_inherited
 from limbeck.errors import CheckpointError
+from limbeck.report.card import Card, CardScore, write_card
 
 SCORES = (
     CardScore(
         split="validation",
         metric="spearman",
-        hub_type="spearmanr",
         value=0.87654321,
         num_examples=1500,
         seed_values=(0.8, 0.87654321, 0.85),
     ),
-    CardScore(split="test", metric="spearman", hub_type="spearmanr", value=0.8, num_examples=1379),
+    CardScore(split="test", metric="spearman", value=0.8, num_examples=1379),
 )
 
 
@@ -119,3 +120,20 @@ def test_a_card_that_cannot_be_read_is_named(tmp_path):
     Path(tmp_path / "README.md").mkdir()
     with pytest.raises(CheckpointError, match=r"can't read .*README\.md: Is a directory"):
         write_card(tmp_path, make_card())
+
+
+@pytest.mark.parametrize("markup", ["<script>x</script>", "a | b", "**a**\n\n# b", "[a](b)", "# a"])
+def test_nothing_in_a_card_is_read_as_markup(tmp_path, markup):
+    card = make_card(
+        name=markup, summary=markup, task=markup, made={markup: markup}, notes=[markup]
+    )
+    plain = make_card(name="a", summary="a", task="a", made={"a": "a"}, notes=["a"])
+    structures = []
+    for written in (card, plain):
+        write_card(tmp_path, written)
+        text = ModelCard.load(tmp_path / "README.md").text
+        tokens = MarkdownIt("commonmark").enable("table").parse(text)
+        parts = [part for token in tokens for part in (token.children or [token])]
+        structures.append([p.type for p in parts if not p.type.startswith("text")])
+    assert structures[0] == structures[1]
+    assert structures[1].count("table_open") == 2

@@ -1,0 +1,148 @@
+"""The model card: what it says to people, and its evaluation results as the Hub reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from limbeck.checkpoints import write_readme
+from limbeck.metrics import find_metric
+from limbeck.report.page import Table
+from limbeck.report.render import render_markdown
+
+_PIPELINE_TAGS = {
+    "AutoModel": "feature-extraction",
+    "AutoModelForMaskedLM": "fill-mask",
+    "AutoModelForSequenceClassification": "text-classification",
+    "AutoModelForQuestionAnswering": "question-answering",
+    "AutoModelForTokenClassification": "token-classification",
+    "AutoModelForMultipleChoice": "multiple-choice",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardScore:
+    """One metric of the model in the folder.
+
+    Attributes:
+        split: The split it was measured on.
+        metric: Its name, such as `accuracy`.
+        value: Of this model.
+        num_examples: Examples in the split.
+        seed_values: The same metric of every seed that was trained, this model's among them.
+    """
+
+    split: str
+    metric: str
+    value: float
+    num_examples: int
+    seed_values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a model card says; all of it plain values.
+
+    Attributes:
+        name: The model's name.
+        summary: What it is, in a sentence or two.
+        auto_class: Class that loads it, such as `AutoModelForSequenceClassification`.
+        task: Name of the task that it was scored on.
+        dataset: Hub id of the data set (`owner/name` or `owner/name:config`), None for local files.
+        scores: What it scored, the main metric first.
+        made: How it was made: word to value, a row each.
+        notes: Sentences on what the scores can't tell.
+        base_model: What it was trained from; in the metadata only if it is no local folder.
+        tags: Besides `limbeck`.
+        inherited: Licence and language, if known, by the names of the metadata.
+    """
+
+    name: str
+    summary: str
+    auto_class: str
+    task: str
+    dataset: str | None = None
+    scores: Sequence[CardScore] = ()
+    made: Mapping[str, str]
+    notes: Sequence[str] = ()
+    base_model: str | None = None
+    tags: Sequence[str] = ()
+    inherited: Mapping[str, Any]
+
+
+def write_card(folder: Path, card: Card) -> bool:
+    """Writes a card into a model folder, unless one is there that Limbeck did not write.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        CheckpointError: If the file can't be read or written.
+    """
+    made = tuple(card.made.items())
+    tables = {
+        "scores": _score_table(card.scores) if card.scores else None,
+        "made": Table(title="How it was made", columns=("What", "Value"), rows=made),
+    }
+    body = render_markdown("card.md", card=card, **tables)
+    return write_readme(folder, metadata=_metadata(card).to_yaml(), body=body)
+
+
+def _metadata(card: Card) -> ModelCardData:
+    base = card.base_model
+    hub_base = None if base is None or Path(base).expanduser().exists() else base
+    dataset, _, config = (card.dataset or "").partition(":")
+    pipeline_tag = _PIPELINE_TAGS.get(card.auto_class)
+    results = [
+        EvalResult(
+            task_type=pipeline_tag or "other",
+            task_name=card.task,
+            dataset_type=dataset or "local",
+            dataset_name=card.task,
+            dataset_config=config or None,
+            dataset_split=score.split,
+            metric_type=_metric_type(score.metric),
+            metric_name=score.metric,
+            metric_value=round(score.value, 6),
+        )
+        for score in card.scores
+    ]
+    metrics = list(dict.fromkeys(result.metric_type for result in results))
+    return ModelCardData(
+        model_name=card.name if results else None,
+        library_name="transformers",
+        base_model=hub_base,
+        datasets=[dataset] if dataset else None,
+        metrics=metrics or None,
+        pipeline_tag=pipeline_tag,
+        tags=["limbeck", *card.tags],
+        eval_results=results or None,
+        **card.inherited,
+    )
+
+
+def _metric_type(name: str) -> str:
+    """Returns a metric's identifier on the Hub, or its name where it is none of ours."""
+    metric = find_metric(name)
+    return name if metric is None else metric.hub_type
+
+
+def _score_table(scores: Sequence[CardScore]) -> Table:
+    has_seeds = any(len(score.seed_values) > 1 for score in scores)
+    columns = ["Split", "Metric", "This model", "Examples"]
+    columns += ["Seeds", "Median over seeds", "Lowest to highest"] if has_seeds else []
+    rows = []
+    for score in scores:
+        name = score.metric.replace("_", " ")
+        row = [score.split, name, f"{score.value:.4f}", f"{score.num_examples:,}"]
+        if has_seeds:
+            values = score.seed_values or (score.value,)
+            ends = f"{min(values):.4f} to {max(values):.4f}"
+            row += [str(len(values)), f"{median(values):.4f}", ends]
+        rows.append(tuple(row))
+    return Table(title="Results", columns=tuple(columns), rows=tuple(rows))
