@@ -176,7 +176,7 @@ def test_labels_are_escaped_everywhere(make_run, tmp_path):
     assert "script" not in Page(text).tags
     markdown = read(report, "md")
     assert "<script" not in markdown
-    assert {len(row) for row in markdown_table(markdown, "What was kept")} == {8}
+    assert {len(row) for row in markdown_table(markdown, "What was kept")} == {9}
 
 
 def test_a_report_is_the_same_each_time(four_runs, tmp_path):
