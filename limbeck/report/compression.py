@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from limbeck.report import wording
+from limbeck.report import figures, wording
 from limbeck.report.facts import ModelFacts
+from limbeck.report.figures import NONE
 from limbeck.report.page import Table
 from limbeck.report.statistics import Interval
 from limbeck.report.tables import (
@@ -16,7 +17,6 @@ from limbeck.report.tables import (
     seed_range,
     speed_up_or_none,
 )
-from limbeck.report.wording import NONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def headline(compression: Compression) -> str:
     """Returns the outcome in a sentence or two."""
     found, teacher = compression, compression.teacher
     metric = wording.metric_name(found.metric)
-    where = f"{found.task} ({found.split}, n = {wording.count(found.num_examples)})"
+    where = f"{found.task} ({found.split}, n = {figures.count(found.num_examples)})"
     wanted = format_percent(found.retain)
     if found.chosen is None:
         best, enough = found.best(), found.retain * teacher.scores.median
@@ -112,21 +112,21 @@ def headline(compression: Compression) -> str:
         )
         return (
             f"{whose} {wanted} of the teacher's {metric} on {where}: the best, "
-            f"{wording.quoted(best.label)}, keeps {format_percent(found.kept(best))}"
-            f"{_in_interval(best)}. It scores {wording.points(best.scores.median)} where "
-            f"{wording.points(enough)} would do, {_least_points(enough - best.scores.median)} "
+            f"{figures.quoted(best.label)}, keeps {format_percent(found.kept(best))}"
+            f"{_in_interval(best)}. It scores {figures.points(best.scores.median)} where "
+            f"{figures.points(enough)} would do, {_least_points(enough - best.scores.median)} "
             "short."
         )
     chosen = next(model for model in found.candidates if model.label == found.chosen)
     size = (
-        f"has {wording.magnitude(chosen.num_parameters)} parameters instead of "
-        f"{wording.magnitude(teacher.num_parameters)}"
+        f"has {figures.magnitude(chosen.num_parameters)} parameters instead of "
+        f"{figures.magnitude(teacher.num_parameters)}"
     )
     rest = f" and {size}"
     if chosen.speed_up is not None:
         rest = f", {size} and is {wording.speed_clause(chosen.speed_up.latency)}"
     return (
-        f"{wording.quoted(chosen.label)} is the smallest student that keeps {wanted} of the "
+        f"{figures.quoted(chosen.label)} is the smallest student that keeps {wanted} of the "
         f"teacher's {metric} on {where}: it keeps {format_percent(found.kept(chosen))}"
         f"{_in_interval(chosen)}{rest}."
     )
@@ -145,23 +145,23 @@ def describe_test(compression: Compression) -> str | None:
         if share < compression.retain:
             verdict = f" That is less than the {format_percent(compression.retain)} asked for."
     if test.retention is not None:
-        kept += f" (95 % interval {wording.interval(test.retention)})"
+        kept += f" (95 % interval {figures.interval(test.retention)})"
     return (
-        f"On test (n = {wording.count(test.num_examples)}), which had no part in the choice: "
-        f"{wording.points(test.student)} against the teacher's {wording.points(test.teacher)}"
+        f"On test (n = {figures.count(test.num_examples)}), which had no part in the choice: "
+        f"{figures.points(test.student)} against the teacher's {figures.points(test.teacher)}"
         f"{kept}.{verdict}"
     )
 
 
 def tried_table(found: Compression) -> Table:
     """Returns all models: what each scores, keeps, weighs and takes."""
-    teacher, metric = found.teacher, wording.capitalise(wording.metric_name(found.metric))
+    teacher, metric = found.teacher, figures.capitalise(wording.metric_name(found.metric))
 
     def kept(model: ModelFacts) -> str:
         if model is teacher:
             return NONE
         share = model.retention
-        ends = "" if share is None else f" ({wording.interval(share)})"
+        ends = "" if share is None else f" ({figures.interval(share)})"
         return format_percent(found.kept(model)) + ends
 
     def is_enough(model: ModelFacts) -> str:
@@ -170,18 +170,18 @@ def tried_table(found: Compression) -> Table:
         return "yes" if found.is_enough(model) else "no"
 
     columns: Columns = {
-        f"{metric}, median": lambda m: wording.points(m.scores.median),
+        f"{metric}, median": lambda m: figures.points(m.scores.median),
         "Lowest to highest": lambda m: seed_range(m) if len(m.scores.values) > 1 else NONE,
         "Kept (95 % interval)": kept,
         f"At least {format_percent(found.retain)}": is_enough,
         "Layers": lambda m: str(m.num_layers),
-        "Parameters": lambda m: wording.magnitude(m.num_parameters),
-        "Weight file": lambda m: wording.file_size(m.file_bytes),
+        "Parameters": lambda m: figures.magnitude(m.num_parameters),
+        "Weight file": lambda m: figures.file_size(m.file_bytes),
         "Latency, batch 1": latency_or_none,
         "Speed-up (quartiles)": speed_up_or_none,
     }
     note = (
-        f"Scores on {found.task} {found.split}, {wording.count(found.num_examples)} examples, "
+        f"Scores on {found.task} {found.split}, {figures.count(found.num_examples)} examples, "
         "median over seeds. What is kept is the median over the teacher's score on the same "
         "examples; its interval is of the mean over seeds. Latency includes tokenisation. "
         f"{wording.PAIRED_RATIOS}"
@@ -192,7 +192,7 @@ def tried_table(found: Compression) -> Table:
 def _in_interval(model: ModelFacts) -> str:
     if model.retention is None:
         return ""
-    return f" (95 % interval {wording.interval(model.retention)})"
+    return f" (95 % interval {figures.interval(model.retention)})"
 
 
 def format_percent(share: float) -> str:
@@ -202,7 +202,7 @@ def format_percent(share: float) -> str:
         >>> format_percent(0.97), format_percent(0.9834)
         ('97 %', '98.3 %')
     """
-    return f"{wording.points(share).removesuffix('.0')} %"
+    return f"{figures.points(share).removesuffix('.0')} %"
 
 
 def _least_points(missing: float) -> str:
@@ -212,4 +212,4 @@ def _least_points(missing: float) -> str:
         >>> _least_points(0.0213), _least_points(0.0002)
         ('2.1 points', 'less than 0.1 points')
     """
-    return f"{wording.points(missing)} points" if missing >= 0.001 else "less than 0.1 points"
+    return f"{figures.points(missing)} points" if missing >= 0.001 else "less than 0.1 points"

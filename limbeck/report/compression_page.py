@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from limbeck.report import wording
+from limbeck.report import figures, wording
 from limbeck.report.compression import (
     Compression,
     describe_test,
@@ -136,7 +136,7 @@ def _tiles(found: Compression) -> tuple[Tile, ...]:
     """Returns the choice's main figures in large type, or those of the best that was tried."""
     shown = next((m for m in found.candidates if m.label == found.chosen), found.best())
     metric, teacher = wording.metric_name(found.metric), found.teacher
-    ends = "" if shown.retention is None else f"95 % interval {wording.interval(shown.retention)}, "
+    ends = "" if shown.retention is None else f"95 % interval {figures.interval(shown.retention)}, "
     kept = Tile(
         figure=format_percent(found.kept(shown)),
         name=f"of the teacher's {metric}: {shown.label}",

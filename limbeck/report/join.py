@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import json
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.inference.speed import Speed, compare_speed
 from limbeck.report import wording
 from limbeck.report.facts import Comparison, ModelFacts, SeedScores
-from limbeck.report.runs import FinetuneRun, read_all_predictions
-from limbeck.report.scoring import make_statistics
+from limbeck.report.runs import FinetuneRun
+from limbeck.report.scored import Scored
 from limbeck.report.statistics import (
     Paired,
-    Resampled,
-    Statistics,
-    compare,
-    resample,
     standard_error,
 )
 from limbeck.report.training import explain_inequality, read_training
 from limbeck.runs import Role
-from limbeck.runs.predictions import find_difference
 
 _ROLES: tuple[Role, ...] = ("teacher", "student", "baseline", "other")
-_TOLERANCE = 1e-6  # between a score written down and the same score from the predictions
 
 
 def order_runs(runs: Sequence[FinetuneRun], *, teacher: str | None = None) -> list[FinetuneRun]:
@@ -80,96 +73,6 @@ def _label_of(given: str, runs: Sequence[FinetuneRun]) -> str:
     """Returns the label of the run whose folder is given, or what is given where there is none."""
     folder = Path(given).expanduser().resolve()
     return next((run.label for run in runs if run.folder.resolve() == folder), given)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """What all models predicted on the same examples.
-
-    Attributes:
-        split: The split.
-        metric: The task's main metric.
-        num_examples: Examples of the split.
-        predictions: Per model label and seed, each example's prediction as JSON text.
-        resampled: Per model label, scores on resamples of the examples; empty if the metric has
-            none.
-    """
-
-    split: str
-    metric: str
-    num_examples: int
-    predictions: Mapping[str, Sequence[Sequence[str]]]
-    resampled: Mapping[str, Resampled]
-
-    def compare(self, first: str, second: str) -> Paired | None:
-        """Compares two models by their labels; None if the metric can't be resampled."""
-        if not self.resampled:
-            return None
-        return compare([self.resampled[first]], [self.resampled[second]])
-
-    def is_constant(self, label: str) -> bool:
-        """Tells whether a model predicts the same for all examples, whatever its seed."""
-        return all(len(set(row)) == 1 < len(row) for row in self.predictions[label])
-
-    def agreement(self, first: str, second: str) -> float | None:
-        """Returns on what share of the examples two models, or a model's seeds, predict the same.
-
-        Every pair of seeds counts alike. None where nothing can be compared: one model of one
-        seed, or predictions that are measured numbers.
-        """
-        rows, others = self.predictions[first], self.predictions[second]
-        if first == second:
-            pairs = list(itertools.combinations(rows, 2))
-        else:
-            pairs = list(itertools.product(rows, others))
-        if not pairs or isinstance(json.loads(rows[0][0]), float):
-            return None
-        same = (sum(map(str.__eq__, one, other)) for one, other in pairs)
-        return sum(same) / (len(pairs) * self.num_examples)
-
-
-def read_scored(runs: Sequence[FinetuneRun], split: str, *, seed: int = 0) -> Scored:
-    """Reads the predictions of all runs and resamples their scores.
-
-    Args:
-        runs: The runs; the first one's examples are what the others are held against.
-        split: The split to read.
-        seed: Of the resampling.
-
-    Raises:
-        DataError: If a run was scored on other examples, or its predictions don't give its score.
-    """
-    read = [read_all_predictions(run, split) for run in runs]
-    for run, seeds in zip(runs, read, strict=True):
-        problem = find_difference(seeds[0], read[0][0])
-        if problem:
-            raise DataError(
-                f"{run.folder} and {runs[0].folder} were not scored on the same {split} examples: "
-                f"{problem}; a paired comparison needs the same ones"
-            )
-    made = {
-        run.label: [
-            make_statistics(records, metric=run.metric, classes=runs[0].labels) for records in seeds
-        ]
-        for run, seeds in zip(runs, read, strict=True)
-    }
-    known = {
-        label: [found for found in seeds if found is not None] for label, seeds in made.items()
-    }
-    has_statistics = all(len(known[label]) == len(made[label]) for label in made)
-    if has_statistics:
-        for run in runs:
-            _check_scores(run, known[run.label], split=split)
-    return Scored(
-        split=split,
-        metric=runs[0].metric,
-        num_examples=len(read[0][0]),
-        predictions={
-            run.label: [[json.dumps(r["prediction"]) for r in records] for records in seeds]
-            for run, seeds in zip(runs, read, strict=True)
-        },
-        resampled=resample(known, seed=seed) if has_statistics else {},
-    )
 
 
 def join_models(
@@ -273,17 +176,6 @@ def _role(run: FinetuneRun, *, teacher: str) -> Role:
     if run.label == teacher:
         return "teacher"
     return "other" if run.role == "teacher" else run.role
-
-
-def _check_scores(run: FinetuneRun, seeds: Sequence[Statistics], *, split: str) -> None:
-    """Refuses a folder whose predictions and result are not of the same run."""
-    for seed, found, written in zip(run.seeds, seeds, run.scores(split), strict=True):
-        if abs(found.total - written) > _TOLERANCE:
-            raise DataError(
-                f"{seed.folder / 'predictions.jsonl'} gives {run.metric} {found.total:.6f} on "
-                f"{split}, but result.json says {written:.6f}: the folder mixes two runs; "
-                "run it again"
-            )
 
 
 def join_scores(run: FinetuneRun, scored: Scored) -> SeedScores:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limbeck.report import wording
+from limbeck.report import figures, wording
 from limbeck.report.facts import ModelFacts
 from limbeck.report.runs import FinetuneRun
 from limbeck.report.statistics import MIN_DISCORDANT, RESAMPLES
@@ -67,7 +67,7 @@ def _on_intervals(metric: str, num_examples: int, *, has_intervals: bool) -> lis
     )  # fmt: skip
     return [
         (
-            f"Retention and differences pair the models on the same {wording.count(num_examples)} "
+            f"Retention and differences pair the models on the same {figures.count(num_examples)} "
             "examples. Their intervals are 95 % percentile intervals over "
             f"{RESAMPLES:,} bootstrap "
             "resamples of the examples and, where a model has several seeds, of its seeds. Where "

@@ -88,10 +88,10 @@ class Plots:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text:
+class Paragraph:
     """A paragraph."""
 
-    kind: ClassVar[str] = "text"
+    kind: ClassVar[str] = "paragraph"
     text: str
 
 
@@ -127,7 +127,7 @@ class Fold:
     is_open: bool = False
 
 
-Block = Table | Plots | Text | Fold
+Block = Table | Plots | Paragraph | Fold
 
 
 @dataclass(frozen=True, kw_only=True)

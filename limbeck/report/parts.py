@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from limbeck.report import wording
+from limbeck.report import figures, wording
 from limbeck.report.facts import Comparison, ModelFacts
 from limbeck.report.page import Finding, Fold, Items, Section, Table, Terms, Tile
 
@@ -19,13 +19,13 @@ def retention_tiles(student: ModelFacts, *, of: str) -> list[Tile]:
     share = student.retention
     if share is None:
         return []
-    figure = f"{wording.points(share.estimate)} %"
-    return [Tile(figure=figure, name=f"of {of}", more=f"95 % interval {wording.interval(share)}")]
+    figure = f"{figures.points(share.estimate)} %"
+    return [Tile(figure=figure, name=f"of {of}", more=f"95 % interval {figures.interval(share)}")]
 
 
 def score_tile(name: str, own: float, other: float) -> Tile:
     """Returns the tile of a student's score beside its teacher's."""
-    return Tile(figure=wording.points(own), name=name, more=f"teacher {wording.points(other)}")
+    return Tile(figure=figures.points(own), name=name, more=f"teacher {figures.points(other)}")
 
 
 def cost_tiles(student: ModelFacts, teacher: ModelFacts) -> list[Tile]:
@@ -36,16 +36,16 @@ def cost_tiles(student: ModelFacts, teacher: ModelFacts) -> list[Tile]:
         ratio = student.speed_up.latency
         more = (
             f"quartiles {ratio.lower:.2f} to {ratio.upper:.2f}; median latency "
-            f"{wording.milliseconds(own)} against {wording.milliseconds(other)}. "
+            f"{figures.milliseconds(own)} against {figures.milliseconds(other)}. "
             f"{wording.PAIRED_RATIOS}"
         )
         name = "the teacher's speed, batch 1"
         found.append(Tile(figure=f"{ratio.median:.2f}×", name=name, more=more))
     more = (
-        f"teacher {wording.file_size(teacher.file_bytes)}; "
+        f"teacher {figures.file_size(teacher.file_bytes)}; "
         f"{student.num_layers} of {teacher.num_layers} layers"
     )
-    size = wording.file_size(student.file_bytes)
+    size = figures.file_size(student.file_bytes)
     return [*found, Tile(figure=size, name="weight file", more=more)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from limbeck.report import wording
+from limbeck.report import figures, wording
 from limbeck.report.drawing import INK, MUTED, NARROW, SERIES, draw, point_style
 from limbeck.report.facts import DistillationFacts, ModelFacts, Report
 from limbeck.report.page import Plot
@@ -55,7 +55,7 @@ def score_plot(models: Sequence[ModelFacts], *, metric: str, split: str, of: str
     )
     score = "average" if metric == "macro_average" else wording.metric_name(metric)
     return Plot(
-        title=wording.capitalise(
+        title=figures.capitalise(
             f"{score} and {'latency' if has_speed else 'number of parameters'}"
         ),
         drawing=drawing,
@@ -101,7 +101,7 @@ def difference_plot(report: Report) -> Plot | None:
                 axes,
                 row,
                 f"{first} {comparison.reference}",
-                value=wording.points(found.estimate, signed=True),
+                value=figures.points(found.estimate, signed=True),
             )
         _finish_rows(axes, len(shown))
         axes.margins(x=0.08)
@@ -132,7 +132,7 @@ def seeds_plot(models: Sequence[ModelFacts], *, title: str, metric: str, split: 
             axes.plot(values, [row] * len(values), **{**style, "alpha": 0.75})
             mean = 100 * model.scores.mean
             axes.plot([mean, mean], [row - 0.2, row + 0.2], color=color, linewidth=2.4)
-            _label_row(axes, row, model.label, value=wording.points(model.scores.mean))
+            _label_row(axes, row, model.label, value=figures.points(model.scores.mean))
         _finish_rows(axes, len(models))
         axes.margins(x=0.08)
         axes.set_xlabel(f"{wording.metric_name(metric)} ({split}), one mark per seed")
@@ -153,8 +153,8 @@ def size_plot(models: Sequence[ModelFacts]) -> Plot:
         for row, model in enumerate(models):
             color = point_style(row)["color"]
             axes.barh([row], [model.file_bytes / 1e6], height=0.3, color=color, linewidth=0)
-            size = wording.file_size(model.file_bytes)
-            parameters = wording.magnitude(model.num_parameters)
+            size = figures.file_size(model.file_bytes)
+            parameters = figures.magnitude(model.num_parameters)
             _label_row(axes, row, model.label, value=f"{size}, {parameters} parameters")
         _finish_rows(axes, len(models))
         axes.set_xlim(left=0)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from limbeck.report import wording
+from limbeck.report import figures, wording
 from limbeck.report.distillation import HELD_OUT, OF_TEACHER
 from limbeck.report.facts import Comparison, DistillationFacts, ModelFacts, Report
+from limbeck.report.figures import NONE
 from limbeck.report.page import Table
 from limbeck.report.statistics import Interval
 from limbeck.report.training import format_steps
-from limbeck.report.wording import NONE
 
 Columns = Mapping[str, Callable[[ModelFacts], str]]
 """What each column says of a model, by the column's name."""
@@ -26,19 +26,19 @@ def model_table(
 
 def quality_table(report: Report) -> Table:
     """Returns what each model scores and what it kept of the teacher."""
-    name = wording.capitalise(wording.metric_name(report.metric))
+    name = figures.capitalise(wording.metric_name(report.metric))
     columns: Columns = {
-        f"{name}, mean": lambda m: wording.points(m.scores.mean),
+        f"{name}, mean": lambda m: figures.points(m.scores.mean),
         "Standard error": lambda m: points_or_none(m.scores.standard_error),
         "Retention (95 % interval)": lambda m: share_or_none(m.retention),
         "Agrees with teacher": lambda m: percent_or_none(m.agreement_with_teacher),
-        "Median": lambda m: wording.points(m.scores.median),
+        "Median": lambda m: figures.points(m.scores.median),
         "Lowest to highest": seed_range,
         "Steps": steps_or_none,
         "Role": lambda m: m.role,
     }
     note = (
-        f"On {report.task} {report.split}, {wording.count(report.num_examples)} examples; "
+        f"On {report.task} {report.split}, {figures.count(report.num_examples)} examples; "
         "mean, median and range are over seeds. Retention is the score divided by the "
         "teacher's. Agreement is the share of examples that get the teacher's prediction. Steps "
         "are those of fine-tuning, of each seed."
@@ -50,8 +50,8 @@ def cost_table(models: Sequence[ModelFacts]) -> Table:
     """Returns the size and speed of each model."""
     columns: dict[str, Callable[[ModelFacts], str]] = {
         "Layers": lambda m: str(m.num_layers),
-        "Parameters": lambda m: wording.magnitude(m.num_parameters),
-        "Weight file": lambda m: wording.file_size(m.file_bytes),
+        "Parameters": lambda m: figures.magnitude(m.num_parameters),
+        "Weight file": lambda m: figures.file_size(m.file_bytes),
     }
     note = ""
     batch = next((m.speed.batch_size for m in models if m.speed), None)
@@ -59,17 +59,17 @@ def cost_table(models: Sequence[ModelFacts]) -> Table:
         columns |= {
             "Latency, batch 1": latency_or_none,
             "Model alone": lambda m: (
-                wording.milliseconds(m.speed.model_latency_ms.median) if m.speed else NONE
+                figures.milliseconds(m.speed.model_latency_ms.median) if m.speed else NONE
             ),
             f"Texts/s, batch {batch}": lambda m: (
-                wording.count(m.speed.texts_per_second.median) if m.speed else NONE
+                figures.count(m.speed.texts_per_second.median) if m.speed else NONE
             ),
             f"Tokens/s, batch {batch}": lambda m: (
-                wording.count(m.speed.tokens_per_second.median) if m.speed else NONE
+                figures.count(m.speed.tokens_per_second.median) if m.speed else NONE
             ),
             "Speed-up at batch 1": speed_up_or_none,
             f"Speed-up at batch {batch}": lambda m: (
-                wording.times(m.speed_up.throughput) if m.speed_up else NONE
+                figures.times(m.speed_up.throughput) if m.speed_up else NONE
             ),
         }
         note = (
@@ -105,14 +105,14 @@ def seeds_table(report: Report) -> Table:
     for model in report.models:
         time = model.training_seconds
         agrees = percent_or_none(model.agreement_between_seeds)
-        duration = NONE if time is None else wording.duration(time)
+        duration = NONE if time is None else figures.duration(time)
         rows.append((model.label, *cells(model), agrees, duration))
     return Table(
         title="Every seed",
         columns=("Model", *names, "Seeds agree", "Fine-tuning, all seeds"),
         rows=tuple(rows),
         note=(
-            f"{wording.capitalise(wording.metric_name(report.metric))} on {report.split}. “Seeds "
+            f"{figures.capitalise(wording.metric_name(report.metric))} on {report.split}. “Seeds "
             "agree” is the share of examples on which two seeds of one model predict the same: "
             "what agreement with the teacher is to be held against."
         ),
@@ -134,7 +134,7 @@ def distillation_table(distillation: DistillationFacts) -> Table | None:
     )
     if not rows:
         return None
-    columns = ("Figure", f"Step {wording.count(distillation.before_step)}", "End", "Teacher")
+    columns = ("Figure", f"Step {figures.count(distillation.before_step)}", "End", "Teacher")
     return Table(title="Held-out text, before and after", columns=columns, rows=rows)
 
 
@@ -170,12 +170,12 @@ def difference_cells(comparison: Comparison) -> tuple[str, str]:
     if comparison.paired is None:
         return NONE, NONE
     found = comparison.paired.difference
-    return wording.points(found.estimate, signed=True), wording.interval(found, signed=True)
+    return figures.points(found.estimate, signed=True), figures.interval(found, signed=True)
 
 
 def seed_range(model: ModelFacts) -> str:
     """Returns the lowest and the highest seed's score."""
-    return f"{wording.points(model.scores.lowest)} to {wording.points(model.scores.highest)}"
+    return f"{figures.points(model.scores.lowest)} to {figures.points(model.scores.highest)}"
 
 
 def steps_or_none(model: ModelFacts) -> str:
@@ -185,32 +185,32 @@ def steps_or_none(model: ModelFacts) -> str:
 
 def points_or_none(value: float | None) -> str:
     """Returns a share in points, or a dash."""
-    return NONE if value is None else wording.points(value)
+    return NONE if value is None else figures.points(value)
 
 
 def percent_or_none(value: float | None) -> str:
     """Returns a share in per cent, or a dash."""
-    return NONE if value is None else f"{wording.points(value)} %"
+    return NONE if value is None else f"{figures.points(value)} %"
 
 
 def share_or_none(share: Interval | None) -> str:
     """Returns a retention with its interval, or a dash."""
     return (
-        NONE if share is None else f"{percent_or_none(share.estimate)} ({wording.interval(share)})"
+        NONE if share is None else f"{percent_or_none(share.estimate)} ({figures.interval(share)})"
     )
 
 
 def latency_or_none(model: ModelFacts) -> str:
     """Returns a model's latency at batch 1, or a dash."""
-    return NONE if model.speed is None else wording.milliseconds(model.speed.latency_ms.median)
+    return NONE if model.speed is None else figures.milliseconds(model.speed.latency_ms.median)
 
 
 def speed_up_or_none(model: ModelFacts) -> str:
     """Returns how many times as fast as the teacher a model is at batch 1, or a dash."""
-    return NONE if model.speed_up is None else wording.times(model.speed_up.latency)
+    return NONE if model.speed_up is None else figures.times(model.speed_up.latency)
 
 
 def _held_out(name: str, value: float | None) -> str:
     if value is None or name in {"mlm_accuracy", "teacher_agreement"}:
         return percent_or_none(value)
-    return f"{value:.3f}".replace("-", wording.MINUS)
+    return f"{value:.3f}".replace("-", figures.MINUS)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from limbeck.report import plots, tables, wording
+from limbeck.report import figures, plots, tables, wording
 from limbeck.report.facts import DistillationFacts, Report
-from limbeck.report.page import Page, Plots, Section, Text
+from limbeck.report.page import Page, Paragraph, Plots, Section
 from limbeck.report.parts import (
     cost_tiles,
     fold_tables,
@@ -63,17 +63,17 @@ def _results(report: Report) -> Section:
 
 
 def _distillation(found: DistillationFacts) -> Section:
-    facts = [f"{wording.count(found.num_steps)} steps"]
+    facts = [f"{figures.count(found.num_steps)} steps"]
     if found.num_tokens is not None:
-        facts.append(f"{wording.magnitude(found.num_tokens)} tokens")
+        facts.append(f"{figures.magnitude(found.num_tokens)} tokens")
     if found.elapsed_seconds is not None:
-        facts.append(wording.duration(found.elapsed_seconds))
+        facts.append(figures.duration(found.elapsed_seconds))
     state = "" if found.is_complete else " The run has not finished."
     table, drawn = tables.distillation_table(found), plots.curve_plots(found)
     return Section(
         title="The distillation on running text",
         blocks=(
-            Text(text=f"{', '.join(facts)}.{state} Figures are on text that was held out."),
+            Paragraph(text=f"{', '.join(facts)}.{state} Figures are on text that was held out."),
             *([] if table is None else [table]),
             *([Plots(plots=drawn, is_small=True)] if drawn else []),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from limbeck.report import wording
+from limbeck.report import figures
 from limbeck.report.facts import ModelFacts, TrainingFacts
 from limbeck.report.runs import FinetuneRun
 
@@ -50,7 +50,7 @@ def explain_inequality(model: ModelFacts, reference: ModelFacts) -> str | None:
         return None  # scored as they were given, as on a task without training
     if one is None or other is None:
         unknown = model if one is None else reference
-        return f"how {wording.quoted(unknown.label)} was trained is not known"
+        return f"how {figures.quoted(unknown.label)} was trained is not known"
     return find_inequality(one, other)
 
 
@@ -84,14 +84,14 @@ def find_inequality_among(models: Sequence[ModelFacts]) -> str | None:
     for model in others:
         found = explain_inequality(first, model)
         if found is not None:
-            return f"{wording.quoted(first.label)} and {wording.quoted(model.label)}: {found}"
+            return f"{figures.quoted(first.label)} and {figures.quoted(model.label)}: {found}"
     return None
 
 
 def format_steps(training: TrainingFacts) -> str:
     """Returns the steps made, over all seeds."""
     low, high = min(training.num_steps), max(training.num_steps)
-    return wording.count(low) if low == high else f"{wording.count(low)} to {wording.count(high)}"
+    return figures.count(low) if low == high else f"{figures.count(low)} to {figures.count(high)}"
 
 
 def _has_same_steps(one: TrainingFacts, other: TrainingFacts) -> bool:

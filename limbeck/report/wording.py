@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from limbeck.inference.speed import Quartiles
 from limbeck.metrics import find_metric
 from limbeck.report.facts import Comparison, ModelFacts, Verdict
-from limbeck.report.statistics import Interval, Paired
-
-MINUS = "−"
-NONE = "–"
-"""Stands where there is no figure."""
+from limbeck.report.figures import capitalise, count, interval, points, quoted
+from limbeck.report.statistics import Paired
 
 _FRACTIONS = {2: "half the layers", 3: "a third of the layers", 4: "a quarter of the layers"}
 
@@ -28,101 +25,10 @@ def short_metric_name(metric: str) -> str:
     return metric_name(metric) if known is None else known.short_title or known.title
 
 
-def points(value: float, *, signed: bool = False) -> str:
-    """Returns a share in points, one decimal.
-
-    Example:
-        >>> points(0.8342), points(-0.0061, signed=True), points(0.004, signed=True)
-        ('83.4', '−0.6', '+0.4')
-    """
-    rounded = round(100 * value, 1) + 0.0  # no negative zero
-    text = f"{rounded:+.1f}" if signed and rounded else f"{rounded:.1f}"
-    return text.replace("-", MINUS)
-
-
-def interval(value: Interval, *, signed: bool = False) -> str:
-    """Returns the ends of an interval in points, such as `96.1 to 99.4`."""
-    return f"{points(value.low, signed=signed)} to {points(value.high, signed=signed)}"
-
-
-def count(value: float) -> str:
-    """Returns a whole number with thousands separated.
-
-    Example:
-        >>> count(1821)
-        '1,821'
-    """
-    return f"{value:,.0f}"
-
-
-def magnitude(value: float) -> str:
-    """Returns a large number with three figures and a letter.
-
-    Example:
-        >>> magnitude(22_713_216), magnitude(109_482_240), magnitude(3.3e9), magnitude(950)
-        ('22.7 M', '109 M', '3.30 G', '950')
-    """
-    for limit, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= limit:
-            return _three_figures(value / limit) + letter
-    return f"{value:.0f}"
-
-
-def file_size(num_bytes: int) -> str:
-    """Returns a size in MB of 10^6 bytes.
-
-    Example:
-        >>> file_size(90_868_376), file_size(265_000_000), file_size(21_000)
-        ('90.9 MB', '265 MB', '0.02 MB')
-    """
-    megabytes = num_bytes / 1e6
-    return f"{_three_figures(megabytes) if megabytes >= 1 else f'{megabytes:.2f}'} MB"
-
-
-def duration(seconds: float) -> str:
-    """Returns a time in the unit that suits it.
-
-    Example:
-        >>> duration(42.3), duration(326), duration(5400)
-        ('42 s', '5 min 26 s', '1 h 30 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def milliseconds(value: float) -> str:
-    """Returns milliseconds with three figures."""
-    return f"{_three_figures(value)} ms"
-
-
-def times(value: Quartiles) -> str:
-    """Returns a ratio with its quartiles, such as `1.92× (1.90 to 1.95)`."""
-    return f"{value.median:.2f}× ({value.lower:.2f} to {value.upper:.2f})"
-
-
 PAIRED_RATIOS = (
     "A speed-up is the median of the ratios taken within each round, so it need not equal the "
     "ratio of the two medians shown."
 )
-
-
-def capitalise(text: str) -> str:
-    """Returns a text with a capital letter first.
-
-    Example:
-        >>> capitalise("masked LM")
-        'Masked LM'
-    """
-    return text[:1].upper() + text[1:]
-
-
-def quoted(label: str) -> str:
-    """Returns a label in quotation marks: labels may hold commas and brackets."""
-    return f"“{label}”"
 
 
 def verdict_of(paired: Paired | None) -> Verdict:
@@ -270,12 +176,6 @@ def describe_baselines(comparisons: Sequence[Comparison]) -> str:
     )
     text = "; ".join(f"{words} {_listed(found)}" for words, found in named if found)
     return f"{capitalise(text)}."
-
-
-def _three_figures(value: float) -> str:
-    magnitude = abs(value)
-    decimals = 0 if magnitude >= 99.95 else 1 if magnitude >= 9.995 else 2
-    return f"{value:,.{decimals}f}"
 
 
 def _listed(comparisons: Sequence[Comparison]) -> str:

@@ -12,11 +12,12 @@ from limbeck.files import write_json
 from limbeck.report import wording
 from limbeck.report.distillation import summarise_distillation
 from limbeck.report.facts import Report
-from limbeck.report.join import join_comparisons, join_models, order_runs, read_scored
+from limbeck.report.join import join_comparisons, join_models, order_runs
 from limbeck.report.notes import describe_conditions, describe_constant, describe_method
 from limbeck.report.page import Page
 from limbeck.report.render import write_page
 from limbeck.report.runs import choose_split, read_distill_run, read_finetune_run
+from limbeck.report.scored import read_scored
 from limbeck.report.speeds import measure_runs
 from limbeck.report.task_page import make_page
 from limbeck.train.progress import Progress

@@ -17,13 +17,13 @@ from limbeck.report.page import (
     Fold,
     Items,
     Page,
+    Paragraph,
     Picture,
     Plot,
     Plots,
     Section,
     Table,
     Terms,
-    Text,
     Tile,
 )
 from limbeck.report.render import escape_markdown, render_html, render_markdown, write_page
@@ -69,7 +69,7 @@ def make_page(text="word"):
     plot = Plot(title=text, drawing=drawing, caption=text)
     blocks = (
         table,
-        Text(text=text),
+        Paragraph(text=text),
         Plots(plots=(plot,), has_legend=True),
         Fold(title=text, block=table, is_open=True),
         Fold(title=text, block=Items(items=(text, text))),
@@ -117,7 +117,7 @@ def list_tokens(markdown):
 
 def test_the_page_has_every_kind_of_part():
     """So that what is fuzzed here is all there is: a new kind fails until it is in `make_page`."""
-    kinds = {Table, Text, Plots, Fold, Items, Terms}
+    kinds = {Table, Paragraph, Plots, Fold, Items, Terms}
     blocks = make_page().sections[0].blocks
     seen = {type(block) for block in blocks} | {type(b.block) for b in blocks if type(b) is Fold}
     assert seen == kinds

@@ -8,7 +8,7 @@ from report_runs import edit_json, make_distill_run, sign_predictions, write_lin
 
 from limbeck.errors import DataError, SettingsError
 from limbeck.report import write_report
-from limbeck.report.wording import points
+from limbeck.report.figures import points
 
 
 class Page(HTMLParser):

@@ -35,9 +35,10 @@ from limbeck.report.compression import (
     headline,
 )
 from limbeck.report.compression_page import write_compression
-from limbeck.report.join import join_models, read_scored
+from limbeck.report.join import join_models
 from limbeck.report.notes import describe_conditions, describe_constant, describe_method
 from limbeck.report.runs import FinetuneRun, read_finetune_run
+from limbeck.report.scored import read_scored
 from limbeck.runs import CompressRecord, EvaluateRecord, FinetuneRecord, start_run
 from limbeck.train import Progress, SilentProgress, choose_device
 

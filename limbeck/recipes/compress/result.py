@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import ContractError
-from limbeck.report import wording
+from limbeck.report import figures, wording
 from limbeck.report.compression import Compression, describe_test, headline
 from limbeck.report.compression_page import FILES
 from limbeck.report.facts import ModelFacts
+from limbeck.report.figures import NONE
 from limbeck.report.tables import align_rows
-from limbeck.report.wording import NONE
 from limbeck.runs import CompressedModel, CompressRecord
 
 
@@ -103,11 +103,11 @@ def _words(model: CompressedModel) -> list[str]:
     return [
         model.name,
         str(model.num_layers),
-        wording.magnitude(model.num_parameters),
-        wording.file_size(model.file_bytes),
-        wording.points(model.score),
-        NONE if model.retained is None else f"{wording.points(model.retained)} %",
+        figures.magnitude(model.num_parameters),
+        figures.file_size(model.file_bytes),
+        figures.points(model.score),
+        NONE if model.retained is None else f"{figures.points(model.retained)} %",
         {None: NONE, True: "yes", False: "no"}[model.reached],
-        NONE if model.latency_ms is None else wording.milliseconds(model.latency_ms),
+        NONE if model.latency_ms is None else figures.milliseconds(model.latency_ms),
         NONE if model.speed_up is None else f"{model.speed_up:.2f}×",
     ]

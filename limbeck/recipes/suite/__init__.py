@@ -12,10 +12,10 @@ from limbeck.models import AutoConfig
 from limbeck.recipes.suite.jobs import Job, Plan, make_plan, require_same_examples
 from limbeck.recipes.suite.settings import SuiteSettings
 from limbeck.recipes.suite.workers import Failures, run_jobs
-from limbeck.report import ModelFacts, wording
+from limbeck.report import ModelFacts, figures, wording
+from limbeck.report.figures import NONE
 from limbeck.report.suite import SuiteReport, write_suite_report
 from limbeck.report.tables import align_rows
-from limbeck.report.wording import NONE
 from limbeck.runs import Share, SuiteModelScores, SuiteRecord, SuiteTaskScores, start_run
 from limbeck.train import Progress
 
@@ -86,7 +86,7 @@ def summarise(result: SuiteRecord) -> str:
     rows = [["median over seeds", *labels]]
     for task in result.tasks:
         found = [task.medians.get(label) for label in labels]
-        cells = [NONE if median is None else wording.points(median) for median in found]
+        cells = [NONE if median is None else figures.points(median) for median in found]
         rows.append([f"{task.name}, {wording.metric_name(task.metric)}", *cells])
     lines = ["", *align_rows(rows), "", result.headline]
     for model in result.models:

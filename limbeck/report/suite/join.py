@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 from limbeck.inference.speed import Speed, compare_speed
 from limbeck.report.facts import Comparison, ModelFacts, SeedScores
 from limbeck.report.join import (
-    Scored,
     join_comparisons,
     join_models,
     make_comparison,
     order_runs,
     pair_up,
-    read_scored,
 )
 from limbeck.report.runs import FinetuneRun
+from limbeck.report.scored import Scored, read_scored
 from limbeck.report.statistics import Paired, compare
 from limbeck.report.suite.facts import TaskFacts
 

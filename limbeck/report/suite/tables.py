@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from limbeck.report import wording
+from limbeck.report import figures, wording
 from limbeck.report.facts import ModelFacts
+from limbeck.report.figures import NONE
 from limbeck.report.page import Table
 from limbeck.report.suite.facts import SuiteReport, TaskFacts
 from limbeck.report.suite.published import Published
@@ -18,19 +19,18 @@ from limbeck.report.tables import (
     share_or_none,
     steps_or_none,
 )
-from limbeck.report.wording import NONE
 
 
 def average_table(report: SuiteReport) -> Table:
     """Returns what each model reaches on the macro average, and what it kept."""
     columns: Columns = {
-        "Average, mean": lambda m: wording.points(m.scores.mean),
+        "Average, mean": lambda m: figures.points(m.scores.mean),
         "Standard error": lambda m: points_or_none(m.scores.standard_error),
         "Retention (95 % interval)": lambda m: share_or_none(m.retention),
-        "Average of medians": lambda m: wording.points(m.scores.median),
+        "Average of medians": lambda m: figures.points(m.scores.median),
         "Lowest to highest seed": seed_range,
         "Fine-tuning, all runs": lambda m: (
-            NONE if m.training_seconds is None else wording.duration(m.training_seconds)
+            NONE if m.training_seconds is None else figures.duration(m.training_seconds)
         ),
         "Role": lambda m: m.role,
     }
@@ -47,7 +47,7 @@ def score_table(report: SuiteReport) -> Table:
     rows = [
         (
             describe_task(task),
-            wording.count(task.num_examples),
+            figures.count(task.num_examples),
             *(_score_cell(task.find(model.label)) for model in report.models),
             *(points_or_none(found.scores.get(task.name)) for found in report.published),
         )
@@ -56,8 +56,8 @@ def score_table(report: SuiteReport) -> Table:
     rows.append(
         (
             _average_of(report),
-            wording.count(report.num_examples),
-            *(wording.points(model.scores.median) for model in report.models),
+            figures.count(report.num_examples),
+            *(figures.points(model.scores.median) for model in report.models),
             *(points_or_none(found.average(report.averaged)) for found in report.published),
         )
     )
@@ -174,7 +174,7 @@ def _lacks_share(task: TaskFacts, teacher: str) -> bool:
 def _score_cell(model: ModelFacts | None) -> str:
     if model is None:
         return NONE
-    median = wording.points(model.scores.median)
+    median = figures.points(model.scores.median)
     return median if len(model.scores.values) == 1 else f"{median} ({seed_range(model)})"
 
 

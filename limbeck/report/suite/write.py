@@ -8,7 +8,7 @@ from pathlib import Path
 
 from limbeck.errors import DataError
 from limbeck.inference.speed import Speed
-from limbeck.report import wording
+from limbeck.report import figures, wording
 from limbeck.report.facts import ModelFacts
 from limbeck.report.notes import describe_conditions, describe_method
 from limbeck.report.runs import FinetuneRun, read_finetune_run
@@ -134,7 +134,7 @@ def _shown(suite: str) -> str:
 
 def _title(models: Sequence[ModelFacts], suite: str, *, num_tasks: int) -> str:
     """Returns the page's title; a long list of models is not spelled out."""
-    first, *others = [wording.quoted(model.label) for model in models]
+    first, *others = [figures.quoted(model.label) for model in models]
     more = {0: "", 1: f" and {''.join(others)}"}.get(
         len(others), f" and {len(others)} other models"
     )
