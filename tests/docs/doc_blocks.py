@@ -7,8 +7,8 @@ folder, unless a comment right before it says otherwise:
 - `<!-- test: dry-run -->`: each `limbeck` command is run with `--dry-run`, and of each `make`
   command it is checked that the Makefile has its target.
 
-`<!-- test: setup` ... `-->` anywhere holds shell commands that readers do not see, such as those
-that make the files a block works on.
+`<!-- test: setup: NAME -->` anywhere runs `NAME.py` beside this file, which makes what the
+blocks work on; `<!-- test: setup` ... `-->` holds shell commands that readers do not see.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
+
 RUN, SKIP, DRY_RUN = "run", "skip", "dry-run"
 SHELLS = ("console", "bash", "sh", "shell")
 
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)\s*(\S*).*$")
 _MARKER = re.compile(r"^<!--\s*test:\s*(.*?)\s*-->$")
+_NAMED_SETUP = re.compile(r"^<!--\s*test:\s*setup:\s*(\w+)\s*-->$")
 _SETUP = re.compile(r"^<!--\s*test:\s*setup\s*$")
 
 
@@ -61,6 +64,8 @@ def find_blocks(markdown: str) -> list[Block]:
             end = _find(lines, number, lambda text: text.strip() == "-->")
             blocks.append(Block(number + 1, "bash", "\n".join(lines[number:end])))
             number = end + 1
+        elif setup := _NAMED_SETUP.match(line):
+            blocks.append(Block(number, "bash", f"python '{HERE / setup[1]}.py'"))
         elif marker := _MARKER.match(line):
             mode, reason = _parse_marker(marker[1], number)
         elif fence := _FENCE.match(lines[number - 1]):

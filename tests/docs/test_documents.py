@@ -122,6 +122,7 @@ Words between.
 <!-- test: setup
 touch teacher
 -->
+<!-- test: setup: world -->
 
 ```toml
 seed = 1
@@ -139,7 +140,8 @@ def test_blocks_are_found() -> None:
         Block(13, "bash", "limbeck pretrain", SKIP, "needs a GPU"),
         Block(19, "sh", "# all of it\nmake quickstart ARGS=x\nlimbeck distill a=1", DRY_RUN),
         Block(28, "bash", "touch teacher"),
-        Block(36, "python", 'print("hi")'),
+        Block(30, "bash", f"python '{ROOT / 'tests/docs/world.py'}'"),
+        Block(37, "python", 'print("hi")'),
     ]
     assert dry_runs(find_blocks(SAMPLE)[2].text).splitlines() == [
         "set -e",

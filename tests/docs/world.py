@@ -1,0 +1,105 @@
+"""Makes, in the working folder, what the documents' commands work on: a tiny model, text, data.
+
+Run by a document's comment `<!-- test: setup: world -->`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from limbeck import BertConfig, BertForMaskedLM
+from limbeck.tokenizers import train_wordpiece
+
+WORDS = [
+    "the",
+    "a",
+    "still",
+    "turns",
+    "grain",
+    "into",
+    "spirit",
+    "water",
+    "slowly",
+    "fire",
+    "copper",
+    "heat",
+    "good",
+    "bad",
+    "film",
+    "plot",
+    "dull",
+    "fine",
+]
+
+
+def main() -> None:
+    """Makes everything; the same each time."""
+    random.seed(0)
+    make_model_and_text()
+    for split, size in (("train", 64), ("validation", 32), ("test", 32)):
+        write_rows(f"reviews/{split}.jsonl", (review(i) for i in range(size)))
+    for split in ("train", "validation"):
+        write_rows(f"glue/rte/{split}.jsonl", (pair(i) for i in range(32)))
+        write_rows(f"entities/{split}.jsonl", [SENTENCE_WITH_ENTITIES] * 8)
+        write_rows(f"questions/{split}.jsonl", (question(i) for i in range(8)))
+
+
+def make_model_and_text() -> None:
+    """Writes `text/` and the masked LM `my-bert`, whose vocabulary is of that text."""
+    lines = [" ".join(random.choices(WORDS, k=30)) for _ in range(300)]
+    Path("text").mkdir()
+    Path("text/one.txt").write_text("\n\n".join(lines), encoding="utf-8")
+    tokenizer = train_wordpiece(lines, vocab_size=120)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    BertForMaskedLM(config).save_pretrained("my-bert")
+    tokenizer.save_pretrained("my-bert")
+
+
+def review(number: int) -> dict[str, Any]:
+    """Returns a sentence with a label."""
+    return {"sentence": " ".join(random.choices(WORDS, k=8)), "label": number % 2}
+
+
+def pair(number: int) -> dict[str, Any]:
+    """Returns two sentences with a label."""
+    first, second = random.choice(WORDS), random.choice(WORDS)
+    return {"sentence1": first, "sentence2": second, "label": number % 2}
+
+
+SENTENCE_WITH_ENTITIES = {
+    "tokens": ["the", "still", "turns", "grain"],
+    "ner_tags": ["O", "B-TOOL", "O", "B-STUFF"],
+}
+
+
+def question(number: int) -> dict[str, Any]:
+    """Returns a question with its text and answer."""
+    return {
+        "id": str(number),
+        "question": "what turns grain",
+        "context": "the still turns grain",
+        "answers": [{"text": "the still", "answer_start": 0}],
+    }
+
+
+def write_rows(path: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes JSON Lines."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
