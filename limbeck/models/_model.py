@@ -179,7 +179,7 @@ class Model(nn.Module):
             raise SettingsError(
                 f"an id is out of range ({error}): input_ids must be below "
                 f"{self.config.vocab_size}, position_ids below "
-                f"{self.config.max_position_embeddings}, token_type_ids below the number of "
+                f"{self.config.max_tokens}, token_type_ids below the number of "
                 "token types. Is the tokenizer this model's?"
             ) from error
         return encoded

@@ -103,17 +103,19 @@ class NameTable:
     def _locate(self, name: str, *, head: str) -> tuple[str, Stored]:
         """Returns the name of the file's tensor that holds ours, and how it does."""
         module, _, leaf = name.rpartition(".")
-        template, number = _split_number(module)
-        stored = _as_stored(self.body.get(template) or self.heads[head][template])
+        of_head = self.heads.get(head, {})
+        # Numbers may stand in a head's names too, where they are no layer's.
+        template, number = (module, "") if module in of_head else _split_number(module)
+        stored = _as_stored(self.body.get(template) or of_head[template])
         prefix = f"{self.prefix}." if template in self.body and head in self.heads else ""
         return f"{prefix}{stored.name.replace('{i}', number)}.{leaf}", stored
 
     def _find_parts(self, name: str, *, head: str) -> list[tuple[str, Stored]]:
         """Returns our tensors that a file's tensor holds, and how it does."""
         module, _, leaf = name.rpartition(".")
-        template, number = _split_number(module)
-        parts = self._sources_of_body.get(template)
-        parts = parts or self._sources_of_heads.get(head, {}).get(template, {})
+        of_head = self._sources_of_heads.get(head, {})
+        template, number = (module, "") if module in of_head else _split_number(module)
+        parts = self._sources_of_body.get(template) or of_head.get(template, {})
         return [(f"{ours.replace('{i}', number)}.{leaf}", stored) for ours, stored in parts.items()]
 
     @cached_property

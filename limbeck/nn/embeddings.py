@@ -9,6 +9,8 @@ from torch import Tensor, nn
 class Embeddings(nn.Module):
     """Looks the tokens up, adds where they stand and what they belong to, and normalises.
 
+    `first_position` is the row of the first token in the table of positions: 2 in RoBERTa.
+
     Source: Devlin et al. 2019, https://arxiv.org/abs/1810.04805, figure 2.
     """
 
@@ -20,6 +22,7 @@ class Embeddings(nn.Module):
         token_type: nn.Embedding | None,
         norm: nn.Module,
         dropout: nn.Module,
+        first_position: int = 0,
     ) -> None:
         super().__init__()
         self.word = word
@@ -27,6 +30,7 @@ class Embeddings(nn.Module):
         self.token_type = token_type
         self.norm = norm
         self.dropout = dropout
+        self.first_position = first_position
 
     def forward(
         self,
@@ -45,6 +49,8 @@ class Embeddings(nn.Module):
         if self.position is not None:
             if position_ids is None:
                 position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)
+            if self.first_position:
+                position_ids = position_ids + self.first_position
             embedded = embedded + self.position(position_ids)
         if self.token_type is not None:
             embedded = embedded + (

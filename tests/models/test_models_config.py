@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import ClassVar
+
 import pytest
+import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
-from model_oracle import FAMILIES, our_config
+from model_oracle import FAMILIES, our_config, tiny
 
 import limbeck
 from limbeck import SettingsError, listing
-from limbeck.models import find_architecture
+from limbeck.models import bert, find_architecture
 
 
 @pytest.mark.parametrize("family", listing.list_names("limbeck.models"))
@@ -23,7 +27,7 @@ def test_survives_a_dump(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_defaults_and_names_are_theirs(family):
-    name = {"bert": "BertConfig", "distilbert": "DistilBertConfig"}[family]
+    name = find_architecture(family).config_type.__name__
     theirs = getattr(transformers, name)().to_dict()
     ours = getattr(limbeck, name)().to_dict()
     assert {key: theirs.get(key) for key in ours} == ours | {
@@ -103,3 +107,70 @@ def test_bookkeeping_is_passed_over():
         "_num_labels": 5,  # beside `id2label` in many old classifiers
     }
     assert limbeck.BertConfig.from_dict(values) == limbeck.BertConfig()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Offset(limbeck.BertConfig):
+    """As RoBERTa's: two rows of the table of positions belong to no token."""
+
+    reserved_positions: ClassVar[int | None] = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Relative(limbeck.BertConfig):
+    """As T5's: distances alone count."""
+
+    reserved_positions: ClassVar[int | None] = None
+
+
+def test_longest_input():
+    assert limbeck.BertConfig(max_position_embeddings=9).max_tokens == 9
+    offset = Offset(max_position_embeddings=9)
+    assert offset.max_tokens == 7
+    assert offset.takes(7)
+    assert not offset.takes(8)
+    changed = offset.replace(max_tokens=12)
+    assert (changed.max_position_embeddings, changed.max_tokens) == (14, 12)
+    relative = Relative(max_position_embeddings=9)
+    assert relative.max_tokens is None
+    assert relative.takes(10**6)
+    assert relative.replace(max_tokens=3) == relative
+    assert "max_tokens" not in offset.to_dict()
+
+
+@pytest.mark.parametrize("config_type", [limbeck.BertConfig, Offset, Relative])
+def test_rows_up_to_the_longest_input(config_type):
+    """The last row that fits finds its last position, one longer is refused by name."""
+    config = config_type(**{**tiny("bert"), "max_position_embeddings": 9})
+
+    def build_encoder(given):
+        encoder = bert.build_encoder(given)
+        encoder.embeddings.first_position = given.reserved_positions or 0
+        if given.max_tokens is None:
+            encoder.embeddings.position = None
+        return encoder
+
+    class Odd(limbeck.BertModel):
+        architecture = dataclasses.replace(
+            bert.ARCHITECTURE, config_type=config_type, build_encoder=build_encoder
+        )
+
+    model = Odd(config).eval()
+    longest = config.max_tokens or 30
+    ids = torch.randint(1, 50, (1, longest))
+    with torch.no_grad():
+        hidden = model(ids).last_hidden_state
+        given = model(ids, position_ids=torch.arange(longest)[None]).last_hidden_state
+    assert torch.equal(hidden, given)
+    if config.max_tokens is None:
+        with pytest.raises(limbeck.SettingsError, match="Odd has no position embeddings to freeze"):
+            model.freeze_positions()
+        return
+    model.freeze_positions()
+    assert [n for n, p in model.named_parameters() if not p.requires_grad] == [
+        "encoder.embeddings.position.weight"
+    ]
+    with pytest.raises(
+        limbeck.SettingsError, match=f"has {longest + 1} tokens; Odd has {longest} p"
+    ):
+        model(torch.ones(1, longest + 1, dtype=torch.long))

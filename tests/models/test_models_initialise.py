@@ -117,6 +117,6 @@ def test_draws_keep_their_order(family):
     torch.manual_seed(5)
     word = torch.empty_like(model.encoder.embeddings.word.weight).normal_(std=0.02)
     position = torch.empty_like(model.encoder.embeddings.position.weight).normal_(std=0.02)
-    word[0] = 0
+    word[model.config.pad_token_id] = 0
     assert torch.equal(model.encoder.embeddings.word.weight, word)
     assert torch.equal(model.encoder.embeddings.position.weight, position)

@@ -24,7 +24,10 @@ NAMES = NameTable(
             name="h.{i}.Wi", part=0, num_parts=2, transposed=True
         ),
     },
-    heads={"masked_lm": {"head": Stored(name="decoder", transposed=True)}},
+    heads={
+        "masked_lm": {"head": Stored(name="decoder", transposed=True)},
+        "sequence_classification": {"head.dense.1": "classifier.0.dense"},
+    },
 )
 OURS = ("query", "key", "value", "output")
 
@@ -86,6 +89,13 @@ def test_names_of_what_is_fused():
     for name in ("query", "key", "value"):
         native = f"encoder.layers.3.attention.{name}.bias"
         assert NAMES.to_hf(native, head="masked_lm") == "novel.h.3.attn.Wqkv.bias"
+
+
+def test_a_number_in_a_head_is_no_layers():
+    kind = "sequence_classification"
+    assert NAMES.to_hf("head.dense.1.bias", head=kind) == "classifier.0.dense.bias"
+    assert NAMES.to_native("classifier.0.dense.bias", head=kind) == ("head.dense.1.bias",)
+    assert NAMES.to_native("classifier.1.dense.bias", head=kind) == ()
 
 
 def test_what_is_not_the_models_keeps_its_name():
