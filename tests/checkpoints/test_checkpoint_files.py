@@ -204,6 +204,7 @@ def test_pickle_is_refused_and_never_opened(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_the_way_to_convert_a_pickle_works_and_runs_nothing_of_its_name(tmp_path):
     folder = tmp_path / 'it\'s a "model" $(mkdir ran)'
     folder.mkdir()
@@ -220,6 +221,7 @@ def test_the_way_to_convert_a_pickle_works_and_runs_nothing_of_its_name(tmp_path
     assert names_in(tmp_path) == [folder.name]
 
 
+@pytest.mark.slow
 def test_the_way_to_convert_shards_of_pickles_works(tmp_path):
     for number in (1, 2):
         name = f"pytorch_model-0000{number}-of-00002.bin"

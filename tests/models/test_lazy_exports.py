@@ -26,6 +26,7 @@ def run(code: str, **options: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_import_is_light():
     run(
         "import sys, limbeck; print(limbeck.__version__); from limbeck import version\n"

@@ -10,6 +10,8 @@ import torch
 import limbeck
 from limbeck.nn import ModelOutput
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = [
     limbeck.BertConfig(
         vocab_size=50,

@@ -41,6 +41,7 @@ def measurable_runs(make_run, tmp_path):
     return runs
 
 
+@pytest.mark.slow
 def test_speed_is_measured_on_the_tasks_texts(measurable_runs, tmp_path):
     report = write_report(measurable_runs, out=tmp_path / "report")
     teacher, student = report.models

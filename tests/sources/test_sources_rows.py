@@ -94,6 +94,7 @@ def test_a_table_gives_at_least_the_columns_that_are_needed(tmp_path, name):
         list(source.rows(ReadOptions(columns={"m": "text_field"})))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", [".gz", ".bz2", ".xz"])
 def test_a_file_that_ends_early_says_after_which_line(tmp_path, compression):
     lines = [f'{{"text": "{i * 7919 % 104729}"}}\n' for i in range(200_000)]

@@ -13,6 +13,8 @@ from limbeck.tasks import read_task
 from limbeck.tokenizers import train_wordpiece
 from limbeck.train import SilentProgress, read_metrics
 
+pytestmark = pytest.mark.slow
+
 TRAINABLE = [name for name in listing.list_names("limbeck.tasks") if name != "sts"]
 
 
