@@ -18,6 +18,7 @@ from limbeck.train.loop import (
 from limbeck.train.metrics import MetricsWriter, read_metrics
 from limbeck.train.optimizer import build_adamw
 from limbeck.train.progress import Progress, SilentProgress, Stage
+from limbeck.train.ranks import Ranks
 from limbeck.train.run import TrainRun, open_run
 from limbeck.train.schedule import Schedule
 from limbeck.train.state import load_state, save_state
@@ -31,6 +32,7 @@ __all__ = [
     "Objective",
     "Precision",
     "Progress",
+    "Ranks",
     "Schedule",
     "SilentProgress",
     "Stage",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import SettingsError, TrainingError
 from limbeck.train.budget import Budget
+from limbeck.train.ranks import Ranks
 from limbeck.train.schedule import Schedule
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -48,7 +49,8 @@ class Objective(Protocol[BatchT_contra]):
 
         Args:
             batch: The micro-batch.
-            counts: Per term, the count over all micro-batches of the step.
+            counts: Per term, the count over all micro-batches of the step, those of other
+                processes included.
         """
 
 
@@ -115,6 +117,7 @@ def train_steps(
     max_grad_norm: float | None = None,
     precision: Precision = "fp32",
     start: TrainState | None = None,
+    ranks: Ranks | None = None,
 ) -> Iterator[Step]:
     """Makes optimiser steps until the budget or the batches end, yielding after each one.
 
@@ -122,7 +125,7 @@ def train_steps(
 
     Args:
         objective: The loss.
-        batches: For each step, from `start` on, its micro-batches.
+        batches: For each step, from `start` on, the micro-batches of this process.
         optimizer: From `build_adamw`: its groups carry `peak_learning_rate`.
         schedule: Learning rate over the run.
         budget: Where the run ends.
@@ -130,13 +133,15 @@ def train_steps(
         max_grad_norm: Gradients are scaled down to this norm; None leaves them.
         precision: Arithmetic of the forward pass; weights stay in float32.
         start: Where a resumed run stands.
+        ranks: The processes that share each step; one if absent. The weights follow from all their
+            micro-batches, and every process yields the same figures.
 
     Raises:
         TrainingError: On a loss or gradient that is not finite, before the weights move.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-    start = start or TrainState()
+    start, ranks = start or TrainState(), ranks or Ranks()
     if start.loss_scale:
         scaler.load_state_dict(start.loss_scale)
     elapsed, number, iterator = start.elapsed_seconds, start.step, iter(batches)
@@ -149,21 +154,25 @@ def train_steps(
         for group in optimizer.param_groups:
             group["lr"] = group["peak_learning_rate"] * factor
         optimizer.zero_grad(set_to_none=True)
-        loss, terms = _accumulate(objective, micro_batches, device, precision, scaler)
+        loss, terms = _accumulate(
+            objective, micro_batches, device=device, precision=precision, scaler=scaler, ranks=ranks
+        )
+        ranks.sum_gradients(parameters)
         scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm or math.inf, foreach=True)
         number += 1
         grad_norm = _require_finite(number, loss, float(norm), terms, scaler)
         scaler.step(optimizer)
         scaler.update()
-        elapsed += time.perf_counter() - started
+        elapsed = ranks.of_main(elapsed + time.perf_counter() - started)
+        (num_tokens,) = ranks.sum(sum(batch.num_tokens for batch in micro_batches))
         yield Step(
             number=number,
             loss=loss,
             terms=terms,
             learning_rate=max(group["lr"] for group in optimizer.param_groups),
             grad_norm=grad_norm,
-            num_tokens=sum(batch.num_tokens for batch in micro_batches),
+            num_tokens=int(num_tokens),
             elapsed_seconds=elapsed,
             loss_scale=scaler.state_dict(),
         )
@@ -172,19 +181,22 @@ def train_steps(
 def _accumulate(
     objective: Objective[BatchT],
     micro_batches: Sequence[BatchT],
+    *,
     device: torch.device,
     precision: Precision,
     scaler: torch.amp.GradScaler,
+    ranks: Ranks,
 ) -> tuple[float, dict[str, float]]:
     """Adds up the gradients of all micro-batches; returns the step's loss and terms."""
     counts: Counter[str] = Counter()
     for batch in micro_batches:
         counts.update(objective.counts(batch))
+    totals = ranks.sum_counts(counts)
     losses: list[Tensor] = []
     shares: dict[str, list[Tensor]] = {}
     for batch in micro_batches:
         with autocast(device, precision):
-            loss, terms = objective(batch.to(device), counts)
+            loss, terms = objective(batch.to(device), totals)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
         for name, value in terms.items():
@@ -193,7 +205,8 @@ def _accumulate(
     sums = torch.stack(
         [torch.stack(values).sum().double() for values in (losses, *shares.values())]
     )
-    total, *values = sums.tolist()  # the only wait for the device in a step, but for the norm
+    # The only wait for the device in a step, but for the norm.
+    total, *values = ranks.sum(*sums.tolist())
     return total, dict(zip(names, values, strict=True))
 
 

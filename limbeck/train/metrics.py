@@ -7,11 +7,12 @@ import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from limbeck.errors import TrainingError, require_extra
 from limbeck.files import read_json_lines, write_json_lines
 from limbeck.train.loop import Step
+from limbeck.train.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,24 @@ class MetricsWriter:
         tensorboard: Also write TensorBoard event files to `folder/tensorboard`.
         resume_step: Lines of steps after this one, left by a run that was stopped past its last
             checkpoint, are dropped, so that each step stands once.
+        ranks: The processes of the run, of which only the main one writes; one if absent.
 
     Raises:
         MissingExtraError: If TensorBoard is asked for and not installed.
     """
 
-    def __init__(self, folder: Path, *, tensorboard: bool = False, resume_step: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tensorboard: bool = False,
+        resume_step: int = 0,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self._file: IO[str] | None = None
+        self._board: Any = None
+        if ranks is not None and not ranks.is_main:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "metrics.jsonl"
         # Without a checkpoint the run starts anew, and measures its step 0 again.
@@ -54,7 +67,6 @@ class MetricsWriter:
         kept = (line.to_dict() for line in lines if line.step <= resume_step)
         write_json_lines(path, kept, error=TrainingError)
         self._file = path.open("a", encoding="utf-8")
-        self._board: Any = None
         if tensorboard:
             require_extra("tensorboard", extra="tensorboard", purpose="tensorboard = true")
             from torch.utils.tensorboard import SummaryWriter
@@ -71,6 +83,8 @@ class MetricsWriter:
                 the gradient norm of a step that fp16 skipped, becomes null, as JSON has no word
                 for it.
         """
+        if self._file is None:
+            return
         for name, value in values.items():
             if isinstance(value, float) and not math.isfinite(value):
                 values[name] = None
@@ -100,7 +114,8 @@ class MetricsWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         if self._board is not None:
             self._board.close()
 

@@ -16,6 +16,7 @@ from limbeck.train.interrupt import Interrupt, defer_interrupts
 from limbeck.train.loop import BatchT, Objective, Precision, Step, TrainState, train_steps
 from limbeck.train.metrics import MetricsWriter
 from limbeck.train.progress import Progress
+from limbeck.train.ranks import Ranks
 from limbeck.train.schedule import Schedule
 from limbeck.train.state import load_state, save_state
 from limbeck.train.watch import StepWatch, watch_steps
@@ -43,6 +44,7 @@ class TrainRun:
         watch: StepWatch,
         log_every: int,
         save_every: int,
+        ranks: Ranks,
     ) -> None:
         self.state = state
         self.extra: dict[str, Any] = dict(state.extra)
@@ -55,6 +57,7 @@ class TrainRun:
         self._watch = watch
         self._log_every = log_every
         self._save_every = save_every
+        self._ranks = ranks
         self._stopped = False
 
     def steps(
@@ -86,6 +89,7 @@ class TrainRun:
             max_grad_norm=max_grad_norm,
             precision=precision,
             start=self.state,
+            ranks=self._ranks,
         ):
             self._watch.show(step)
             if step.number % self._log_every == 0:
@@ -105,7 +109,8 @@ class TrainRun:
     def save(self) -> None:
         """Writes a checkpoint of where the run stands."""
         self.state = replace(self.state, extra=dict(self.extra))
-        save_state(self._folder, self.state, modules=self._modules, optimizer=self._optimizer)
+        if self._ranks.is_main:
+            save_state(self._folder, self.state, modules=self._modules, optimizer=self._optimizer)
 
     def raise_if_interrupted(self) -> None:
         """Saves and stops where the user asked for it.
@@ -113,7 +118,7 @@ class TrainRun:
         Raises:
             KeyboardInterrupt: If so.
         """
-        if self._interrupt.requested:
+        if any(self._ranks.sum(self._interrupt.requested)):
             self.save()
             raise KeyboardInterrupt
 
@@ -130,6 +135,7 @@ def open_run(
     log_every: int,
     save_every: int,
     tensorboard: bool = False,
+    ranks: Ranks | None = None,
 ) -> Iterator[TrainRun]:
     """Opens a run, going on from the newest good checkpoint in `folder/checkpoints`.
 
@@ -143,13 +149,17 @@ def open_run(
         log_every: Steps between lines of kind `train` in the metrics.
         save_every: Steps between checkpoints.
         tensorboard: Also write TensorBoard files.
+        ranks: The processes that share each step, of which the main one writes; one if absent.
     """
+    ranks = ranks or Ranks()
     checkpoints = folder / "checkpoints"
     state = load_state(checkpoints, modules=modules, optimizer=optimizer) or TrainState()
     if state.step:
         progress.log(f"{description}: going on after step {state.step}")
     with (
-        MetricsWriter(folder, tensorboard=tensorboard, resume_step=state.step) as metrics,
+        MetricsWriter(
+            folder, tensorboard=tensorboard, resume_step=state.step, ranks=ranks
+        ) as metrics,
         defer_interrupts() as interrupt,
         watch_steps(progress, description, budget=budget, start=state) as watch,
     ):
@@ -164,4 +174,5 @@ def open_run(
             watch=watch,
             log_every=log_every,
             save_every=save_every,
+            ranks=ranks,
         )

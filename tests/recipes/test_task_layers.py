@@ -8,9 +8,11 @@ import torch.nn.functional as F
 import transformers
 from tiny_task import LABELS, finetune, read_loss, write_data, write_model
 
+from limbeck.checkpoints import read_safetensors
 from limbeck.errors import SettingsError
 from limbeck.tasks import TrainBatches, read_task
 from limbeck.tokenizers import AutoTokenizer
+from limbeck.train import SilentProgress
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +101,35 @@ def test_layers_are_learned_by_the_plain_formula(tmp_path, data, teacher, studen
     expected = plain_losses(student, teacher, data, attention_layers=(1, 4), steps=10)
     assert read_loss(tmp_path / "run") == pytest.approx(expected, abs=2e-5)
     assert expected[-1] < 0.9 * expected[0]
+
+
+def test_a_projection_to_a_wider_teacher_resumes_exactly(tmp_path, data):
+    """The maps are trained and in each checkpoint, but not in the model; dropout is on."""
+    wide = write_model(tmp_path / "wide", head=LABELS, hidden_size=32)
+    narrow = write_model(tmp_path / "narrow")
+    changes = {"teacher": wide, "losses": {"hidden_mse": {"projection": True}}, "save_every": 3}
+
+    class Stop(SilentProgress):
+        def log(self, message):
+            if "epoch 1:" in message:
+                raise RuntimeError(message)
+
+    finetune(narrow, data, tmp_path / "whole", **changes)
+    with pytest.raises(RuntimeError, match="epoch 1:"):
+        finetune(narrow, data, tmp_path / "stopped", progress=Stop(), **changes)
+    states = (tmp_path / "stopped/seed-0/checkpoints").glob("*/state.safetensors")
+    first, second = (read_safetensors(path) for path in sorted(states))
+    name = "module.objective.losses.hidden_mse.of_layers.weight"
+    assert first[name].shape == (32, 16)
+    assert not torch.equal(first[name], second[name])
+    finetune(narrow, data, tmp_path / "stopped", **changes)
+    whole, resumed = (
+        read_safetensors(tmp_path / run / "seed-0/model/model.safetensors")
+        for run in ("whole", "stopped")
+    )
+    assert whole.keys() == resumed.keys()
+    assert not any("losses" in key for key in whole)
+    assert all(torch.equal(tensor, resumed[key]) for key, tensor in whole.items())
 
 
 def test_layers_that_can_not_be_compared_are_refused(tmp_path, data, teacher, student):
