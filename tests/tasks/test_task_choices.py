@@ -154,7 +154,7 @@ def test_a_tiny_model_learns_to_choose(tmp_path, encoder):
     values |= {"epochs": 5, "batch_size": 8, "learning_rate": 3e-3, "max_length": 24}
     settings = finetune.FinetuneSettings.from_values(values)
     result = finetune.run(settings, progress=SilentProgress())
-    assert result["seeds"][0]["validation"]["accuracy"] > 0.9
+    assert result.seeds[0].scores["validation"]["accuracy"] > 0.9
 
 
 def test_similarity_is_the_cosine_of_mean_embeddings_and_is_not_trained(tmp_path, encoder):
@@ -190,7 +190,7 @@ def test_similarity_is_the_cosine_of_mean_embeddings_and_is_not_trained(tmp_path
         cosine = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
         assert record["prediction"] == pytest.approx(cosine, abs=1e-5)
     assert records[0]["prediction"] == pytest.approx(1.0, abs=1e-6)
-    assert result["metric"] == "spearman"
+    assert result.metric == "spearman"
     with pytest.raises(SettingsError, match="'sts' compares pairs"):
         read_task("sts", data, options={"text_pair_column": None})
 
@@ -212,7 +212,7 @@ def test_the_real_sentence_encoder_is_good_at_it(tmp_path):
     values = {"model": str(tmp_path / "teacher"), "data": str(tmp_path), "task": "sts"}
     values |= {"split": "test", "out": str(tmp_path / "run")}
     result = evaluate.run(evaluate.EvaluateSettings.from_values(values), progress=SilentProgress())
-    assert result["scores"]["spearman"] > 0.75
+    assert result.scores["spearman"] > 0.75
 
 
 @pytest.mark.parametrize(

@@ -199,4 +199,4 @@ def test_a_tiny_model_learns_names(tmp_path):
         }
     )
     result = finetune.run(settings, progress=SilentProgress())
-    assert result["seeds"][0]["test"]["f1"] > 0.95
+    assert result.seeds[0].scores["test"]["f1"] > 0.95

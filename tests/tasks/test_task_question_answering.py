@@ -301,5 +301,5 @@ def test_a_tiny_model_learns_where_the_number_stands(tmp_path):
         "learning_rate": 3e-3,
     }
     result = finetune.run(finetune.FinetuneSettings.from_values(values), progress=SilentProgress())
-    assert result["metric"] == "f1"
-    assert result["seeds"][0]["validation"]["exact_match"] > 0.9
+    assert result.metric == "f1"
+    assert result.seeds[0].scores["validation"]["exact_match"] > 0.9
