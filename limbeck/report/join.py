@@ -88,8 +88,16 @@ def join_models(
     return [_model_facts(run, runs[0], scored, speeds=speeds) for run in runs]
 
 
-def join_comparisons(models: Sequence[ModelFacts], scored: Scored) -> list[Comparison]:
-    """Returns each student against each baseline, then against the teacher."""
+def join_comparisons(
+    models: Sequence[ModelFacts], scored: Scored, *, is_short: bool = False
+) -> list[Comparison]:
+    """Returns each student against each baseline, then against the teacher.
+
+    Args:
+        models: All models.
+        scored: Their predictions.
+        is_short: Whether the models were trained too briefly for any claim.
+    """
     return [
         make_comparison(
             model,
@@ -97,6 +105,7 @@ def join_comparisons(models: Sequence[ModelFacts], scored: Scored) -> list[Compa
             paired=scored.compare(model.label, reference.label),
             unequal=explain_inequality(model, reference),
             num_examples=scored.num_examples,
+            is_short=is_short,
         )
         for model, reference in pair_up(models)
     ]
@@ -118,6 +127,7 @@ def make_comparison(
     paired: Paired | None,
     unequal: str | None,
     num_examples: int,
+    is_short: bool = False,
 ) -> Comparison:
     """Returns what two models' scores on the same examples show, if they were trained alike.
 
@@ -127,8 +137,9 @@ def make_comparison(
         paired: The bootstrap; None if the metric has none.
         unequal: How they were not trained alike, or None.
         num_examples: Examples that both were scored on.
+        is_short: Whether they were trained too briefly for any claim.
     """
-    paired = None if unequal else paired
+    paired = None if unequal or is_short else paired
     return Comparison(
         model=model.label,
         reference=reference.label,
@@ -137,7 +148,12 @@ def make_comparison(
         unequal=unequal,
         verdict=wording.verdict_of(paired),
         text=wording.describe_comparison(
-            model, reference, paired, unequal=unequal, num_examples=num_examples
+            model,
+            reference,
+            paired,
+            unequal=unequal,
+            num_examples=num_examples,
+            is_short=is_short,
         ),
     )
 

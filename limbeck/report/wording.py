@@ -47,6 +47,7 @@ def describe_comparison(
     *,
     unequal: str | None,
     num_examples: int,
+    is_short: bool = False,
 ) -> str:
     """Returns a comparison as a sentence, with its figures.
 
@@ -56,6 +57,7 @@ def describe_comparison(
         paired: The bootstrap, or None.
         unequal: How the two were not trained alike, or None.
         num_examples: Examples that both were scored on.
+        is_short: Whether the models were trained too briefly for any claim.
     """
     of_model, of_reference = quoted(model.label), quoted(reference.label)
     if reference.role == "teacher":
@@ -67,10 +69,15 @@ def describe_comparison(
             f"alike: {unequal}. No difference is claimed."
         )
     if paired is None:
+        why = (
+            "after too few steps"
+            if is_short
+            else "without an interval, since none is known for this metric"
+        )
         return (
             f"{of_model} against {of_reference}: "
-            f"{points(model.scores.mean - reference.scores.mean, signed=True)} points, without an "
-            "interval, since none is known for this metric; no difference is claimed."
+            f"{points(model.scores.mean - reference.scores.mean, signed=True)} points, {why}; no "
+            "difference is claimed."
         )
     verdict = verdict_of(paired)
     ends = interval(paired.difference, signed=True)

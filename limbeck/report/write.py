@@ -30,6 +30,7 @@ def write_report(
     teacher: str | None = None,
     distill_run: Path | None = None,
     title: str | None = None,
+    shortage: str | None = None,
     measure: bool = True,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -47,6 +48,8 @@ def write_report(
             that role. A folder counts before a label.
         distill_run: Run folder of the distillation that made the student.
         title: Heading; by default from the labels and the task.
+        shortage: Why the models were trained too briefly for any claim, in sentences. It is the
+            headline then; scores are shown, but neither retention nor differences.
         measure: Measure speed now, on this machine, with the texts that the runs used.
         device: Where to measure: `cpu`, `cuda`, ...
         progress: Where to report.
@@ -63,12 +66,15 @@ def write_report(
         distillation = summarise_distillation(read_distill_run(Path(distill_run)))
     speeds = measure_runs(read, split=split, device=device, progress=progress) if measure else {}
     models = join_models(read, scored, speeds=speeds)
-    comparisons = join_comparisons(models, scored)
+    if shortage is not None:
+        models = [replace(model, retention=None) for model in models]
+    comparisons = join_comparisons(models, scored, is_short=shortage is not None)
     student = next((model for model in models if model.role == "student"), None)
     task, metric, num_examples = read[0].task, read[0].metric, scored.num_examples
     report = Report(
         title=title or _title(models[0].label, student.label if student else None, task),
-        headline=wording.headline(
+        headline=shortage
+        or wording.headline(
             models,
             comparisons,
             where=f"on {task}",

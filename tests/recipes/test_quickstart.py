@@ -16,7 +16,14 @@ from limbeck import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertModel
 from limbeck.errors import CheckpointError
 from limbeck.recipes import quickstart
 from limbeck.recipes.quickstart import _teacher
-from limbeck.recipes.quickstart._time import share_minutes
+from limbeck.recipes.quickstart._compared import advise, describe_shortage
+from limbeck.recipes.quickstart._time import (
+    ENOUGH_STEPS,
+    StepBudget,
+    distill_minutes,
+    finetune_minutes,
+    share_steps,
+)
 from limbeck.train import SilentProgress
 
 
@@ -48,6 +55,9 @@ def test_every_stage(tmp_path: Path, headless_teacher: Path) -> None:
     assert report["headline"] == result.headline
     assert report["task"] == "sentence polarity", "its format is SST-2's, its sentences are not"
     assert (tmp_path / "run/head/model/model.safetensors").exists()
+    budget = StepBudget.read(tmp_path / "run")
+    made = {tuple(model["training"]["num_steps"]) for model in report["models"]}
+    assert made == {(budget.num_steps,) * budget.num_seeds}, "the same for every model"
 
     text = "a still that keeps the spirit and loses the water"
     (ours,) = limbeck.pipeline("sentiment-analysis", model=result.student)(text)
@@ -93,17 +103,29 @@ def test_other_weights_than_the_official_are_refused(
 
 
 @pytest.mark.parametrize("minutes", [0.5, 13, 60])
-def test_minutes_are_not_overdrawn(minutes: float) -> None:
-    shares = share_minutes(minutes)
-    fine_tuning = len(shares.seeds) * sum(
-        shares.minutes_for(role) for role in ("teacher", "student", "baseline", "baseline")
-    )
-    assert fine_tuning == pytest.approx(shares.finetune)
-    assert shares.distill + fine_tuning <= 0.92 * minutes
+@pytest.mark.parametrize("seconds_per_step", [0.1, 1.28, 3.0])
+def test_minutes_are_not_overdrawn(minutes: float, seconds_per_step: float) -> None:
+    budget = share_steps(minutes, seconds_per_step=seconds_per_step)
+    steps = budget.num_steps * budget.num_seeds * seconds_per_step
+    if budget.num_steps > 10:  # fewer are never asked for, however slow the machine
+        assert steps <= 0.9 * 60 * finetune_minutes(minutes)
+    assert distill_minutes(minutes) + finetune_minutes(minutes) <= 0.92 * minutes
+
+
+def test_a_slow_machine_is_told_what_would_be_enough() -> None:
+    budget = share_steps(13, seconds_per_step=10.0)
+    assert budget.num_steps < ENOUGH_STEPS
+    assert not budget.is_enough
+    assert f"only {budget.num_steps} steps" in describe_shortage(budget)
+    assert f"minutes={budget.enough_minutes} out=..." in advise(budget)
+    longer = share_steps(budget.enough_minutes, seconds_per_step=10.0)
+    assert longer.is_enough, "what is advised is enough"
+    assert not share_steps(0.8 * budget.enough_minutes, seconds_per_step=10.0).is_enough
 
 
 def test_plan(tmp_path: Path) -> None:
     plan = quickstart.plan(quickstart.SettingsType(out=tmp_path / "run"))
-    assert plan["fine_tuning_seeds"] == [0]
+    assert plan["distillation_minutes"] + plan["fine_tuning_minutes"] < 13
+    assert "same for every model" in plan["fine_tuning_steps"]
     assert "all-MiniLM-L6-v2" in plan["teacher"]
     assert not (tmp_path / "run").exists()

@@ -248,3 +248,23 @@ def test_students_of_a_search_that_were_not_trained_alike_are_named(num_steps):
         "them keeps beside another is not of like with like."
     )
     assert method == ((said, "A note.") if num_steps == (11, 11) else ("A note.",))
+
+
+def test_too_short_a_training_claims_nothing(tmp_path):
+    roles = {"teacher": "teacher", "student": "student", "copied": "baseline"}
+    runs = [
+        make_finetune_run(tmp_path / label, label=label, role=role, accuracy=accuracy)
+        for (label, role), accuracy in zip(roles.items(), (0.9, 0.85, 0.6), strict=True)
+    ]
+    shortage = "Every model made only 34 steps: too few to tell."
+    long = write_report(runs, out=tmp_path / "long", measure=False)
+    short = write_report(runs, out=tmp_path / "short", measure=False, shortage=shortage)
+    assert [c.verdict for c in long.comparisons][:1] == ["ahead"], "with steps enough, it is"
+    assert short.headline == shortage
+    assert {c.verdict for c in short.comparisons} == {"not compared"}
+    assert all("after too few steps; no difference" in c.text for c in short.comparisons)
+    assert all(model.retention is None for model in short.models)
+    page = (tmp_path / "short/report.html").read_text(encoding="utf-8")
+    assert shortage in page
+    assert "Ahead" not in page
+    assert "Ahead" in (tmp_path / "long/report.html").read_text(encoding="utf-8")

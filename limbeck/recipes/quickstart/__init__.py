@@ -14,19 +14,23 @@ from limbeck.data import CorpusSettings, build_corpus
 from limbeck.errors import DataError, MissingHeadError
 from limbeck.files import read_json_lines, write_text
 from limbeck.models import AutoConfig, AutoModelForMaskedLM
-from limbeck.recipes import distill, finetune, pretrain
+from limbeck.recipes import distill, pretrain
 from limbeck.recipes._language_model import save_language_model
-from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.quickstart._compared import (
+    DATA,
+    Compared,
+    advise,
+    decide_steps,
+    describe_shortage,
+    finetune_alike,
+)
 from limbeck.recipes.quickstart._teacher import write_shipped_teacher
-from limbeck.recipes.quickstart._time import Shares, share_minutes
+from limbeck.recipes.quickstart._time import distill_minutes, finetune_minutes
 from limbeck.report import ModelFacts, write_report
 from limbeck.report.tables import align_rows
 from limbeck.runs import QuickstartModel, QuickstartRecord, start_run
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
-
-DATA = Path(__file__).parent / "data"
-SPLITS = ("train", "validation", "test")
 
 # The shipped teacher is a sentence encoder whose masked-LM head was fitted afterwards: it knows
 # more in its hidden states than in its vocabulary, so the cosine loss weighs more than usual.
@@ -44,7 +48,7 @@ class QuickstartSettings(Settings):
     """Folder of everything that is written; started again, the quickstart goes on there."""
     minutes: Shown[float] = Field(default=13.0, ge=0.5)
     """About how long to train and measure, in minutes; more minutes mean more distillation, more
-    fine-tuning and, from 24 on, more seeds."""
+    fine-tuning and, where a model gets more than 5 epochs, more seeds."""
     teacher: Shown[str | None] = None
     """Model folder or Hub id, such as `bert-base-uncased`; None takes the shipped encoder. One
     without a masked-LM head gets a new one, fitted first."""
@@ -59,20 +63,19 @@ SettingsType = QuickstartSettings
 
 def plan(settings: QuickstartSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
-    shares = share_minutes(settings.minutes)
     return {
         "out": str(settings.out),
         "teacher": settings.teacher or "all-MiniLM-L6-v2 (6 layers, 384 wide)",
-        "distillation_minutes": shares.distill,
-        "fine_tuning_steps": shares.finetune_steps,
-        "fine_tuning_seeds": list(shares.seeds),
+        "distillation_minutes": distill_minutes(settings.minutes),
+        "fine_tuning_minutes": finetune_minutes(settings.minutes),
+        "fine_tuning_steps": "as many as fit, the same for every model; measured first",
         "fine_tuned_models": ["teacher", "student", "copied layers", "random weights"],
     }
 
 
 def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord:
     """Runs every stage and writes `out/report`; finished stages are not run again."""
-    out, shares = settings.out, share_minutes(settings.minutes)
+    out, minutes = settings.out, distill_minutes(settings.minutes)
     earlier = start_run(out, "quickstart", settings).finished(QuickstartRecord)
     if earlier is not None:
         progress.log(f"{out} is already complete; give another out=... to run it again")
@@ -81,9 +84,9 @@ def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord
     progress.log(f"1 of 5: the teacher and its text, in {out}")
     encoder = _prepare_teacher(settings)
     corpus = _build_corpus(out / "corpus", teacher=encoder, progress=progress)
-    teacher = _ensure_head(encoder, corpus, settings, shares, progress=progress)
+    teacher = _ensure_head(encoder, corpus, settings, progress=progress)
 
-    progress.log(f"2 of 5: distilling with the triple loss for {shares.distill:.1f} minutes")
+    progress.log(f"2 of 5: distilling with the triple loss for {minutes:.1f} minutes")
     depth = AutoConfig.from_pretrained(teacher).num_hidden_layers
     layers = choose_layers(
         "every_other" if settings.num_student_layers is None else "lower",
@@ -95,7 +98,7 @@ def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord
         corpus=corpus,
         out=out / "distill",
         layers=layers,
-        max_minutes=shares.distill,
+        max_minutes=minutes,
         losses=_LOSSES,
         batch_size=16,
         learning_rate=3e-4,
@@ -109,20 +112,30 @@ def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord
     copied = _copy_layers(teacher, layers, out / "copied")
 
     progress.log("4 of 5: fine-tuning teacher, student and baselines alike")
-    student = str(out / "distill/model")
-    runs = [
-        _finetune(settings, shares, model, label, role, progress=progress, **options)
-        for model, label, role, options in (
-            (teacher, "teacher", "teacher", {}),
-            (student, "distilled student", "student", {}),
-            (str(copied), "copied layers, not distilled", "baseline", {}),
-            (str(copied), "random weights", "baseline", {"initialise": "random"}),
-        )
-    ]
+    models = (
+        Compared(label="teacher", role="teacher", model=teacher),
+        Compared(label="distilled student", role="student", model=str(out / "distill/model")),
+        Compared(label="copied layers, not distilled", role="baseline", model=str(copied)),
+        Compared(
+            label="random weights",
+            role="baseline",
+            model=str(copied),
+            options={"initialise": "random"},
+        ),
+    )
+    budget = decide_steps(
+        models, out, minutes=settings.minutes, device=settings.device, progress=progress
+    )
+    runs = finetune_alike(models, out, budget=budget, device=settings.device, progress=progress)
 
     progress.log("5 of 5: measuring speed, writing the report")
     report = write_report(
-        runs, out=out / "report", distill_run=out / "distill", device="cpu", progress=progress
+        runs,
+        out=out / "report",
+        distill_run=out / "distill",
+        shortage=None if budget.is_enough else f"{describe_shortage(budget)} {advise(budget)}",
+        device="cpu",
+        progress=progress,
     )
     record = QuickstartRecord(
         headline=report.headline,
@@ -198,7 +211,6 @@ def _ensure_head(
     teacher: str,
     corpus: Path,
     settings: QuickstartSettings,
-    shares: Shares,
     *,
     progress: Progress,
 ) -> str:
@@ -215,7 +227,7 @@ def _ensure_head(
         freeze_body=True,
         corpus=corpus,
         out=settings.out / "head",
-        max_minutes=shares.distill / 2,
+        max_minutes=distill_minutes(settings.minutes) / 2,
         batch_size=16,
         learning_rate=5e-3,
         evaluate_rows=64,
@@ -229,38 +241,4 @@ def _copy_layers(teacher: str, layers: Sequence[int], folder: Path) -> Path:
         start = KeepLayersSettings(layers=tuple(layers), model_type="distilbert")
         model = apply(AutoModelForMaskedLM.from_pretrained(teacher), start)
         save_language_model(model, AutoTokenizer.from_pretrained(teacher), folder)
-    return folder
-
-
-def _finetune(
-    settings: QuickstartSettings,
-    shares: Shares,
-    model: str,
-    label: str,
-    role: str,
-    *,
-    progress: Progress,
-    **options: Any,
-) -> Path:
-    progress.log(f"fine-tuning: {label}")
-    folder = settings.out / "finetune" / label.partition(",")[0].replace(" ", "-")
-    run_settings = FinetuneSettings.from_values(
-        {
-            "model": model,
-            "label": label,
-            "role": role,
-            "task": "sst2",
-            "task_label": "sentence polarity",
-            "data": {split: str(DATA / f"{split}.jsonl") for split in SPLITS},
-            "out": folder,
-            "epochs": 1000.0,
-            "max_steps": shares.finetune_steps,
-            "max_minutes": shares.minutes_for(role),
-            "learning_rate": 1e-4,
-            "seeds": shares.seeds,
-            "device": settings.device,
-            **options,
-        }
-    )
-    finetune.run(run_settings, progress=progress)
     return folder

@@ -1,52 +1,79 @@
-"""How the quickstart divides its minutes."""
+"""How the quickstart divides its minutes, and how many steps each compared model gets of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import ClassVar
 
-# Measured on 2 CPU cores: 384 steps of 32 sentences take the 6-layer teacher 197 seconds and a
-# 3-layer student 94 to 98, so that an epoch (271 steps) of all four models takes 5.7 minutes. The
-# figure below leaves room, so that the time limit of a fine-tuning seldom binds.
-_STEPS_PER_EPOCH = 271
-_MINUTES_PER_EPOCH = 6.2
+from limbeck.files.typed import TypedFile
+
+STEPS_PER_EPOCH = 271
+"""Steps of 32 sentences through the 8,662 that ship."""
+
 _DISTILL_RATIO = 0.29
 _FINETUNE_RATIO = 0.62
+# Of the fine-tuning's minutes; the rest is for its evaluations, which take a tenth of the time of
+# the steps, and for a machine that gets somewhat slower after it was measured.
+_STEPS_RATIO = 0.86
+_MOST_EPOCHS = 4.0
+_EPOCHS_PER_SEED = 2.5  # a further seed says more than further epochs, from here on
+
+FEWEST_STEPS = 10
+ENOUGH_STEPS = STEPS_PER_EPOCH // 2
+"""Steps below which differences between the models say little: each has seen fewer than half of the
+training sentences, and once."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shares:
-    """What each stage gets.
+def distill_minutes(minutes: float) -> float:
+    """Returns the minutes that the distillation gets."""
+    return _DISTILL_RATIO * minutes
 
-    Attributes:
-        distill: Minutes of distillation.
-        finetune_steps: Optimiser steps of each fine-tuning, the same for every model.
-        seeds: Of each fine-tuning.
-        finetune: Minutes for the fine-tuning of all models and seeds together.
+
+def finetune_minutes(minutes: float) -> float:
+    """Returns the minutes that the fine-tuning of all models and seeds gets together."""
+    return _FINETUNE_RATIO * minutes
+
+
+class StepBudget(TypedFile):
+    """What every compared model gets, the same for all; decided once, and kept for a resume."""
+
+    FILE_NAME: ClassVar[str] = "steps.json"
+    REMEDY: ClassVar[str] = "remove it, and the folder 'finetune' beside it, to measure again"
+
+    num_steps: int
+    """Optimiser steps of each fine-tuning."""
+    num_seeds: int
+    """Fine-tunings of each model."""
+    seconds_per_step: float
+    """One step of all models together, as measured."""
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether differences between the models can say something."""
+        return self.num_steps >= ENOUGH_STEPS
+
+    @property
+    def enough_minutes(self) -> int:
+        """Minutes of a whole quickstart that would be enough on this machine, rounded up."""
+        seconds = ENOUGH_STEPS * self.seconds_per_step / _STEPS_RATIO
+        return int(seconds / 60 / _FINETUNE_RATIO) + 1
+
+
+def share_steps(minutes: float, *, seconds_per_step: float) -> StepBudget:
+    """Turns the time of a quickstart into steps, once, for all models.
+
+    Args:
+        minutes: Of the whole quickstart.
+        seconds_per_step: One step of all compared models together, measured on this machine.
+
+    Example:
+        >>> share_steps(13, seconds_per_step=1.28)
+        StepBudget(num_steps=324, num_seeds=1, seconds_per_step=1.28)
     """
-
-    distill: float
-    finetune_steps: int
-    seeds: tuple[int, ...]
-    finetune: float
-
-    def minutes_for(self, role: str) -> float:
-        """Returns the most minutes one fine-tuning may take, in proportion to the depth.
-
-        It binds only on a machine so slow that the steps don't fit; then every model is cut short
-        in the same proportion.
-        """
-        parts = 2 if role == "teacher" else 1
-        return self.finetune * parts / 5 / len(self.seeds)
-
-
-def share_minutes(minutes: float) -> Shares:
-    """Divides the time of a quickstart; the rest is for evaluation, speed and the report."""
-    finetune = _FINETUNE_RATIO * minutes
-    epochs = finetune / _MINUTES_PER_EPOCH
-    num_seeds = max(1, min(5, int(epochs // 2.5)))
-    return Shares(
-        distill=_DISTILL_RATIO * minutes,
-        finetune_steps=max(10, round(_STEPS_PER_EPOCH * min(epochs / num_seeds, 4.0))),
-        seeds=tuple(range(num_seeds)),
-        finetune=finetune,
+    num_steps = 60 * finetune_minutes(minutes) * _STEPS_RATIO / seconds_per_step
+    num_seeds = max(1, min(5, int(num_steps / STEPS_PER_EPOCH // _EPOCHS_PER_SEED)))
+    most = round(_MOST_EPOCHS * STEPS_PER_EPOCH)
+    return StepBudget(
+        num_steps=max(FEWEST_STEPS, min(int(num_steps / num_seeds), most)),
+        num_seeds=num_seeds,
+        seconds_per_step=seconds_per_step,
     )
