@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 
 from limbeck import BertConfig, BertForMaskedLM
-from limbeck.compress import apply_methods
 from limbeck.data import MaskedBatch
 from limbeck.losses import build_loss
+from limbeck.methods import apply_methods
 from limbeck.models import Model
 from limbeck.objectives import TextObjective
 

@@ -37,9 +37,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck import BertConfig, BertForMaskedLM
-from limbeck.compress import apply_methods
 from limbeck.data import MaskedBatch
 from limbeck.losses import build_loss
+from limbeck.methods import apply_methods
 from limbeck.models import Model
 from limbeck.objectives import TextObjective
 from limbeck.train import Budget, Schedule, build_adamw

@@ -13,7 +13,7 @@ ROOMS = {
     "models": "limbeck.models",
     "tasks": "limbeck.tasks",
     "metrics": "limbeck.metrics",
-    "methods": "limbeck.compress",
+    "methods": "limbeck.methods",
     "engines": "limbeck.inference.engines",
     "recipes": "limbeck.recipes",
 }

@@ -39,7 +39,7 @@ ROOMS = {
     "recipes": "limbeck.recipes",
     "losses": "limbeck.losses",
     "tasks": "limbeck.tasks",
-    "methods": "limbeck.compress",
+    "methods": "limbeck.methods",
     "models": "limbeck.models",
 }
 """Pages of the reference, and the room whose entries each lists."""

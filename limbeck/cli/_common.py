@@ -28,7 +28,7 @@ class Common:
 
     def progress(self) -> Progress:
         """Returns where long work reports: a bar on a terminal, lines elsewhere, or nothing."""
-        from limbeck.cli._progress import open_progress
+        from limbeck.terminal import open_progress
 
         return open_progress(quiet=self.quiet)
 

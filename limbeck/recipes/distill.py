@@ -7,12 +7,12 @@ from typing import Annotated, Any, Self
 import torch
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-from limbeck.compress import Start, apply_methods
-from limbeck.compress.keep_layers import KeepLayersSettings
 from limbeck.config import Shown
 from limbeck.data import Corpus
 from limbeck.errors import MissingHeadError, SettingsError
 from limbeck.losses import Loss, build_loss, require_fit
+from limbeck.methods import Start, apply_methods
+from limbeck.methods.keep_layers import KeepLayersSettings
 from limbeck.models import AutoModelForMaskedLM, Model
 from limbeck.recipes._language_model import (
     LanguageModelSettings,

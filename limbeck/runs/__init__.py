@@ -4,7 +4,7 @@ from limbeck.runs.compress import CompressedModel, CompressRecord
 from limbeck.runs.evaluate import EvaluateRecord
 from limbeck.runs.examples import ExamplesRecord
 from limbeck.runs.finetune import FinetuneRecord, SeedRecord
-from limbeck.runs.folder import RunFolder, start_run
+from limbeck.runs.folder import DATA_FOLDER, MODELS_FOLDER, RunFolder, start_run
 from limbeck.runs.language_model import DistillRecord, PretrainRecord
 from limbeck.runs.predictions import read_predictions, write_predictions
 from limbeck.runs.quickstart import QuickstartModel, QuickstartRecord
@@ -15,6 +15,8 @@ from limbeck.runs.suite import Share, SuiteModelScores, SuiteRecord, SuiteTaskSc
 from limbeck.runs.task import ModelSize, Role, TaskNames, TaskRecord, read_task_record
 
 __all__ = [
+    "DATA_FOLDER",
+    "MODELS_FOLDER",
     "CompressRecord",
     "CompressedModel",
     "DistillRecord",

@@ -22,6 +22,11 @@ _WITHOUT_EFFECT = ("log_every", "save_every", "tensorboard")
 """Settings, of whichever recipe has them, that decide what is written down and no weight."""
 _ABSENT = object()
 
+DATA_FOLDER = "data"
+"""Where a run folder holds rows that were in memory, one file a split."""
+MODELS_FOLDER = "given"
+"""Where it holds models that were in memory, a folder each."""
+
 ResultT = TypeVar("ResultT", bound=ResultRecord)
 
 
@@ -81,7 +86,7 @@ def start_run(
         return RunFolder(folder, record, resumed=True)
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"{folder} is a file, not a folder for a run; give another out=...")
-    if folder.exists() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
+    if folder.exists() and any(not _is_given(entry) for entry in folder.iterdir()):
         raise SettingsError(
             f"{folder} is not empty and holds no run; give a new folder, or remove what is in it"
         )
@@ -97,6 +102,12 @@ def start_run(
         started_at=now,
     )
     return RunFolder(folder, record.write(folder), resumed=False)
+
+
+def _is_given(entry: Path) -> bool:
+    """Tells whether something in a new run's folder is what the run is given, or hidden."""
+    is_input = entry.name in (DATA_FOLDER, MODELS_FOLDER) and entry.is_dir()
+    return is_input or entry.name.startswith(".")
 
 
 def _check_same_run(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from limbeck.sources.files import FileSource, expand_glob, known_format, open_file
 from limbeck.sources.hub import DatasetSource, HubAddress, HubSource
-from limbeck.sources.memory import MemorySource
+from limbeck.sources.memory import MemorySource, open_rows
 from limbeck.sources.rows import EVERYTHING, ReadOptions, Row, RowSource
-from limbeck.sources.splits import Data, SplitRows, read_splits
+from limbeck.sources.splits import Data, SplitRows, name_split, read_splits
 
 __all__ = [
     "EVERYTHING",
@@ -26,6 +26,8 @@ __all__ = [
     "SplitRows",
     "expand_glob",
     "known_format",
+    "name_split",
     "open_file",
+    "open_rows",
     "read_splits",
 ]

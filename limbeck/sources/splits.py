@@ -28,6 +28,17 @@ _SPLIT_NAMES = {
 }
 
 
+def name_split(found: str, *, suffix: str = "") -> str | None:
+    """Returns what a split is called here, such as `validation` for `dev`; None if it is none.
+
+    Args:
+        found: Its name in a data set.
+        suffix: What the name may end in.
+    """
+    stem = found.removesuffix(suffix)
+    return next((name for name, stems in _SPLIT_NAMES.items() if stem in stems), None)
+
+
 @dataclass(frozen=True)
 class SplitRows:
     """The rows of one split.

@@ -326,7 +326,7 @@ def test_init_of_every_task_shows_its_options(name: str, capsys: Captured) -> No
     assert all(f"{option} =" in shown for option in settings_type.model_fields)
 
 
-@pytest.mark.parametrize("name", listing.list_names("limbeck.compress"))
+@pytest.mark.parametrize("name", listing.list_names("limbeck.methods"))
 def test_init_of_every_method_is_a_step_of_a_start(
     name: str, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -337,7 +337,7 @@ def test_init_of_every_method_is_a_step_of_a_start(
     path.write_text(capsys.readouterr().out, encoding="utf-8")
     finetune = listing.load("limbeck.recipes", "finetune").SettingsType
     settings = read_settings(finetune, path, ["model=M", "task=sst2", "out=O"])
-    assert settings.start == (listing.load("limbeck.compress", name).SettingsType(),)
+    assert settings.start == (listing.load("limbeck.methods", name).SettingsType(),)
     assert settings.methods == settings.start
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tiny_task import LABELS, finetune, write_data, write_model
 
-from limbeck.compress.keep_layers import KeepLayersSettings
 from limbeck.config import dump_toml, read_settings
 from limbeck.errors import SettingsError
+from limbeck.methods.keep_layers import KeepLayersSettings
 from limbeck.recipes import distill
 from limbeck.recipes.finetune.settings import FinetuneSettings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from typing import Any
 
 from limbeck.recipes._task_training import share_folder
@@ -10,7 +11,7 @@ from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import AUGMENTED, format_score
 from limbeck.recipes.finetune.data import read_data
 from limbeck.recipes.finetune.distillation import Distillation
-from limbeck.recipes.finetune.seed import make_budget, run_seed
+from limbeck.recipes.finetune.seed import FinetuneStep, make_budget, train_seed
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.report.card import write_card
 from limbeck.runs import FinetuneRecord, start_run
@@ -29,6 +30,28 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> FinetuneRecord:
         What stands in `result.json`.
 
     Raises:
+        LimbeckError: As `iterate`.
+    """
+    steps = iterate(settings, progress=progress)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            record: FinetuneRecord = end.value
+            return record
+
+
+def iterate(
+    settings: FinetuneSettings, *, progress: Progress
+) -> Generator[FinetuneStep, None, FinetuneRecord]:
+    """Does what `run` does, with the caller's turn after each step.
+
+    Whoever leaves early loses the steps since the last checkpoint, as with a kill.
+
+    Returns:
+        What stands in `result.json`.
+
+    Raises:
         DataError: If the task's data can't be used, or a run that goes on began with others.
         MissingHeadError: If the teacher, or a model that keeps its head, has another one.
         SettingsError: If settings do not fit the model or each other.
@@ -41,14 +64,16 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> FinetuneRecord:
     teacher = None
     if distillation is not None:
         data, teacher = distillation.load(data, progress)
-    seeds = [
-        run_seed(settings, data, teacher=teacher, seed=seed, progress=progress)
-        for seed in settings.seeds
-    ]
+    seeds = []
+    for seed in settings.seeds:
+        record = yield from train_seed(
+            settings, data, teacher=teacher, seed=seed, progress=progress
+        )
+        seeds.append(record)
     best = max(seeds, key=lambda record: record.validation[data.task.metric])
     share_folder(settings.out / best.folder / "model", settings.out / "model")
     write_card(settings.out / "model", make_card(settings, data, best, records=seeds))
-    record = FinetuneRecord(
+    result = FinetuneRecord(
         **data.names(),
         initialise=settings.initialise,
         num_layers=best.num_layers,
@@ -57,7 +82,7 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> FinetuneRecord:
         best_seed=best.seed,
         seeds=tuple(seeds),
     )
-    return record.write(settings.out)
+    return result.write(settings.out)
 
 
 def plan(settings: FinetuneSettings) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Self
 
 import torch
 
-from limbeck.compress import apply_methods
+from limbeck.methods import apply_methods
 from limbeck.models import Model
 from limbeck.objectives import TaskObjective, TaskTeacher
 from limbeck.recipes._task_training import BestWeights, is_evaluation_due
@@ -73,15 +74,37 @@ class Training:
         return cls(model=model, objective=objective, optimizer=optimizer, batches=batches)
 
 
-def run_seed(
+@dataclass(frozen=True, kw_only=True)
+class FinetuneStep:
+    """One optimiser step of a fine-tuning that has been made.
+
+    Attributes:
+        seed: The seed that is being trained.
+        number: Steps made so far with this seed, this one included.
+        epoch: Passes made so far over the training examples.
+        loss: The step's loss, before the update.
+        learning_rate: Of the topmost parameters.
+        scores: Of the weights after this step on the validation split; None where the step was not
+            followed by a validation.
+    """
+
+    seed: int
+    number: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    scores: dict[str, float] | None
+
+
+def train_seed(
     settings: FinetuneSettings,
     data: TaskData,
     *,
     teacher: TaskTeacher | None,
     seed: int,
     progress: Progress,
-) -> SeedRecord:
-    """Trains one seed, or goes on with it, and scores its best weights."""
+) -> Generator[FinetuneStep, None, SeedRecord]:
+    """Trains one seed, or goes on with it, and scores its best weights; yields after each step."""
     folder = settings.out / f"seed-{seed}"
     if SeedRecord.exists(folder):
         finished = SeedRecord.read(folder)
@@ -90,7 +113,9 @@ def run_seed(
         return finished
     training = Training.prepare(settings, data, teacher=teacher, seed=seed)
     best = BestWeights(training.model, metric=data.task.metric)
-    state = _train(settings, data, training=training, best=best, seed=seed, progress=progress)
+    state = yield from _train(
+        settings, data, training=training, best=best, seed=seed, progress=progress
+    )
     best.model.save_pretrained(folder / "model")
     data.tokenizer.save_pretrained(folder / "model")
     write_memory(folder / "model", settings)
@@ -127,11 +152,12 @@ def _train(
     best: BestWeights,
     seed: int,
     progress: Progress,
-) -> TrainState:
+) -> Generator[FinetuneStep, None, TrainState]:
     """Makes the steps of one seed from its last checkpoint on, evaluating on the way."""
     model, batches = training.model, training.batches
+    budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
 
-    def evaluate(step: int) -> None:
+    def evaluate(step: int) -> dict[str, float]:
         scores = data.task.score(data.task.splits["validation"], data.predict(model, "validation"))
         epoch = round(step / batches.steps_per_epoch, 4)
         epoch = int(epoch) if epoch.is_integer() else epoch
@@ -141,6 +167,7 @@ def _train(
         names = [name for name in (data.task.metric, "loss") if name in scores]
         shown = ", ".join(f"{name} {scores[name]:.4f}" for name in names)
         progress.log(f"seed {seed}, epoch {epoch:g}: validation {shown}")
+        return scores
 
     folder = settings.out / f"seed-{seed}"
     with open_run(
@@ -148,7 +175,7 @@ def _train(
         description=f"seed {seed}",
         modules={"objective": training.objective, "best": best.model},
         optimizer=training.optimizer,
-        budget=make_budget(settings, steps_per_epoch=batches.steps_per_epoch),
+        budget=budget,
         progress=progress,
         log_every=settings.log_every,
         save_every=settings.save_every,
@@ -169,15 +196,23 @@ def _train(
             max_grad_norm=settings.max_grad_norm,
             precision=settings.precision,
         ):
-            if is_evaluation_due(
+            is_due = step.number == budget.max_steps or is_evaluation_due(
                 step.number,
                 steps_per_epoch=batches.steps_per_epoch,
                 per_epoch=settings.evaluations_per_epoch,
-            ):
-                evaluate(step.number)
+            )
+            scores = evaluate(step.number) if is_due else None
             if best.is_overdue(settings.patience):
                 progress.log(f"seed {seed}: no better score in {settings.patience} validations")
                 run.stop()
+            yield FinetuneStep(
+                seed=seed,
+                number=step.number,
+                epoch=step.number / batches.steps_per_epoch,
+                loss=step.loss,
+                learning_rate=step.learning_rate,
+                scores=scores,
+            )
         if best.evaluated_step != run.state.step:
             evaluate(run.state.step)
         run.raise_if_interrupted()

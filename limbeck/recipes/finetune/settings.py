@@ -7,10 +7,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from limbeck.compress import MethodSettings, Start
-from limbeck.compress.keep_layers import KeepLayersSettings
 from limbeck.config import Shown
 from limbeck.errors import SettingsError
+from limbeck.methods import MethodSettings, Start
+from limbeck.methods.keep_layers import KeepLayersSettings
 from limbeck.recipes._tasks.data import TaskRunSettings
 from limbeck.recipes.finetune.augmentation import AugmentSettings
 from limbeck.runs import Role

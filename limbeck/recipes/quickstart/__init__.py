@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import Field
 
-from limbeck.compress.keep_layers import KeepLayersSettings, apply, choose_layers
 from limbeck.config import Settings, Shown
 from limbeck.data import CorpusSettings, build_corpus
 from limbeck.errors import DataError, MissingHeadError
 from limbeck.files import read_json_lines, write_text
+from limbeck.methods.keep_layers import KeepLayersSettings, apply, choose_layers
 from limbeck.models import AutoConfig, AutoModelForMaskedLM
 from limbeck.recipes import distill, pretrain
 from limbeck.recipes._language_model import save_language_model

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from limbeck.cli._progress import BarProgress, Meter, PlainProgress, open_progress
+from limbeck.terminal import BarProgress, Meter, PlainProgress, open_progress
 
 
 class Clock:

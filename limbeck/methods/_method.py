@@ -34,7 +34,7 @@ def build_method(values: Mapping[str, Any], *, where: str = "method") -> MethodS
     Raises:
         SettingsError: If the name is missing or there is no such method, or a setting is wrong.
     """
-    names = listing.list_names("limbeck.compress")
+    names = listing.list_names("limbeck.methods")
     if "method" not in values:
         raise SettingsError(f"{where} = {dict(values)} names no method; accepted: {names}")
     settings_type: type[MethodSettings] = _load(str(values["method"])).SettingsType
@@ -68,7 +68,7 @@ def build_methods(values: Any) -> Any:
 
 
 def _load(method: str) -> Any:
-    return listing.load("limbeck.compress", method)
+    return listing.load("limbeck.methods", method)
 
 
 Start = Annotated[tuple[SerializeAsAny[MethodSettings], ...], BeforeValidator(build_methods)]

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from limbeck import AutoModelForMaskedLM, BertConfig, BertForMaskedLM, listing
-from limbeck.compress import MethodSettings, apply_methods, build_method
-from limbeck.compress.keep_layers import KeepLayersSettings
 from limbeck.errors import SettingsError
+from limbeck.methods import MethodSettings, apply_methods, build_method
+from limbeck.methods.keep_layers import KeepLayersSettings
 
-METHODS = listing.list_names("limbeck.compress")
+METHODS = listing.list_names("limbeck.methods")
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def teacher() -> BertForMaskedLM:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method(method, teacher, tmp_path):
     """Its defaults make another model, which is saved and read as any is."""
-    module = listing.load("limbeck.compress", method)
+    module = listing.load("limbeck.methods", method)
     settings = module.SettingsType()
     assert isinstance(settings, MethodSettings)
     assert settings.method == method

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from limbeck.compress._method import MethodSettings
 from limbeck.errors import SettingsError
+from limbeck.methods._method import MethodSettings
 from limbeck.models import Model, ModelConfig, find_architecture, find_class
 from limbeck.nn import Embeddings
 

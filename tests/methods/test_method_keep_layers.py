@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck import BertConfig, BertForMaskedLM, BertForSequenceClassification
-from limbeck.compress.keep_layers import KeepLayersSettings, apply, choose_layers
 from limbeck.errors import SettingsError
+from limbeck.methods.keep_layers import KeepLayersSettings, apply, choose_layers
 from limbeck.models import Model
 
 
