@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from rooms import describe_rooms
 from sphinx.cmd.build import build_main
 
 import limbeck
@@ -69,6 +70,7 @@ def main() -> int:
     for room, package in ROOMS.items():
         write(f"reference/{room}.md", describe_room(room, package))
     write("reference/python.md", describe_python())
+    write("rooms.md", describe_rooms())
     append_contents()
     return build_main(["-W", "--keep-going", "-q", "-b", "html", str(SOURCE), str(SITE)])
 
@@ -152,7 +154,7 @@ def append_contents() -> None:
     """Adds the table of contents to the first page, from which the sidebar is drawn."""
     guides = [f"guides/{path.stem}" for path in sorted((SOURCE / "guides").glob("*.md"))]
     references = ["reference/python", *(f"reference/{room}" for room in ROOMS)]
-    for_developers = ["contributing", "architecture", "log", "security", "changelog"]
+    for_developers = ["contributing", "architecture", "rooms", "log", "security", "changelog"]
     groups = {
         "Guides": [*guides, "benchmarks"],
         "Reference": references,
