@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from limbeck.nn import Embeddings, EncoderLayer, FeedForward, SelfAttention
 
 SIZE = 16
+EXACT = {"rtol": 0.0, "atol": 1e-9}
+COLLECT = {"hidden_states", "attentions"}
 
 
 def build_embeddings(size=SIZE, *, num_positions=40, token_types=2, eps=1e-3):
@@ -108,3 +110,20 @@ class DisentangledScores(nn.Module):
         to_position = (query @ far_keys.mT).gather(-1, index)
         to_content = (key @ far_queries.mT).gather(-1, index.mT).mT
         return (to_position + to_content) * attention.scale
+
+
+def drawn(module: nn.Module) -> nn.Module:
+    """In float64, with weights, biases and norms drawn wide, so that nothing is lost in them."""
+    module = module.double().eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(std=0.3, generator=generator)
+    return module
+
+
+def make_batch(rows=3, length=11):
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(2, 50, (rows, length), generator=generator)
+    mask = (torch.arange(length) < torch.tensor([[length], [4], [8]])[:rows]).long()
+    return ids, mask
