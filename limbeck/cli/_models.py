@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +55,7 @@ def report(
     common: Common = COMMON,
 ) -> dict[str, Any]:
     """Join runs into one page: what the student kept, at what size and speed."""
+    from limbeck.recipes._tasks.speeds import measure_runs
     from limbeck.report import write_report
     from limbeck.report.runs import read_finetune_run
 
@@ -71,8 +73,7 @@ def report(
         teacher=teacher,
         distill_run=distill_run,
         title=title,
-        measure=measure,
-        progress=common.progress(),
+        measure=partial(measure_runs, progress=common.progress()) if measure else None,
     )
     files = [str(out / name) for name in ("report.md", "report.html", "report.json")]
     note(written.headline, f"written: {', '.join(files)}")

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from limbeck.config import Settings, Shown
+from limbeck.config import Shown
 from limbeck.data import Corpus, MaskedBatch, MaskedBatches, MaskingSettings
 from limbeck.losses import Loss
 from limbeck.models import Model
 from limbeck.objectives import TextObjective, evaluate_language_model
+from limbeck.recipes._settings import TrainingSettings
 from limbeck.runs.language_model import LanguageModelRecord, TrainingFigures
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import (
@@ -31,8 +32,12 @@ _HELD_OUT_MICRO_ROWS = 32
 _HELD_OUT_SEED = 0  # the same masks for every model, so that figures of two runs compare
 
 
-class LanguageModelSettings(Settings):
-    """What `pretrain` and `distill` have in common."""
+class LanguageModelSettings(TrainingSettings):
+    """What `pretrain` and `distill` have in common.
+
+    Where a default differs from that of fine-tuning, it is that of DistilBERT's own code: rate,
+    AdamW's betas and epsilon, the norm of the gradients, and 5 % of the steps to warm up.
+    """
 
     corpus: Shown[Path]
     """Corpus folder, from `limbeck corpus build`."""
@@ -45,52 +50,36 @@ class LanguageModelSettings(Settings):
     """Tokens in a row, special tokens included."""
     batch_size: Shown[int] = Field(default=32, ge=1)
     """Rows in an optimiser step, over all micro-batches."""
-    accumulate: int = Field(default=1, ge=1)
-    """Micro-batches a step is split into, to need less memory; the result is the same."""
     confine_attention: bool = False
     """Whether a token sees only its own document where a row holds parts of several."""
     masking: MaskingSettings = MaskingSettings()
     """How tokens are chosen and replaced."""
-
     max_epochs: Shown[float | None] = Field(default=None, gt=0)
     """End of the run, in passes over the training text."""
     max_steps: Shown[int | None] = Field(default=None, gt=0)
     """End of the run, in optimiser steps."""
-    max_minutes: float | None = Field(default=None, gt=0)
-    """End of the run, in minutes of training. Not reproducible to the bit."""
 
     learning_rate: Shown[float] = Field(default=5e-4, gt=0)
-    """Peak of the schedule."""
+    """Peak of the schedule; by default DistilBERT's."""
     betas: tuple[float, float] = (0.9, 0.98)
-    """AdamW's decay rates."""
+    """AdamW's decay rates; by default DistilBERT's."""
     eps: float = Field(default=1e-6, gt=0)
-    """AdamW's epsilon."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled decay of matrices and embeddings; never of biases and norms."""
+    """AdamW's epsilon; by default DistilBERT's."""
     schedule: Schedule = Schedule()
-    """Warm-up and decay of the learning rate."""
+    """Warm-up and decay of the learning rate; by default DistilBERT's."""
     max_grad_norm: float | None = Field(default=5.0, gt=0)
-    """Gradients are scaled down to this norm."""
-    chunk_rows: int = Field(default=1024, ge=1)
-    """Most rows whose full-vocabulary logits are held at a time."""
-
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    """Gradients are scaled down to this norm; by default DistilBERT's."""
     precision: Shown[Precision] = "fp32"
     """Arithmetic of the forward pass: fp32, bf16 or fp16."""
+    chunk_rows: int = Field(default=1024, ge=1)
+    """Most rows whose full-vocabulary logits are held at a time."""
     compile: bool = False
     """Compile both encoders with `torch.compile`; needs a C++ compiler on a CPU."""
 
-    log_every: int = Field(default=10, ge=1)
-    """Steps between lines of kind `train` in metrics.jsonl."""
     evaluate_every: int = Field(default=500, ge=1)
     """Steps between held-out measurements; one is always made at the start and the end."""
     evaluate_rows: int = Field(default=256, ge=1)
     """Most held-out rows a measurement uses."""
-    save_every: int = Field(default=500, ge=1)
-    """Steps between checkpoints."""
-    tensorboard: bool = False
-    """Also write TensorBoard files (needs `limbeck[tensorboard]`)."""
 
 
 def train_language_model(

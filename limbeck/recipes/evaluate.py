@@ -9,15 +9,12 @@ from typing import Any, Literal
 from limbeck.config import Shown
 from limbeck.errors import DataError
 from limbeck.files import write_text
-from limbeck.recipes._tasks.data import (
-    TaskData,
-    TaskRunSettings,
-    describe_model,
-    format_score,
-)
+from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import recall_task
 from limbeck.recipes._tasks.models import load_fine_tuned, require_same_labels
+from limbeck.recipes._tasks.predictions import describe_model, format_score
+from limbeck.recipes._tasks.settings import TaskRunSettings
 from limbeck.runs import EvaluateRecord, start_run, write_predictions
 from limbeck.train import Progress, SilentProgress, choose_device
 

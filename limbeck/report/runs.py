@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from limbeck.errors import DataError
+from limbeck.inference.speed import Speed
 from limbeck.runs import (
     DistillRecord,
     EvaluateRecord,
@@ -101,6 +102,10 @@ class DistillRun:
     train: list[MetricLine]
     evaluate: list[MetricLine]
     result: DistillRecord | None
+
+
+Measure = Callable[[Sequence[FinetuneRun], str], Mapping[str, Speed]]
+"""Measures the models of runs on the examples of a split; gives each one's speed by its label."""
 
 
 def read_finetune_run(folder: Path) -> FinetuneRun:

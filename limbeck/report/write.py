@@ -16,11 +16,9 @@ from limbeck.report.join import join_comparisons, join_models, order_runs
 from limbeck.report.notes import describe_conditions, describe_constant, describe_method
 from limbeck.report.page import Page
 from limbeck.report.render import write_page
-from limbeck.report.runs import choose_split, read_distill_run, read_finetune_run
+from limbeck.report.runs import Measure, choose_split, read_distill_run, read_finetune_run
 from limbeck.report.scored import read_scored
-from limbeck.report.speeds import measure_runs
 from limbeck.report.task_page import make_page
-from limbeck.train.progress import Progress
 
 
 def write_report(
@@ -31,9 +29,7 @@ def write_report(
     distill_run: Path | None = None,
     title: str | None = None,
     shortage: str | None = None,
-    measure: bool = True,
-    device: str = "cpu",
-    progress: Progress | None = None,
+    measure: Measure | None = None,
 ) -> Report:
     """Joins fine-tuning runs into `report.md`, `report.html` and `report.json`.
 
@@ -50,9 +46,7 @@ def write_report(
         title: Heading; by default from the labels and the task.
         shortage: Why the models were trained too briefly for any claim, in sentences. It is the
             headline then; scores are shown, but neither retention nor differences.
-        measure: Measure speed now, on this machine, with the texts that the runs used.
-        device: Where to measure: `cpu`, `cuda`, ...
-        progress: Where to report.
+        measure: Measures the models' speed; None leaves it out.
 
     Raises:
         DataError: If a run has not finished, or the runs can't be compared.
@@ -64,7 +58,7 @@ def write_report(
     distillation = None
     if distill_run is not None:
         distillation = summarise_distillation(read_distill_run(Path(distill_run)))
-    speeds = measure_runs(read, split=split, device=device, progress=progress) if measure else {}
+    speeds = {} if measure is None else measure(read, split)
     models = join_models(read, scored, speeds=speeds)
     if shortage is not None:
         models = [replace(model, retention=None) for model in models]

@@ -26,6 +26,7 @@ import logging
 
 from limbeck.config import Settings
 from limbeck.errors import ContractError, TrainingError
+from limbeck.runs import ResultRecord
 
 
 class DeepSettings(Settings):
@@ -51,6 +52,12 @@ class HeatSettings(Settings):
 SettingsType = HeatSettings
 
 
+class HeatRecord(ResultRecord):
+    recipe: str = "heat"
+    temperature: float
+    scores: dict[str, float]
+
+
 def plan(settings):
     return {"steps": 3, "sizes": {"tokens": 100}}
 
@@ -64,13 +71,13 @@ def run(settings, *, progress):
     if settings.how == "badly":
         raise TrainingError("the loss is nan at step 3")
     if settings.how == "short":
-        raise ContractError("2 degrees short", result={"reached": 1})
+        raise ContractError("2 degrees short", result=HeatRecord(temperature=1, scores={"a": 0.5}))
     if settings.how == "interrupted":
         raise KeyboardInterrupt
     if settings.how == "unforeseen":
         raise IndexError("list index out of range")
     logging.getLogger("limbeck.recipes.heat").warning("a damaged checkpoint was passed over")
-    return {"recipe": "heat", "temperature": settings.temperature, "scores": {"a": 0.5}}
+    return HeatRecord(temperature=settings.temperature, scores={"a": 0.5})
 '''
 
 
@@ -104,16 +111,18 @@ class TestRecipeCommand:
         assert main(["heat", "temperature=3"]) == 0
         out, err = capsys.readouterr()
         assert out == ""
-        *logged, ended, warned, recipe, temperature, score = err.splitlines()
+        *logged, ended, warned, version, recipe, temperature, score = err.splitlines()
         assert logged == ["hotter"] * 3
         assert re.match(r"heating: 3 steps\b.*\bloss 1\.25$", ended)
         assert warned == "warning: a damaged checkpoint was passed over"
-        assert (recipe, temperature, score) == ("recipe: heat", "temperature: 3", "scores.a: 0.5")
+        assert (version, recipe) == ("format: 1", "recipe: heat")
+        assert (temperature, score) == ("temperature: 3", "scores.a: 0.5")
 
     def test_programs_read_one_object(self, capsys: Captured) -> None:
         assert main(["heat", "temperature=3", "--json", "--quiet"]) == 0
         out, err = capsys.readouterr()
-        expected = {"recipe": "heat", "temperature": 3.0, "scores": {"a": 0.5}}
+        values = {"temperature": 3.0, "scores": {"a": 0.5}}
+        expected = {"format": 1, "recipe": "heat", **values}
         assert json.loads(out) == expected
         assert "heating" not in err
 
@@ -170,9 +179,9 @@ class TestRecipeCommand:
         out, err = capsys.readouterr()
         assert json.loads(out) == {
             "error": {"type": "ContractError", "message": "2 degrees short", "code": 1},
-            "result": {"reached": 1},
+            "result": {"format": 1, "recipe": "heat", "temperature": 1.0, "scores": {"a": 0.5}},
         }
-        assert err.endswith("reached: 1\nlimbeck: 2 degrees short\n")
+        assert err.endswith("scores.a: 0.5\nlimbeck: 2 degrees short\n")
 
     def test_dry_run(self, capsys: Captured) -> None:
         assert main(["heat", "temperature=3", "--dry-run"]) == 0

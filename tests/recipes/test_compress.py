@@ -15,9 +15,9 @@ from tiny_task import make_rows, write_data, write_model
 
 from limbeck.checkpoints import read_safetensors
 from limbeck.cli import main
-from limbeck.errors import ContractError, DataError, MissingHeadError, SettingsError
+from limbeck.errors import ContractError, DataError, MissingHeadError, SettingsError, TrainingError
 from limbeck.models import AutoModelForSequenceClassification
-from limbeck.recipes._task_training import share_folder
+from limbeck.recipes._tasks.folders import share_folder
 from limbeck.recipes.compress import CompressSettings, plan, run, summarise
 from limbeck.recipes.finetune import FinetuneSettings
 from limbeck.recipes.finetune import run as finetune
@@ -212,7 +212,7 @@ def test_an_easier_contract_takes_the_students_there_are(teacher, data, tmp_path
 def test_it_goes_on_where_it_was_interrupted(teacher, data, tmp_path, finished):
     class Interrupted(SilentProgress):
         def log(self, message):
-            if message.startswith("2 of 2"):
+            if message.startswith("run 2 of 2"):
                 raise KeyboardInterrupt
 
     settings = make_settings(teacher, data, tmp_path / "run", retain=0.8, seeds=(0, 1), epochs=4)
@@ -396,3 +396,42 @@ def test_a_finished_run_does_not_answer_for_other_examples(teacher, tmp_path):
             run(settings, progress=SilentProgress())
         path.write_text(whole, encoding="utf-8")
     assert run(settings, progress=SilentProgress()) == result
+
+
+def test_a_failed_student_costs_the_others_nothing(teacher, data, tmp_path):
+    absent, out = str(tmp_path / "absent"), tmp_path / "run"
+    changes = {"depths": (1,), "student": absent, "epochs": 1, "retain": 0.1}
+    settings = make_settings(teacher, data, out, **changes)
+    with pytest.raises(TrainingError) as caught:
+        run(settings, progress=SilentProgress())
+    message = str(caught.value)
+    assert message.startswith(f"1 of 2 students failed: absent: there is no folder '{absent}'")
+    assert "“1 layer” is the smallest student that keeps 10 % of the teacher's" in message
+    assert message.endswith(f"{out / 'compress.html'}; the same command tries again what failed")
+    text = (out / "compress.md").read_text(encoding="utf-8")
+    assert "Not among these, since they failed: absent: there is no folder" in text
+    assert (out / "model/model.safetensors").exists()
+    assert not (out / "result.json").exists()
+    write_model(tmp_path / "absent", num_hidden_layers=1)
+    result = run(settings, progress=SilentProgress())
+    assert [model.name for model in result.models] == ["teacher", "absent", "1 layer"]
+
+
+def test_no_student_at_all(teacher, data, tmp_path):
+    absent = str(tmp_path / "absent")
+    settings = make_settings(teacher, data, tmp_path / "run", student=absent)
+    with pytest.raises(TrainingError, match=r"no student could be made: absent: there is no fol"):
+        run(settings, progress=SilentProgress())
+
+
+def test_processes_make_the_same_students(teacher, data, tmp_path, finished):
+    settings, expected = finished
+    out, progress = tmp_path / "run", Lines()
+    result = run(settings.model_copy(update={"out": out, "workers": 2}), progress=progress)
+    assert any(line.startswith("[1 layer] seed 1, epoch 2: ") for line in progress.lines)
+    for model, other in zip(result.models, expected.models, strict=True):
+        assert (model.name, model.scores, model.retained) == (
+            other.name,
+            other.scores,
+            other.retained,
+        )

@@ -6,6 +6,7 @@ import random
 import pytest
 from tiny_task import make_rows, write_data, write_model
 
+from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.recipes.evaluate import EvaluateSettings
 from limbeck.recipes.evaluate import run as evaluate
 from limbeck.recipes.finetune import FinetuneSettings
@@ -86,7 +87,8 @@ def finetune_two(tmp_path, data, task, options=None):
 def test_every_kind_of_task_has_intervals_and_speed(tmp_path, task):
     make_row, metric, options = KINDS[task]
     data = write_rows(tmp_path / "data", make_row, train=48, validation=30)
-    report = write_report(finetune_two(tmp_path, data, task, options), out=tmp_path / "report")
+    runs = finetune_two(tmp_path, data, task, options)
+    report = write_report(runs, out=tmp_path / "report", measure=measure_runs)
     assert report.metric == metric
     teacher, student = report.models
     for model, folder in ((teacher, "teacher"), (student, "student")):
@@ -115,7 +117,8 @@ def test_a_model_that_was_fine_tuned_elsewhere_can_be_the_teacher(tmp_path):
         device="cpu",
     )
     result = evaluate(settings, progress=SilentProgress())
-    report = write_report([student, tmp_path / "evaluated"], out=tmp_path / "report")
+    runs = [student, tmp_path / "evaluated"]
+    report = write_report(runs, out=tmp_path / "report", measure=measure_runs)
     teacher = report.models[0]
     assert teacher.label == report.teacher == "from elsewhere"
     assert teacher.scores.values == (result.scores["accuracy"],)

@@ -7,6 +7,7 @@ import pytest
 from report_runs import NAMES, make_labels, write_lines
 
 from limbeck import DataError, DistilBertConfig, DistilBertForSequenceClassification
+from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.report import write_report
 from limbeck.report.wording import speed_clause
 from limbeck.tokenizers import train_wordpiece
@@ -43,7 +44,7 @@ def measurable_runs(make_run, tmp_path):
 
 @pytest.mark.slow
 def test_speed_is_measured_on_the_tasks_texts(measurable_runs, tmp_path):
-    report = write_report(measurable_runs, out=tmp_path / "report")
+    report = write_report(measurable_runs, out=tmp_path / "report", measure=measure_runs)
     teacher, student = report.models
     assert teacher.speed.num_texts == student.speed.num_texts == 64
     assert (teacher.speed.max_length, teacher.speed.device) == (16, "cpu")
@@ -71,4 +72,4 @@ def test_missing_model_folder_is_named(measurable_runs, tmp_path):
     folder = measurable_runs[1] / "seed-0" / "model"
     folder.rename(folder.with_name("moved"))
     with pytest.raises(DataError, match=r"seed-0/model is missing: the speed of 'student'"):
-        write_report(measurable_runs, out=tmp_path / "report")
+        write_report(measurable_runs, out=tmp_path / "report", measure=measure_runs)

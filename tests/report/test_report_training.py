@@ -79,7 +79,7 @@ def make_runs(make_run):
 
 
 def write(runs, folder):
-    report = write_report(runs, out=folder / "report", measure=False)
+    report = write_report(runs, out=folder / "report")
     return report, *(report.files[kind].read_text(encoding="utf-8") for kind in ("html", "md"))
 
 
@@ -209,7 +209,6 @@ def test_a_suite_names_the_tasks(tmp_path):
             split="validation",
             asked=tasks,
             num_tasks=9,
-            measure=False,
         )
 
     report = report_on("sst2", "rte")
@@ -257,8 +256,8 @@ def test_too_short_a_training_claims_nothing(tmp_path):
         for (label, role), accuracy in zip(roles.items(), (0.9, 0.85, 0.6), strict=True)
     ]
     shortage = "Every model made only 34 steps: too few to tell."
-    long = write_report(runs, out=tmp_path / "long", measure=False)
-    short = write_report(runs, out=tmp_path / "short", measure=False, shortage=shortage)
+    long = write_report(runs, out=tmp_path / "long")
+    short = write_report(runs, out=tmp_path / "short", shortage=shortage)
     assert [c.verdict for c in long.comparisons][:1] == ["ahead"], "with steps enough, it is"
     assert short.headline == shortage
     assert {c.verdict for c in short.comparisons} == {"not compared"}

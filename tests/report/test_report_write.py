@@ -7,14 +7,13 @@ import pytest
 from report_runs import edit_json, make_distill_run, sign_predictions, write_lines
 
 from limbeck.errors import DataError, SettingsError
+from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.report import write_report
 from limbeck.report.figures import points
 
 
 class Page(HTMLParser):
-    """C
-    from report_runs import sign_predictions
-    ollects what a page would load, its scripts and its text."""
+    """Collects what a page would load, its scripts and its text."""
 
     def __init__(self, text):
         super().__init__()
@@ -34,7 +33,7 @@ class Page(HTMLParser):
 
 
 def write(runs, folder, **options):
-    return write_report(runs, out=folder / "report", **{"measure": False, **options})
+    return write_report(runs, out=folder / "report", **options)
 
 
 def read(report, kind):
@@ -438,14 +437,12 @@ class TestErrors:
             write(runs, tmp_path)
 
     def test_measuring_without_data(self, four_runs, tmp_path):
-        with pytest.raises(DataError, match=r"run\.json does not say which data.*measure=False"):
-            write(four_runs, tmp_path, measure=True)
+        with pytest.raises(DataError, match=r"run\.json does not say which data.*--no-measure"):
+            write(four_runs, tmp_path, measure=measure_runs)
 
 
 def test_paths_may_be_text(four_runs, tmp_path):
-    report = write_report(
-        [Path(str(run)) for run in four_runs], out=tmp_path / "new" / "folder", measure=False
-    )
+    report = write_report([Path(str(run)) for run in four_runs], out=tmp_path / "new" / "folder")
     assert sorted(path.name for path in report.files["md"].parent.iterdir()) == [
         "report.html",
         "report.json",

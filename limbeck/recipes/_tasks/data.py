@@ -1,4 +1,4 @@
-"""What `finetune` and `evaluate` share: settings, the task's data as token ids, predictions."""
+"""A task's data as one model's token ids."""
 
 from __future__ import annotations
 
@@ -6,78 +6,29 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import torch
-from pydantic import Field
 from torch import Tensor
 
-from limbeck.checkpoints import resolve_folder, short_name
-from limbeck.config import Settings, Shown
+from limbeck.checkpoints import resolve_folder
 from limbeck.errors import DataError, SettingsError
 from limbeck.files import sha256_of_texts
 from limbeck.models import AutoConfig, Model, ModelConfig
 from limbeck.recipes._tasks.heads import require_head
-from limbeck.runs import ModelSize, Role, TaskNames
+from limbeck.recipes._tasks.predictions import predict_logits
+from limbeck.recipes._tasks.settings import TaskRunSettings, TaskSettings
+from limbeck.runs import TaskNames
 from limbeck.tasks import (
     EncodedExample,
     Record,
     Task,
-    evaluation_batches,
     read_task,
-    remove_padding,
 )
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
-from limbeck.train import Precision, Progress, autocast
-
-
-class TaskSettings(Settings):
-    """A model and a task's data."""
-
-    model: Shown[str]
-    """Model folder or Hub id."""
-    data: Shown[str | dict[str, str] | None] = None
-    """Folder with train, validation and test files, `hf://owner/name[:config]`, or a table with one
-    file, glob or `hf://owner/name[:config]#split` per split; by default what the Hub has."""
-    out: Shown[Path]
-    """Run folder; started again with the same settings, a run goes on where it stopped."""
-    task: Shown[str] = "sst2"
-    """Task, as `limbeck list tasks` shows it. What is not given of task, options and `max_length`,
-    `evaluate` and `compress` take as the model was fine-tuned, from its `limbeck.json`."""
-    task_options: dict[str, Any] = Field(default_factory=dict)
-    """The task's own options, such as its columns: `task_options.text_column=review`; `limbeck init
-    TASK` shows them."""
-
-    task_label: str | None = None
-    """Name of the task in reports; by default that of `task`."""
-
-    max_length: Shown[int] = Field(default=128, ge=8)
-    """Longest input in tokens, special tokens included; longer ones are cut."""
-    evaluation_batch_size: int = Field(default=64, ge=1)
-    """Examples predicted at a time."""
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
-    precision: Precision = "fp32"
-    """Arithmetic of the forward pass: fp32, bf16 or fp16."""
-
+from limbeck.train import Progress
 
 AUGMENTED = "augmented"
 """Name of the rows that are made of the training rows, among `TaskData.examples`."""
-
-
-class TaskRunSettings(TaskSettings):
-    """One model of a report on a task."""
-
-    label: str | None = None
-    """Name of the model in reports; by default that of the run's folder, or of the model's where it
-    is scored only."""
-    role: Role | None = None
-    """Part of the model in reports; by default `student` where it learns from a `teacher`, else
-    `other`."""
-
-    def default_names(self) -> tuple[str, Role]:
-        """Returns the label and the role of a model that the settings give none."""
-        return short_name(self.model), "other"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,52 +187,6 @@ class TaskData:
             "role": self.settings.role or role,
             "model": self.settings.model,
         }
-
-
-def predict_logits(
-    task: Task,
-    model: Model,
-    examples: Sequence[EncodedExample],
-    *,
-    batch_size: int,
-    pad_token_id: int,
-    precision: Precision = "fp32",
-) -> list[Tensor]:
-    """Returns each example's logits without padding, float32 on the CPU, in their order."""
-    was_training = model.training
-    model.eval()
-    found: dict[int, Tensor] = {}
-    with torch.inference_mode():
-        for batch in evaluation_batches(
-            task, examples, batch_size=batch_size, pad_token_id=pad_token_id
-        ):
-            batch = batch.to(model.device)
-            with autocast(model.device, precision):
-                output = model(**batch.inputs())
-            logits = task.logits(output, batch).float().cpu()
-            found.update(zip(batch.positions, remove_padding(task, logits, batch), strict=True))
-    model.train(was_training)
-    return [found[i] for i in range(len(examples))]
-
-
-def describe_model(model: Model, folder: Path) -> ModelSize:
-    """Returns a model's depth, number of parameters, and bytes of weight files."""
-    return {
-        "num_layers": model.config.num_hidden_layers,
-        "num_parameters": model.num_parameters,
-        "file_bytes": sum(path.stat().st_size for path in folder.glob("*.safetensors")),
-    }
-
-
-def format_score(scores: Mapping[str, float], metric: str) -> str:
-    """Words a metric, the accuracy with its standard error.
-
-    Example:
-        >>> format_score({"accuracy": 0.5, "accuracy_standard_error": 0.05}, "accuracy")
-        'accuracy 0.500 ± 0.050'
-    """
-    error = scores.get(f"{metric}_standard_error")
-    return f"{metric} {scores[metric]:.3f}" + ("" if error is None else f" ± {error:.3f}")
 
 
 def _read_task(settings: TaskSettings, folder: Path, labels: Sequence[str] | None) -> Task:

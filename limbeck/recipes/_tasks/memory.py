@@ -12,7 +12,7 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.config import Settings
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.files import read_json, write_json
-from limbeck.recipes._tasks.data import TaskSettings
+from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.tasks import load_task
 from limbeck.train import Progress
 

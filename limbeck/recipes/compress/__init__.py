@@ -8,24 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
-
-from limbeck.config import Shown
-from limbeck.errors import DataError
+from limbeck.errors import DataError, TrainingError
 from limbeck.recipes import evaluate
-from limbeck.recipes._task_training import share_folder
+from limbeck.recipes._jobs import Failures, run_jobs
 from limbeck.recipes._tasks.card import show_model
-from limbeck.recipes._tasks.data import TaskData, TaskSettings
+from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.folders import share_folder
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import recall_task
 from limbeck.recipes._tasks.models import load_fine_tuned, require_same_labels
+from limbeck.recipes._tasks.settings import TaskSettings
+from limbeck.recipes._tasks.speeds import measure_once
 from limbeck.recipes.compress.candidates import Candidate, list_candidates
 from limbeck.recipes.compress.result import (
     make_record,
     require_contract,
     summarise_result,
 )
-from limbeck.recipes.compress.speeds import measure_once
+from limbeck.recipes.compress.settings import CompressSettings
 from limbeck.report.card import write_card
 from limbeck.report.compression import (
     Compression,
@@ -34,7 +34,7 @@ from limbeck.report.compression import (
     describe_test,
     headline,
 )
-from limbeck.report.compression_page import write_compression
+from limbeck.report.compression_page import FILES, write_compression
 from limbeck.report.join import join_models
 from limbeck.report.notes import describe_conditions, describe_constant, describe_method
 from limbeck.report.runs import FinetuneRun, read_finetune_run
@@ -42,63 +42,12 @@ from limbeck.report.scored import read_scored
 from limbeck.runs import CompressRecord, EvaluateRecord, FinetuneRecord, start_run
 from limbeck.train import Progress, SilentProgress, choose_device
 
-
-class CompressSettings(TaskSettings):
-    """A fine-tuned model, its task, and what a smaller one has to keep."""
-
-    out: Shown[Path] = Path("compressed")
-    """Run folder; started again with the same settings, a run goes on where it stopped."""
-
-    retain: Shown[float] = Field(default=0.97, gt=0, le=1)
-    """Share of the model's validation score that a student has to keep; the student's score is the
-    median over its seeds."""
-    depths: Shown[tuple[int, ...] | None] = None
-    """Depths of the students that are made of the model's own layers, evenly spaced from the first
-    on; by default 2/3, 1/2, 1/3 and 1/4 of its depth, or none where `student` is given."""
-    student: Shown[str | tuple[str, ...] | None] = None
-    """One or more encoders, such as generally distilled ones, to try as they are, each with a new
-    head."""
-    seeds: Shown[tuple[int, ...]] = Field(default=(0,), min_length=1)
-    """Every student is trained once for each."""
-
-    losses: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """What a student learns from the model, as in `finetune`."""
-    label_weight: float = Field(default=1.0, ge=0)
-    """Weight of the loss against the data set's labels; 0 learns from the model alone."""
-    epochs: Shown[float] = Field(default=3.0, gt=0)
-    """Passes of each student over the training examples."""
-    learning_rate: Shown[float] = Field(default=5e-5, gt=0)
-    """Peak of the schedule."""
-    batch_size: Shown[int] = Field(default=32, ge=1)
-    """Examples in an optimiser step."""
-    finetune: dict[str, Any] = Field(default_factory=dict)
-    """Further settings of `finetune` for every student, such as `finetune.patience=2`."""
-
-    @field_validator("retain", mode="before")
-    @classmethod
-    def _check_share(cls, retain: object) -> object:
-        if isinstance(retain, int | float) and not isinstance(retain, bool) and 10 <= retain <= 100:
-            raise ValueError(f"a share of 1, not per cent; write {retain / 100:g}")
-        return retain
-
-    @field_validator("depths", mode="before")
-    @classmethod
-    def _take_one_depth(cls, depths: object) -> object:
-        return (depths,) if isinstance(depths, int) else depths
-
-    @field_validator("depths")
-    @classmethod
-    def _check_depths(cls, depths: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if depths is not None and (len(set(depths)) < len(depths) or min(depths, default=1) < 1):
-            raise ValueError("give each depth once, and none below 1")
-        return depths
-
-
 SettingsType = CompressSettings
 summarise = summarise_result
 
 # They decide what is tried and chosen; what was made already stays as it is.
 _MAY_CHANGE = ("retain", "depths", "student", "seeds", "task_label")
+_NO_PART = ("workers",)  # of what is tried: how it is run
 _SPLIT = "validation"
 _NO_SHARE = (
     "The teacher's own score may be 0, by its 95 % interval: what a student keeps of it has no "
@@ -115,6 +64,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
     Raises:
         CheckpointError: If the model can't be read, or its `limbeck.json` is wrong.
         ContractError: If no student keeps enough, after everything was written.
+        TrainingError: At the end, if students have failed; the page is over the others.
         DataError: If the task's data can't be used, the model's labels are not the task's, or a
             finished run is of other examples.
         MissingHeadError: If the model has no head for the task.
@@ -125,24 +75,33 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
     data = _read_data(settings, progress)
     candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
     asked = settings.model_dump(mode="json", include=set(_MAY_CHANGE))
-    folder = start_run(settings.out, "compress", settings, may_change=_MAY_CHANGE)
+    may_change = (*_MAY_CHANGE, *_NO_PART)
+    folder = start_run(settings.out, "compress", settings, may_change=may_change)
     earlier = folder.finished(CompressRecord)
     if earlier is not None and earlier.asked == asked:
         data.require_same(earlier.examples_sha256, folder=settings.out)
         progress.log(f"{settings.out} is already complete")
         return require_contract(earlier)
     teacher = _evaluate_teacher(settings, data, progress)
-    for number, candidate in enumerate(candidates, start=1):
-        progress.log(f"{number} of {len(candidates)}: {candidate.name} ({candidate.how})")
-        candidate.make(progress=progress)
-    runs = [teacher, *(read_finetune_run(candidate.folder) for candidate in candidates)]
-    found = _compare(settings, runs, candidates, progress)
+    jobs = [candidate.job for candidate in candidates]
+    failures = run_jobs(jobs, num_workers=settings.workers, progress=progress)
+    made = [candidate for candidate in candidates if candidate.name not in failures]
+    if not made:
+        raise TrainingError(f"no student could be made: {failures}")
+    runs = [teacher, *(read_finetune_run(candidate.folder) for candidate in made)]
+    found = _compare(settings, runs, made, failures, progress)
     if found.chosen is None:
         shutil.rmtree(settings.out / "model", ignore_errors=True)  # of an easier contract
     else:
         chosen = next(c for c in candidates if c.name == found.chosen)
         _write_model(settings.out / "model", chosen, data, found)
     write_compression(found, settings.out)
+    if failures:
+        raise TrainingError(
+            f"{len(failures)} of {len(candidates)} students failed: {failures}. {headline(found)} "
+            f"The page over the others is {settings.out / FILES['html']}; the same command tries "
+            "again what failed"
+        )
     record = make_record(found, settings.out, asked=asked, examples_sha256=data.fingerprint)
     return require_contract(record.write(settings.out))
 
@@ -223,6 +182,7 @@ def _compare(
     settings: CompressSettings,
     runs: Sequence[FinetuneRun],
     candidates: Sequence[Candidate],
+    failures: Failures,
     progress: Progress,
 ) -> Compression:
     scored = read_scored(runs, _SPLIT)
@@ -254,6 +214,7 @@ def _compare(
                 f"The {_SPLIT} split chose the best epoch of each student, its best seed, and the "
                 "student. That flatters the choice, the more so the more was tried."
             ),
+            *([f"Not among these, since they failed: {failures}."] if failures else []),
             *describe_constant([runs[0].task] if scored.is_constant(runs[0].label) else []),
             *([_NO_SHARE] if scored.resampled and models[1].retention is None else []),
             *method,

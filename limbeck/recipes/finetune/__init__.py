@@ -6,9 +6,10 @@ import math
 from collections.abc import Generator
 from typing import Any
 
-from limbeck.recipes._task_training import share_folder
 from limbeck.recipes._tasks.card import make_card
-from limbeck.recipes._tasks.data import AUGMENTED, format_score
+from limbeck.recipes._tasks.data import AUGMENTED
+from limbeck.recipes._tasks.folders import share_folder
+from limbeck.recipes._tasks.predictions import format_score
 from limbeck.recipes.finetune.data import read_data
 from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.seed import FinetuneStep, make_budget, train_seed

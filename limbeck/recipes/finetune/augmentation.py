@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -103,7 +104,7 @@ class Augmenter:
 
     def _read(self, path: Path, rows: Sequence[EncodedExample]) -> Made:
         lines = read_json_lines(path, error=DataError)
-        made = [(record["index"], record["input_ids"]) for record in lines]
+        made = [itemgetter("index", "input_ids")(line) for line in lines]
         lengths = [row.num_tokens for row in rows] * self.settings.copies
         if [len(ids) for _, ids in made] != lengths:
             raise DataError(

@@ -20,9 +20,10 @@ from limbeck.objectives import (
     TeacherOutputs,
     collected_for,
 )
-from limbeck.recipes._tasks.data import AUGMENTED, TaskData, predict_logits
+from limbeck.recipes._tasks.data import AUGMENTED, TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.models import load_fine_tuned, require_same_inputs, require_same_labels
+from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes.finetune.augmentation import Augmenter
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_folder, hash_rows

@@ -13,10 +13,11 @@ import torch
 from limbeck.methods import apply_methods
 from limbeck.models import Model
 from limbeck.objectives import TaskObjective, TaskTeacher
-from limbeck.recipes._task_training import BestWeights, is_evaluation_due
 from limbeck.recipes._tasks.card import make_card
-from limbeck.recipes._tasks.data import TaskData, describe_model
+from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.memory import write_memory
+from limbeck.recipes._tasks.predictions import describe_model
+from limbeck.recipes.finetune.best import BestWeights, is_evaluation_due
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.report.card import write_card
 from limbeck.runs import SeedRecord, write_predictions
@@ -122,15 +123,16 @@ def train_seed(
     splits = [split for split in ("validation", "test") if split in data.examples]
     records = {split: data.predict(best.model, split) for split in splits}
     checksum = write_predictions(folder, records)
-    scores = data.score(records)
+    chosen, scores = best.evaluation, data.score(records)
+    assert chosen is not None, "the last step is evaluated at the latest"
     assert scores["validation"] is not None, "it chose the best weights"
     record = SeedRecord(
         seed=seed,
         folder=folder.name,
         validation=scores["validation"],
         test=scores.get("test"),
-        best_epoch=best.record["epoch"],
-        best_step=best.record["step"],
+        best_epoch=chosen.epoch,
+        best_step=chosen.step,
         num_steps=state.step,
         num_epochs=state.step / math.ceil(len(data.training) / settings.batch_size),
         elapsed_seconds=state.elapsed_seconds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from limbeck.methods.keep_layers import KeepLayersSettings, apply, choose_layers
 from limbeck.models import AutoConfig, AutoModelForMaskedLM
 from limbeck.recipes import distill, pretrain
 from limbeck.recipes._language_model import save_language_model
+from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.recipes.quickstart._compared import (
     DATA,
     Compared,
@@ -134,8 +136,7 @@ def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord
         out=out / "report",
         distill_run=out / "distill",
         shortage=None if budget.is_enough else f"{describe_shortage(budget)} {advise(budget)}",
-        device="cpu",
-        progress=progress,
+        measure=partial(measure_runs, progress=progress),
     )
     record = QuickstartRecord(
         headline=report.headline,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.errors import CheckpointError, DataError, TrainingError
 from limbeck.models import AutoConfig
-from limbeck.recipes.suite.jobs import Job, Plan, make_plan, require_same_examples
+from limbeck.recipes._jobs import Failures, run_jobs
+from limbeck.recipes._tasks.speeds import measure_runs
+from limbeck.recipes.suite.jobs import Plan, SuiteJob, make_plan, require_same_examples
 from limbeck.recipes.suite.settings import SuiteSettings
-from limbeck.recipes.suite.workers import Failures, run_jobs
 from limbeck.report import ModelFacts, figures, wording
 from limbeck.report.figures import NONE
 from limbeck.report.suite import SuiteReport, write_suite_report
@@ -45,15 +47,18 @@ def run(settings: SuiteSettings, *, progress: Progress) -> SuiteRecord:
     require_same_examples(plan, settings.out / "runs")
     for name, reason in plan.missing.items():
         progress.log(f"{name}: left out: {reason}")
-    failed = run_jobs(plan.jobs, num_workers=settings.workers, progress=progress)
-    failures = _describe_failures(plan, failed)
-    report = _report(settings, plan, failed, failures, progress=progress)
+    for job in plan.jobs:
+        if job.is_finished:
+            progress.log(f"{job.name}: finished before")
+    waiting = [job for job in plan.jobs if not job.is_finished]
+    failed = run_jobs(waiting, num_workers=settings.workers, progress=progress)
+    failures = Failures({**plan.broken, **failed})
+    report = _report(settings, plan, failures, progress=progress)
     record = _summary(settings, report)
     if failures:
-        listed = "; ".join(f"{name}: {why}" for name, why in failures.items())
         raise TrainingError(
-            f"{len(failures)} of the suite's runs failed: {listed}. The report over the others is "
-            f"{record.report}; the same command tries again what failed"
+            f"{len(failures)} of the suite's runs failed: {failures}. The report over the others "
+            f"is {record.report}; the same command tries again what failed"
         )
     return record.write(settings.out)
 
@@ -100,8 +105,8 @@ def summarise(result: SuiteRecord) -> str:
     return "\n".join([*lines, f"The report: {result.report}"])
 
 
-def _describe(job: Job) -> str:
-    return job.recipe if job.after is None else f"{job.recipe} with the teacher {job.after}"
+def _describe(job: SuiteJob) -> str:
+    return job.recipe if job.teacher is None else f"{job.recipe} with the teacher {job.teacher}"
 
 
 def _plan(settings: SuiteSettings) -> Plan:
@@ -134,17 +139,9 @@ def _check_model(name: str, label: str, *, others: Collection[str]) -> None:
         raise CheckpointError(f"models.{label}: {str(error).rstrip('.')}{hint}") from error
 
 
-def _describe_failures(plan: Plan, failed: Failures) -> dict[str, str]:
-    return {
-        **plan.broken,
-        **{f"{task}, {label}": reason for (task, label), reason in failed.items()},
-    }
-
-
 def _report(
     settings: SuiteSettings,
     plan: Plan,
-    failed: Failures,
     failures: Mapping[str, str],
     *,
     progress: Progress,
@@ -152,7 +149,7 @@ def _report(
     order = list(settings.models)
     folders: dict[str, list[Path]] = {}
     for job in sorted(plan.jobs, key=lambda job: order.index(job.label)):
-        if (job.task, job.label) not in failed:
+        if job.name not in failures:
             folders.setdefault(job.task, []).append(job.folder)
     tasks = [name for name in settings.task_names() if name in folders]
     return write_suite_report(
@@ -164,8 +161,7 @@ def _report(
         num_tasks=len(settings.task_names(everything=True)),
         missing=plan.missing,
         failures=failures,
-        measure=settings.measure,
-        progress=progress,
+        measure=partial(measure_runs, progress=progress) if settings.measure else None,
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limbeck.errors import DataError, LimbeckError, SettingsError
+from limbeck.errors import DataError, SettingsError
 from limbeck.files import sha256_of_texts
-from limbeck.recipes import evaluate, finetune
+from limbeck.recipes import evaluate
+from limbeck.recipes._jobs import Job
 from limbeck.recipes.finetune.distillation import build_task_losses, learns_from_logits
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.suite.settings import (
@@ -19,64 +19,25 @@ from limbeck.recipes.suite.settings import (
     SuiteTask,
     folder_name,
 )
-from limbeck.runs import ExamplesRecord, ResultRecord, RunRecord
+from limbeck.runs import ExamplesRecord
 from limbeck.tasks import Split, Task, read_task
-from limbeck.train import Progress
 
 _HUB = "hf://"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class SuiteJob(Job):
     """One model on one task.
 
     Attributes:
         task: Name of the task in the suite.
         label: The model's label.
-        settings: Of the run.
-        after: Label of the model whose run on the same task has to finish first, or None.
+        teacher: Label of the model whose run on the same task comes first, or None.
     """
 
     task: str
     label: str
-    settings: FinetuneSettings | evaluate.EvaluateSettings
-    after: str | None
-
-    @property
-    def name(self) -> str:
-        """How the job is called in progress and errors."""
-        return f"{self.task}, {self.label}"
-
-    @property
-    def recipe(self) -> str:
-        """The recipe that runs it."""
-        return "finetune" if isinstance(self.settings, FinetuneSettings) else "evaluate"
-
-    @property
-    def folder(self) -> Path:
-        """Its run folder."""
-        return self.settings.out
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether its folder holds the result of exactly these settings."""
-        if not (RunRecord.exists(self.folder) and ResultRecord.exists(self.folder)):
-            return False
-        before = RunRecord.read(self.folder).settings_of(type(self.settings))
-        return before == self.settings.model_dump(mode="json")
-
-    def to_json(self) -> bytes:
-        """Returns the recipe and its settings, for another process."""
-        values = {"recipe": self.recipe, "settings": self.settings.model_dump(mode="json")}
-        return json.dumps(values).encode()
-
-
-def run_job(recipe: str, settings: dict[str, Any], *, progress: Progress) -> None:
-    """Runs what `Job.to_json` says."""
-    if recipe == "finetune":
-        finetune.run(FinetuneSettings.from_values(settings), progress=progress)
-    else:
-        evaluate.run(evaluate.EvaluateSettings.from_values(settings), progress=progress)
+    teacher: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +51,7 @@ class Plan:
         examples: For each task, the SHA-256 over the examples and labels of each split.
     """
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[SuiteJob, ...]
     missing: dict[str, str]
     broken: dict[str, str]
     examples: dict[str, dict[str, str]]
@@ -102,7 +63,7 @@ def make_plan(settings: SuiteSettings) -> Plan:
     Raises:
         SettingsError: If settings for the runs are wrong.
     """
-    jobs: list[Job] = []
+    jobs: list[SuiteJob] = []
     missing: dict[str, str] = {}
     broken: dict[str, str] = {}
     examples: dict[str, dict[str, str]] = {}
@@ -167,7 +128,7 @@ def _make_job(
     *,
     label: str,
     model: SuiteModel,
-) -> Job | None:
+) -> SuiteJob | None:
     """Returns a model's run; None where a task has nothing to train and the model needs it."""
     folder = settings.out / "runs" / folder_name(name)
     shared = {**settings.finetune, **entry.finetune}
@@ -198,14 +159,33 @@ def _make_job(
         made = FinetuneSettings.from_values(
             {**given, **values, **taught, "seeds": settings.seeds}, where=where
         )
-        return Job(task=name, label=label, settings=made, after=model.teacher)
+        return SuiteJob(
+            name=_job_name(name, label),
+            recipe="finetune",
+            settings=made,
+            after=None if model.teacher is None else _job_name(name, model.teacher),
+            task=name,
+            label=label,
+            teacher=model.teacher,
+        )
     if _has_changed_weights(model):
         return None
     known = {key: given[key] for key in given if key in evaluate.EvaluateSettings.model_fields}
     evaluated = evaluate.EvaluateSettings.from_values(
         {**known, **values, "split": settings.split}, where=where
     )
-    return Job(task=name, label=label, settings=evaluated, after=None)
+    return SuiteJob(
+        name=_job_name(name, label),
+        recipe="evaluate",
+        settings=evaluated,
+        task=name,
+        label=label,
+        teacher=None,
+    )
+
+
+def _job_name(task: str, label: str) -> str:
+    return f"{task}, {label}"
 
 
 def _has_changed_weights(model: SuiteModel) -> bool:
@@ -264,8 +244,3 @@ def _lacking_split(task: Task, split: str) -> str | None:
     if not task.splits[split].is_labelled:
         return f"its {split} split has no labels, so nothing can be scored"
     return None
-
-
-def failure_text(error: LimbeckError) -> str:
-    """Returns an error of a job in words."""
-    return str(error) or type(error).__name__

@@ -11,14 +11,12 @@ from limbeck.inference.speed import Speed
 from limbeck.report import figures, wording
 from limbeck.report.facts import ModelFacts
 from limbeck.report.notes import describe_conditions, describe_method
-from limbeck.report.runs import FinetuneRun, read_finetune_run
-from limbeck.report.speeds import measure_runs
+from limbeck.report.runs import FinetuneRun, Measure, read_finetune_run
 from limbeck.report.suite.facts import SuiteReport
 from limbeck.report.suite.join import JoinedTask, average_models, compare_averages, join_task
 from limbeck.report.suite.page import make_page
 from limbeck.report.suite.published import read_published
 from limbeck.report.write import write_files
-from limbeck.train.progress import Progress
 
 
 def write_suite_report(
@@ -31,9 +29,7 @@ def write_suite_report(
     num_tasks: int,
     missing: Mapping[str, str] | None = None,
     failures: Mapping[str, str] | None = None,
-    measure: bool = True,
-    device: str = "cpu",
-    progress: Progress | None = None,
+    measure: Measure | None = None,
 ) -> SuiteReport:
     """Joins the runs of a suite into `report.md`, `report.html` and `report.json`.
 
@@ -49,18 +45,17 @@ def write_suite_report(
         num_tasks: Tasks that the suite has.
         missing: Tasks without data, and why.
         failures: Tasks and runs that failed, and why.
-        measure: Measure speed now, on this machine, with the examples of one task.
-        device: Where to measure: `cpu`, `cuda`, ...
-        progress: Where to report.
+        measure: Measures the models' speed, on the examples of one task; None leaves it out.
 
     Raises:
         DataError: If no task has been run by every model, or runs can't be compared.
     """
     joined, whole = _join(tasks, split=split, failures=failures or {})
-    speeds: dict[str, Speed] = {}
+    speeds: Mapping[str, Speed] = {}
     speed_task = None
-    if measure:
-        speed_task, speeds = _measure(whole, split=split, device=device, progress=progress)
+    if measure is not None:  # on the task whose examples are the most ordinary: the largest
+        chosen = max(whole, key=lambda task: task.facts.num_examples)
+        speed_task, speeds = chosen.facts.name, measure(chosen.runs, split)
     models = average_models(whole, speeds=speeds)
     comparisons = compare_averages(models, whole)
     student = next((model for model in models if model.role == "student"), None)
@@ -140,15 +135,6 @@ def _title(models: Sequence[ModelFacts], suite: str, *, num_tasks: int) -> str:
     )
     where = "GLUE" if suite == "glue" else f"{num_tasks} task{'s' if num_tasks > 1 else ''}"
     return f"{first}{more} on {where}"
-
-
-def _measure(
-    tasks: Sequence[JoinedTask], *, split: str, device: str, progress: Progress | None
-) -> tuple[str, dict[str, Speed]]:
-    """Measures all models on the task whose examples are the most ordinary: the largest."""
-    chosen = max(tasks, key=lambda task: task.facts.num_examples)
-    speeds = measure_runs(chosen.runs, split=split, device=device, progress=progress)
-    return chosen.facts.name, speeds
 
 
 def _notes(

@@ -1,4 +1,4 @@
-"""Measures the models of a report on the task's own examples."""
+"""The speed of the models of several runs, measured side by side on the task's own examples."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.errors import DataError
 from limbeck.inference.speed import Speed, measure_speed
 from limbeck.report.runs import FinetuneRun
+from limbeck.runs import SpeedsRecord
+from limbeck.runs.machine import describe_hardware
 from limbeck.tasks import Split, Task, collate, read_task
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, choose_device
@@ -19,8 +21,8 @@ from limbeck.train import Progress, choose_device
 
 def measure_runs(
     runs: Sequence[FinetuneRun],
-    *,
     split: str,
+    *,
     num_examples: int = 64,
     repeats: int = 7,
     max_seconds: float = 60.0,
@@ -60,6 +62,30 @@ def measure_runs(
     )
 
 
+def measure_once(
+    runs: Sequence[FinetuneRun], *, out: Path, split: str, device: str, progress: Progress
+) -> dict[str, Speed]:
+    """Measures all models in one run, unless all of them were measured so on this machine before.
+
+    Args:
+        runs: The models; a label stands for the same model as long as the run folder does.
+        out: The run folder, which keeps what was measured.
+        split: Where the examples come from.
+        device: Where to measure.
+        progress: Where to report.
+    """
+    machine = describe_hardware()
+    if SpeedsRecord.exists(out):
+        found = SpeedsRecord.read(out)
+        if found.machine == machine and {run.label for run in runs} <= set(found.speeds):
+            progress.log("the speed of all was measured before")
+            return {run.label: found.speeds[run.label] for run in runs}
+    progress.log("measuring the speed of all, side by side")
+    speeds = measure_runs(runs, split, device=device, progress=progress)
+    SpeedsRecord(machine=machine, speeds=speeds).write(out)
+    return speeds
+
+
 _Encode = Callable[..., dict[str, Tensor]]
 
 
@@ -90,7 +116,7 @@ def _read_task(run: FinetuneRun) -> Task:
     if "data" not in settings:
         raise DataError(
             f"{run.folder / 'run.json'} does not say which data the run used, so there are no "
-            "examples to measure speed on; report without measuring (measure=False)"
+            "examples to measure speed on; report without measuring (--no-measure)"
         )
     return read_task(
         settings.get("task", run.task),

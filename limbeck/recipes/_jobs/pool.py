@@ -1,4 +1,4 @@
-"""Runs jobs one after another, or spread over processes, each failing by itself."""
+"""Processes that run jobs, one at a time each, with the machine's GPUs in turns."""
 
 from __future__ import annotations
 
@@ -12,52 +12,11 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from limbeck.errors import LimbeckError
-from limbeck.recipes.suite.jobs import Job, failure_text, run_job
-from limbeck.train import Progress, defer_interrupts
-from limbeck.train.progress import SilentProgress
-
-Failures = dict[tuple[str, str], str]
-"""What went wrong, by task and model."""
+from limbeck.recipes._jobs.job import Failures, Job, run_job
+from limbeck.train import Progress, SilentProgress, defer_interrupts
 
 _PATIENCE_SECONDS = 0.2  # how soon a request to stop is seen
 _VISIBLE = "CUDA_VISIBLE_DEVICES"  # what CUDA reads when a process first uses it
-
-
-def run_jobs(jobs: Sequence[Job], *, num_workers: int, progress: Progress) -> Failures:
-    """Runs all jobs; what fails is kept, and what waits for it is not run.
-
-    Args:
-        jobs: Each after the one that it waits for.
-        num_workers: Processes; with one, the jobs run in this process.
-        progress: Where to report.
-
-    Raises:
-        KeyboardInterrupt: When Ctrl-C or SIGTERM asked to stop, after the running jobs have saved
-            their checkpoints.
-    """
-    failures: Failures = {}
-    waiting = []
-    for job in jobs:
-        if job.is_finished:
-            progress.log(f"{job.name}: finished before")
-        else:
-            waiting.append(job)
-    if num_workers > 1 and len(waiting) > 1:
-        num_workers = min(num_workers, len(waiting))
-        gpus = _find_gpus() if all(job.settings.device == "auto" for job in waiting) else []
-        environments = spread_over_gpus(gpus, num_workers)
-        _Pool(waiting, environments, progress, failures).run()
-        return failures
-    for number, job in enumerate(waiting, start=1):
-        if _is_blocked(job, failures):
-            continue
-        progress.log(f"run {number} of {len(waiting)}: {job.name}")
-        try:
-            run_job(**json.loads(job.to_json()), progress=progress)
-        except LimbeckError as error:
-            _note_failure(job, failure_text(error), failures, progress)
-    return failures
 
 
 def spread_over_gpus(gpus: Sequence[str], num_workers: int) -> list[dict[str, str]]:
@@ -79,7 +38,7 @@ def spread_over_gpus(gpus: Sequence[str], num_workers: int) -> list[dict[str, st
     return [{_VISIBLE: gpus[number % len(gpus)]} for number in range(num_workers)]
 
 
-def _find_gpus() -> list[str]:
+def find_gpus() -> list[str]:
     """Returns the GPUs that this process may use, by the names that the user gave them if any."""
     import torch
 
@@ -87,19 +46,6 @@ def _find_gpus() -> list[str]:
     given = os.environ.get(_VISIBLE)
     names = range(number) if given is None else given.split(",")[:number]
     return [str(name).strip() for name in names]
-
-
-def _is_blocked(job: Job, failures: Failures) -> bool:
-    """Notes a job as failed whose teacher has failed."""
-    if job.after is None or (job.task, job.after) not in failures:
-        return False
-    failures[job.task, job.label] = f"not run, since its teacher {job.after} failed on this task"
-    return True
-
-
-def _note_failure(job: Job, text: str, failures: Failures, progress: Progress) -> None:
-    failures[job.task, job.label] = text
-    progress.log(f"{job.name}: failed: {text}")
 
 
 class _Worker:
@@ -126,17 +72,17 @@ class _Worker:
         self.process.join()
 
 
-class _Pool:
+class Pool:
     """Some workers and the jobs that they have still to do."""
 
     def __init__(
         self,
-        jobs: list[Job],
+        jobs: Sequence[Job],
         environments: list[dict[str, str]],
         progress: Progress,
         failures: Failures,
     ) -> None:
-        self._waiting = jobs
+        self._waiting = list(jobs)
         self._progress = progress
         self._failures = failures
         self._num_threads = max(1, _num_cores() // len(environments))
@@ -167,12 +113,10 @@ class _Pool:
 
     def _give_out(self) -> None:
         """Starts what can be started."""
-        self._waiting = [job for job in self._waiting if not _is_blocked(job, self._failures)]
-        open_jobs = {
-            (job.task, job.label)
-            for job in [*self._waiting, *(w.job for w in self._workers if w.job is not None)]
-        }
-        ready = [job for job in self._waiting if (job.task, job.after) not in open_jobs]
+        self._waiting = [job for job in self._waiting if not self._failures.blocks(job)]
+        running = [worker.job for worker in self._workers if worker.job is not None]
+        unfinished = {job.name for job in [*self._waiting, *running]}
+        ready = [job for job in self._waiting if job.after not in unfinished]
         for job in ready:
             idle = [worker for worker in self._workers if worker.job is None]
             if not idle and self._unused:
@@ -200,14 +144,14 @@ class _Pool:
                 if not is_stopping:
                     code = worker.process.exitcode
                     text = f"its process ended with exit code {code}, without a word of why"
-                    _note_failure(job, text, self._failures, self._progress)
+                    self._failures.note(job, text, self._progress)
                 continue
             if "log" in message:
                 self._progress.log(f"[{job.name}] {message['log']}")
                 continue
             worker.job = None
             if message["failure"] is not None:
-                _note_failure(job, message["failure"], self._failures, self._progress)
+                self._failures.note(job, message["failure"], self._progress)
 
 
 def _work(connection: Connection, environment: dict[str, str], num_threads: int) -> None:
@@ -223,14 +167,11 @@ def _work(connection: Connection, environment: dict[str, str], num_threads: int)
     progress = _SentProgress(lambda text: _send(connection, {"log": text}))
     while True:
         try:
-            job = json.loads(connection.recv_bytes())
+            content = connection.recv_bytes()
         except EOFError:
             return
-        failure = None
         try:
-            run_job(**job, progress=progress)
-        except LimbeckError as error:
-            failure = failure_text(error)
+            failure = run_job(content, progress=progress)
         except KeyboardInterrupt:
             return
         _send(connection, {"failure": failure})
@@ -239,8 +180,8 @@ def _work(connection: Connection, environment: dict[str, str], num_threads: int)
 def _stop_with_parent() -> None:
     """Waits for the parent's end, then has the running job save its checkpoint and stop.
 
-    A parent that is killed can't ask for that, and the suite, when it is started again, would work
-    on the same folders.
+    A parent that is killed can't ask for that, and the same jobs, started again, would work in the
+    same folders.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:

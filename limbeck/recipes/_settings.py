@@ -1,0 +1,79 @@
+"""Settings that several recipes share; one that has another default says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from limbeck.config import Settings, Shown
+from limbeck.train import Precision, Schedule
+
+
+class PlaceSettings(Settings):
+    """Where and how a model is run."""
+
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    precision: Precision = "fp32"
+    """Arithmetic of the forward pass: fp32, bf16 or fp16."""
+
+
+class StepSettings(Settings):
+    """What one optimiser step takes in, and how far it goes."""
+
+    batch_size: Shown[int] = Field(default=32, ge=1)
+    """Examples in an optimiser step, over all micro-batches."""
+    learning_rate: Shown[float] = Field(default=5e-5, gt=0)
+    """Peak of the schedule; by default one of those that BERT was fine-tuned with."""
+
+
+class TrainingSettings(StepSettings, PlaceSettings):
+    """What every training is given; the defaults are those of fine-tuning BERT."""
+
+    accumulate: int = Field(default=1, ge=1)
+    """Micro-batches a step is split into, to need less memory; the result is the same."""
+    max_steps: int | None = Field(default=None, gt=0)
+    """End of the run in optimiser steps, if that comes first."""
+    max_minutes: float | None = Field(default=None, gt=0)
+    """End of the run in minutes of training, if that comes first; evaluation is not counted. Not
+    reproducible to the bit."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay rates; by default AdamW's own."""
+    eps: float = Field(default=1e-8, gt=0)
+    """AdamW's epsilon; by default AdamW's own."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled decay of matrices and embeddings; never of biases and norms."""
+    schedule: Schedule = Schedule(warmup_ratio=0.1)
+    """Warm-up and decay of the learning rate; by default BERT's."""
+    max_grad_norm: float | None = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this norm; by default BERT's."""
+
+    log_every: int = Field(default=10, ge=1)
+    """Steps between lines of kind `train` in metrics.jsonl."""
+    save_every: int = Field(default=500, ge=1)
+    """Steps between checkpoints."""
+    tensorboard: bool = False
+    """Also write TensorBoard files (needs `limbeck[tensorboard]`)."""
+
+
+class LearningSettings(StepSettings):
+    """What a model learns on a task, and how often."""
+
+    seeds: Shown[tuple[int, ...]] = Field(default=(0,), min_length=1)
+    """One run each; a seed decides new weights, dropout and the order of the examples."""
+    losses: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """What a student learns from its teacher, as `limbeck list losses` shows; by default
+    `soft_targets`, or `logit_mse` where the task predicts numbers."""
+    label_weight: float = Field(default=1.0, ge=0)
+    """Weight of the loss against the data set's labels; 0 learns from the teacher alone."""
+    epochs: Shown[float] = Field(default=3.0, gt=0)
+    """Passes over the training examples, those of `transfer` and `augment` included."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("give each seed once, since every one counts as a run of its own")
+        return seeds

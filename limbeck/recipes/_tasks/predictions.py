@@ -1,0 +1,60 @@
+"""What a model predicts of examples, how large it is, and its score in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from limbeck.models import Model
+from limbeck.runs import ModelSize
+from limbeck.tasks import EncodedExample, Task, evaluation_batches, remove_padding
+from limbeck.train import Precision, autocast
+
+
+def predict_logits(
+    task: Task,
+    model: Model,
+    examples: Sequence[EncodedExample],
+    *,
+    batch_size: int,
+    pad_token_id: int,
+    precision: Precision = "fp32",
+) -> list[Tensor]:
+    """Returns each example's logits without padding, float32 on the CPU, in their order."""
+    was_training = model.training
+    model.eval()
+    found: dict[int, Tensor] = {}
+    with torch.inference_mode():
+        for batch in evaluation_batches(
+            task, examples, batch_size=batch_size, pad_token_id=pad_token_id
+        ):
+            batch = batch.to(model.device)
+            with autocast(model.device, precision):
+                output = model(**batch.inputs())
+            logits = task.logits(output, batch).float().cpu()
+            found.update(zip(batch.positions, remove_padding(task, logits, batch), strict=True))
+    model.train(was_training)
+    return [found[i] for i in range(len(examples))]
+
+
+def describe_model(model: Model, folder: Path) -> ModelSize:
+    """Returns a model's depth, number of parameters, and bytes of weight files."""
+    return {
+        "num_layers": model.config.num_hidden_layers,
+        "num_parameters": model.num_parameters,
+        "file_bytes": sum(path.stat().st_size for path in folder.glob("*.safetensors")),
+    }
+
+
+def format_score(scores: Mapping[str, float], metric: str) -> str:
+    """Words a metric, the accuracy with its standard error.
+
+    Example:
+        >>> format_score({"accuracy": 0.5, "accuracy_standard_error": 0.05}, "accuracy")
+        'accuracy 0.500 ± 0.050'
+    """
+    error = scores.get(f"{metric}_standard_error")
+    return f"{metric} {scores[metric]:.3f}" + ("" if error is None else f" ± {error:.3f}")

@@ -1,0 +1,30 @@
+"""What `compress` tries: a way to make smaller models is a file, with its `list_candidates`."""
+
+from __future__ import annotations
+
+from limbeck import listing
+from limbeck.errors import SettingsError
+from limbeck.recipes.compress.candidates._candidate import Candidate
+from limbeck.recipes.compress.settings import CompressSettings
+
+__all__ = ["Candidate", "list_candidates"]
+
+
+def list_candidates(settings: CompressSettings, *, num_layers: int) -> list[Candidate]:
+    """Returns all that is to be tried.
+
+    Args:
+        settings: Of the run.
+        num_layers: Depth of the teacher.
+
+    Raises:
+        SettingsError: If there is none, or a setting of the students is wrong.
+    """
+    ways = [listing.load(__name__, name) for name in listing.list_names(__name__)]
+    found = [one for way in ways for one in way.list_candidates(settings, num_layers)]
+    if not found:
+        raise SettingsError(
+            f"{settings.model} has {num_layers} layer, so no student can be made of its layers; "
+            "give an encoder as student=MODEL"
+        )
+    return found

@@ -1,0 +1,90 @@
+"""A model that may be small enough and good enough, and the run that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import SettingsError
+from limbeck.losses import build_loss
+from limbeck.recipes._jobs import Job
+from limbeck.recipes._settings import LearningSettings
+from limbeck.recipes._tasks.card import make_card
+from limbeck.recipes._tasks.settings import TaskSettings
+from limbeck.recipes.compress.settings import CompressSettings
+from limbeck.recipes.finetune.distillation import learns_from_logits
+from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.report.card import Card
+
+_PASSED_ON = {*TaskSettings.model_fields, *LearningSettings.model_fields} - {"model", "out"}
+"""Settings of `compress` that every fine-tuning takes over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A student that is to be tried.
+
+    Attributes:
+        how: How it is made, in words.
+        job: The run that makes and scores it, by the name that tables call it.
+        card: From the task's data, one seed's record and all of them to that seed's model card.
+    """
+
+    how: str
+    job: Job
+    card: Callable[..., Card]
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return self.job.name
+
+    @property
+    def folder(self) -> Path:
+        """Its run folder, as a report reads it."""
+        return self.job.folder
+
+
+def distil(settings: CompressSettings, name: str, how: str, changes: dict[str, Any]) -> Candidate:
+    """Returns a student that is fine-tuned with the model as its teacher.
+
+    Args:
+        settings: Of the run.
+        name: What tables call the student.
+        how: How it is made, in words.
+        changes: Settings of `finetune` that make this student.
+
+    Raises:
+        SettingsError: If a setting of the students is wrong.
+    """
+    folder = settings.out / "students" / name.strip("/").replace(" ", "-").replace("/", "--")
+    values = {
+        **settings.model_dump(include=_PASSED_ON),
+        "teacher": settings.model,
+        "teacher_cache": _teacher_cache(settings),
+        "label": name,
+        "role": "student",
+        "out": folder,
+        **changes,
+    }
+    taken = sorted(values.keys() & settings.finetune.keys())
+    if taken:
+        raise SettingsError(
+            f"finetune.{taken[0]} is not for you to set: it is a setting of compress itself, or "
+            "differs between the students"
+        )
+    run_settings = FinetuneSettings.from_values(values | settings.finetune, where="finetune")
+    return Candidate(
+        how=how,
+        job=Job(name=name, recipe="finetune", settings=run_settings),
+        card=partial(make_card, run_settings),
+    )
+
+
+def _teacher_cache(settings: CompressSettings) -> Path | None:
+    """Returns where all students find the teacher's logits, if logits are all they learn from."""
+    losses = {name: build_loss(name, values) for name, values in settings.losses.items()}
+    return settings.out / "teacher" / "cache" if learns_from_logits(losses) else None

@@ -1,0 +1,56 @@
+"""The settings of `compress`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from limbeck.config import Shown
+from limbeck.recipes._settings import LearningSettings
+from limbeck.recipes._tasks.settings import TaskSettings
+
+
+class CompressSettings(LearningSettings, TaskSettings):
+    """A fine-tuned model, its task, and what a smaller one has to keep."""
+
+    out: Shown[Path] = Path("compressed")
+    """Run folder; started again with the same settings, a run goes on where it stopped."""
+
+    retain: Shown[float] = Field(default=0.97, gt=0, le=1)
+    """Share of the model's validation score that a student has to keep; the student's score is the
+    median over its seeds."""
+    depths: Shown[tuple[int, ...] | None] = None
+    """Depths of the students that are made of the model's own layers, evenly spaced from the first
+    on; by default 2/3, 1/2, 1/3 and 1/4 of its depth, or none where `student` is given."""
+    student: Shown[str | tuple[str, ...] | None] = None
+    """One or more encoders, such as generally distilled ones, to try as they are, each with a new
+    head."""
+    seeds: Shown[tuple[int, ...]] = Field(default=(0,), min_length=1)
+    """Every student is trained once for each."""
+
+    workers: int = Field(default=1, ge=1)
+    """Processes to spread the students over; they share the processor's cores. With `device =
+    "auto"` they take the machine's GPUs in turns, one each."""
+    finetune: dict[str, Any] = Field(default_factory=dict)
+    """Further settings of `finetune` for every student, such as `finetune.patience=2`."""
+
+    @field_validator("retain", mode="before")
+    @classmethod
+    def _check_share(cls, retain: object) -> object:
+        if isinstance(retain, int | float) and not isinstance(retain, bool) and 10 <= retain <= 100:
+            raise ValueError(f"a share of 1, not per cent; write {retain / 100:g}")
+        return retain
+
+    @field_validator("depths", mode="before")
+    @classmethod
+    def _take_one_depth(cls, depths: object) -> object:
+        return (depths,) if isinstance(depths, int) else depths
+
+    @field_validator("depths")
+    @classmethod
+    def _check_depths(cls, depths: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if depths is not None and (len(set(depths)) < len(depths) or min(depths, default=1) < 1):
+            raise ValueError("give each depth once, and none below 1")
+        return depths

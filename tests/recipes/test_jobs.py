@@ -1,0 +1,59 @@
+"""Jobs: what waits, what fails, and which GPU a process gets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from limbeck.recipes._jobs import Failures, Job, run_jobs
+from limbeck.recipes._jobs.pool import spread_over_gpus
+from limbeck.recipes.evaluate import EvaluateSettings
+from limbeck.train import SilentProgress
+
+
+def make_job(folder, name, after=None):
+    settings = EvaluateSettings(model=str(folder / "absent"), out=folder / name)
+    return Job(name=name, recipe="evaluate", settings=settings, after=after)
+
+
+def test_what_waits_for_a_failed_job_is_not_run(tmp_path):
+    jobs = [make_job(tmp_path, "a"), make_job(tmp_path, "b", "a"), make_job(tmp_path, "c", "z")]
+    for num_workers in (1, 2):
+        failures = run_jobs(jobs, num_workers=num_workers, progress=SilentProgress())
+        assert failures["b"] == "not run, since 'a' failed"
+        assert failures.keys() == {"a", "b", "c"}  # z is none of the jobs: c was tried
+        assert failures["c"].startswith("there is no folder")
+
+
+def test_a_job_says_all_that_another_process_needs(tmp_path):
+    job = make_job(tmp_path, "a")
+    assert not job.is_finished
+    values = json.loads(job.to_json())
+    assert values["recipe"] == "evaluate"
+    assert EvaluateSettings.from_values(values["settings"]) == job.settings
+
+
+def test_failures_in_words():
+    assert str(Failures(a="broken", b="late")) == "a: broken; b: late"
+
+
+def test_workers_take_the_gpus_in_turns():
+    """Seen by the worker itself, in a process as the pool starts it."""
+    assert [e.get("CUDA_VISIBLE_DEVICES") for e in spread_over_gpus(["2", "GPU-5f"], 3)] == [
+        "2",
+        "GPU-5f",
+        "2",
+    ]
+    assert spread_over_gpus(["0"], 2) == spread_over_gpus([], 2) == [{}, {}]
+    script = f"""
+import multiprocessing, os
+from limbeck.recipes._jobs import pool
+near, far = multiprocessing.Pipe()
+near.close()
+pool._work(far, {spread_over_gpus(["2", "GPU-5f"], 2)[1]}, 1)
+print(os.environ["CUDA_VISIBLE_DEVICES"])
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    assert done.stdout == "GPU-5f\n"
