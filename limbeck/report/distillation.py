@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from limbeck.errors import DataError
 from limbeck.report.facts import DistillationFacts
-from limbeck.report.runs import DistillRun
-from limbeck.train.metrics import MetricLine
+from limbeck.runs import DistillRecord
+from limbeck.train.metrics import MetricLine, read_metrics
 
 HELD_OUT = {
     "mlm_loss": "Masked-LM loss (nats per masked token)",
@@ -29,19 +31,28 @@ _BOOKKEEPING = {
 }
 
 
-def summarise_distillation(run: DistillRun) -> DistillationFacts:
-    """Returns the held-out figures at both ends and the curves between."""
-    evaluate = _last_of_each_step(run.evaluate)
-    train = _last_of_each_step(run.train)
-    tokens_per_step = _tokens_per_step(run, evaluate)
+def read_distillation(folder: Path) -> DistillationFacts:
+    """Reads a distillation, finished or not: held-out figures at both ends, curves between.
+
+    Raises:
+        DataError: If there are no metrics in the folder, or its result can't be used.
+    """
+    lines = sorted(read_metrics(folder), key=lambda line: line.step)
+    if not lines:
+        raise DataError(
+            f"{folder} has no metrics.jsonl with at least one line: it is not the folder of a "
+            "distillation that has started"
+        )
+    evaluate, train = (_last_of_each_step(lines, kind) for kind in ("evaluate", "train"))
+    result = DistillRecord.read(folder) if DistillRecord.exists(folder) else None
+    tokens_per_step = _tokens_per_step(evaluate, result)
     last_step = max([0, *(line.step for line in (*train, *evaluate))])
-    result = run.result
     num_steps, seconds = last_step, max(_numbers(train, "elapsed_seconds"), default=None)
     num_tokens = None if tokens_per_step is None else round(tokens_per_step * last_step)
     if result is not None:
         num_steps, num_tokens, seconds = result.num_steps, result.num_tokens, result.elapsed_seconds
     return DistillationFacts(
-        folder=str(run.folder),
+        folder=str(folder),
         is_complete=result is not None,
         num_steps=num_steps,
         num_tokens=num_tokens,
@@ -54,18 +65,18 @@ def summarise_distillation(run: DistillRun) -> DistillationFacts:
     )
 
 
-def _last_of_each_step(lines: Sequence[MetricLine]) -> list[MetricLine]:
-    return list({line.step: line for line in lines}.values())
+def _last_of_each_step(lines: Sequence[MetricLine], kind: str) -> list[MetricLine]:
+    return list({line.step: line for line in lines if line.kind == kind}.values())
 
 
-def _tokens_per_step(run: DistillRun, evaluate: Sequence[MetricLine]) -> float | None:
+def _tokens_per_step(evaluate: Sequence[MetricLine], result: DistillRecord | None) -> float | None:
     """Returns tokens per step, all steps of a distillation having as many."""
     for line in reversed(evaluate):
         tokens = line.values.get("num_tokens")
         if line.step > 0 and isinstance(tokens, int | float):
             return tokens / line.step
-    if run.result is not None and run.result.num_steps > 0:
-        return run.result.num_tokens / run.result.num_steps
+    if result is not None and result.num_steps > 0:
+        return result.num_tokens / result.num_steps
     return None
 
 

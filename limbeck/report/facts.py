@@ -101,13 +101,13 @@ class ModelFacts:
     num_parameters: int
     file_bytes: int
     scores: SeedScores
-    retention: Interval | None
-    agreement_with_teacher: float | None
-    agreement_between_seeds: float | None
-    speed: Speed | None
-    speed_up: SpeedUp | None
-    training: TrainingFacts | None
-    training_seconds: float | None
+    retention: Interval | None = None
+    agreement_with_teacher: float | None = None
+    agreement_between_seeds: float | None = None
+    speed: Speed | None = None
+    speed_up: SpeedUp | None = None
+    training: TrainingFacts | None = None
+    training_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,21 +163,16 @@ class DistillationFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """All that a report says.
+class BaseReport:
+    """What the reports on a task and on several have in common.
 
     Attributes:
         title: Heading of the page.
         headline: The result in one sentence.
-        task: Name of the task.
-        metric: Its main metric.
         split: The split that is reported.
-        num_examples: Examples in that split.
-        teacher: Label of the teacher.
-        student: Label of the student in the headline, or None if no run is of a student.
+        num_examples: Examples in that split, of all tasks.
         models: Teacher first, then students, baselines and others.
         comparisons: Each student against each baseline and the teacher.
-        distillation: The student's distillation, or None.
         notes: How the figures were obtained and what they can't tell, in sentences.
         conditions: Machine and versions, in words.
         files: What was written, by kind.
@@ -185,18 +180,23 @@ class Report:
 
     title: str
     headline: str
-    task: str
-    metric: str
     split: str
     num_examples: int
-    teacher: str
-    student: str | None
     models: tuple[ModelFacts, ...]
     comparisons: tuple[Comparison, ...]
-    distillation: DistillationFacts | None
     notes: tuple[str, ...]
     conditions: Mapping[str, str]
     files: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def teacher(self) -> str:
+        """Label of the teacher."""
+        return self.models[0].label
+
+    @property
+    def student(self) -> str | None:
+        """Label of the student in the headline, or None if no run is of a student."""
+        return next((model.label for model in self.models if model.role == "student"), None)
 
     def model(self, label: str) -> ModelFacts:
         """Returns the model of that label."""
@@ -208,4 +208,19 @@ class Report:
         for facts, written in zip(self.models, values["models"], strict=True):
             written["speed"] = facts.speed.to_dict() if facts.speed else None
         del values["files"]
-        return values
+        return {**values, "teacher": self.teacher, "student": self.student}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(BaseReport):
+    """All that a report on one task says.
+
+    Attributes:
+        task: Name of the task.
+        metric: Its main metric.
+        distillation: The student's distillation, or None.
+    """
+
+    task: str
+    metric: str
+    distillation: DistillationFacts | None

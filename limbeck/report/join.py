@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +14,8 @@ from limbeck.inference.speed import Speed, compare_speed
 from limbeck.report import wording
 from limbeck.report.facts import Comparison, ModelFacts, SeedScores
 from limbeck.report.runs import FinetuneRun
-from limbeck.report.scored import Scored
-from limbeck.report.statistics import (
-    Paired,
-    standard_error,
-)
+from limbeck.report.scored import Scored, Scores
+from limbeck.report.statistics import standard_error
 from limbeck.report.training import explain_inequality, read_training
 from limbeck.runs import Role
 
@@ -40,7 +37,7 @@ def order_runs(runs: Sequence[FinetuneRun], *, teacher: str | None = None) -> li
     if not runs:
         raise SettingsError("a report needs at least one fine-tuning run folder, got none")
     for name in ("task", "metric"):
-        values = {getattr(run, name): run for run in runs}
+        values = {getattr(run.result, name): run for run in runs}
         if len(values) > 1:
             described = ", ".join(f"{value} ({run.folder})" for value, run in values.items())
             raise DataError(f"the runs differ in their {name}: {described}; report each on its own")
@@ -85,106 +82,90 @@ def join_models(
         scored: Their predictions.
         speeds: Per label, measured in one run; empty if none was.
     """
-    return [_model_facts(run, runs[0], scored, speeds=speeds) for run in runs]
+    teacher = runs[0].label
+    models = [_describe_model(run, scored) for run in runs]
+    agree = {m.label: scored.agreement(m.label, teacher) for m in models if m.label != teacher}
+    models = [replace(m, agreement_with_teacher=agree.get(m.label)) for m in models]
+    return hold_against_teacher(models, scored, speeds=speeds)
+
+
+def hold_against_teacher(
+    models: Sequence[ModelFacts], scored: Scores, *, speeds: Mapping[str, Speed]
+) -> list[ModelFacts]:
+    """Returns the models with their speeds, and all but the first with what they kept of it."""
+    teacher = models[0].label
+    timed = [replace(model, speed=speeds.get(model.label)) for model in models]
+    found = timed[:1]
+    for model in timed[1:]:
+        paired, speed = scored.compare(model.label, teacher), model.speed
+        faster = None if speed is None else compare_speed(speed, reference=speeds[teacher])
+        kept = None if paired is None else paired.retention
+        found.append(replace(model, retention=kept, speed_up=faster))
+    return found
 
 
 def join_comparisons(
-    models: Sequence[ModelFacts], scored: Scored, *, is_short: bool = False
+    models: Sequence[ModelFacts],
+    scored: Scores,
+    *,
+    is_short: bool = False,
+    explain: Callable[[ModelFacts, ModelFacts], str | None] = explain_inequality,
 ) -> list[Comparison]:
-    """Returns each student against each baseline, then against the teacher.
+    """Returns what each student's scores show against each baseline, then against the teacher.
 
     Args:
         models: All models.
-        scored: Their predictions.
+        scored: What compares them.
         is_short: Whether the models were trained too briefly for any claim.
+        explain: Says how two models were not trained alike, so that nothing is claimed of them.
     """
-    return [
-        make_comparison(
-            model,
-            reference,
-            paired=scored.compare(model.label, reference.label),
-            unequal=explain_inequality(model, reference),
-            num_examples=scored.num_examples,
-            is_short=is_short,
-        )
-        for model, reference in pair_up(models)
-    ]
-
-
-def pair_up(models: Sequence[ModelFacts]) -> list[tuple[ModelFacts, ModelFacts]]:
-    """Returns each student with each baseline, then with the teacher."""
     students = [model for model in models if model.role == "student"]
     references = [
         model for role in ("baseline", "teacher") for model in models if model.role == role
     ]
-    return list(itertools.product(students, references))
-
-
-def make_comparison(
-    model: ModelFacts,
-    reference: ModelFacts,
-    *,
-    paired: Paired | None,
-    unequal: str | None,
-    num_examples: int,
-    is_short: bool = False,
-) -> Comparison:
-    """Returns what two models' scores on the same examples show, if they were trained alike.
-
-    Args:
-        model: The student.
-        reference: What it is held against.
-        paired: The bootstrap; None if the metric has none.
-        unequal: How they were not trained alike, or None.
-        num_examples: Examples that both were scored on.
-        is_short: Whether they were trained too briefly for any claim.
-    """
-    paired = None if unequal or is_short else paired
-    return Comparison(
-        model=model.label,
-        reference=reference.label,
-        reference_role=reference.role,
-        paired=paired,
-        unequal=unequal,
-        verdict=wording.verdict_of(paired),
-        text=wording.describe_comparison(
+    found = []
+    for model, reference in itertools.product(students, references):
+        unequal = explain(model, reference)
+        claims = unequal is None and not is_short
+        paired = scored.compare(model.label, reference.label) if claims else None
+        text = wording.describe_comparison(
             model,
             reference,
             paired,
             unequal=unequal,
-            num_examples=num_examples,
+            num_examples=scored.num_examples,
             is_short=is_short,
-        ),
-    )
+        )
+        found.append(
+            Comparison(
+                model=model.label,
+                reference=reference.label,
+                reference_role=reference.role,
+                paired=paired,
+                unequal=unequal,
+                verdict=wording.verdict_of(paired),
+                text=text,
+            )
+        )
+    return found
 
 
-def _model_facts(
-    run: FinetuneRun, teacher: FinetuneRun, scored: Scored, *, speeds: Mapping[str, Speed]
-) -> ModelFacts:
-    speed = speeds.get(run.label)
-    retention = agrees = speed_up = None
-    if run is not teacher:
-        paired = scored.compare(run.label, teacher.label)
-        retention = None if paired is None else paired.retention
-        agrees = scored.agreement(run.label, teacher.label)
-        if speed is not None:
-            speed_up = compare_speed(speed, reference=speeds[teacher.label])
+def _describe_model(run: FinetuneRun, scored: Scored) -> ModelFacts:
+    """Returns what is known of a model by itself."""
+    trained = [seed.record for seed in run.seeds if seed.record is not None]
+    result = run.result
     return ModelFacts(
         label=run.label,
         role=run.role,
-        model=run.model,
+        model=result.model,
         folder=str(run.folder),
-        num_layers=run.num_layers,
-        num_parameters=run.num_parameters,
-        file_bytes=run.file_bytes,
-        scores=join_scores(run, scored),
-        retention=retention,
-        agreement_with_teacher=agrees,
+        num_layers=result.num_layers,
+        num_parameters=result.num_parameters,
+        file_bytes=result.file_bytes,
+        scores=_join_scores(run, scored),
         agreement_between_seeds=scored.agreement(run.label, run.label),
-        speed=speed,
-        speed_up=speed_up,
         training=read_training(run),
-        training_seconds=_total_seconds(run),
+        training_seconds=sum(seed.elapsed_seconds for seed in trained) if trained else None,
     )
 
 
@@ -194,13 +175,13 @@ def _role(run: FinetuneRun, *, teacher: str) -> Role:
     return "other" if run.role == "teacher" else run.role
 
 
-def join_scores(run: FinetuneRun, scored: Scored) -> SeedScores:
+def _join_scores(run: FinetuneRun, scored: Scored) -> SeedScores:
     """Returns a run's main metric over its seeds."""
     values = run.scores(scored.split)
     error = None
-    if run.metric == "accuracy":
+    if run.result.metric == "accuracy":
         error = standard_error(statistics.fmean(values), scored.num_examples)
-    elif scored.resampled:
+    elif scored.has_intervals:
         error = scored.resampled[run.label].standard_error
     return SeedScores(
         seeds=tuple(seed.seed for seed in run.seeds),
@@ -211,8 +192,3 @@ def join_scores(run: FinetuneRun, scored: Scored) -> SeedScores:
         highest=max(values),
         standard_error=error,
     )
-
-
-def _total_seconds(run: FinetuneRun) -> float | None:
-    seconds = [seed.elapsed_seconds for seed in run.seeds]
-    return None if None in seconds else sum(s for s in seconds if s is not None)

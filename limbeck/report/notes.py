@@ -7,22 +7,18 @@ from collections.abc import Sequence
 from limbeck.report import figures, wording
 from limbeck.report.facts import ModelFacts
 from limbeck.report.runs import FinetuneRun
+from limbeck.report.scored import Scores
 from limbeck.report.statistics import MIN_DISCORDANT, RESAMPLES
 
 _FEW_SEEDS = 5
 
 
 def describe_method(
-    models: Sequence[ModelFacts],
-    *,
-    metric: str,
-    split: str,
-    num_examples: int,
-    has_intervals: bool,
+    models: Sequence[ModelFacts], scored: Scores, *, metric: str, split: str
 ) -> list[str]:
     """Returns the notes of a report, each a sentence or two."""
     return [
-        *_on_intervals(metric, num_examples, has_intervals=has_intervals),
+        *_on_intervals(metric, scored.num_examples, has_intervals=scored.has_intervals),
         *_on_seeds(models),
         *_on_split(split),
         *_on_speed(models, split),
@@ -50,7 +46,7 @@ def describe_conditions(runs: Sequence[FinetuneRun]) -> dict[str, str]:
         "Processor": f"{hardware.cpu}, {hardware.num_usable_cores} cores usable",
         **({"Accelerator": ", ".join(hardware.gpus)} if hardware.gpus else {}),
         "Versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
-        **{f"Run of {run.label}": f"{run.folder}, from {run.model}" for run in runs},
+        **{f"Run of {run.label}": f"{run.folder}, from {run.result.model}" for run in runs},
     }
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from limbeck.errors import DataError
 from limbeck.report.runs import FinetuneRun, read_all_predictions
@@ -14,6 +15,21 @@ from limbeck.report.statistics import Paired, Resampled, Statistics, compare, re
 from limbeck.runs.predictions import find_difference
 
 _TOLERANCE = 1e-6  # between a score written down and the same score from the predictions
+
+
+class Scores(Protocol):
+    """Whatever compares models by their labels: on one task, or on the average of several."""
+
+    @property
+    def num_examples(self) -> int:
+        """Examples that all models were scored on."""
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether the metric can be resampled."""
+
+    def compare(self, first: str, second: str) -> Paired | None:
+        """Compares two models; None if the metric can't be resampled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +51,14 @@ class Scored:
     predictions: Mapping[str, Sequence[Sequence[str]]]
     resampled: Mapping[str, Resampled]
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether the metric can be resampled."""
+        return bool(self.resampled)
+
     def compare(self, first: str, second: str) -> Paired | None:
         """Compares two models by their labels; None if the metric can't be resampled."""
-        if not self.resampled:
+        if not self.has_intervals:
             return None
         return compare([self.resampled[first]], [self.resampled[second]])
 
@@ -81,9 +102,10 @@ def read_scored(runs: Sequence[FinetuneRun], split: str, *, seed: int = 0) -> Sc
                 f"{run.folder} and {runs[0].folder} were not scored on the same {split} examples: "
                 f"{problem}; a paired comparison needs the same ones"
             )
+    classes = runs[0].result.labels
     made = {
         run.label: [
-            make_statistics(records, metric=run.metric, classes=runs[0].labels) for records in seeds
+            make_statistics(records, metric=run.result.metric, classes=classes) for records in seeds
         ]
         for run, seeds in zip(runs, read, strict=True)
     }
@@ -96,7 +118,7 @@ def read_scored(runs: Sequence[FinetuneRun], split: str, *, seed: int = 0) -> Sc
             _check_scores(run, known[run.label], split=split)
     return Scored(
         split=split,
-        metric=runs[0].metric,
+        metric=runs[0].result.metric,
         num_examples=len(read[0][0]),
         predictions={
             run.label: [[json.dumps(r["prediction"]) for r in records] for records in seeds]
@@ -111,7 +133,7 @@ def _check_scores(run: FinetuneRun, seeds: Sequence[Statistics], *, split: str) 
     for seed, found, written in zip(run.seeds, seeds, run.scores(split), strict=True):
         if abs(found.total - written) > _TOLERANCE:
             raise DataError(
-                f"{seed.folder / 'predictions.jsonl'} gives {run.metric} {found.total:.6f} on "
-                f"{split}, but result.json says {written:.6f}: the folder mixes two runs; "
-                "run it again"
+                f"{seed.folder / 'predictions.jsonl'} gives {run.result.metric} "
+                f"{found.total:.6f} on {split}, but result.json says {written:.6f}: the folder "
+                "mixes two runs; run it again"
             )

@@ -10,13 +10,13 @@ from typing import Any
 from limbeck.errors import DataError
 from limbeck.files import write_json
 from limbeck.report import wording
-from limbeck.report.distillation import summarise_distillation
-from limbeck.report.facts import Report
+from limbeck.report.distillation import read_distillation
+from limbeck.report.facts import ModelFacts, Report
 from limbeck.report.join import join_comparisons, join_models, order_runs
 from limbeck.report.notes import describe_conditions, describe_constant, describe_method
 from limbeck.report.page import Page
 from limbeck.report.render import write_page
-from limbeck.report.runs import Measure, choose_split, read_distill_run, read_finetune_run
+from limbeck.report.runs import Measure, choose_split, read_finetune_run
 from limbeck.report.scored import read_scored
 from limbeck.report.task_page import make_page
 
@@ -55,18 +55,14 @@ def write_report(
     read = order_runs([read_finetune_run(Path(folder)) for folder in runs], teacher=teacher)
     split = choose_split(read)
     scored = read_scored(read, split)
-    distillation = None
-    if distill_run is not None:
-        distillation = summarise_distillation(read_distill_run(Path(distill_run)))
     speeds = {} if measure is None else measure(read, split)
     models = join_models(read, scored, speeds=speeds)
     if shortage is not None:
         models = [replace(model, retention=None) for model in models]
     comparisons = join_comparisons(models, scored, is_short=shortage is not None)
-    student = next((model for model in models if model.role == "student"), None)
-    task, metric, num_examples = read[0].task, read[0].metric, scored.num_examples
+    task, metric, num_examples = read[0].result.task, scored.metric, scored.num_examples
     report = Report(
-        title=title or _title(models[0].label, student.label if student else None, task),
+        title=title or _title(models, task),
         headline=shortage
         or wording.headline(
             models,
@@ -80,28 +76,21 @@ def write_report(
         metric=metric,
         split=split,
         num_examples=num_examples,
-        teacher=models[0].label,
-        student=student.label if student else None,
         models=tuple(models),
         comparisons=tuple(comparisons),
-        distillation=distillation,
+        distillation=None if distill_run is None else read_distillation(Path(distill_run)),
         notes=(
             *describe_constant([task] if scored.is_constant(models[0].label) else []),
-            *describe_method(
-                models,
-                metric=metric,
-                split=split,
-                num_examples=num_examples,
-                has_intervals=bool(scored.resampled),
-            ),
+            *describe_method(models, scored, metric=metric, split=split),
         ),
         conditions=describe_conditions(read),
     )
     return replace(report, files=write_files(make_page(report), Path(out), report.to_dict()))
 
 
-def _title(teacher: str, student: str | None, task: str) -> str:
-    return f"{teacher} on {task}" if student is None else f"{teacher} to {student}, on {task}"
+def _title(models: Sequence[ModelFacts], task: str) -> str:
+    students = [f" to {model.label}," for model in models if model.role == "student"]
+    return f"{models[0].label}{''.join(students[:1])} on {task}"
 
 
 def write_files(page: Page, out: Path, values: Mapping[str, Any]) -> dict[str, Path]:

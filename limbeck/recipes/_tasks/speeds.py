@@ -119,7 +119,7 @@ def _read_task(run: FinetuneRun) -> Task:
             "examples to measure speed on; report without measuring (--no-measure)"
         )
     return read_task(
-        settings.get("task", run.task),
+        settings.get("task", run.result.task),
         settings.get("data"),
         options=settings.get("task_options"),
     )

@@ -172,8 +172,8 @@ def _evaluate_teacher(
     score = found.scores(_SPLIT)[0]
     if score <= 0:
         raise DataError(
-            f"{settings.model} has {found.metric} {score:.4f} on {_SPLIT}: no share of that can be "
-            "kept; accepted: a model that scores above 0. Was it fine-tuned on this task?"
+            f"{settings.model} has {found.result.metric} {score:.4f} on {_SPLIT}: no share of that "
+            "can be kept; accepted: a model that scores above 0. Was it fine-tuned on this task?"
         )
     return found
 
@@ -185,21 +185,15 @@ def _compare(
     failures: Failures,
     progress: Progress,
 ) -> Compression:
-    scored = read_scored(runs, _SPLIT)
+    scored, task = read_scored(runs, _SPLIT), runs[0].result.task
     speeds = measure_once(
         runs, out=settings.out, split=_SPLIT, device=settings.device, progress=progress
     )
     models = join_models(runs, scored, speeds=speeds)
-    method = describe_method(
-        models,
-        metric=scored.metric,
-        split=_SPLIT,
-        num_examples=scored.num_examples,
-        has_intervals=bool(scored.resampled),
-    )
+    method = describe_method(models, scored, metric=scored.metric, split=_SPLIT)
     how = {candidate.name: candidate.how for candidate in candidates}
     found = Compression(
-        task=runs[0].task,
+        task=task,
         metric=scored.metric,
         split=_SPLIT,
         num_examples=scored.num_examples,
@@ -215,8 +209,8 @@ def _compare(
                 "student. That flatters the choice, the more so the more was tried."
             ),
             *([f"Not among these, since they failed: {failures}."] if failures else []),
-            *describe_constant([runs[0].task] if scored.is_constant(runs[0].label) else []),
-            *([_NO_SHARE] if scored.resampled and models[1].retention is None else []),
+            *describe_constant([task] if scored.is_constant(runs[0].label) else []),
+            *([_NO_SHARE] if scored.has_intervals and models[1].retention is None else []),
             *method,
         ],
         conditions=describe_conditions(runs),

@@ -7,15 +7,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from limbeck.inference.speed import Speed, compare_speed
-from limbeck.report.facts import Comparison, ModelFacts, SeedScores
-from limbeck.report.join import (
-    join_comparisons,
-    join_models,
-    make_comparison,
-    order_runs,
-    pair_up,
-)
+from limbeck.inference.speed import Speed
+from limbeck.report.facts import ModelFacts, SeedScores
+from limbeck.report.join import hold_against_teacher, join_comparisons, join_models, order_runs
 from limbeck.report.runs import FinetuneRun
 from limbeck.report.scored import Scored, read_scored
 from limbeck.report.statistics import Paired, compare
@@ -71,72 +65,68 @@ def join_task(name: str, runs: Sequence[FinetuneRun], *, split: str, seed: int) 
     return JoinedTask(facts=facts, runs=tuple(ordered), scored=scored)
 
 
-def average_models(tasks: Sequence[JoinedTask], *, speeds: Mapping[str, Speed]) -> list[ModelFacts]:
-    """Returns each model with its macro average over tasks that all models have run.
+@dataclass(frozen=True, kw_only=True)
+class Averaged:
+    """The tasks that all models have run; compares the macro averages over them.
 
-    Args:
+    Attributes:
         tasks: At least one.
-        speeds: Per label, measured in one run; empty if none was.
     """
-    teacher = tasks[0].runs[0].label
-    return [_average_model(label, teacher, tasks, speeds=speeds) for label in tasks[0].labels]
+
+    tasks: tuple[JoinedTask, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tasks' names."""
+        return tuple(task.facts.name for task in self.tasks)
+
+    @property
+    def num_examples(self) -> int:
+        """Examples of all tasks."""
+        return sum(task.facts.num_examples for task in self.tasks)
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether every task's metric can be resampled."""
+        return all(task.scored.resampled for task in self.tasks)
+
+    def compare(self, first: str, second: str) -> Paired | None:
+        """Compares two models' averages; None if a task's metric can't be resampled."""
+        if not self.has_intervals:
+            return None
+        rows = [[task.scored.resampled[label] for task in self.tasks] for label in (first, second)]
+        return compare(rows[0], rows[1])
+
+    def explain_inequality(self, model: ModelFacts, reference: ModelFacts) -> str | None:
+        """Says on which tasks two models were not trained alike; None if on none."""
+        pair = (model.label, reference.label)
+        found = [
+            f"on {task.facts.name}, {comparison.unequal}"
+            for task in self.tasks
+            for comparison in task.facts.comparisons
+            if (comparison.model, comparison.reference) == pair and comparison.unequal
+        ]
+        more = len(found) - _MOST_REASONS
+        tail = [] if more <= 0 else [f"and on {more} other task{'s' if more > 1 else ''}"]
+        return "; ".join([*found[:_MOST_REASONS], *tail]) or None
 
 
-def compare_averages(models: Sequence[ModelFacts], tasks: Sequence[JoinedTask]) -> list[Comparison]:
-    """Returns each student against each baseline, then against the teacher, on the average."""
-    return [
-        make_comparison(
-            model,
-            reference,
-            paired=compare_on(tasks, model.label, reference.label),
-            unequal=_explain_unequal_tasks(tasks, model.label, reference.label),
-            num_examples=sum(task.facts.num_examples for task in tasks),
-        )
-        for model, reference in pair_up(models)
-    ]
+def average_models(averaged: Averaged, *, speeds: Mapping[str, Speed]) -> list[ModelFacts]:
+    """Returns each model with its macro average; speeds are per label, if there are any."""
+    every = [model for task in averaged.tasks for model in task.facts.models]
+    labels = averaged.tasks[0].labels
+    models = [_average_model([m for m in every if m.label == label]) for label in labels]
+    return hold_against_teacher(models, averaged, speeds=speeds)
 
 
-def _explain_unequal_tasks(tasks: Sequence[JoinedTask], model: str, reference: str) -> str | None:
-    """Says on which tasks two models were not trained alike; None if on none."""
-    found = [
-        f"on {task.facts.name}, {comparison.unequal}"
-        for task in tasks
-        for comparison in task.facts.comparisons
-        if (comparison.model, comparison.reference) == (model, reference) and comparison.unequal
-    ]
-    more = len(found) - _MOST_REASONS
-    tail = [] if more <= 0 else [f"and on {more} other task{'s' if more > 1 else ''}"]
-    return "; ".join([*found[:_MOST_REASONS], *tail]) or None
-
-
-def compare_on(tasks: Sequence[JoinedTask], first: str, second: str) -> Paired | None:
-    """Compares two models' macro averages; None if a task's metric can't be resampled."""
-    if not all(task.scored.resampled for task in tasks):
-        return None
-    rows = [[task.scored.resampled[label] for task in tasks] for label in (first, second)]
-    return compare(rows[0], rows[1])
-
-
-def _average_model(
-    label: str, teacher: str, tasks: Sequence[JoinedTask], *, speeds: Mapping[str, Speed]
-) -> ModelFacts:
-    facts = [model for task in tasks for model in task.facts.models if model.label == label]
-    speed = speeds.get(label)
-    retention = speed_up = None
-    if label != teacher:
-        paired = compare_on(tasks, label, teacher)
-        retention = None if paired is None else paired.retention
-        if speed is not None:
-            speed_up = compare_speed(speed, reference=speeds[teacher])
+def _average_model(facts: Sequence[ModelFacts]) -> ModelFacts:
+    """Returns a model's facts over its tasks, from those on each."""
     seconds = [model.training_seconds for model in facts if model.training_seconds is not None]
     return replace(
         facts[0],
         scores=_average_scores([model.scores for model in facts]),
-        retention=retention,
         agreement_with_teacher=None,
         agreement_between_seeds=None,
-        speed=speed,
-        speed_up=speed_up,
         training=None,
         training_seconds=sum(seconds) if seconds else None,
     )

@@ -10,10 +10,11 @@ from limbeck.errors import DataError
 from limbeck.inference.speed import Speed
 from limbeck.report import figures, wording
 from limbeck.report.facts import ModelFacts
+from limbeck.report.join import join_comparisons
 from limbeck.report.notes import describe_conditions, describe_method
-from limbeck.report.runs import FinetuneRun, Measure, read_finetune_run
+from limbeck.report.runs import Measure, read_finetune_run
 from limbeck.report.suite.facts import SuiteReport
-from limbeck.report.suite.join import JoinedTask, average_models, compare_averages, join_task
+from limbeck.report.suite.join import Averaged, JoinedTask, average_models, join_task
 from limbeck.report.suite.page import make_page
 from limbeck.report.suite.published import read_published
 from limbeck.report.write import write_files
@@ -50,60 +51,54 @@ def write_suite_report(
     Raises:
         DataError: If no task has been run by every model, or runs can't be compared.
     """
-    joined, whole = _join(tasks, split=split, failures=failures or {})
+    joined, averaged = _join(tasks, split=split, failures=failures or {})
     speeds: Mapping[str, Speed] = {}
     speed_task = None
     if measure is not None:  # on the task whose examples are the most ordinary: the largest
-        chosen = max(whole, key=lambda task: task.facts.num_examples)
+        chosen = max(averaged.tasks, key=lambda task: task.facts.num_examples)
         speed_task, speeds = chosen.facts.name, measure(chosen.runs, split)
-    models = average_models(whole, speeds=speeds)
-    comparisons = compare_averages(models, whole)
-    student = next((model for model in models if model.role == "student"), None)
-    num_examples = sum(task.facts.num_examples for task in whole)
+    models = average_models(averaged, speeds=speeds)
+    comparisons = join_comparisons(models, averaged, explain=averaged.explain_inequality)
     names = [task.facts.name for task in joined]
-    averaged = tuple(task.facts.name for task in whole)
+    runs = averaged.tasks[0].runs
+    partial = [name for name in names if name not in averaged.names]
     report = SuiteReport(
         title=_title(models, suite, num_tasks=len(names)),
         headline=wording.headline(
             models,
             comparisons,
-            where=f"over {len(whole)} of {_shown(suite)} {num_tasks} tasks",
+            where=f"over {len(averaged.tasks)} of {_shown(suite)} {num_tasks} tasks",
             metric="macro_average",
             split=split,
-            num_examples=num_examples,
+            num_examples=averaged.num_examples,
         ),
         suite=suite,
         split=split,
-        num_examples=num_examples,
-        teacher=models[0].label,
-        student=student.label if student else None,
+        num_examples=averaged.num_examples,
         tasks=tuple(task.facts for task in joined),
-        averaged=averaged,
-        absent=tuple(name for name in asked if name not in averaged),
+        averaged=averaged.names,
+        absent=tuple(name for name in asked if name not in averaged.names),
         models=tuple(models),
         comparisons=tuple(comparisons),
         published=read_published(split, names),
         missing=dict(missing or {}),
         failures=dict(failures or {}),
         speed_task=speed_task,
-        notes=tuple(
-            _notes(
-                models,
-                whole,
-                split=split,
-                num_examples=num_examples,
-                partial=[name for name in names if name not in averaged],
-                speed_task=speed_task,
-            )
+        notes=(
+            *_notes(averaged, partial=partial, speed_task=speed_task),
+            *describe_method(models, averaged, metric="macro_average", split=split),
         ),
-        conditions=_conditions(whole),
+        conditions={
+            **describe_conditions(runs),
+            **{f"Run of {run.label}": f"from {run.result.model}" for run in runs},
+        },
     )
     return replace(report, files=write_files(make_page(report), Path(out), report.to_dict()))
 
 
 def _join(
     tasks: Mapping[str, Sequence[Path]], *, split: str, failures: Mapping[str, str]
-) -> tuple[list[JoinedTask], list[JoinedTask]]:
+) -> tuple[list[JoinedTask], Averaged]:
     """Returns the tasks that the teacher has run, and those of them that every model has."""
     read = {name: [read_finetune_run(folder) for folder in tasks[name]] for name in tasks}
     joined = [
@@ -112,14 +107,14 @@ def _join(
         if any(run.role == "teacher" for run in runs)
     ]
     labels = {run.label for runs in read.values() for run in runs}
-    whole = [task for task in joined if set(task.labels) == labels]
+    whole = tuple(task for task in joined if set(task.labels) == labels)
     if not whole:
         reasons = "; ".join(f"{name}: {why}" for name, why in failures.items())
         raise DataError(
             "no task has been run by every model, so there is nothing to average"
             + (f" ({reasons})" if reasons else "")
         )
-    return joined, whole
+    return joined, Averaged(tasks=whole)
 
 
 def _shown(suite: str) -> str:
@@ -137,15 +132,8 @@ def _title(models: Sequence[ModelFacts], suite: str, *, num_tasks: int) -> str:
     return f"{first}{more} on {where}"
 
 
-def _notes(
-    models: Sequence[ModelFacts],
-    tasks: Sequence[JoinedTask],
-    *,
-    split: str,
-    num_examples: int,
-    partial: Sequence[str],
-    speed_task: str | None,
-) -> list[str]:
+def _notes(averaged: Averaged, *, partial: Sequence[str], speed_task: str | None) -> list[str]:
+    """Returns the notes that only an average needs."""
     notes = [
         (
             "The average takes each task's main metric alike. Its intervals resample the examples "
@@ -159,21 +147,6 @@ def _notes(
     if speed_task is not None:
         notes.append(
             f"Speed is that of the models fine-tuned on {speed_task}, parameters and file sizes "
-            f"those of {tasks[0].facts.name}: only the heads differ between tasks."
+            f"those of {averaged.names[0]}: only the heads differ between tasks."
         )
-    return notes + describe_method(
-        models,
-        metric="macro_average",
-        split=split,
-        num_examples=num_examples,
-        has_intervals=all(task.scored.resampled for task in tasks),
-    )
-
-
-def _conditions(tasks: Sequence[JoinedTask]) -> dict[str, str]:
-    """Returns machine, versions and models in words."""
-    runs: Sequence[FinetuneRun] = tasks[0].runs
-    found = describe_conditions(runs)
-    for run in runs:
-        found[f"Run of {run.label}"] = f"from {run.model}"
-    return found
+    return notes
