@@ -1,6 +1,7 @@
 """Every metric against its definition, counted by hand."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -50,6 +51,16 @@ def test_scores_count_whole_entities(sentences):
     details = found.details()["per_label"]
     supports = {kind: row["support"] for kind, row in details.items()}
     assert sum(supports.values()) == num_gold
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
+def test_balanced_accuracy_is_the_mean_of_what_is_found_of_each_label(pairs):
+    truth, predicted = (np.array(column) for column in zip(*pairs, strict=True))
+    found = Classes(truth, predicted, range(4))
+    expected = [np.mean(predicted[truth == label] == label) for label in set(truth)]
+    with warnings.catch_warnings(action="error"):
+        assert score(found)["balanced_accuracy"] == pytest.approx(np.mean(expected))
 
 
 @settings(max_examples=50, deadline=None)
