@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cosine as scipy_cosine
 from scipy.special import log_softmax, softmax
+from scipy.stats import zscore
 
 from limbeck import BertConfig, listing
 from limbeck.errors import SettingsError
@@ -75,8 +76,10 @@ def as_arrays(views: Views) -> dict[str, list[np.ndarray]]:
 
 def numpy_oracle(name: str, seen: Compared) -> float:
     student, teacher = as_arrays(seen.student), as_arrays(seen.teacher)
-    if name == "soft_targets":
+    if name in ("soft_targets", "standardised_targets"):
         ours, theirs = student["logits"][0], teacher["logits"][0]
+        if name == "standardised_targets":
+            ours, theirs = zscore(ours, axis=-1), zscore(theirs, axis=-1)
         inner = log_softmax(theirs / 2, axis=-1) - log_softmax(ours / 2, axis=-1)
         return float(4 * (softmax(theirs / 2, axis=-1) * inner).sum())
     if name == "masked_lm":
@@ -146,6 +149,29 @@ def test_temperature_keeps_the_scale_of_the_gradient() -> None:
     difference = seen.student.logits - seen.teacher.logits
     centred = difference - difference.mean(-1, keepdim=True)
     torch.testing.assert_close(value, 0.5 * centred.square().mean(-1).sum(), rtol=1e-3, atol=0)
+
+
+@given(shift=st.floats(-9, 9), scale=st.floats(0.1, 9))
+@settings(max_examples=25, deadline=None)
+def test_standardised_targets_do_not_see_shift_and_scale(shift: float, scale: float) -> None:
+    seen = make_seen(0, "standardised_targets")
+    moved = Compared(
+        student=seen.student,
+        teacher=Views(logits=scale * seen.teacher.logits + shift),
+        labels=seen.labels,
+    )
+    expected = compute("standardised_targets", seen)
+    torch.testing.assert_close(compute("standardised_targets", moved), expected)
+
+
+def test_standardised_targets_have_a_gradient_where_all_logits_are_equal() -> None:
+    student = torch.zeros(2, WIDTH, requires_grad=True)
+    teacher = torch.tensor([[0.0] * WIDTH, [1.0] + [0.0] * (WIDTH - 1)])
+    views = (Views(logits=logits) for logits in (student, teacher))
+    seen = Compared(**dict(zip(("student", "teacher"), views, strict=True)), labels=torch.zeros(2))
+    compute("standardised_targets", seen).backward()
+    assert student.grad is not None
+    assert torch.isfinite(student.grad).all()
 
 
 def test_projection_maps_the_student_to_the_teachers_width() -> None:
