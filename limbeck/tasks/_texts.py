@@ -31,6 +31,9 @@ class TextSettings(Settings):
     """Column with the second sentence, for tasks over pairs."""
     label_column: str = "label"
     """Column with the label; empty, absent or -1 where it is not public."""
+    skip_unlabelled: bool = False
+    """Leave out the rows without a label, where others of their split have one; by default they are
+    refused."""
     html_breaks: bool = False
     """Read `<br />` as a blank: it would become three tokens that say nothing."""
     long_texts: LongTexts = "truncate"
@@ -206,6 +209,8 @@ def _examples(
         text_pair = None if pair is None else read_text(row, pair, "text_pair_column")
         label = None if split == "transfer" else read_label(row)
         examples.append(TextExample(text, text_pair, label))
+    if settings.skip_unlabelled and any(example.label is not None for example in examples):
+        return [example for example in examples if example.label is not None]
     require_all_or_none(split, rows, examples, settings.label_column)
     return examples
 

@@ -200,6 +200,16 @@ def test_mnli_takes_the_split_of_its_name(tmp_path):
         assert len(task.splits["train"].examples) == 3
 
 
+def test_rows_without_a_label_are_left_out_where_that_is_asked_for(tmp_path):
+    rows = [{"text": text, "label": label} for text, label in zip("abc", (0, -1, 1), strict=True)]
+    data = write(tmp_path, train=rows, test=[row | {"label": -1} for row in rows])
+    with pytest.raises(DataError, match=r"train.jsonl, line 2: .* 1 of the 3 rows of train"):
+        read_task("text-classification", data)
+    splits = read_task("text-classification", data, options={"skip_unlabelled": True}).splits
+    assert [(e.text, e.label) for e in splits["train"].examples] == [("a", 0), ("c", 1)]
+    assert [(e.text, e.label) for e in splits["test"].examples] == [(t, None) for t in "abc"]
+
+
 def test_glues_server_gets_similarities_within_its_range(tmp_path):
     row = {"sentence1": "a", "sentence2": "b", "label": -1}
     split = (task := read_task("stsb", write(tmp_path, test=[row] * 3))).splits["test"]
