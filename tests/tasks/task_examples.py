@@ -69,6 +69,7 @@ EXAMPLES: dict[str, Data] = {
     "qnli": Data(_pairs("question", "sentence", _TWO), _HIDDEN),
     "mnli": Data(_pairs("premise", "hypothesis", [0, 1, 2, 1, 0]), _HIDDEN),
     "mnli_mismatched": Data(_pairs("premise", "hypothesis", [0, 1, 2, 1, 0]), _HIDDEN),
+    "snli": Data(_pairs("premise", "hypothesis", [0, 1, 2, 1, 0]), _HIDDEN),
     "stsb": Data(_pairs("sentence1", "sentence2", [0.0, 2.5, 5.0, 3.8, 1.0]), _HIDDEN),
     "text_regression": Data(_singles("text", [-3.5, 0, 1e3, 2, "7.25"]), {"label": None}),
     "multi_label_classification": Data(

@@ -16,7 +16,7 @@ from limbeck.tasks import collate, load_task, read_task, remove_padding
 from limbeck.tokenizers import train_wordpiece
 
 TASKS = listing.list_names("limbeck.tasks")
-HAVE_THREE_LABELS = ("mnli", "mnli_mismatched", "text_classification")
+HAVE_THREE_LABELS = ("mnli", "mnli_mismatched", "snli", "text_classification")
 
 
 def metrics_of(name):

@@ -210,6 +210,13 @@ def test_rows_without_a_label_are_left_out_where_that_is_asked_for(tmp_path):
     assert [(e.text, e.label) for e in splits["test"].examples] == [(t, None) for t in "abc"]
 
 
+def test_snli_leaves_out_pairs_without_a_label_that_annotators_agreed_on(tmp_path):
+    pair = {"premise": "p", "hypothesis": "h"}
+    task = read_task("snli", write(tmp_path, train=[pair | {"label": i} for i in (2, -1, 0)]))
+    assert task.labels == ("entailment", "neutral", "contradiction")
+    assert [example.label for example in task.splits["train"].examples] == [2, 0]
+
+
 def test_glues_server_gets_similarities_within_its_range(tmp_path):
     row = {"sentence1": "a", "sentence2": "b", "label": -1}
     split = (task := read_task("stsb", write(tmp_path, test=[row] * 3))).splits["test"]
