@@ -188,9 +188,9 @@ def _input_names(
             )
         return tuple(names)
     name = str(values.get("tokenizer_class") or model_config.get("tokenizer_class") or "")
-    # Real DistilBERT folders often name no class, and the model has no token types to feed.
-    if name.startswith("DistilBert") or model_config.get("model_type") == "distilbert":
+    # Real DistilBERT folders often name no class, and these models have no token types to feed.
+    if name.startswith(("DistilBert", "MPNet")) or name in GENERIC_CLASSES:
         return ("input_ids", "attention_mask")
-    if name in GENERIC_CLASSES:
+    if model_config.get("model_type") in ("distilbert", "mpnet"):
         return ("input_ids", "attention_mask")
     return INPUT_NAMES

@@ -196,6 +196,22 @@ def test_a_distilbert_folder_without_a_class_has_no_token_types(make_folder: Any
     assert ours("a b")["input_ids"] == oracle(folder)("a b")["input_ids"]
 
 
+def test_an_mpnet_folder_has_two_separators_and_no_token_types(tmp_path: Path) -> None:
+    from transformers import MPNetConfig, MPNetTokenizer
+
+    words = ["<s>", "<pad>", "</s>", "[UNK]", "the", "still", "turns", "##s", "<mask>"]
+    theirs = MPNetTokenizer(vocab={word: index for index, word in enumerate(words)})
+    theirs.save_pretrained(tmp_path)
+    MPNetConfig().save_pretrained(tmp_path)
+    ours = Tokenizer.from_pretrained(tmp_path)
+    for texts in (["the stills"], ["the still", "turns"]):
+        assert dict(ours(*texts)) == dict(theirs(*texts))
+    assert ours("the", "still")["input_ids"] == [0, 4, 2, 2, 5, 2]
+    assert (ours.mask_token_id, ours.pad_token_id) == (8, 1)
+    ours.save_pretrained(tmp_path / "ours")
+    assert dict(oracle(tmp_path / "ours")("the", "still")) == dict(theirs("the", "still"))
+
+
 def test_without_token_types(
     tokenizers_of: dict[str, tuple[Tokenizer, Any]], tmp_path: Path
 ) -> None:
