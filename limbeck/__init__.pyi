@@ -20,6 +20,7 @@ from limbeck.models import AutoModelForTokenClassification as AutoModelForTokenC
 from limbeck.models import Model as _Model
 from limbeck.models.bert import BertConfig as BertConfig
 from limbeck.models.distilbert import DistilBertConfig as DistilBertConfig
+from limbeck.models.mpnet import MPNetConfig as MPNetConfig
 from limbeck.tokenizers import AutoTokenizer as AutoTokenizer
 from limbeck.tokenizers import Tokenizer as Tokenizer
 from limbeck.version import __version__ as __version__
@@ -58,4 +59,22 @@ class DistilBertForTokenClassification(_Model):
     """Scores labels for each token."""
 
 class DistilBertModel(_Model):
+    """The bare encoder, with its pooler where the family has one."""
+
+class MPNetForMaskedLM(_Model):
+    """Scores the vocabulary at each position."""
+
+class MPNetForMultipleChoice(_Model):
+    """Scores each of several choices."""
+
+class MPNetForQuestionAnswering(_Model):
+    """Scores each position as the start and as the end of the answer."""
+
+class MPNetForSequenceClassification(_Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+class MPNetForTokenClassification(_Model):
+    """Scores labels for each token."""
+
+class MPNetModel(_Model):
     """The bare encoder, with its pooler where the family has one."""
