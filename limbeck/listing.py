@@ -46,8 +46,3 @@ def load(room: str, name: str) -> ModuleType:
             + did_you_mean(wanted, names)
         )
     return importlib.import_module(f"{room}.{wanted}")
-
-
-def summary(module: ModuleType) -> str:
-    """Returns the first line of a module's docstring, for lists and help."""
-    return (module.__doc__ or "").strip().partition("\n")[0]

@@ -37,31 +37,12 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"can't read {path}: {error.strerror or error}.") from error
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """Reads the text values that `write_safetensors` was given.
-
-    Raises:
-        CheckpointError: As `read_safetensors`.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file: {error}.") from error
-    except OSError as error:
-        raise CheckpointError(f"can't read {path}: {error.strerror or error}.") from error
-
-
-def write_safetensors(
-    path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None
-) -> None:
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Writes tensors, from any device, atomically.
 
     Args:
         path: The file; what is there is replaced.
         tensors: Each is written in full, also where two share memory.
-        metadata: Text values for the header, beside `format: pt`, without which `transformers`
-            refuses a file.
 
     Raises:
         CheckpointError: If the file can't be written.
@@ -77,7 +58,7 @@ def write_safetensors(
             plain[name] = tensor.clone()  # safetensors refuses two names for one memory
         storages.add(storage)
     with replace_file(path, error=CheckpointError) as temporary:
-        try:
-            save_file(plain, temporary, metadata={"format": "pt", **(metadata or {})})
+        try:  # without the format, `transformers` refuses a file
+            save_file(plain, temporary, metadata={"format": "pt"})
         except SafetensorError as error:
             raise CheckpointError(f"can't write {path}: {error}.") from error

@@ -15,7 +15,7 @@ from limbeck.losses._base import (
 )
 from limbeck.losses._chunked import sum_over_chunks
 from limbeck.losses._layers import LayerLoss
-from limbeck.losses._views import Compared, View, Views, at_least_float32
+from limbeck.losses._views import Compared, View, Views
 
 __all__ = [
     "Compared",
@@ -25,7 +25,6 @@ __all__ = [
     "Positions",
     "View",
     "Views",
-    "at_least_float32",
     "build_loss",
     "require_fit",
     "require_same_width",

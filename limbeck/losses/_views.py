@@ -8,6 +8,8 @@ from typing import Literal, NoReturn
 import torch
 from torch import Tensor
 
+from limbeck.nn import at_least_float32
+
 View = Literal[
     "logits",
     "pooled",
@@ -83,8 +85,3 @@ class Compared:
         assert self.positions is not None
         picked = [state.flatten(0, 1)[self.positions].flatten(1) for state in states]
         return torch.cat([at_least_float32(rows) for rows in picked])
-
-
-def at_least_float32(tensor: Tensor) -> Tensor:
-    """Returns half-precision tensors as float32 and others as they are."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from limbeck.losses._base import require_same_width
 from limbeck.losses._layers import LayerLoss
-from limbeck.losses._views import Compared, View, at_least_float32
+from limbeck.losses._views import Compared, View
 from limbeck.models import ModelConfig
+from limbeck.nn import at_least_float32
 
 
 class Loss(LayerLoss):

@@ -202,12 +202,6 @@ class ModelConfig:
         """Says whether an input of this many tokens is within the model's positions."""
         return self.max_tokens is None or num_tokens <= self.max_tokens
 
-    @property
-    def resolved_problem_type(self) -> str:
-        """`problem_type`, or what the number of labels implies: one is a regression."""
-        implied = "regression" if self.num_labels == 1 else "single_label_classification"
-        return self.problem_type or implied
-
     def _find_contradictions(self) -> list[str]:
         faults = []
         if self.hidden_size % self.num_attention_heads:

@@ -10,6 +10,7 @@ from limbeck.nn.initialise import DrawsItself, initialise, sinusoidal_positions
 from limbeck.nn.layer import EncoderLayer
 from limbeck.nn.masks import Reach, additive_mask
 from limbeck.nn.outputs import EncoderOutput, ModelOutput
+from limbeck.nn.precision import at_least_float32
 
 __all__ = [
     "ACTIVATIONS",
@@ -28,6 +29,7 @@ __all__ = [
     "SelfAttention",
     "VocabularyTransform",
     "additive_mask",
+    "at_least_float32",
     "build_activation",
     "initialise",
     "sinusoidal_positions",

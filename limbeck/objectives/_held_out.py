@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.data import MaskedBatch
-from limbeck.losses import at_least_float32
 from limbeck.models import Model
+from limbeck.nn import at_least_float32
 from limbeck.objectives._text_rows import TextRows, encode, flatten_states
 
 

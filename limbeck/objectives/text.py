@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from limbeck.data import MaskedBatch
-from limbeck.losses import Compared, Loss, Views, at_least_float32, sum_over_chunks
+from limbeck.losses import Compared, Loss, Views, sum_over_chunks
 from limbeck.models import Model
+from limbeck.nn import at_least_float32
 from limbeck.objectives._objective import Objective, Share, views_of
 from limbeck.objectives._text_rows import TextRows, encode, flatten_states
 

@@ -6,8 +6,6 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from limbeck.errors import SettingsError, did_you_mean
-
 FOLDER = Path(__file__).parent / "presets"
 
 
@@ -36,21 +34,6 @@ def list_presets(*, recipe: str | None = None) -> dict[str, Preset]:
     """
     presets = {path.stem: _read(path) for path in sorted(FOLDER.glob("*.toml"))}
     return {n: p for n, p in presets.items() if recipe is None or p.recipe == recipe}
-
-
-def load_preset(name: str) -> Preset:
-    """Returns one preset.
-
-    Raises:
-        SettingsError: If there is none of that name; the message lists what there is.
-    """
-    presets = list_presets()
-    if name not in presets:
-        raise SettingsError(
-            f"there is no preset '{name}'.{did_you_mean(name, presets)} "
-            f"Accepted: {', '.join(presets) or 'none ship with this version'}."
-        )
-    return presets[name]
 
 
 def _read(path: Path) -> Preset:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from limbeck.metrics import Predictions, score
 from limbeck.models import AutoConfig, AutoModel, Model
-from limbeck.nn import ModelOutput
+from limbeck.nn import ModelOutput, at_least_float32
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._labels import align_names
 from limbeck.tokenizers import Tokenizer
@@ -89,6 +89,7 @@ class Task(ABC):
 
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns what predictions and losses are made from, with gradient."""
+        assert output.logits is not None
         return at_least_float32(output.logits)
 
     def sizes(self, batch: TaskBatch) -> list[int] | None:
@@ -168,9 +169,3 @@ def restore_padding(rows: Sequence[Tensor]) -> Tensor:
     for number, row in enumerate(rows):
         stacked[number, ..., : row.shape[-1]] = row
     return stacked
-
-
-def at_least_float32(tensor: Tensor | None) -> Tensor:
-    """Returns a model's scores in float32, or as they are if wider."""
-    assert tensor is not None
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

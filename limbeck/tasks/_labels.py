@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import torch
-from torch import Tensor
-
 from limbeck.errors import DataError, did_you_mean
 from limbeck.sources import Row
 
@@ -91,19 +88,6 @@ def infer_labels(rows: Iterable[Row], column: str) -> tuple[str, ...]:
     if {int(name) for name in found} == set(range(len(found))):
         return tuple(f"LABEL_{i}" for i in range(len(found)))
     return tuple(sorted(found, key=int))
-
-
-def align_logits(logits: Tensor, *, of_model: Sequence[str], of_task: Sequence[str]) -> Tensor:
-    """Returns the logits with their columns in the order of the task's labels.
-
-    Shape:
-        logits: (..., labels), the same for the result.
-
-    Raises:
-        DataError: If the model's labels are not the task's.
-    """
-    order = align_names(of_model=of_model, of_task=of_task)
-    return logits[..., torch.tensor(order, device=logits.device)]
 
 
 def align_names(*, of_model: Sequence[str], of_task: Sequence[str]) -> list[int]:

@@ -15,10 +15,10 @@ from torch import Tensor
 from limbeck.config import Settings
 from limbeck.metrics import Answers, answer_scores, best_threshold
 from limbeck.models import AutoModelForQuestionAnswering
-from limbeck.nn import ModelOutput
+from limbeck.nn import ModelOutput, at_least_float32
 from limbeck.nn.spans import ScoredWindow, rank_answers
 from limbeck.sources import Data, read_splits
-from limbeck.tasks._base import PADDING, Task, at_least_float32
+from limbeck.tasks._base import PADDING, Task
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._main_metric import AnswerMetric
 from limbeck.tasks._squad_rows import Question, read_questions

@@ -19,10 +19,10 @@ from torch import Tensor
 from limbeck.errors import DataError, did_you_mean
 from limbeck.metrics import Tags
 from limbeck.models import AutoModelForTokenClassification
-from limbeck.nn import ModelOutput
+from limbeck.nn import ModelOutput, at_least_float32
 from limbeck.nn.constants import IGNORE_INDEX
 from limbeck.sources import Data, read_splits
-from limbeck.tasks._base import PADDING, Task, at_least_float32
+from limbeck.tasks._base import PADDING, Task
 from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._tagged import NerSettings, Sentence, read_tagged
@@ -101,6 +101,7 @@ class NerTask(Task):
 
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns each token's scores, (batch, labels, sequence)."""
+        assert output.logits is not None
         scores = at_least_float32(output.logits).transpose(1, 2)
         return scores.masked_fill(batch.mask()[:, None] == 0, PADDING)
 

@@ -17,10 +17,10 @@ from torch import Tensor
 from limbeck.errors import SettingsError
 from limbeck.metrics import Numbers, main_metrics_of
 from limbeck.models import AutoModel, Model
-from limbeck.nn import ModelOutput
+from limbeck.nn import ModelOutput, at_least_float32
 from limbeck.sources import Data
 from limbeck.tasks import stsb
-from limbeck.tasks._base import Task, at_least_float32
+from limbeck.tasks._base import Task
 from limbeck.tasks._definition import TaskDefinition, with_defaults
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._regression import RegressionSettings, read_regression

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from limbeck.metrics import Classes
 from limbeck.models import AutoModelForMultipleChoice
-from limbeck.nn import ModelOutput
+from limbeck.nn import ModelOutput, at_least_float32
 from limbeck.sources import Data, read_splits
-from limbeck.tasks._base import PADDING, Task, at_least_float32
+from limbeck.tasks._base import PADDING, Task
 from limbeck.tasks._choices import ChoiceSettings, read_choice
 from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
@@ -63,6 +63,7 @@ class ChoiceTask(Task):
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns the choices' scores, (batch, choices)."""
         is_absent = batch.mask().sum(dim=-1) == 0
+        assert output.logits is not None
         return at_least_float32(output.logits).masked_fill(is_absent, PADDING)
 
     def sizes(self, batch: TaskBatch) -> list[int]:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from limbeck.checkpoints import (
@@ -18,7 +19,6 @@ from limbeck.checkpoints import (
     write_model,
     write_safetensors,
 )
-from limbeck.checkpoints.tensors import read_metadata
 from limbeck.errors import CheckpointError
 
 
@@ -71,29 +71,29 @@ def test_tensors_survive(tmp_path):
         "part": shared[2:4],
         "grad": torch.nn.Parameter(torch.ones(2)),
     }
-    write_safetensors(path, tensors, metadata={"step": "7"})
+    write_safetensors(path, tensors)
     found = read_safetensors(path)
     assert found.keys() == tensors.keys()
     for name, tensor in tensors.items():
         assert torch.equal(found[name], tensor), name
         assert found[name].dtype == tensor.dtype
         assert found[name].is_contiguous()
-    assert read_metadata(path) == {"format": "pt", "step": "7"}
+    with safe_open(path, framework="pt") as file:
+        assert file.metadata() == {"format": "pt"}  # or `transformers` refuses it
     path.write_bytes(b"")  # what was read is not a view of the file
     assert torch.equal(found["double"], tensors["double"])
 
 
-@pytest.mark.parametrize("read", [read_safetensors, read_metadata])
-def test_damaged_tensors(tmp_path, read):
+def test_damaged_tensors(tmp_path):
     path = tmp_path / "x.safetensors"
     with pytest.raises(CheckpointError, match=r"can't read .*x.safetensors: No such file"):
-        read(path)
+        read_safetensors(path)
     write_safetensors(path, {"a": torch.ones(100)})
     whole = path.read_bytes()
     for content in (whole[:-1], whole[:20], b"", b"\x80\x05pickle", whole + b"more"):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=r"x.safetensors"):
-            read(path)
+            read_safetensors(path)
 
 
 def test_model_folder(tmp_path):

@@ -386,15 +386,6 @@ def test_presets_are_complete_settings(capsys: Captured) -> None:
         assert read_settings(settings_type, preset.path, overrides, recipe=preset.recipe)
 
 
-def test_unknown_preset_is_refused() -> None:
-    from limbeck.errors import SettingsError
-    from limbeck.recipes._presets import list_presets, load_preset
-
-    assert load_preset("distilbert") == list_presets(recipe="distill")["distilbert"]
-    with pytest.raises(SettingsError, match=r"no preset 'distilbrt'\. Did you mean 'distilbert'\?"):
-        load_preset("distilbrt")
-
-
 @pytest.mark.parametrize("words", [[], ["finetune"], ["compress"]])
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     code = (

@@ -15,7 +15,7 @@ from limbeck.config import read_settings
 from limbeck.data import Corpus
 from limbeck.errors import MissingHeadError
 from limbeck.recipes import distill, pretrain
-from limbeck.recipes._presets import load_preset
+from limbeck.recipes._presets import list_presets
 from limbeck.train import SilentProgress, read_metrics
 
 
@@ -156,7 +156,7 @@ def test_presets_are_complete_and_run(
         "max_epochs=1",
         "max_steps=2",
     ]
-    settings = read_settings(distill.SettingsType, load_preset(preset).path, overrides)
+    settings = read_settings(distill.SettingsType, list_presets()[preset].path, overrides)
     assert (settings.learning_rate, settings.betas, settings.eps) == (5e-4, (0.9, 0.98), 1e-6)
     weights = {name: loss.weight for name, loss in settings.losses.items()}
     assert weights == {"soft_targets": 5, "masked_lm": 2, "cosine": 1}

@@ -74,20 +74,6 @@ def test_default_labels_are_two():
     assert our_config("distilbert").id2label == {0: "LABEL_0", 1: "LABEL_1"}
 
 
-@pytest.mark.parametrize(
-    ("num_labels", "problem_type", "expected"),
-    [
-        (1, None, "regression"),
-        (2, None, "single_label_classification"),
-        (3, "multi_label_classification", "multi_label_classification"),
-        (2, "regression", "regression"),
-    ],
-)
-def test_problem_type(num_labels, problem_type, expected):
-    config = our_config("bert", num_labels=num_labels, problem_type=problem_type)
-    assert config.resolved_problem_type == expected
-
-
 def test_auto_config(tmp_path):
     config = our_config("distilbert", num_labels=4)
     limbeck.DistilBertModel(config).save_pretrained(tmp_path)

@@ -8,7 +8,6 @@ import torch
 
 from limbeck.errors import DataError, SettingsError
 from limbeck.tasks import EncodedExample, read_task
-from limbeck.tasks._labels import align_logits
 from limbeck.tokenizers import train_wordpiece
 
 PAIRS = [
@@ -198,26 +197,18 @@ def test_wrong_settings_are_refused(tmp_path):
         read_task("text-classification", data, options={"metric": "f1"})
 
 
-def test_logits_are_brought_into_the_order_of_the_task():
-    logits = torch.tensor([[1.0, 2.0]])
-    same = align_logits(logits, of_model=["negative", "positive"], of_task=["NEGATIVE", "POSITIVE"])
-    assert torch.equal(same, logits)
-    swapped = align_logits(
-        logits, of_model=["POSITIVE", "NEGATIVE"], of_task=["NEGATIVE", "POSITIVE"]
-    )
-    assert torch.equal(swapped, torch.tensor([[2.0, 1.0]]))
-    unnamed = align_logits(
-        logits, of_model=["LABEL_0", "LABEL_1"], of_task=["NEGATIVE", "POSITIVE"]
-    )
-    assert torch.equal(unnamed, logits)
+def test_logits_are_brought_into_the_order_of_the_task(tmp_path):
+    labels = {"labels": ["NEGATIVE", "POSITIVE"]}
+    task = read_task("text-classification", write(tmp_path, train=rows(0, 1)), options=labels)
+    logits = torch.tensor([1.0, 2.0])
+    for given in (["negative", "positive"], ["LABEL_0", "LABEL_1"]):
+        assert torch.equal(task.align([logits], given)[0], logits)
+    (swapped,) = task.align([logits], ["POSITIVE", "NEGATIVE"])
+    assert torch.equal(swapped, torch.tensor([2.0, 1.0]))
     with pytest.raises(DataError, match=r"labels \(1 star, 2 stars\) are not .*\(NEGATIVE, POS"):
-        align_logits(logits, of_model=["1 star", "2 stars"], of_task=["NEGATIVE", "POSITIVE"])
+        task.align([logits], ["1 star", "2 stars"])
     with pytest.raises(DataError, match=r"labels \(LABEL_0, LABEL_1, LABEL_2\) are not"):
-        align_logits(
-            torch.zeros(1, 3),
-            of_model=["LABEL_0", "LABEL_1", "LABEL_2"],
-            of_task=["NEGATIVE", "POSITIVE"],
-        )
+        task.align([torch.zeros(3)], ["LABEL_0", "LABEL_1", "LABEL_2"])
 
 
 def test_loss_is_the_sum_over_examples_and_predictions_the_softmax(tmp_path):

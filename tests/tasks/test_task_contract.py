@@ -65,7 +65,7 @@ every_task = pytest.mark.parametrize("task", TASKS, indirect=True)
 @pytest.mark.parametrize("name", TASKS)
 def test_it_is_documented_and_has_data_for_these_tests(name):
     module = listing.load("limbeck.tasks", name)
-    assert listing.summary(module)
+    assert module.__doc__
     definition = load_task(name)
     assert all(field.description for field in definition.settings.model_fields.values())
     assert name in EXAMPLES, f"add small data for {name} to task_examples.py"
