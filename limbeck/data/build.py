@@ -23,11 +23,8 @@ from limbeck.data.build_state import (
 from limbeck.data.documents import SPLITS, TRAIN, choose_split, digest_text, divide_text
 from limbeck.data.info import (
     COUNTS_FILE,
-    FORMAT_VERSION,
-    INFO_FILE,
     STATE_FILE,
     CorpusInfo,
-    read_info,
 )
 from limbeck.data.records import Record, read_records
 from limbeck.data.settings import CorpusSettings
@@ -78,8 +75,8 @@ def build_corpus(
         found, settings=settings, tokenizer_fingerprint=tokenizer.fingerprint
     )
     out = Path(out)
-    if (out / INFO_FILE).exists():
-        info = read_info(out)
+    if CorpusInfo.exists(out):
+        info = CorpusInfo.read(out)
         request.require_same(BuildRequest.of(info), folder=out)
         _remove_state(out)
         return info
@@ -174,7 +171,6 @@ class _Build:
         ):
             np.save(stream, counts.astype("<i8"))
         info = CorpusInfo(
-            format_version=FORMAT_VERSION,
             vocab_size=self._tokenizer.vocab_size,
             tokenizer_fingerprint=self._state.request.tokenizer_fingerprint,
             separator_id=self._tokenizer.sep_token_id,
@@ -189,7 +185,7 @@ class _Build:
             settings=self._state.request.settings,
         )
         self._remove_leftovers(info)
-        info.write(self._folder)
+        info.write(self._folder, error=None)  # `explain_failed_writes` has more to say
         return info
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limbeck.data._silence import make_silent_progress
-from limbeck.data.info import COUNTS_FILE, CorpusInfo, ShardInfo, SplitInfo, read_info
+from limbeck.data.info import COUNTS_FILE, CorpusInfo, ShardInfo, SplitInfo
 from limbeck.data.shards import INDEX_DTYPE, index_path, tokens_path
 from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.files import sha256_of
@@ -156,7 +156,7 @@ corpus build`
                 missing or of the wrong size.
         """
         folder = Path(folder)
-        info = read_info(folder)
+        info = CorpusInfo.read(folder)
         itemsize = np.dtype(info.dtype).itemsize
         for split in info.splits.values():
             for shard in split.shards:

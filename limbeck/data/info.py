@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from limbeck.errors import DataError
-from limbeck.files import write_json
+from limbeck.files.typed import Part, TypedFile
 
-INFO_FILE: Final = "corpus.json"
 COUNTS_FILE: Final = "token_counts.npy"
 STATE_FILE: Final = "build-state.json"
-FORMAT_VERSION: Final = 1
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class ShardInfo(_Record):
+class ShardInfo(Part):
     """One shard: NAME.bin with the tokens, NAME.documents.bin with where documents end."""
 
     name: str = Field(pattern=r"^[a-z]+-[0-9]{5,}$")
@@ -36,7 +29,7 @@ class ShardInfo(_Record):
     """Checksum of the document index."""
 
 
-class SplitInfo(_Record):
+class SplitInfo(Part):
     """One split of a corpus."""
 
     num_tokens: int
@@ -60,7 +53,7 @@ class SplitInfo(_Record):
         return self
 
 
-class WriterState(_Record):
+class WriterState(Part):
     """Where a split's writer stood at a point from which a build can continue."""
 
     num_tokens: int
@@ -73,7 +66,7 @@ class WriterState(_Record):
     """The finished shards in order."""
 
 
-class SourceInfo(_Record):
+class SourceInfo(Part):
     """One source that was read."""
 
     name: str
@@ -82,11 +75,13 @@ class SourceInfo(_Record):
     """Size on disk; None for a Hub data set."""
 
 
-class CorpusInfo(_Record):
+class CorpusInfo(TypedFile):
     """Contents of a corpus folder, as in its corpus.json."""
 
-    format_version: int
-    """Version of the folder's layout."""
+    FILE_NAME: ClassVar[str] = "corpus.json"
+    FORMAT_KEY: ClassVar[str] = "format_version"
+    REMEDY: ClassVar[str] = "build the corpus again"
+
     vocab_size: int
     """Size of the vocabulary that the token numbers belong to."""
     tokenizer_fingerprint: str
@@ -127,42 +122,16 @@ class CorpusInfo(_Record):
         """Bytes of the token files on disk."""
         return sum(self.num_tokens.values()) * int(self.dtype[-1])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON, in a fixed order."""
-        return self.model_dump(mode="json")
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads a folder's corpus.json.
 
-    def write(self, folder: Path) -> None:
-        """Writes corpus.json atomically."""
-        write_json(folder / INFO_FILE, self.to_dict(), error=None)
-
-
-def read_info(folder: Path) -> CorpusInfo:
-    """Reads a folder's corpus.json.
-
-    Raises:
-        DataError: If it is not there, not ours, or of another version.
-    """
-    path = folder / INFO_FILE
-    try:
-        values = json.loads(path.read_bytes())
-        version = values["format_version"]
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError(_why_missing(folder)) from None
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise DataError(f"{path} is damaged: {error!r}. Build the corpus again") from None
-    if version != FORMAT_VERSION:
-        raise DataError(
-            f"{path} has format_version {version}; this version of Limbeck reads "
-            f"{FORMAT_VERSION}. Build the corpus again"
-        )
-    try:
-        return CorpusInfo.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path} is damaged: {place}: {first['msg']}") from None
+        Raises:
+            DataError: If it is not there, not ours, or of another version.
+        """
+        if not cls.exists(folder):
+            raise DataError(_why_missing(folder))
+        return super().read(folder)
 
 
 def _why_missing(folder: Path) -> str:
@@ -173,4 +142,4 @@ def _why_missing(folder: Path) -> str:
         )
     if not folder.is_dir():
         return f"there is no corpus folder {folder}; make one with `limbeck corpus build`"
-    return f"{folder} is not a corpus folder: it has no {INFO_FILE}"
+    return f"{folder} is not a corpus folder: it has no {CorpusInfo.FILE_NAME}"

@@ -69,23 +69,33 @@ class TypedFile(Part):
             DataError: If it is not there, not JSON, of another version, or a field is wrong; the
                 message names the file, the field and what helps.
         """
-        path = folder / cls.FILE_NAME
-        values = read_json(path, error=DataError)
+        path, key = folder / cls.FILE_NAME, cls.FORMAT_KEY
         remedy = cls.REMEDY.format(folder=folder)
-        version = values.pop(cls.FORMAT_KEY, None)
+        values = read_values(path, remedy=remedy)
+        version = values.pop(key, None)
         if version != cls.FORMAT:
             age = "a newer" if isinstance(version, int) and version > cls.FORMAT else "an older"
-            found = f"{cls.FORMAT_KEY} {version}" if version is not None else (
-                f"no {cls.FORMAT_KEY}"
-            )  # fmt: skip
+            found = f"no {key}" if version is None else f"{key} {version}"
             raise DataError(
-                f"{path} has {found}, that of {age} Limbeck; this version reads {cls.FORMAT_KEY} "
+                f"{path} has {found}, that of {age} Limbeck; this version reads {key} "
                 f"{cls.FORMAT}: {remedy}"
             )
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             raise DataError(f"{path} is damaged: {_explain(error)}; {remedy}") from None
+
+
+def read_values(path: Path, *, remedy: str) -> dict[str, Any]:
+    """Reads a file that holds one JSON object.
+
+    Raises:
+        DataError: If it can't be read; the message ends with what helps.
+    """
+    try:
+        return read_json(path, error=DataError)
+    except DataError as error:
+        raise DataError(f"{str(error).rstrip('.')}; {remedy}") from error.__cause__
 
 
 def _explain(error: ValidationError) -> str:

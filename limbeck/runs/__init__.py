@@ -1,6 +1,7 @@
 """What a run leaves in its folder, as types: what was asked, on what, and what came of it."""
 
 from limbeck.runs.compress import CompressedModel, CompressRecord
+from limbeck.runs.either import read_task_record
 from limbeck.runs.evaluate import EvaluateRecord
 from limbeck.runs.examples import ExamplesRecord
 from limbeck.runs.finetune import FinetuneRecord, SeedRecord
@@ -12,7 +13,7 @@ from limbeck.runs.result import ResultRecord
 from limbeck.runs.run import GitState, Hardware, RunRecord
 from limbeck.runs.speeds import SpeedsRecord
 from limbeck.runs.suite import Share, SuiteModelScores, SuiteRecord, SuiteTaskScores
-from limbeck.runs.task import ModelSize, Role, TaskNames, TaskRecord, read_task_record
+from limbeck.runs.task import ModelSize, Role, TaskNames, TaskRecord
 
 __all__ = [
     "DATA_FOLDER",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from limbeck.errors import DataError
-from limbeck.files import read_json
-from limbeck.files.typed import TypedFile
+from limbeck.files.typed import TypedFile, read_values
 from limbeck.runs.run import RunRecord
 
 RESULT_FILE = "result.json"
@@ -37,11 +36,11 @@ class ResultRecord(TypedFile):
         return super().read(folder)
 
 
-def read_recipe(folder: Path) -> Any:
+def read_recipe(folder: Path) -> object:
     """Returns which recipe a finished run is of, as its result says.
 
     Raises:
-        DataError: If the folder is missing, or its run has not finished.
+        DataError: If the folder is missing, its run has not finished, or the file can't be read.
     """
     if not folder.is_dir():
         raise DataError(f"there is no run folder {folder}")
@@ -51,4 +50,5 @@ def read_recipe(folder: Path) -> Any:
             f"{folder} has no {RESULT_FILE}: it {state}; start it again with the same settings "
             "to let it finish"
         )
-    return read_json(folder / RESULT_FILE, error=DataError).get("recipe")
+    remedy = REMEDY.format(folder=folder)
+    return read_values(folder / RESULT_FILE, remedy=remedy).get("recipe")

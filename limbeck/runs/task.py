@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import Literal, TypedDict
 
-from limbeck.errors import DataError
-from limbeck.runs.result import ResultRecord, read_recipe
-
-if TYPE_CHECKING:
-    from limbeck.runs.evaluate import EvaluateRecord
-    from limbeck.runs.finetune import FinetuneRecord
+from limbeck.runs.result import ResultRecord
 
 Role = Literal["teacher", "student", "baseline", "other"]
 """Part of a model in reports."""
@@ -56,24 +50,3 @@ class TaskRecord(ResultRecord):
     """Parameters, the head included."""
     file_bytes: int
     """Size of the weight files."""
-
-
-def read_task_record(folder: Path) -> FinetuneRecord | EvaluateRecord:
-    """Reads the result of a finished run of `finetune` or of `evaluate`.
-
-    Raises:
-        DataError: If the folder is missing, its run has not finished, is of another recipe, or
-            `result.json` can't be used.
-    """
-    from limbeck.runs.evaluate import EvaluateRecord
-    from limbeck.runs.finetune import FinetuneRecord
-
-    recipe = read_recipe(folder)
-    if recipe == "finetune":
-        return FinetuneRecord.read(folder)
-    if recipe == "evaluate":
-        return EvaluateRecord.read(folder)
-    raise DataError(
-        f"{folder} holds a run of '{recipe}', not of 'finetune' or 'evaluate'; a report joins "
-        "those, and takes a distillation as its distill run"
-    )

@@ -110,7 +110,8 @@ def test_open_explains_what_is_wrong_with_corpus_json(copy, tmp_path):
     values = json.loads(path.read_text())
     path.write_text(json.dumps(values | {"format_version": 7}))
     with pytest.raises(
-        DataError, match=r"corpus.json has format_version 7; this version of Limbec"
+        DataError,
+        match=r"has format_version 7, .* a newer Limbeck; .*format_version 1: build",
     ):
         Corpus.open(copy.folder)
     path.write_text(json.dumps(values | {"vocab_size": "many"}))
@@ -122,10 +123,10 @@ def test_open_explains_what_is_wrong_with_corpus_json(copy, tmp_path):
     with pytest.raises(DataError, match=r"damaged: dtype: Input should be '<u2' or '<u4'"):
         Corpus.open(copy.folder)
     path.write_bytes(b'{"format_version": "\xff"}')
-    with pytest.raises(DataError, match=r"corpus.json is damaged: Unicode.*Build the corpus again"):
+    with pytest.raises(DataError, match=r"is not UTF-8 text: byte 20.*; build the corpus again"):
         Corpus.open(copy.folder)
     path.write_text("[1")
-    with pytest.raises(DataError, match=r"corpus.json is damaged: .*Build the corpus again"):
+    with pytest.raises(DataError, match=r"corpus.json is not JSON: .*; build the corpus again"):
         Corpus.open(copy.folder)
     path.unlink()
     with pytest.raises(DataError, match=r"copy is not a corpus folder: it has no corpus.json"):
@@ -151,7 +152,7 @@ def test_shards_that_do_not_add_up_are_refused(copy):
     values = json.loads(path.read_text())
     values["splits"]["train"]["num_tokens"] += 1
     path.write_text(json.dumps(values))
-    with pytest.raises(DataError, match=r"splits.train: Value error, the shards hold \d+ tokens"):
+    with pytest.raises(DataError, match=r"splits.train: the shards hold \d+ tokens"):
         Corpus.open(copy.folder)
 
 

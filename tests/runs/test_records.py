@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -249,11 +250,12 @@ def test_damage_is_named_by_its_place(record: TypedFile, tmp_path: Path) -> None
     change(record, tmp_path, **{name: {"wrong": {}}})
     with pytest.raises(DataError, match=rf"{path.name} is damaged: (it lacks )?{name}"):
         cls.read(tmp_path)
+    remedy = re.escape(cls.REMEDY.format(folder=tmp_path))
     path.write_text("[1]")
-    with pytest.raises(DataError, match=rf"{path.name} holds a JSON list; accepted: an object"):
+    with pytest.raises(DataError, match=rf"{path.name} holds a JSON list; accepted: .*; {remedy}$"):
         cls.read(tmp_path)
     path.write_text('{"format"')
-    with pytest.raises(DataError, match=rf"{path.name} is not JSON: "):
+    with pytest.raises(DataError, match=rf"{path.name} is not JSON: .*; {remedy}$"):
         cls.read(tmp_path)
 
 
