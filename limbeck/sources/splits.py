@@ -16,7 +16,7 @@ from limbeck.sources.memory import open_rows
 from limbeck.sources.opening import COMPRESSIONS
 from limbeck.sources.rows import Row, RowSource
 
-Data: TypeAlias = str | Mapping[str, str | Iterable[Any]]
+Data: TypeAlias = str | Path | Mapping[str, str | Path | Iterable[Any]]
 """A folder with train, validation and test files, `hf://owner/name[:config]`, or for each split a
 file, a glob, `hf://owner/name[:config]#split` or rows in memory, also as a frame."""
 
@@ -64,8 +64,16 @@ def read_splits(data: Data, *, suffix: str = "") -> dict[str, SplitRows]:
     Raises:
         DataError: If there is nothing to read, a row is malformed, or a split is empty.
     """
+    if isinstance(data, Path):
+        data = str(data)
     if isinstance(data, Mapping):
         sources = {name: _open_split(name, given) for name, given in data.items()}
+    elif not isinstance(data, str):
+        raise DataError(
+            f"data is {type(data).__name__} {str(data)[:60]!r}, which does not say of which split; "
+            'give {"train": ..., "validation": ...}, a folder, or '
+            f"{PREFIX}owner/name"
+        )
     elif data.startswith(PREFIX):
         sources = _open_hub(HubAddress.parse(data), suffix=suffix)
     else:
@@ -90,13 +98,15 @@ def _read(name: str, sources: Sequence[RowSource]) -> SplitRows:
     return SplitRows(where, rows, sources[0].class_names)
 
 
-def _open_split(name: str, given: str | Iterable[Any]) -> Sequence[RowSource]:
+def _open_split(name: str, given: str | Path | Iterable[Any]) -> Sequence[RowSource]:
     """Returns the sources of one split that stands under its name."""
     if name not in _SPLIT_NAMES:
         raise DataError(
             f"data.{name}: there is no split of that name; accepted: {', '.join(_SPLIT_NAMES)}."
             + did_you_mean(name, _SPLIT_NAMES)
         )
+    if isinstance(given, Path):
+        given = str(given)
     if not isinstance(given, str):
         return [open_rows(name, given)]
     if given.startswith(PREFIX):

@@ -35,6 +35,17 @@ def test_a_folder_gives_its_splits_in_every_format(folder):
     assert splits["test"].rows[0].values == {"text": 'he said "no', "label": "-1"}
 
 
+def test_paths_are_given_as_text_is(folder):
+    assert read_splits(folder) == read_splits(str(folder))
+    file = folder / "train.jsonl"
+    assert read_splits({"train": file}) == read_splits({"train": str(file)})
+
+
+def test_rows_without_a_split_are_refused():
+    with pytest.raises(DataError, match=r"data is list .*does not say of which split; give \{\"tr"):
+        read_splits([{"text": "a"}])
+
+
 def test_shards_are_joined_in_order(tmp_path):
     for shard in (1, 0):
         write_jsonl(tmp_path / f"train-0{shard}-of-02.jsonl", [{"text": str(shard)}])
