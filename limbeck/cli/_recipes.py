@@ -171,7 +171,7 @@ def _is_model(name: str, presets: Collection[str]) -> bool:
 
 
 def _in_lines(module: ModuleType, result: ResultRecord) -> list[str]:
-    """Words a result: as the recipe does, if it does, otherwise its plain figures."""
+    """Formats a result: as the recipe does, if it does, otherwise its plain figures."""
     if hasattr(module, "summarise"):
         return str(module.summarise(result)).splitlines()
     return _flat_lines(result.to_dict())

@@ -24,7 +24,7 @@ _LONGEST_VALUE = 80
 def explain(
     cls: type[BaseModel], error: ValidationError, *, where: Callable[[Location], str]
 ) -> str:
-    """Words a validation error: where, what was given, what is accepted, the nearest right answer.
+    """Formats a validation error: where, what was given, what is accepted, the nearest answer.
 
     Args:
         cls: The settings class that was being filled.

@@ -99,7 +99,7 @@ def read_values(path: Path, *, remedy: str) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError) -> str:
-    """Words the first of the fields that are wrong, by its place."""
+    """Describes the first of the fields that are wrong, by its place."""
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":

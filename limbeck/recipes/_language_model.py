@@ -291,7 +291,7 @@ def plan_language_model(
 
 
 def summarise_language_model(result: LanguageModelRecord) -> str:
-    """Words a finished run in a few lines."""
+    """Formats a finished run in a few lines."""
     before, after = result.held_out_before, result.held_out_after
     minutes = result.elapsed_seconds / 60
     return "\n".join(

@@ -91,7 +91,7 @@ def plan(settings: EvaluateSettings) -> dict[str, Any]:
 
 
 def summarise(result: EvaluateRecord) -> str:
-    """Words a result: the main metric, or that there is none, and what was taken for what."""
+    """Formats a result: the main metric, or that there is none, and what was taken for what."""
     if result.scores is None:
         lines = [f"{result.label}: {result.split} has no labels; predicted, not scored"]
     else:

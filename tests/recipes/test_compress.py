@@ -15,7 +15,14 @@ from tiny_task import make_rows, write_data, write_model
 
 from limbeck.checkpoints import read_safetensors
 from limbeck.cli import main
-from limbeck.errors import ContractError, DataError, MissingHeadError, SettingsError, TrainingError
+from limbeck.errors import (
+    CheckpointError,
+    ContractError,
+    DataError,
+    MissingHeadError,
+    SettingsError,
+    TrainingError,
+)
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.recipes._tasks.folders import share_folder
 from limbeck.recipes.compress import CompressSettings, plan, run, summarise
@@ -398,30 +405,46 @@ def test_a_finished_run_does_not_answer_for_other_examples(teacher, tmp_path):
     assert run(settings, progress=SilentProgress()) == result
 
 
+def write_damaged(folder):
+    """Writes a model whose configuration is whole and whose weights are not."""
+    write_model(folder, num_hidden_layers=1)
+    (folder / "model.safetensors").write_bytes(b"cut short")
+    return str(folder)
+
+
 def test_a_failed_student_costs_the_others_nothing(teacher, data, tmp_path):
-    absent, out = str(tmp_path / "absent"), tmp_path / "run"
-    changes = {"depths": (1,), "student": absent, "epochs": 1, "retain": 0.1}
+    damaged, out = write_damaged(tmp_path / "damaged"), tmp_path / "run"
+    changes = {"depths": (1,), "student": damaged, "epochs": 1, "retain": 0.1}
     settings = make_settings(teacher, data, out, **changes)
     with pytest.raises(TrainingError) as caught:
         run(settings, progress=SilentProgress())
     message = str(caught.value)
-    assert message.startswith(f"1 of 2 students failed: absent: there is no folder '{absent}'")
+    assert message.startswith(f"1 of 2 students failed: damaged: {damaged}/model.safetensors (9 ")
     assert "“1 layer” is the smallest student that keeps 10 % of the teacher's" in message
     assert message.endswith(f"{out / 'compress.html'}; the same command tries again what failed")
     text = (out / "compress.md").read_text(encoding="utf-8")
-    assert "Not among these, since they failed: absent: there is no folder" in text
+    assert "Not among these, since they failed: damaged: " in text
     assert (out / "model/model.safetensors").exists()
     assert not (out / "result.json").exists()
-    write_model(tmp_path / "absent", num_hidden_layers=1)
+    write_model(tmp_path / "damaged", num_hidden_layers=1)
     result = run(settings, progress=SilentProgress())
-    assert [model.name for model in result.models] == ["teacher", "absent", "1 layer"]
+    assert [model.name for model in result.models] == ["teacher", "damaged", "1 layer"]
 
 
 def test_no_student_at_all(teacher, data, tmp_path):
-    absent = str(tmp_path / "absent")
-    settings = make_settings(teacher, data, tmp_path / "run", student=absent)
-    with pytest.raises(TrainingError, match=r"no student could be made: absent: there is no fol"):
+    student = write_damaged(tmp_path / "damaged")
+    settings = make_settings(teacher, data, tmp_path / "run", student=student)
+    with pytest.raises(TrainingError, match=r"no student could be made: damaged: .* is damaged"):
         run(settings, progress=SilentProgress())
+
+
+def test_a_student_that_is_none_is_refused_before_anything_is_trained(teacher, data, tmp_path):
+    absent = str(tmp_path / "absent")
+    settings = make_settings(teacher, data, tmp_path / "run", student=(teacher, absent))
+    for act in (plan, lambda given: run(given, progress=SilentProgress())):
+        with pytest.raises(CheckpointError, match=f"student = '{absent}': there is no folder"):
+            act(settings)
+    assert not (tmp_path / "run").exists()
 
 
 def test_processes_make_the_same_students(teacher, data, tmp_path, finished):

@@ -39,7 +39,7 @@ def require_head(task: Task, folder: Path, *, name: str, setting: str = "") -> N
 
 
 def describe_missing_head(task: Task, *, name: str) -> str:
-    """Words that a model has no head for a task, and how it gets one."""
+    """Explains that a model has no head for a task, and how it gets one."""
     return (
         f"{name} has no head that is fine-tuned for {task.name}. Fine-tune it first: limbeck "
         f"finetune {name} --task {task.name.replace('-', '_')} --data ... --out RUN, then give "

@@ -50,7 +50,7 @@ def describe_model(model: Model, folder: Path) -> ModelSize:
 
 
 def format_score(scores: Mapping[str, float], metric: str) -> str:
-    """Words a metric, the accuracy with its standard error.
+    """Formats a metric, the accuracy with its standard error.
 
     Example:
         >>> format_score({"accuracy": 0.5, "accuracy_standard_error": 0.05}, "accuracy")

@@ -46,7 +46,7 @@ def make_record(
 
 
 def summarise_result(result: CompressRecord) -> str:
-    """Words a result: the table, and where the contract was kept the outcome and the files.
+    """Formats a result: the table, and where the contract was kept the outcome and the files.
 
     Where it was not, the error says it.
     """

@@ -110,7 +110,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
 
 
 def summarise(result: FinetuneRecord) -> str:
-    """Words a result: each seed's main metric on each split."""
+    """Formats a result: each seed's main metric on each split."""
     lines = []
     for seed in result.seeds:
         scores = seed.scores.items()

@@ -150,7 +150,7 @@ def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord
 
 
 def summarise(result: QuickstartRecord) -> str:
-    """Words what a person wants to read at the end: table, findings, where everything is."""
+    """Formats what a person wants to read at the end: table, findings, where everything is."""
     head = [name.replace("_", "-") for name in QuickstartModel.model_fields]
     rows = [head, *([value for _, value in row] for row in result.models)]
     return "\n".join(

@@ -86,7 +86,7 @@ def plan(settings: SuiteSettings) -> dict[str, Any]:
 
 
 def summarise(result: SuiteRecord) -> str:
-    """Words a result: tasks and models in a table, what was kept, and where the report is."""
+    """Formats a result: tasks and models in a table, what was kept, and where the report is."""
     labels = [model.label for model in result.models]
     rows = [["median over seeds", *labels]]
     for task in result.tasks:
