@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from limbeck.inference.speed import Quartiles
 from limbeck.report.statistics import Interval
+
+Known = TypeVar("Known")
 
 MINUS = "−"
 NONE = "–"
@@ -20,6 +25,26 @@ def points(value: float, *, signed: bool = False) -> str:
     rounded = round(100 * value, 1) + 0.0  # no negative zero
     text = f"{rounded:+.1f}" if signed and rounded else f"{rounded:.1f}"
     return text.replace("-", MINUS)
+
+
+def percent(share: float) -> str:
+    """Returns a share in per cent, one decimal."""
+    return f"{points(share)} %"
+
+
+def share(value: Interval) -> str:
+    """Returns a share with its interval, such as `97.3 % (96.1 to 99.4)`."""
+    return f"{percent(value.estimate)} ({interval(value)})"
+
+
+def or_none(value: Known | None, say: Callable[[Known], str]) -> str:
+    """Returns what is to be said of a value, or a dash where there is none.
+
+    Example:
+        >>> or_none(0.5, percent), or_none(None, percent)
+        ('50.0 %', '–')
+    """
+    return NONE if value is None else say(value)
 
 
 def interval(value: Interval, *, signed: bool = False) -> str:

@@ -3,24 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from limbeck.report import figures, wording
-from limbeck.report.facts import Comparison, ModelFacts
-from limbeck.report.page import Finding, Fold, Items, Section, Table, Terms, Tile
+from limbeck.report.facts import BaseReport, ModelFacts
+from limbeck.report.page import (
+    Finding,
+    Fold,
+    Items,
+    Page,
+    Plot,
+    Plots,
+    Section,
+    Table,
+    Terms,
+    Tile,
+)
+
+Part = TypeVar("Part")
 
 
-def retention_tiles(student: ModelFacts, *, of: str) -> list[Tile]:
-    """Returns the tile of what a student kept; none where the metric has no intervals.
+def make_report_page(
+    report: BaseReport,
+    sections: Sequence[Section],
+    *,
+    kept: str,
+    score: str,
+    remarks: Sequence[str] = (),
+) -> Page:
+    """Returns a report's page: the student's main figures, what was compared, and the sections.
 
     Args:
-        student: The student.
-        of: What it kept a share of, such as `the teacher's accuracy`.
+        report: On a task or a suite.
+        sections: The parts of the page that are before the method.
+        kept: Name of what the student kept a share of.
+        score: Name of its score.
+        remarks: What belongs beside the headline, besides the outcome against the baselines.
     """
-    share = student.retention
-    if share is None:
-        return []
-    figure = f"{figures.points(share.estimate)} %"
-    return [Tile(figure=figure, name=f"of {of}", more=f"95 % interval {figures.interval(share)}")]
+    tiles: tuple[Tile, ...] = ()
+    if report.student is not None:
+        student, teacher = report.model(report.student), report.models[0]
+        share, own = student.retention, student.scores.mean
+        of_score = None
+        if share is not None:
+            ends = f"95 % interval {figures.interval(share)}"
+            figure = figures.percent(share.estimate)
+            of_score = Tile(figure=figure, name=f"of the teacher's {kept}", more=ends)
+        tiles = (
+            *some(of_score),
+            score_tile(score, own, teacher.scores.mean),
+            *cost_tiles(student, teacher),
+        )
+        remarks = [wording.describe_baselines(report.comparisons), *remarks]
+    return Page(
+        title=report.title,
+        headline=report.headline,
+        remarks=tuple(remarks),
+        tiles=tiles,
+        findings=tuple(Finding(verdict=c.verdict, text=c.text) for c in report.comparisons),
+        sections=(*sections, method_section(report.notes, report.conditions)),
+        models=tuple(model.label for model in report.models),
+        marked=report.student,
+    )
+
+
+def some(*parts: Part | None) -> tuple[Part, ...]:
+    """Returns the parts that there are."""
+    return tuple(part for part in parts if part is not None)
+
+
+def fold(title: str, block: Table | Items | Terms | None) -> Fold | None:
+    """Returns a part to be opened under its title; None where there is no part."""
+    return None if block is None else Fold(title=title, block=block)
+
+
+def show_plots(*plots: Plot | None) -> Plots | None:
+    """Returns the plots that there are with the models' marks above; None if there is none."""
+    found = some(*plots)
+    return Plots(plots=found, has_legend=True) if found else None
 
 
 def score_tile(name: str, own: float, other: float) -> Tile:
@@ -28,9 +88,9 @@ def score_tile(name: str, own: float, other: float) -> Tile:
     return Tile(figure=figures.points(own), name=name, more=f"teacher {figures.points(other)}")
 
 
-def cost_tiles(student: ModelFacts, teacher: ModelFacts) -> list[Tile]:
+def cost_tiles(student: ModelFacts, teacher: ModelFacts) -> tuple[Tile, ...]:
     """Returns the tiles of a student's speed, where it was measured, and size."""
-    found = []
+    speed = None
     if student.speed_up is not None and student.speed is not None and teacher.speed is not None:
         own, other = student.speed.latency_ms.median, teacher.speed.latency_ms.median
         ratio = student.speed_up.latency
@@ -40,28 +100,18 @@ def cost_tiles(student: ModelFacts, teacher: ModelFacts) -> list[Tile]:
             f"{wording.PAIRED_RATIOS}"
         )
         name = "the teacher's speed, batch 1"
-        found.append(Tile(figure=f"{ratio.median:.2f}×", name=name, more=more))
+        speed = Tile(figure=f"{ratio.median:.2f}×", name=name, more=more)
     more = (
         f"teacher {figures.file_size(teacher.file_bytes)}; "
         f"{student.num_layers} of {teacher.num_layers} layers"
     )
-    size = figures.file_size(student.file_bytes)
-    return [*found, Tile(figure=size, name="weight file", more=more)]
-
-
-def list_findings(comparisons: Sequence[Comparison]) -> tuple[Finding, ...]:
-    """Returns what the comparisons show."""
-    return tuple(Finding(verdict=c.verdict, text=c.text) for c in comparisons)
-
-
-def fold_tables(*found: tuple[str, Table | None]) -> list[Fold]:
-    """Returns the tables that there are, each to be opened under its name."""
-    return [Fold(title=title, block=table) for title, table in found if table is not None]
+    size = Tile(figure=figures.file_size(student.file_bytes), name="weight file", more=more)
+    return some(speed, size)
 
 
 def method_section(notes: Sequence[str], conditions: Mapping[str, str]) -> Section:
     """Returns the section on how the figures were obtained."""
     method = Fold(title="Method", block=Items(items=tuple(notes)), is_open=True)
-    terms = Terms(terms=tuple(conditions.items()))
-    more = [Fold(title="Machine, versions, runs", block=terms)] if conditions else []
-    return Section(title="How this was measured", blocks=(method, *more))
+    terms = Terms(terms=tuple(conditions.items())) if conditions else None
+    blocks = some(method, fold("Machine, versions, runs", terms))
+    return Section(title="How this was measured", blocks=blocks)

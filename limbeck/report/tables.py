@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from limbeck.report import figures, wording
 from limbeck.report.distillation import HELD_OUT, OF_TEACHER
 from limbeck.report.facts import Comparison, DistillationFacts, ModelFacts, Report
-from limbeck.report.figures import NONE
+from limbeck.report.figures import NONE, or_none
 from limbeck.report.page import Table
-from limbeck.report.statistics import Interval
 from limbeck.report.training import format_steps
 
 Columns = Mapping[str, Callable[[ModelFacts], str]]
@@ -29,9 +28,9 @@ def quality_table(report: Report) -> Table:
     name = figures.capitalise(wording.metric_name(report.metric))
     columns: Columns = {
         f"{name}, mean": lambda m: figures.points(m.scores.mean),
-        "Standard error": lambda m: points_or_none(m.scores.standard_error),
-        "Retention (95 % interval)": lambda m: share_or_none(m.retention),
-        "Agrees with teacher": lambda m: percent_or_none(m.agreement_with_teacher),
+        "Standard error": lambda m: or_none(m.scores.standard_error, figures.points),
+        "Retention (95 % interval)": lambda m: or_none(m.retention, figures.share),
+        "Agrees with teacher": lambda m: or_none(m.agreement_with_teacher, figures.percent),
         "Median": lambda m: figures.points(m.scores.median),
         "Lowest to highest": seed_range,
         "Steps": steps_or_none,
@@ -58,18 +57,18 @@ def cost_table(models: Sequence[ModelFacts]) -> Table:
     if batch is not None:
         columns |= {
             "Latency, batch 1": latency_or_none,
-            "Model alone": lambda m: (
-                figures.milliseconds(m.speed.model_latency_ms.median) if m.speed else NONE
+            "Model alone": lambda m: or_none(
+                m.speed, lambda speed: figures.milliseconds(speed.model_latency_ms.median)
             ),
-            f"Texts/s, batch {batch}": lambda m: (
-                figures.count(m.speed.texts_per_second.median) if m.speed else NONE
+            f"Texts/s, batch {batch}": lambda m: or_none(
+                m.speed, lambda speed: figures.count(speed.texts_per_second.median)
             ),
-            f"Tokens/s, batch {batch}": lambda m: (
-                figures.count(m.speed.tokens_per_second.median) if m.speed else NONE
+            f"Tokens/s, batch {batch}": lambda m: or_none(
+                m.speed, lambda speed: figures.count(speed.tokens_per_second.median)
             ),
             "Speed-up at batch 1": speed_up_or_none,
-            f"Speed-up at batch {batch}": lambda m: (
-                figures.times(m.speed_up.throughput) if m.speed_up else NONE
+            f"Speed-up at batch {batch}": lambda m: or_none(
+                m.speed_up, lambda ratio: figures.times(ratio.throughput)
             ),
         }
         note = (
@@ -101,16 +100,18 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table | None:
 def seeds_table(report: Report) -> Table:
     """Returns every seed's score."""
     names, cells = seed_columns(report.models)
-    rows = []
-    for model in report.models:
-        time = model.training_seconds
-        agrees = percent_or_none(model.agreement_between_seeds)
-        duration = NONE if time is None else figures.duration(time)
-        rows.append((model.label, *cells(model), agrees, duration))
     return Table(
         title="Every seed",
         columns=("Model", *names, "Seeds agree", "Fine-tuning, all seeds"),
-        rows=tuple(rows),
+        rows=tuple(
+            (
+                model.label,
+                *cells(model),
+                or_none(model.agreement_between_seeds, figures.percent),
+                or_none(model.training_seconds, figures.duration),
+            )
+            for model in report.models
+        ),
         note=(
             f"{figures.capitalise(wording.metric_name(report.metric))} on {report.split}. “Seeds "
             "agree” is the share of examples on which two seeds of one model predict the same: "
@@ -160,7 +161,7 @@ def seed_columns(
 
     def cells(model: ModelFacts) -> list[str]:
         by_seed = dict(zip(model.scores.seeds, model.scores.values, strict=True))
-        return [points_or_none(by_seed.get(seed)) for seed in seeds]
+        return [or_none(by_seed.get(seed), figures.points) for seed in seeds]
 
     return ["As given" if seed is None else f"Seed {seed}" for seed in seeds], cells
 
@@ -180,37 +181,20 @@ def seed_range(model: ModelFacts) -> str:
 
 def steps_or_none(model: ModelFacts) -> str:
     """Returns how many steps each seed of a model was fine-tuned for, or a dash."""
-    return NONE if model.training is None else format_steps(model.training)
-
-
-def points_or_none(value: float | None) -> str:
-    """Returns a share in points, or a dash."""
-    return NONE if value is None else figures.points(value)
-
-
-def percent_or_none(value: float | None) -> str:
-    """Returns a share in per cent, or a dash."""
-    return NONE if value is None else f"{figures.points(value)} %"
-
-
-def share_or_none(share: Interval | None) -> str:
-    """Returns a retention with its interval, or a dash."""
-    return (
-        NONE if share is None else f"{percent_or_none(share.estimate)} ({figures.interval(share)})"
-    )
+    return or_none(model.training, format_steps)
 
 
 def latency_or_none(model: ModelFacts) -> str:
     """Returns a model's latency at batch 1, or a dash."""
-    return NONE if model.speed is None else figures.milliseconds(model.speed.latency_ms.median)
+    return or_none(model.speed, lambda speed: figures.milliseconds(speed.latency_ms.median))
 
 
 def speed_up_or_none(model: ModelFacts) -> str:
     """Returns how many times as fast as the teacher a model is at batch 1, or a dash."""
-    return NONE if model.speed_up is None else figures.times(model.speed_up.latency)
+    return or_none(model.speed_up, lambda ratio: figures.times(ratio.latency))
 
 
 def _held_out(name: str, value: float | None) -> str:
     if value is None or name in {"mlm_accuracy", "teacher_agreement"}:
-        return percent_or_none(value)
+        return or_none(value, figures.percent)
     return f"{value:.3f}".replace("-", figures.MINUS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limbeck.report import figures, wording
 from limbeck.report.facts import ModelFacts
-from limbeck.report.figures import NONE
+from limbeck.report.figures import NONE, or_none
 from limbeck.report.page import Table
 from limbeck.report.suite.facts import SuiteReport, TaskFacts
 from limbeck.report.suite.published import Published
@@ -12,11 +12,8 @@ from limbeck.report.tables import (
     Columns,
     difference_cells,
     model_table,
-    percent_or_none,
-    points_or_none,
     seed_columns,
     seed_range,
-    share_or_none,
     steps_or_none,
 )
 
@@ -25,13 +22,11 @@ def average_table(report: SuiteReport) -> Table:
     """Returns what each model reaches on the macro average, and what it kept."""
     columns: Columns = {
         "Average, mean": lambda m: figures.points(m.scores.mean),
-        "Standard error": lambda m: points_or_none(m.scores.standard_error),
-        "Retention (95 % interval)": lambda m: share_or_none(m.retention),
+        "Standard error": lambda m: or_none(m.scores.standard_error, figures.points),
+        "Retention (95 % interval)": lambda m: or_none(m.retention, figures.share),
         "Average of medians": lambda m: figures.points(m.scores.median),
         "Lowest to highest seed": seed_range,
-        "Fine-tuning, all runs": lambda m: (
-            NONE if m.training_seconds is None else figures.duration(m.training_seconds)
-        ),
+        "Fine-tuning, all runs": lambda m: or_none(m.training_seconds, figures.duration),
         "Role": lambda m: m.role,
     }
     note = (
@@ -49,7 +44,7 @@ def score_table(report: SuiteReport) -> Table:
             describe_task(task),
             figures.count(task.num_examples),
             *(_score_cell(task.find(model.label)) for model in report.models),
-            *(points_or_none(found.scores.get(task.name)) for found in report.published),
+            *(or_none(found.scores.get(task.name), figures.points) for found in report.published),
         )
         for task in report.tasks
     ]
@@ -58,7 +53,10 @@ def score_table(report: SuiteReport) -> Table:
             _average_of(report),
             figures.count(report.num_examples),
             *(figures.points(model.scores.median) for model in report.models),
-            *(points_or_none(found.average(report.averaged)) for found in report.published),
+            *(
+                or_none(found.average(report.averaged), figures.points)
+                for found in report.published
+            ),
         )
     )
     note = f"Median over seeds on {report.split}, lowest to highest seed in brackets."
@@ -93,14 +91,20 @@ def retention_table(report: SuiteReport) -> Table | None:
     rows = []
     for task in report.tasks:
         found = [task.find(model.label) for model in others]
-        cells = [NONE if model is None else share_or_none(model.retention) for model in found]
+        cells = [
+            NONE if model is None else or_none(model.retention, figures.share) for model in found
+        ]
         rows.append([describe_task(task), *cells])
-    rows.append([_average_of(report), *(share_or_none(model.retention) for model in others)])
+    rows.append(
+        [_average_of(report), *(or_none(model.retention, figures.share) for model in others)]
+    )
     columns = ["Task", *(model.label for model in others)]
     ratios = _published_ratios(report)
     if ratios:
         columns.append("Published: DistilBERT / BERT-base")
-        rows = [[*row, percent_or_none(ratio)] for row, ratio in zip(rows, ratios, strict=True)]
+        rows = [
+            [*row, or_none(ratio, figures.percent)] for row, ratio in zip(rows, ratios, strict=True)
+        ]
     return Table(
         title="Retention on each task",
         columns=tuple(columns),
@@ -119,7 +123,7 @@ def seeds_table(report: SuiteReport) -> Table:
             (
                 f"{task.name}: {model.label}",
                 *cells(model),
-                percent_or_none(model.agreement_with_teacher),
+                or_none(model.agreement_with_teacher, figures.percent),
                 steps_or_none(model),
             )
             for task in report.tasks
@@ -169,6 +173,10 @@ def _lacks_share(task: TaskFacts, teacher: str) -> bool:
     has_intervals = all(model.scores.standard_error is not None for model in task.models)
     shares = [model.retention for model in task.models if model.label != teacher]
     return has_intervals and bool(shares) and not any(shares)
+
+
+def _share_cell(model: ModelFacts | None) -> str:
+    return NONE if model is None else or_none(model.retention, figures.share)
 
 
 def _score_cell(model: ModelFacts | None) -> str:
