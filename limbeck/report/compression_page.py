@@ -98,9 +98,8 @@ def draw_trade_off(compression: Compression, across: Across, *, width: float = W
 
     def paint(axes: Axes) -> None:
         axes.axhline(wanted, color=MUTED, linestyle=(0, (5, 3)), linewidth=1.3, zorder=1)
-        words = f"{format_percent(compression.retain)} of the teacher"
         axes.annotate(
-            words,
+            f"{format_percent(compression.retain)} of the teacher",
             (0, wanted),
             xycoords=("axes fraction", "data"),
             xytext=(4, 4),
@@ -124,7 +123,7 @@ def draw_trade_off(compression: Compression, across: Across, *, width: float = W
         axes.set_xlabel(across_label(by_latency=by_latency))
         axes.set_ylabel(f"{wording.metric_name(compression.metric)} ({compression.split})")
         names = [model.label for model in compression.models]
-        name_points(axes, points, names, taken=[((0, wanted), words)])
+        name_points(axes, points, names)
 
     describe = (
         f"Score against {across_label(by_latency=by_latency)} of the teacher and every student"

@@ -9,12 +9,11 @@ from limbeck.report.drawing import FONT_SIZE, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox, BboxBase
 
-Box = tuple[float, float, float, float]
-"""Left, bottom, right and top, in points of 1/72 inch."""
-
-_CHARACTER, _LINE = 0.58 * FONT_SIZE, 1.25 * FONT_SIZE
-_MARK = 5.0  # half a mark's width
+_MARK = 5.0  # points; half a mark's width
+_APART = 1.5  # points around a name
 _LONGEST = 30  # characters
 
 # Shift in points, and which part of the name stands there.
@@ -32,69 +31,41 @@ _PLACES = (
 )
 
 
-def name_points(
-    axes: Axes,
-    points: Sequence[tuple[float, float]],
-    names: Sequence[str],
-    *,
-    taken: Sequence[tuple[tuple[float, float], str]] = (),
-) -> None:
+def name_points(axes: Axes, points: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
     """Writes each point's name in the first free place around it, or else in the freest.
 
     Args:
-        axes: With their final limits.
+        axes: With their final limits, and all texts that are to stay free.
         points: In data.
         names: Theirs; long ones are cut.
-        taken: Texts that are in the plot already, each with its lower left corner in data.
     """
-    scale = 72 / axes.figure.dpi
-    left, bottom, right, top = (scale * end for end in axes.bbox.extents)
-    marks = [tuple(scale * axes.transData.transform(point)) for point in points]
-    boxes = [(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in marks]
-    for corner, text in taken:
-        x, y = scale * axes.transData.transform(corner)
-        boxes.append((x, y, x + len(text) * _CHARACTER, y + _LINE))
-    for (x, y), point, name in zip(marks, points, names, strict=True):
+    from matplotlib.transforms import Bbox
+
+    scale = axes.figure.dpi / 72
+    marks = axes.transData.transform(points)
+    boxes = [Bbox([mark - _MARK * scale, mark + _MARK * scale]) for mark in marks]
+    boxes += [text.get_window_extent() for text in axes.texts]
+    for point, name in zip(points, names, strict=True):
         shown = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-        tried = [(_box(x, y, place, shown), place) for place in _PLACES]
-        covered = [
-            sum(_overlap(box, other) for other in boxes)
-            + _area(box)
-            - _overlap(box, (left, bottom, right, top))
-            for box, _ in tried
-        ]
-        box, place = tried[covered.index(min(covered))]
-        boxes.append(box)
-        axes.annotate(
-            shown,
-            point,
-            xytext=place[:2],
-            textcoords="offset points",
-            ha=place[2],
-            va=place[3],
-            color=INK,
+        text = axes.annotate(
+            shown, point, (0, 0), textcoords="offset points", color=INK, size=FONT_SIZE
         )
 
+        def place(where: tuple[int, int, str, str], text: Annotation = text) -> Bbox:
+            text.set(position=where[:2], ha=where[2], va=where[3])
+            return text.get_window_extent().padded(_APART * scale)
 
-def _box(x: float, y: float, place: tuple[int, int, str, str], name: str) -> Box:
-    """Returns the room that a name takes around a point."""
-    width = len(name) * _CHARACTER
-    start = x + place[0] - width * {"left": 0.0, "center": 0.5, "right": 1.0}[place[2]]
-    foot = y + place[1] - _LINE * {"bottom": 0.0, "center": 0.5, "top": 1.0}[place[3]]
-    return start, foot, start + width, foot + _LINE
+        def covered(where: tuple[int, int, str, str]) -> float:
+            box = place(where)
+            outside = box.width * box.height - _overlap(box, axes.bbox)
+            return outside + sum(_overlap(box, other) for other in boxes)
+
+        boxes.append(place(min(_PLACES, key=covered)))
 
 
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
+def _overlap(one: BboxBase, other: BboxBase) -> float:
+    """Returns the area that two boxes share."""
+    from matplotlib.transforms import BboxBase
 
-
-def _overlap(one: Box, other: Box) -> float:
-    """Returns the area that two boxes share.
-
-    Example:
-        >>> _overlap((0, 0, 4, 2), (3, 1, 9, 9)), _overlap((0, 0, 1, 1), (2, 0, 3, 1))
-        (1.0, 0.0)
-    """
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    return float(max(width, 0) * max(height, 0))
+    shared = BboxBase.intersection(one, other)
+    return 0.0 if shared is None else float(shared.width * shared.height)
