@@ -100,7 +100,7 @@ def train_language_model(
         student: Initialised; holds the trained weights afterwards.
         losses: By name.
         teacher: None if no loss needs one.
-        freeze_body: Train the masked-LM head alone, the encoder in eval mode.
+        freeze_body: Train the masked-LM head alone; the encoder drops out as in any training.
         progress: Where the run reports.
 
     Returns:
@@ -233,10 +233,11 @@ def _place(
     freeze_body: bool,
     compiled: bool,
 ) -> None:
-    """Puts the models where and how they run; a teacher and a frozen body are in eval mode."""
+    """Puts the models where and how they run; a teacher is in eval mode."""
     student.to(device).train()
     if freeze_body:
-        student.encoder.requires_grad_(requires_grad=False).eval()
+        # In train mode as a whole: what an evaluation gives back, and so what a resumed run is in.
+        student.encoder.requires_grad_(requires_grad=False)
     if teacher is not None:
         teacher.to(device).eval().requires_grad_(requires_grad=False)
     if compiled:

@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import pytest
 import torch
 from tiny_language_runs import run, values
 
 from limbeck.checkpoints import read_safetensors
-from limbeck.recipes import distill
-from limbeck.train import read_metrics
+from limbeck.recipes import distill, pretrain
+from limbeck.train import SilentProgress, read_metrics
 
 DRIVER = """
 import json, sys
@@ -122,3 +125,45 @@ def test_half_precision_goes_on_with_its_loss_scale(
     run(distill, **settings)
     actual = read_safetensors(tmp_path / "run/model/model.safetensors")
     assert all(torch.equal(tensor, actual[name]) for name, tensor in expected.items())
+
+
+class StoppingProgress(SilentProgress):
+    """Asks for a stop after some steps, as Ctrl-C does."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @contextmanager
+    def stage(self, description: str, *, total: float | None, unit: str) -> Iterator[Self]:
+        yield self
+
+    def advance(self, amount: float = 1) -> None:
+        pass
+
+    def update(self, **fields: float) -> None:
+        if fields.get("step") == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_head_that_is_fitted_alone_ends_with_the_same_bits(
+    tmp_path: Path, corpus_folder: Path, teacher_folder: Path
+) -> None:
+    settings = {
+        "model": str(teacher_folder),
+        "corpus": str(corpus_folder),
+        "sequence_length": 16,
+        "batch_size": 8,
+        "max_steps": 6,
+        "new_head": True,
+        "freeze_body": True,
+    }
+    run(pretrain, **settings, out=tmp_path / "whole")
+    stopped = pretrain.SettingsType.from_values({**settings, "out": tmp_path / "stopped"})
+    with pytest.raises(KeyboardInterrupt):
+        pretrain.run(stopped, progress=StoppingProgress(3))
+    pretrain.run(stopped, progress=SilentProgress())
+    expected, actual = (
+        read_safetensors(tmp_path / name / "model/model.safetensors")
+        for name in ("whole", "stopped")
+    )
+    assert all(torch.equal(expected[name], actual[name]) for name in expected)
