@@ -168,16 +168,13 @@ def _take_evenly(texts: Sequence[str], number: int) -> list[str]:
 
 def _load(name_or_path: str) -> nn.Module:
     """Loads a model with the head that its folder says it has."""
-    import limbeck
     from limbeck.checkpoints import read_config, resolve_folder
+    from limbeck.models import AutoConfig, AutoModel, find_class, find_kind
 
-    architectures = read_config(resolve_folder(name_or_path)).get("architectures") or ["Model"]
-    _, found, head = str(architectures[0]).partition("For")
-    auto = (
-        getattr(limbeck, f"AutoModelFor{head}", limbeck.AutoModel) if found else limbeck.AutoModel
-    )
-    model: nn.Module = auto.from_pretrained(name_or_path)
-    return model
+    folder = resolve_folder(name_or_path)
+    architectures = read_config(folder).get("architectures") or [""]
+    kind = find_kind(str(architectures[0])) or AutoModel.kind
+    return find_class(AutoConfig.from_pretrained(folder).model_type, kind).from_pretrained(folder)
 
 
 def _word_speeds(speeds: Mapping[str, Speed], sample: str) -> list[str]:
