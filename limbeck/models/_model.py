@@ -176,11 +176,14 @@ class Model(nn.Module):
             )
         except IndexError as error:
             # Looking at every id beforehand would be a branch on data, which exporters refuse.
+            limits = [f"input_ids must be below {self.config.vocab_size}"]
+            if self.config.max_tokens is not None:
+                limits.append(f"position_ids below {self.config.max_tokens}")
+            if self.has_token_types:
+                limits.append("token_type_ids below the number of token types")
             raise SettingsError(
-                f"an id is out of range ({error}): input_ids must be below "
-                f"{self.config.vocab_size}, position_ids below "
-                f"{self.config.max_tokens}, token_type_ids below the number of "
-                "token types. Is the tokenizer this model's?"
+                f"an id is out of range ({error}): {', '.join(limits)}. Is the tokenizer this "
+                "model's?"
             ) from error
         return encoded
 

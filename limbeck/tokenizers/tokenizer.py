@@ -36,7 +36,7 @@ _MAX_PIPELINES = 32
 
 
 class Tokenizer(Vocabulary):
-    """A WordPiece tokenizer; immutable, so threads may share it.
+    """Turns texts into ids and back; immutable, so threads may share it.
 
     Make one with `from_pretrained` or `train_wordpiece`.
 

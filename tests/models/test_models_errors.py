@@ -273,7 +273,10 @@ IDS = torch.ones(2, 5, dtype=torch.long)
         ({"input_ids": IDS, "token_type_ids": IDS[:1]}, r"token_type_ids has shape \(1, 5\)"),
         ({"input_ids": IDS, "position_ids": IDS[0]}, r"position_ids .* \(2, 5\) or \(1, 5\)"),
         ({"input_ids": IDS * 50}, "out of range.*input_ids must be below 50"),
-        ({"input_ids": IDS, "position_ids": IDS * 16}, "position_ids below 16"),
+        (
+            {"input_ids": IDS, "position_ids": IDS * 16},
+            "position_ids below 16, token_type_ids below the number of token types. Is the tok",
+        ),
         (
             {"input_ids": IDS, "collect": {"hidden_state"}},
             "collect has 'hidden_state'.*'hidden_states'",
@@ -289,6 +292,8 @@ def test_token_types_where_there_are_none():
     model = limbeck.DistilBertModel(our_config("distilbert"))
     with pytest.raises(SettingsError, match=r"DistilBertModel has no token types; leave token"):
         model(IDS, token_type_ids=IDS)
+    with pytest.raises(SettingsError, match=r"must be below 50, position_ids below 16\. "):
+        model(IDS * 50)
 
 
 def test_choices_without_their_dimension():
