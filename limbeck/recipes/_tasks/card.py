@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from limbeck.checkpoints import read_inherited
 from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.losses import build_task_losses
 from limbeck.report.card import Card, CardScore
 from limbeck.runs import SeedRecord
 from limbeck.tasks import Task, load_task
@@ -104,8 +105,6 @@ def _scores(data: TaskData, record: SeedRecord, records: Sequence[SeedRecord]) -
 
 def _describe(settings: FinetuneSettings, task: Task, record: SeedRecord) -> dict[str, str]:
     """Returns how the model was made, a line each."""
-    from limbeck.recipes.finetune.distillation import build_task_losses  # which makes cards
-
     made = {"Recipe": f"limbeck finetune {__version__}", "Started from": show_model(settings.model)}
     if settings.initialise == "random":
         made["Weights"] = "random"

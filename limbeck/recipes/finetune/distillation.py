@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from torch import Tensor
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.errors import SettingsError
-from limbeck.losses import Loss, build_loss, require_fit
+from limbeck.losses import Loss, require_fit
 from limbeck.models import AutoConfig, Model, ModelConfig
 from limbeck.objectives import (
     CachedTeacher,
@@ -22,12 +22,13 @@ from limbeck.objectives import (
 )
 from limbeck.recipes._tasks.data import AUGMENTED, TaskData
 from limbeck.recipes._tasks.heads import require_head
+from limbeck.recipes._tasks.losses import build_task_losses
 from limbeck.recipes._tasks.models import load_fine_tuned, require_same_inputs, require_same_labels
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes.finetune.augmentation import Augmenter
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_folder, hash_rows
-from limbeck.tasks import EncodedExample, Task
+from limbeck.tasks import EncodedExample
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, choose_device
 
@@ -172,28 +173,6 @@ class Distillation:
 
         cache.fill(compute, progress=progress)
         return cache
-
-
-def build_task_losses(task: Task, given: Mapping[str, Mapping[str, Any]]) -> dict[str, Loss]:
-    """Makes the losses against a teacher: by default on its distributions, or its numbers.
-
-    Raises:
-        SettingsError: If a loss does not fit what the task predicts.
-    """
-    default = "logit_mse" if task.targets == "real" else "soft_targets"
-    losses = {name: build_loss(name, values) for name, values in (given or {default: {}}).items()}
-    if task.targets == "real" and "soft_targets" in losses:
-        raise SettingsError(
-            f"losses.soft_targets compares distributions, but {task.name} predicts numbers; "
-            "use losses.logit_mse"
-        )
-    for name, loss in losses.items():
-        if not loss.uses_teacher:
-            raise SettingsError(
-                f"losses.{name} compares with no teacher; the labels' loss is always there, with "
-                "label_weight"
-            )
-    return losses
 
 
 def learns_from_logits(losses: Mapping[str, Loss]) -> bool:

@@ -10,7 +10,8 @@ from limbeck.errors import DataError, SettingsError
 from limbeck.files import sha256_of_texts
 from limbeck.recipes import evaluate
 from limbeck.recipes._jobs import Job
-from limbeck.recipes.finetune.distillation import build_task_losses, learns_from_logits
+from limbeck.recipes._tasks.losses import build_task_losses
+from limbeck.recipes.finetune.distillation import learns_from_logits
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.suite.settings import (
     ABOUT_TEACHER,
