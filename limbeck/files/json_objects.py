@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,16 @@ def write_json(
         value: The object.
         error: What is raised where the file can't be written, as for `replace_file`.
         sort_keys: Order keys by name, as `transformers` does, instead of as they are given.
+
+    Raises:
+        error: If a number in it is not finite, which JSON has no word for and only some programs
+            read; ValueError where `error` is None.
     """
-    text = json.dumps(value, indent=2, sort_keys=sort_keys, ensure_ascii=False)
+    for key, number in _not_finite(value):
+        raise (error or ValueError)(
+            f"can't write {path}: {key} is {number}; accepted: finite numbers, and null for none"
+        )
+    text = json.dumps(value, indent=2, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n", error=error)
 
 
@@ -53,6 +62,18 @@ def read_json(path: Path, *, error: type[LimbeckError]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise error(f"{path} holds a JSON {type(value).__name__}; accepted: an object, {{...}}.")
     return value
+
+
+def _not_finite(value: object, key: str = "") -> Iterator[tuple[str, float]]:
+    """Yields the numbers that are NaN or infinite, each by its dotted key."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _not_finite(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _not_finite(inner, f"{key}[{index}]")
 
 
 def _explain_absence(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -75,7 +76,7 @@ def start_run(
         DataError: If the folder's `run.json` can't be used.
         SettingsError: If the folder holds another run, or files that are no run.
     """
-    values: dict[str, Any] = settings.model_dump(mode="json")
+    values = _spell_infinity(settings.model_dump(mode="json"))
     now = datetime.now(UTC).isoformat(timespec="seconds")
     if RunRecord.exists(folder):
         record = RunRecord.read(folder)
@@ -102,6 +103,15 @@ def start_run(
         started_at=now,
     )
     return RunFolder(folder, record.write(folder), resumed=False)
+
+
+def _spell_infinity(value: Any) -> Any:
+    """Replaces numbers that JSON has no word for by the words that settings read: "inf"."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _spell_infinity(inner) for name, inner in value.items()}
+    return [_spell_infinity(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _is_given(entry: Path) -> bool:

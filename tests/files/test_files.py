@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -63,16 +64,18 @@ def test_unwritable_place(tmp_path):
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
 
 
 @given(st.dictionaries(st.text(), JSON, max_size=4))
-@settings(
-    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_json_survives(tmp_path, value):
     write_json(tmp_path / "value.json", value, error=DataError)
     assert read_json(tmp_path / "value.json", error=DataError) == value
@@ -95,6 +98,25 @@ def test_an_object_that_is_no_json_leaves_the_old_file(tmp_path):
     assert names_in(tmp_path) == ["result.json"]
     write_json(path, {"b": 1, "a": 2}, error=SettingsError, sort_keys=True)
     assert list(json.loads(path.read_text())) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"scores": {"f1": math.nan}}, r"scores\.f1 is nan"),
+        ({"seeds": [{"loss": 1.0}, {"loss": math.inf}]}, r"seeds\[1\]\.loss is inf"),
+        ({"a": None, "sizes": (1, -math.inf)}, r"sizes\[1\] is -inf"),
+    ],
+)
+def test_a_number_that_json_has_no_word_for_is_refused_by_its_key(tmp_path, value, place):
+    path = tmp_path / "result.json"
+    write_json(path, {"before": True}, error=DataError)
+    match = rf"can't write .*result\.json: {place}; accepted: finite numbers, and null for none$"
+    with pytest.raises(DataError, match=match):
+        write_json(path, value, error=DataError)
+    with pytest.raises(ValueError, match=match):
+        write_json(path, value, error=None)
+    assert read_json(path, error=DataError) == {"before": True}
 
 
 def test_the_error_is_of_the_class_that_the_caller_wants(tmp_path):
@@ -131,9 +153,7 @@ def test_a_folder_is_replaced_whole(tmp_path):
 
 
 @given(st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=4))
-@settings(
-    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_lines_survive(tmp_path, rows):
     path = tmp_path / "rows.jsonl"
     write_json_lines(path, rows, error=DataError)

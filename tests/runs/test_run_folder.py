@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from pathlib import Path
 from typing import Literal
@@ -95,6 +96,14 @@ def test_may_change_updates_the_record(tmp_path: Path) -> None:
     start_run(tmp_path, recipe="heat", settings=Heat())
     run = start_run(tmp_path, recipe="heat", settings=Heat(minutes=3), may_change={"minutes"})
     assert run.record.settings["minutes"] == 3
+
+
+def test_an_infinite_setting_is_a_word_in_the_record(tmp_path: Path) -> None:
+    unbounded = Heat(inner=Inner(rate=math.inf))
+    record = start_run(tmp_path, recipe="heat", settings=unbounded).record
+    assert record.settings["inner"]["rate"] == "inf"
+    assert start_run(tmp_path, recipe="heat", settings=unbounded).resumed
+    assert Heat.from_values(RunRecord.read(tmp_path).settings) == unbounded
 
 
 def test_how_often_a_run_saves_may_always_change(tmp_path: Path) -> None:
