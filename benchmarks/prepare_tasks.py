@@ -12,12 +12,12 @@ none, and no test splits.
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import random
 import re
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,12 @@ WORDS_OF_A_SENTENCE = range(5, 31)
 
 
 def main() -> None:
-    source, target = Path(sys.argv[1]), Path(sys.argv[2])
-    labelled_only = "--labelled-only" in sys.argv[3:]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("source", metavar="DATA", type=Path, help="folder of data sets")
+    parser.add_argument("target", metavar="OUT", type=Path, help="a folder a task is made in it")
+    parser.add_argument("--labelled-only", action="store_true", help="no transfer or test splits")
+    arguments = parser.parse_args()
+    source, target, labelled_only = arguments.source, arguments.target, arguments.labelled_only
     for task, (folder, splits) in COPIED.items():
         (target / task).mkdir(parents=True, exist_ok=True)
         for split in splits[:2] if labelled_only else splits:
