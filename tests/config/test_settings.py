@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
@@ -373,7 +373,6 @@ runs = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(settings=runs)
 def test_settings_survive_a_dump(settings: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "dump.toml"

@@ -39,7 +39,7 @@ def equal(first, second):
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(8, 40), st.integers(4, 30), st.integers(0, 3), st.booleans(), st.booleans())
 def test_an_epoch_has_every_token_once(
     corpus, make_batches, length, batch_size, epoch, keep_last, shuffle

@@ -64,7 +64,7 @@ def test_heldout_documents_do_not_depend_on_order_or_company(make_corpus, texts)
         assert all((tuple(d) in held) == (split == "heldout") for d in documents_of(other, split))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1000, 3000), st.integers(60, 5000), st.lists(st.integers(0, 39), min_size=1))
 def test_batch_and_shard_size_do_not_change_the_tokens(
     make_corpus, tokenizer, texts, batch_characters, shard_tokens, chosen

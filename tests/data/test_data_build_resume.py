@@ -70,7 +70,7 @@ def sources(tmp_path_factory, texts) -> list[Path]:
     return [first, second, third]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     stops=st.lists(st.integers(0, 26), min_size=1, max_size=3),
     every=st.sampled_from([0.0, 0.002, 1e9]),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.data.packing import PackedRows
@@ -22,7 +22,6 @@ def test_packing_conserves_the_stream(corpus, tokenizer, length):
     np.testing.assert_array_equal(content, split.read(0, len(content)))
 
 
-@settings(deadline=None)
 @given(st.integers(3, 70), st.lists(st.integers(0, 10**6), min_size=1, max_size=20))
 def test_documents_and_positions_are_those_of_a_plain_walk(corpus, tokenizer, length, picks):
     split = corpus.split("train")

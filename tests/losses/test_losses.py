@@ -115,7 +115,7 @@ def test_sum_equals_the_formula(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), cut=st.integers(0, LENGTH))
 def test_sum_is_additive_and_blind_to_order(name: str, seed: int, cut: int) -> None:
     seen, every = make_seen(seed, name), torch.arange(LENGTH)
@@ -127,7 +127,7 @@ def test_sum_is_additive_and_blind_to_order(name: str, seed: int, cut: int) -> N
 
 
 @pytest.mark.parametrize("name", ALL)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_is_positive_and_zero_where_both_models_agree(name: str, seed: int) -> None:
     seen = make_seen(seed, name)

@@ -75,7 +75,7 @@ PIECES = [
 texts = st.lists(st.sampled_from(PIECES), max_size=6).map(" ".join) | st.text(max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts, st.lists(texts, min_size=1, max_size=3))
 def test_scores_are_those_of_the_official_scorers(prediction, gold):
     assert answer_scores(prediction, gold, with_unanswerable=False) == official_v1(prediction, gold)
@@ -88,7 +88,7 @@ def test_no_gold_answer_is_matched_by_silence_alone():
     assert answer_scores("rain", [], with_unanswerable=True) == (0.0, 0.0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(-9, 9), st.booleans()),

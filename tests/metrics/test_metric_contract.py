@@ -20,7 +20,7 @@ FORMS = [
 ]
 seeds = st.integers(0, 10_000)
 counts = st.integers(2, 25)
-many = settings(max_examples=25, deadline=None)
+many = settings(max_examples=25)
 
 
 def make(form, *, seed, count):

@@ -31,7 +31,7 @@ pairs_of_tags = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pairs_of_tags)
 @pytest.mark.filterwarnings("error")
 def test_scores_count_whole_entities(sentences):
@@ -53,7 +53,7 @@ def test_scores_count_whole_entities(sentences):
     assert sum(supports.values()) == num_gold
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
 def test_balanced_accuracy_is_the_mean_of_what_is_found_of_each_label(pairs):
     truth, predicted = (np.array(column) for column in zip(*pairs, strict=True))
@@ -87,7 +87,7 @@ def test_scores_equal_their_definitions(pairs):
 pairs_of_bits = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs_of_bits)
 def test_binary_scores_follow_from_the_four_counts(pairs):
     truth, predicted = np.array(pairs).T
@@ -116,7 +116,7 @@ def ranks(values):
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(-5, 5)), min_size=2, max_size=30))
 def test_correlations_follow_their_definitions_and_are_0_where_nothing_varies(pairs):
     truth, predicted = np.array(pairs, dtype=float).T
@@ -130,7 +130,7 @@ def test_correlations_follow_their_definitions_and_are_0_where_nothing_varies(pa
     assert scores["pearson_spearman"] == pytest.approx((scores["pearson"] + spearman) / 2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 12), st.integers(1, 4), st.integers(0, 10_000))
 def test_multi_label_scores_follow_their_definitions(num_examples, num_labels, seed):
     random = np.random.default_rng(seed)

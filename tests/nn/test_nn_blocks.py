@@ -40,7 +40,7 @@ def attention_by_formula(block: SelfAttention, hidden, mask):
 
 
 @pytest.mark.parametrize("explicit", [False, True])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     batch=st.integers(1, 3),
     length=st.integers(1, 6),

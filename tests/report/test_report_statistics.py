@@ -132,7 +132,7 @@ predictions = st.integers(1, 4).flatmap(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(predictions, st.sampled_from(METRICS))
 def test_interval_contains_the_estimate_and_order_does_not_matter(rows, metric):
     columns = np.array(rows).T
@@ -146,7 +146,7 @@ def test_interval_contains_the_estimate_and_order_does_not_matter(rows, metric):
     assert again == paired
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(predictions)
 def test_retention_of_identical_predictions_is_one(rows):
     columns = np.array(rows).T

@@ -36,7 +36,7 @@ def first_ids(steps):
     return [batch.input_ids[:, 0].tolist() for step in steps for batch in step]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lengths=st.lists(st.integers(1, 20), min_size=1, max_size=70),
     batch_size=st.integers(1, 9),

@@ -29,7 +29,7 @@ def write(folder, **splits):
 # ---- schemes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.sampled_from(["O", "X", "Y"]), st.integers(1, 3)), min_size=1, max_size=6)
 )
@@ -130,7 +130,7 @@ def test_conlls_columns_are_read(tmp_path):
 # ---- pieces
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(num_words=st.integers(1, 40), max_length=st.integers(8, 16), seed=st.integers(0, 99))
 def test_every_word_has_one_place_however_long_the_sentence(
     tmp_path_factory, num_words, max_length, seed

@@ -20,7 +20,7 @@ from limbeck.train import SilentProgress
 # ---- spans
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     size=st.integers(1, 14),
     cut=st.tuples(st.integers(0, 13), st.integers(0, 13)),
@@ -153,7 +153,7 @@ def tokenizer():
     return train_wordpiece([" ".join(WORDS), "where is what"], vocab_size=400, min_frequency=1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(place=st.integers(0, 79), length=st.integers(1, 3), stride=st.integers(0, 8))
 def test_an_answer_anywhere_is_found_by_the_window_that_holds_it(
     tmp_path_factory, tokenizer, place, length, stride

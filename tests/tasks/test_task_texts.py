@@ -36,7 +36,7 @@ def rows(values, column="label"):
     return [{"text": f"text {i}", column: value} for i, value in enumerate(values)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(length=st.integers(1, 60), max_length=st.integers(8, 20), stride=st.integers(0, 5))
 def test_windows_cover_a_text_and_share_the_stride(tokenizer, length, max_length, stride):
     example = TextExample(" ".join(WORDS[:length]), None, 1)

@@ -140,7 +140,7 @@ def test_ids_and_pieces_are_a_bijection(kind: str, folders: Any) -> None:
     assert tokenizer.convert_tokens_to_ids(["no such piece"]) == [tokenizer.unk_token_id]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     strings=st.lists(st.text(max_size=40), max_size=5),
     multiple=st.integers(1, 9),

@@ -25,9 +25,7 @@ pieces = st.one_of(
     st.text(characters, max_size=12), st.sampled_from(["[MASK]", "[SEP]", "##a", "<e1>", "a" * 101])
 )
 texts = st.lists(pieces, max_size=6).map("".join)
-relaxed = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+relaxed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def assert_same(pair: Pair, *args: Any, **options: Any) -> None:
