@@ -5,18 +5,13 @@ import shutil
 
 import pytest
 import torch
-from tiny_task import LABELS, finetune, make_settings, read_loss, write_data, write_model
+from tiny_task import LABELS, finetune, make_settings, read_loss, write_model
 
 from limbeck.errors import DataError, SettingsError
 from limbeck.models import AutoModelForMaskedLM
 from limbeck.recipes.finetune import plan
 from limbeck.tasks import read_task
 from limbeck.tokenizers import AutoTokenizer
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data") / "task")
 
 
 @pytest.fixture(scope="module")

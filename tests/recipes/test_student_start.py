@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_task import LABELS, finetune, write_data, write_model
+from tiny_task import LABELS, finetune, write_model
 
 from limbeck.config import dump_toml, read_settings
 from limbeck.errors import SettingsError
@@ -14,11 +14,6 @@ from limbeck.recipes import distill
 from limbeck.recipes.finetune.settings import FinetuneSettings
 
 KEPT = {"method": "keep_layers", "layers": [1]}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data") / "task")
 
 
 @pytest.fixture(scope="module")

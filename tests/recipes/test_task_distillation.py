@@ -26,11 +26,6 @@ from limbeck.train import SilentProgress
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data") / "task")
-
-
-@pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     """Pairs of sentences, by numbers and by labels."""
     folder = tmp_path_factory.mktemp("pairs")

@@ -6,18 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 import transformers
-from tiny_task import LABELS, finetune, read_loss, write_data, write_model
+from tiny_task import LABELS, finetune, read_loss, write_model
 
 from limbeck.checkpoints import read_safetensors
 from limbeck.errors import SettingsError
 from limbeck.tasks import TrainBatches, read_task
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import SilentProgress
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data") / "task")
 
 
 @pytest.fixture(scope="module")

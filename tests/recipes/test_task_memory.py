@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny_task import finetune, write_data, write_model
+from tiny_task import finetune, write_model
 
 from limbeck.errors import CheckpointError, DataError
 from limbeck.recipes import compress, evaluate
@@ -22,11 +22,6 @@ class Lines(SilentProgress):
 
     def log(self, message):
         self.lines.append(message)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data") / "task")
 
 
 @pytest.fixture(scope="module")

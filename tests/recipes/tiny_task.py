@@ -2,9 +2,11 @@
 
 import json
 import random
+from pathlib import Path
 
 import torch
 
+from limbeck.checkpoints import read_safetensors
 from limbeck.models import AutoModel, AutoModelForSequenceClassification, find_architecture
 from limbeck.recipes.finetune import FinetuneSettings, run
 from limbeck.tokenizers import train_wordpiece
@@ -84,3 +86,17 @@ def finetune(*arguments, progress=None, **changes):
 
 def read_loss(out):
     return [line.values["loss"] for line in read_metrics(out / "seed-0") if line.kind == "train"]
+
+
+def read_weights(folder):
+    return read_safetensors(Path(folder) / "model.safetensors")
+
+
+def assert_same_weights(first, second):
+    first, second = read_weights(first), read_weights(second)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
