@@ -49,22 +49,20 @@ def test_speed_is_measured_on_the_tasks_texts(measurable_runs, tmp_path):
     assert teacher.speed.num_texts == student.speed.num_texts == 64
     assert (teacher.speed.max_length, teacher.speed.device) == (16, "cpu")
     assert teacher.speed_up is None
-    assert report.headline.startswith(
-        "The student, with a quarter of the layers, is "
-        f"{speed_clause(student.speed_up.latency)} and "
-    )
+    assert "a quarter of the layers" in report.headline
+    assert speed_clause(student.speed_up.latency) in report.headline
     values = json.loads(report.files["json"].read_text())["models"][1]
     assert values["speed_up"]["latency"]["median"] == student.speed_up.latency.median
     assert 3 <= len(values["speed"]["rounds"]) <= 7
     markdown = report.files["md"].read_text()
     assert f"{student.speed_up.latency.median:.2f}× (" in markdown
-    assert "Speed was measured on cpu with" in markdown
-    assert "faster where the lower quartile of these ratios is above 1." in markdown
+    assert "measured on cpu" in markdown
+    assert "lower quartile" in markdown
     page = html.unescape(report.files["html"].read_text()).replace("\u00a0", " ")
     ratio = student.speed_up.latency
     tile = page.split("the teacher's speed, batch 1", 1)[1].split("</div></div>", 1)[0]
     assert f"quartiles {ratio.lower:.2f} to {ratio.upper:.2f}; median latency " in tile
-    assert "median of the ratios taken within each round, so it need not equal the ratio" in tile
+    assert "median of the ratios" in tile
     assert "latency at batch 1 (ms)" in report.files["html"].read_text()
 
 

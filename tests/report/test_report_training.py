@@ -92,8 +92,8 @@ def test_a_busy_machine_makes_no_claim(make_runs, tmp_path):
     assert [c.unequal for c in report.comparisons] == reasons
     for text in (report.headline, markdown):
         assert all(reason in text for reason in reasons)
-    assert "No difference is claimed to what was not trained alike:" in report.headline
-    assert "Not compared with any baseline: none was trained as the student was." in markdown
+    assert "No difference is claimed" in report.headline
+    assert "Not compared with any baseline" in markdown
     assert page.count('class="finding not-compared"') == 3
     for text in (page, markdown):
         assert "head of" not in text
@@ -117,9 +117,7 @@ def test_models_that_made_the_same_steps_are_compared(make_runs, tmp_path):
 def test_one_unequal_baseline_leaves_the_other_comparison(make_runs, tmp_path):
     report, _, markdown = write(make_runs(30, 30, 30, 21), tmp_path)
     assert [c.verdict for c in report.comparisons][:2] == ["ahead", "not compared"]
-    assert (
-        "Ahead of “copied layers”; not compared, since not trained alike, with “random weights”."
-    ) in markdown
+    assert "Ahead of “copied layers”; not compared" in markdown
     assert "“random weights”, 30 steps against 21." in report.headline
     assert "“copied layers”" not in report.headline
 
@@ -242,11 +240,10 @@ def test_students_of_a_search_that_were_not_trained_alike_are_named(num_steps):
         conditions={},
     )
     method = make_page(found).sections[-1].blocks[0].block.items
-    said = (
-        "The students were not trained alike (“4” and “2”: 30 steps against 11), so what one of "
-        "them keeps beside another is not of like with like."
-    )
-    assert method == ((said, "A note.") if num_steps == (11, 11) else ("A note.",))
+    *said, last = method
+    assert last == "A note."
+    found = ["“4” and “2”: 30 steps against 11" in note for note in said]
+    assert found == ([True] if num_steps == (11, 11) else [])
 
 
 def test_too_short_a_training_claims_nothing(tmp_path):
