@@ -11,7 +11,6 @@ from limbeck.runs.predictions import read_predictions, write_predictions
 from limbeck.runs.quickstart import QuickstartModel, QuickstartRecord
 from limbeck.runs.result import ResultRecord
 from limbeck.runs.run import GitState, Hardware, RunRecord
-from limbeck.runs.scored import read_task_record
 from limbeck.runs.speeds import SpeedsRecord
 from limbeck.runs.suite import Share, SuiteModelScores, SuiteRecord, SuiteTaskScores
 from limbeck.runs.task import ModelSize, Role, TaskNames, TaskRecord

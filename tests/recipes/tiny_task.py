@@ -1,7 +1,9 @@
 """A task that a tiny model can learn: is there a good word or a bad one in the sentence?"""
 
 import json
+import os
 import random
+import signal
 from pathlib import Path
 
 import torch
@@ -100,3 +102,16 @@ def assert_same_weights(first, second):
 
 def read_lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+class Lines(SilentProgress):
+    """Keeps what is logged, and interrupts at a line that holds `stop_at`."""
+
+    def __init__(self, stop_at=None):
+        self.lines, self._stop_at = [], stop_at
+
+    def log(self, message):
+        self.lines.append(message)
+        if self._stop_at is not None and self._stop_at in message:
+            self._stop_at = None
+            os.kill(os.getpid(), signal.SIGINT)
