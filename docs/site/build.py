@@ -22,6 +22,7 @@ from sphinx.cmd.build import build_main
 import limbeck
 from limbeck import listing
 from limbeck.config import dump_toml
+from limbeck.models import KINDS, find_class
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "build/docs"
@@ -36,25 +37,22 @@ PAGES = {
     "SECURITY.md": "security.md",
 }
 
-ROOMS = {
-    "recipes": "limbeck.recipes",
-    "losses": "limbeck.losses",
-    "tasks": "limbeck.tasks",
-    "methods": "limbeck.methods",
-    "models": "limbeck.models",
-}
-"""Pages of the reference, and the room whose entries each lists."""
-
 INTRODUCTIONS = {
     "recipes": """Each is a command, `limbeck NAME`, and a function of the library. Its settings are
 given as `key=value`, in a TOML file that `limbeck init NAME` writes, or in Python; each stands here
 with its default and what it accepts.""",
     "losses": "What a student learns from: `losses.NAME.SETTING=VALUE`, in any mixture.",
     "tasks": "What a model is fine-tuned for: `task=NAME`, its own options in `task_options`.",
-    "methods": "Each takes a model and returns a smaller one.",
+    "metrics": """What a task is scored by. `task_options.metric=NAME` makes one the main metric, by
+which the best epoch is chosen and models are compared.""",
+    "methods": """Each takes a model and returns a smaller one; they are steps of `start`, with
+which `distill` and `finetune` make a student.""",
+    "engines": """Ways to run a model: `pipeline(..., engine=NAME)` and
+`limbeck predict --engine NAME`.""",
     "models": """The families of encoders. Each has the heads that `transformers` has, under the
 same class names, as attributes of `limbeck`, and reads and writes the same folders.""",
 }
+"""The pages of the reference, in their order; all rooms of the listing have one."""
 
 
 def main() -> int:
@@ -67,8 +65,8 @@ def main() -> int:
     for source, page in pages.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         write(page, relink(text, folder=(ROOT / source).parent, page=page, pages=pages))
-    for room, package in ROOMS.items():
-        write(f"reference/{room}.md", describe_room(room, package))
+    for room in INTRODUCTIONS:
+        write(f"reference/{room}.md", describe_room(room))
     write("reference/python.md", describe_python())
     write("rooms.md", describe_rooms())
     append_contents()
@@ -101,23 +99,64 @@ def relink(text: str, *, folder: Path, page: str, pages: dict[str, str]) -> str:
     return re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", replace, text)
 
 
-def describe_room(room: str, package: str) -> str:
+def describe_room(room: str) -> str:
     """Returns the page of what a room offers, each entry with its documentation and settings."""
+    package = listing.ROOMS[room]
     parts = [f"# {room.capitalize()}", INTRODUCTIONS[room]]
     for name in listing.list_names(package):
-        parts += describe_entry(name, listing.load(package, name), room=room)
+        module = listing.load(package, name)
+        parts += [f"## `{name}`", inspect.cleandoc(module.__doc__ or "")]
+        parts += DESCRIBERS[room](module)
     return "\n\n".join(parts) + "\n"
 
 
-def describe_entry(name: str, module: ModuleType, *, room: str) -> list[str]:
-    """Returns an entry's heading, what it is, where it comes from, and its settings as TOML."""
-    parts = [f"## `{name}`", inspect.cleandoc(module.__doc__ or "")]
-    settings = getattr(module, "SettingsType", getattr(module, "Loss", None))
-    if room == "losses" and settings is not None:
-        parts.append(inspect.getdoc(settings) or "")
-    if settings is not None:
-        parts += describe_settings(dump_toml(settings))
-    return parts
+def describe_with_settings(module: ModuleType) -> list[str]:
+    """Returns the settings of a recipe or a method."""
+    return describe_settings(dump_toml(module.SettingsType))
+
+
+def describe_loss(module: ModuleType) -> list[str]:
+    """Returns a loss's formula, where it comes from, and its settings."""
+    return [inspect.getdoc(module.Loss) or "", *describe_settings(dump_toml(module.Loss))]
+
+
+def describe_task(module: ModuleType) -> list[str]:
+    """Returns a task's usual data set and, folded, its options."""
+    hub = module.TASK.hub
+    data = f"Its usual data set: `{hub}`." if hub else "It has no usual data set."
+    options = describe_settings(dump_toml(module.TASK.settings))
+    return [data, "<details><summary>Options</summary>", *options, "</details>"]
+
+
+def describe_metric(module: ModuleType) -> list[str]:
+    """Returns what predictions a metric judges."""
+    docs = [sys.modules[form.of.__module__].__doc__ or "" for form in module.METRIC.forms]
+    kinds = [doc.partition("\n")[0] for doc in docs]
+    return ["It judges:", "\n".join(f"- {kind}" for kind in kinds)]
+
+
+def describe_family(module: ModuleType) -> list[str]:
+    """Returns the names of a family's classes."""
+    classes = [find_class(module.ARCHITECTURE.config_type.model_type, kind) for kind in KINDS]
+    return ["Classes: " + ", ".join(f"`{one.__name__}`" for one in classes) + "."]
+
+
+def describe_engine(module: ModuleType) -> list[str]:
+    """Returns what an engine is made of, from its docstring."""
+    name = f"{module.__name__}.{module.EngineType.__name__}"
+    return [f"```{{eval-rst}}\n.. autoclass:: {name}\n```"]
+
+
+DESCRIBERS = {
+    "recipes": describe_with_settings,
+    "losses": describe_loss,
+    "tasks": describe_task,
+    "metrics": describe_metric,
+    "methods": describe_with_settings,
+    "models": describe_family,
+    "engines": describe_engine,
+}
+"""What is said of an entry of each room, besides the docstring of its file."""
 
 
 def describe_settings(toml: str) -> list[str]:
@@ -153,7 +192,7 @@ def describe_python() -> str:
 def append_contents() -> None:
     """Adds the table of contents to the first page, from which the sidebar is drawn."""
     guides = [f"guides/{path.stem}" for path in sorted((SOURCE / "guides").glob("*.md"))]
-    references = ["reference/python", *(f"reference/{room}" for room in ROOMS)]
+    references = ["reference/python", *(f"reference/{room}" for room in INTRODUCTIONS)]
     for_developers = ["contributing", "architecture", "rooms", "log", "security", "changelog"]
     groups = {
         "Guides": [*guides, "benchmarks"],

@@ -19,6 +19,8 @@ html_theme_options = {
 
 myst_enable_extensions = ["smartquotes", "replacements"]
 myst_heading_anchors = 3
+# Prompts and outputs are not copied.
+copybutton_exclude = ".linenos, .gp, .go"
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
