@@ -41,10 +41,8 @@ class Compression:
     """What was tried to make a model smaller, and what of it kept enough.
 
     Attributes:
-        task: Name of the task.
-        metric: Its main metric.
+        metric: The task's main metric.
         split: The split that chose.
-        num_examples: Examples in it.
         retain: Share of the teacher's score that was asked for.
         name: Name of the model that was to be made smaller.
         models: The teacher, then the candidates in the order they were tried.

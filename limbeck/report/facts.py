@@ -15,15 +15,13 @@ Verdict = Literal["ahead", "behind", "not distinguishable", "not compared"]
 
 @dataclass(frozen=True, kw_only=True)
 class SeedScores:
-    """The main metric of one model on the reported split.
+    """The main metric of one model on the reported split; its mean and the like are over seeds.
+
+    Retention and differences are of means.
 
     Attributes:
         seeds: The seeds; None for a model that was only evaluated.
         values: The metric of each seed.
-        mean: Over seeds; retention and differences are of means.
-        median: Over seeds.
-        lowest: Over seeds.
-        highest: Over seeds.
         standard_error: Of the mean over the test examples; None if the metric has none here.
     """
 
@@ -41,11 +39,9 @@ class TrainingFacts:
     """How one model was fine-tuned.
 
     Attributes:
-        seeds: The seeds.
         num_steps: Optimiser steps made, of each seed.
         steps_asked: Steps that the settings allow, but for a limit in minutes.
         steps_per_epoch: Steps in a pass over its training examples.
-        batch_size: Examples in a step.
         learning_rate: Peak of the schedule.
         max_length: Longest input, in tokens.
         patience: Validations without a better score after which it stopped; None if it never did.
@@ -74,19 +70,14 @@ class ModelFacts:
     """One model of the report.
 
     Attributes:
-        label: Its name.
-        role: `teacher`, `student`, `baseline` or `other`.
         model: What fine-tuning started from.
         folder: Its run folder.
-        num_layers: Encoder layers.
         num_parameters: Parameters, the head included.
         file_bytes: Size of the weight file.
-        scores: The main metric.
         retention: Score over the teacher's; None for the teacher itself, or where there is none.
         agreement_with_teacher: Share of examples on which it predicts what the teacher predicts;
             None where predictions are measured numbers.
         agreement_between_seeds: The same among its own seeds; None for one seed.
-        speed: Measured speed, or None.
         speed_up: How many times as fast as the teacher, measured in the same run, or None.
         training: How it was fine-tuned; None for a model that was only evaluated, and where the
             facts are of several tasks.
@@ -117,7 +108,6 @@ class Comparison:
     Attributes:
         model: Label of the first.
         reference: Label of the second.
-        reference_role: Role of the second.
         paired: The bootstrap; None if the metric has none, or the models were not trained alike.
         unequal: How they were not trained alike, or None; then the verdict is `not compared`.
         verdict: What the data can tell.
@@ -139,13 +129,12 @@ class DistillationFacts:
 
     Attributes:
         folder: Its run folder.
-        is_complete: Whether the run has finished.
         num_steps: Optimiser steps made.
         num_tokens: Tokens seen, or None if not written down.
         elapsed_seconds: Training time, or None if not written down.
         before: First held-out evaluation: figure to value.
         after: Last held-out evaluation.
-        before_step: Steps made at the first evaluation.
+        before_step: Steps made by then.
         train: Curves of training: name to values, with `step` and, if known, `tokens`.
         evaluate: Curves of held-out evaluation, likewise.
     """
@@ -167,9 +156,7 @@ class BaseReport:
     """What the reports on a task and on several have in common.
 
     Attributes:
-        title: Heading of the page.
         headline: The result in one sentence.
-        split: The split that is reported.
         num_examples: Examples in that split, of all tasks.
         models: Teacher first, then students, baselines and others.
         comparisons: Each student against each baseline and the teacher.
@@ -216,8 +203,7 @@ class Report(BaseReport):
     """All that a report on one task says.
 
     Attributes:
-        task: Name of the task.
-        metric: Its main metric.
+        metric: The task's main metric.
         distillation: The student's distillation, or None.
     """
 

@@ -21,20 +21,17 @@ def describe_method(
         *_on_intervals(metric, scored.num_examples, has_intervals=scored.has_intervals),
         *_on_seeds(models),
         *_on_split(split),
-        *_on_speed(models, split),
+        _on_speed(models, split),
     ]
 
 
 def describe_constant(tasks: Sequence[str]) -> list[str]:
     """Returns the warning of tasks whose teacher has learned nothing; none where there are none."""
-    if not tasks:
-        return []
-    return [
-        (
-            f"On {', '.join(tasks)}, the teacher predicts the same for every example: it has "
-            "learned nothing there, and what is kept of its score says nothing."
-        )
-    ]
+    warning = (
+        f"On {', '.join(tasks)}, the teacher predicts the same for every example: it has "
+        "learned nothing there, and what is kept of its score says nothing."
+    )
+    return [warning] if tasks else []
 
 
 def describe_conditions(runs: Sequence[FinetuneRun]) -> dict[str, str]:
@@ -52,79 +49,59 @@ def describe_conditions(runs: Sequence[FinetuneRun]) -> dict[str, str]:
 
 def _on_intervals(metric: str, num_examples: int, *, has_intervals: bool) -> list[str]:
     if not has_intervals:
-        return [
-            (
-                f"No interval is computed for {wording.metric_name(metric)}, so no difference is "
-                "claimed."
-            )
-        ]
-    error = "for accuracy the binomial one, sqrt(p (1 − p) / n)" if metric == "accuracy" else (
-        "by bootstrap over the examples"
-    )  # fmt: skip
-    return [
-        (
-            f"Retention and differences pair the models on the same {figures.count(num_examples)} "
-            "examples. Their intervals are 95 % percentile intervals over "
-            f"{RESAMPLES:,} bootstrap "
-            "resamples of the examples and, where a model has several seeds, of its seeds. Where "
-            "the teacher's own score may be 0, no retention is given."
-        ),
-        (
-            "A difference is called one only if its interval leaves out 0 and the two models "
-            f"differ on {MIN_DISCORDANT} examples or more. Intervals are for one comparison each; "
-            "with many comparisons, some would leave out 0 by chance."
-        ),
-        f"The standard error is that of the score over test examples, {error}.",
-    ]
+        name = wording.metric_name(metric)
+        return [f"No interval is computed for {name}, so no difference is claimed."]
+    paired = (
+        f"Retention and differences pair the models on the same {figures.count(num_examples)} "
+        f"examples. Their intervals are 95 % percentile intervals over {RESAMPLES:,} bootstrap "
+        "resamples of the examples and, where a model has several seeds, of its seeds. Where "
+        "the teacher's own score may be 0, no retention is given."
+    )
+    called = (
+        "A difference is called one only if its interval leaves out 0 and the two models "
+        f"differ on {MIN_DISCORDANT} examples or more. Intervals are for one comparison each; "
+        "with many comparisons, some would leave out 0 by chance."
+    )
+    binomial = "for accuracy the binomial one, sqrt(p (1 − p) / n)"
+    error = binomial if metric == "accuracy" else "by bootstrap over the examples"
+    return [paired, called, f"The standard error is that of the score over test examples, {error}."]
 
 
 def _on_seeds(models: Sequence[ModelFacts]) -> list[str]:
-    numbers = sorted({len(model.scores.seeds) for model in models})
-    if numbers[0] == 1:
-        alone = [model.label for model in models if len(model.scores.seeds) == 1]
-        named = "Every model" if len(alone) == len(models) else ", ".join(alone)
-        return [
-            (
-                f"{named}: one seed. What another seed would give is not in the intervals, which "
-                "are therefore too narrow."
-            )
-        ]
-    if numbers[0] < _FEW_SEEDS:
-        return [
-            (
-                f"With {numbers[0]} seeds the spread over seeds is known only roughly, and so are "
-                "the intervals."
-            )
-        ]
-    return []
+    fewest = min(len(model.scores.seeds) for model in models)
+    alone = [model.label for model in models if len(model.scores.seeds) == 1]
+    named = "Every model" if len(alone) == len(models) else ", ".join(alone)
+    one = (
+        f"{named}: one seed. What another seed would give is not in the intervals, which "
+        "are therefore too narrow."
+    )
+    few = (
+        f"With {fewest} seeds the spread over seeds is known only roughly, and so are "
+        "the intervals."
+    )
+    return [one if alone else few] if fewest < _FEW_SEEDS else []
 
 
 def _on_split(split: str) -> list[str]:
-    if split == "test":
-        return []
-    return [
-        (
-            f"Scores are on the {split} split, which also chose the best epoch: they are somewhat "
-            "too high, for all models."
-        )
-    ]
+    flattered = (
+        f"Scores are on the {split} split, which also chose the best epoch: they are somewhat "
+        "too high, for all models."
+    )
+    return [] if split == "test" else [flattered]
 
 
-def _on_speed(models: Sequence[ModelFacts], split: str) -> list[str]:
-    speeds = [model.speed for model in models if model.speed is not None]
-    if not speeds:
-        return ["Speed was not measured."]
-    speed = speeds[0]
-    return [
-        (
-            f"Speed was measured on {speed.device} with {_count(speed.num_threads, 'thread')}, in "
-            f"{len(speed.rounds)} rounds over {speed.num_texts} texts of the {split} split "
-            f"({speed.num_latency_texts} of them for the latency), cut at {speed.max_length} "
-            "tokens. The models took turns text by text; on a busy machine times move, ratios "
-            f"less. {wording.PAIRED_RATIOS} A model is called faster where the lower quartile of "
-            "these ratios is above 1."
-        )
-    ]
+def _on_speed(models: Sequence[ModelFacts], split: str) -> str:
+    speed = next((model.speed for model in models if model.speed is not None), None)
+    if speed is None:
+        return "Speed was not measured."
+    return (
+        f"Speed was measured on {speed.device} with {_count(speed.num_threads, 'thread')}, in "
+        f"{len(speed.rounds)} rounds over {speed.num_texts} texts of the {split} split "
+        f"({speed.num_latency_texts} of them for the latency), cut at {speed.max_length} "
+        "tokens. The models took turns text by text; on a busy machine times move, ratios "
+        f"less. {wording.PAIRED_RATIOS} A model is called faster where the lower quartile of "
+        "these ratios is above 1."
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -69,11 +69,8 @@ def describe_comparison(
             f"alike: {unequal}. No difference is claimed."
         )
     if paired is None:
-        why = (
-            "after too few steps"
-            if is_short
-            else "without an interval, since none is known for this metric"
-        )
+        unknown = "without an interval, since none is known for this metric"
+        why = "after too few steps" if is_short else unknown
         return (
             f"{of_model} against {of_reference}: "
             f"{points(model.scores.mean - reference.scores.mean, signed=True)} points, {why}; no "

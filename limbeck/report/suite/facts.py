@@ -18,7 +18,6 @@ class TaskFacts:
     Attributes:
         name: The task's name in the suite.
         metric: Its main metric.
-        num_examples: Examples of the split.
         is_learned: Whether the teacher predicts more than one and the same for all examples.
         models: Teacher first, then students, baselines and others; speeds are not among their
             facts.
