@@ -13,15 +13,13 @@ from limbeck.report.statistics import MIN_DISCORDANT, RESAMPLES
 _FEW_SEEDS = 5
 
 
-def describe_method(
-    models: Sequence[ModelFacts], scored: Scores, *, metric: str, split: str
-) -> list[str]:
+def describe_method(models: Sequence[ModelFacts], scored: Scores) -> list[str]:
     """Returns the notes of a report, each a sentence or two."""
     return [
-        *_on_intervals(metric, scored.num_examples, has_intervals=scored.has_intervals),
+        *_on_intervals(scored),
         *_on_seeds(models),
-        *_on_split(split),
-        _on_speed(models, split),
+        *_on_split(scored.split),
+        _on_speed(models, scored.split),
     ]
 
 
@@ -47,13 +45,14 @@ def describe_conditions(runs: Sequence[FinetuneRun]) -> dict[str, str]:
     }
 
 
-def _on_intervals(metric: str, num_examples: int, *, has_intervals: bool) -> list[str]:
-    if not has_intervals:
-        name = wording.metric_name(metric)
+def _on_intervals(scored: Scores) -> list[str]:
+    if not scored.has_intervals:
+        name = wording.metric_name(scored.metric)
         return [f"No interval is computed for {name}, so no difference is claimed."]
     paired = (
-        f"Retention and differences pair the models on the same {figures.count(num_examples)} "
-        f"examples. Their intervals are 95 % percentile intervals over {RESAMPLES:,} bootstrap "
+        "Retention and differences pair the models on the same "
+        f"{figures.count(scored.num_examples)} examples. "
+        f"Their intervals are 95 % percentile intervals over {RESAMPLES:,} bootstrap "
         "resamples of the examples and, where a model has several seeds, of its seeds. Where "
         "the teacher's own score may be 0, no retention is given."
     )
@@ -63,7 +62,7 @@ def _on_intervals(metric: str, num_examples: int, *, has_intervals: bool) -> lis
         "with many comparisons, some would leave out 0 by chance."
     )
     binomial = "for accuracy the binomial one, sqrt(p (1 − p) / n)"
-    error = binomial if metric == "accuracy" else "by bootstrap over the examples"
+    error = binomial if scored.metric == "accuracy" else "by bootstrap over the examples"
     return [paired, called, f"The standard error is that of the score over test examples, {error}."]
 
 

@@ -21,6 +21,14 @@ class Scores(Protocol):
     """Whatever compares models by their labels: on one task, or on the average of several."""
 
     @property
+    def split(self) -> str:
+        """The split."""
+
+    @property
+    def metric(self) -> str:
+        """The main metric."""
+
+    @property
     def num_examples(self) -> int:
         """Examples that all models were scored on."""
 

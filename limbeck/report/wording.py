@@ -8,6 +8,7 @@ from limbeck.inference.speed import Quartiles
 from limbeck.metrics import find_metric
 from limbeck.report.facts import Comparison, ModelFacts, Verdict
 from limbeck.report.figures import capitalise, count, interval, points, quoted
+from limbeck.report.scored import Scores
 from limbeck.report.statistics import Paired
 
 _FRACTIONS = {2: "half the layers", 3: "a third of the layers", 4: "a quarter of the layers"}
@@ -99,29 +100,26 @@ _WIDEST_SHARE = 0.3
 def headline(
     models: Sequence[ModelFacts],
     comparisons: Sequence[Comparison],
+    scored: Scores,
     *,
     where: str,
-    metric: str,
-    split: str,
-    num_examples: int,
 ) -> str:
     """Returns the result in one sentence, and in another one what it can't be held against.
 
     Args:
         models: The teacher, then the others; the sentence is on the first student among them.
         comparisons: Of the students with the others.
+        scored: What compared them.
         where: What was scored, with its preposition, such as `on sst2`.
-        metric: The main metric.
-        split: The split that is reported.
-        num_examples: Examples in it.
     """
     teacher = models[0]
     students = [model for model in models if model.role == "student"]
-    conditions = f"{where} ({split}, n = {count(num_examples)}"
+    conditions = f"{where} ({scored.split}, n = {count(scored.num_examples)}"
     if not students:
         return (
-            f"{quoted(teacher.label)} reaches {points(teacher.scores.mean)} {metric_name(metric)} "
-            f"{conditions}{_error_clause(teacher)}); no student is among these runs."
+            f"{quoted(teacher.label)} reaches {points(teacher.scores.mean)} "
+            f"{metric_name(scored.metric)} {conditions}{_error_clause(teacher)}); no student is "
+            "among these runs."
         )
     student = students[0]
     name = f"The student {quoted(student.label)}" if len(students) > 1 else "The student"
@@ -130,7 +128,7 @@ def headline(
         speed = f"is {speed_clause(student.speed_up.latency)} and "
     return (
         f"{name}, with {_layers_clause(teacher, student)}, {speed}"
-        f"{_kept_clause(teacher, student, metric)} {conditions}{_error_clause(student)})."
+        f"{_kept_clause(teacher, student, scored.metric)} {conditions}{_error_clause(student)})."
         f"{_unequal_clause(student, comparisons)}"
     )
 

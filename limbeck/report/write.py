@@ -60,28 +60,20 @@ def write_report(
     if shortage is not None:
         models = [replace(model, retention=None) for model in models]
     comparisons = join_comparisons(models, scored, is_short=shortage is not None)
-    task, metric, num_examples = read[0].result.task, scored.metric, scored.num_examples
+    task = read[0].result.task
     report = Report(
         title=title or _title(models, task),
-        headline=shortage
-        or wording.headline(
-            models,
-            comparisons,
-            where=f"on {task}",
-            metric=metric,
-            split=split,
-            num_examples=num_examples,
-        ),
+        headline=shortage or wording.headline(models, comparisons, scored, where=f"on {task}"),
         task=task,
-        metric=metric,
+        metric=scored.metric,
         split=split,
-        num_examples=num_examples,
+        num_examples=scored.num_examples,
         models=tuple(models),
         comparisons=tuple(comparisons),
         distillation=None if distill_run is None else read_distillation(Path(distill_run)),
         notes=(
             *describe_constant([task] if scored.is_constant(models[0].label) else []),
-            *describe_method(models, scored, metric=metric, split=split),
+            *describe_method(models, scored),
         ),
         conditions=describe_conditions(read),
     )

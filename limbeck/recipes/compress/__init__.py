@@ -190,7 +190,6 @@ def _compare(
         runs, out=settings.out, split=_SPLIT, device=settings.device, progress=progress
     )
     models = join_models(runs, scored, speeds=speeds)
-    method = describe_method(models, scored, metric=scored.metric, split=_SPLIT)
     how = {candidate.name: candidate.how for candidate in candidates}
     found = Compression(
         task=task,
@@ -211,7 +210,7 @@ def _compare(
             *([f"Not among these, since they failed: {failures}."] if failures else []),
             *describe_constant([task] if scored.is_constant(runs[0].label) else []),
             *([_NO_SHARE] if scored.has_intervals and models[1].retention is None else []),
-            *method,
+            *describe_method(models, scored),
         ],
         conditions=describe_conditions(runs),
     )

@@ -71,14 +71,21 @@ class Averaged:
 
     Attributes:
         tasks: At least one.
+        metric: Name of the average.
     """
 
     tasks: tuple[JoinedTask, ...]
+    metric: str = "macro_average"
 
     @property
     def names(self) -> tuple[str, ...]:
         """The tasks' names."""
         return tuple(task.facts.name for task in self.tasks)
+
+    @property
+    def split(self) -> str:
+        """The split."""
+        return self.tasks[0].scored.split
 
     @property
     def num_examples(self) -> int:

@@ -67,10 +67,8 @@ def write_suite_report(
         headline=wording.headline(
             models,
             comparisons,
+            averaged,
             where=f"over {len(averaged.tasks)} of {_shown(suite)} {num_tasks} tasks",
-            metric="macro_average",
-            split=split,
-            num_examples=averaged.num_examples,
         ),
         suite=suite,
         split=split,
@@ -86,7 +84,7 @@ def write_suite_report(
         speed_task=speed_task,
         notes=(
             *_notes(averaged, partial=partial, speed_task=speed_task),
-            *describe_method(models, averaged, metric="macro_average", split=split),
+            *describe_method(models, averaged),
         ),
         conditions={
             **describe_conditions(runs),
