@@ -11,7 +11,7 @@ from pydantic import Field
 from limbeck.errors import SettingsError
 from limbeck.methods._method import MethodSettings
 from limbeck.models import Model, ModelConfig, find_architecture, find_class
-from limbeck.nn import Embeddings
+from limbeck.nn import Embeddings, Encoder
 
 # teacher depth -> student depth -> teacher layers, 0-based. The row 12 -> 6 made the released
 # DistilBERT weights.
@@ -163,7 +163,8 @@ def apply(model: Model, settings: KeepLayersSettings) -> Model:
         settings: Which layers, and what else is copied.
 
     Raises:
-        SettingsError: If the model does not have the layers.
+        SettingsError: If the model does not have the layers, or its encoder has what the student's
+            family has no place for.
 
     Source:
         Sanh et al., "DistilBERT", 2019, section 2, "Student initialization".
@@ -176,6 +177,7 @@ def apply(model: Model, settings: KeepLayersSettings) -> Model:
     model_type = settings.model_type or model.config.model_type
     config = student_config(model.config, num_layers=len(layers), model_type=model_type)
     student = find_class(model_type, model.kind)(config).to(model.device)
+    _require_places(model, student)
     _copy_outside_layers(model, student, copy_transform=settings.copy_transform)
     for place, layer in enumerate(layers):
         kept = model.encoder.layer_at(layer).state_dict()
@@ -192,6 +194,29 @@ def student_config(teacher: ModelConfig, *, num_layers: int, model_type: str) ->
     shared = {name: getattr(teacher, teacher.common_names.get(name, name)) for name in _SHARED}
     config_type = find_architecture(model_type).config_type
     return config_type().replace(num_hidden_layers=num_layers, **shared)
+
+
+def _require_places(teacher: Model, student: Model) -> None:
+    """Refuses a family whose encoder can't hold all of the teacher's; token types may go."""
+    places = _shapes(student.encoder)
+    lost = [
+        name
+        for name, shape in _shapes(teacher.encoder).items()
+        if places.get(name) != shape and not name.startswith("embeddings.token_type.")
+    ]
+    if lost:
+        given, wanted = student.config.model_type, teacher.config.model_type
+        raise SettingsError(
+            f"model_type = '{given}' has no place for the teacher's {', '.join(lost)}; accepted: "
+            f"model_type = '{wanted}', the teacher's own, or another family with the same parts"
+        )
+
+
+def _shapes(encoder: Encoder) -> dict[str, torch.Size]:
+    """Returns the shapes of what stands beside the layers, and of the first layer's parts."""
+    beside = {n: p.shape for n, p in encoder.named_parameters() if not n.startswith("layers.")}
+    inside = encoder.layer_at(0).named_parameters(prefix="layers.{i}")
+    return beside | {name: parameter.shape for name, parameter in inside}
 
 
 def _copy_outside_layers(teacher: Model, student: Model, *, copy_transform: bool) -> None:

@@ -39,6 +39,12 @@ def rate(default: float | None, *, optional: bool = False) -> Any:
     )
 
 
+def token_id(default: int | None) -> Any:
+    """A token's number in the vocabulary, or None where there is no such token."""
+    accepted = "a whole number from 0, or null"
+    return _checked(default, accepted, lambda v: v is None or _is_int(v, 0))
+
+
 def positive(default: float) -> Any:
     """A number above 0."""
     return _checked(default, "a number above 0", lambda v: _is_number(v) and v > 0)
@@ -79,9 +85,7 @@ class ModelConfig:
     max_position_embeddings: int = size(512)
     initializer_range: float = positive(0.02)
     """Standard deviation of new weights."""
-    pad_token_id: int | None = _checked(
-        0, "a whole number from 0, or null", lambda v: v is None or _is_int(v, 0)
-    )
+    pad_token_id: int | None = token_id(0)
     tie_word_embeddings: bool = flag(default=True)
     """Whether the masked-LM decoder is the word embedding; no head is built where it is not."""
     problem_type: str | None = _checked(

@@ -47,7 +47,7 @@ class MPNetConfig(ModelConfig):
     reserved_positions: ClassVar[int | None] = 2
 
     vocab_size: int = fields.size(30527)
-    pad_token_id: int | None = 1
+    pad_token_id: int | None = fields.token_id(1)
     hidden_size: int = fields.size(768)
     num_hidden_layers: int = fields.size(12)
     num_attention_heads: int = fields.size(12)

@@ -9,7 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck import BertConfig, BertForMaskedLM, BertForSequenceClassification
+from limbeck import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    MPNetConfig,
+    MPNetForMaskedLM,
+)
 from limbeck.errors import SettingsError
 from limbeck.methods.keep_layers import KeepLayersSettings, apply, choose_layers
 from limbeck.models import Model
@@ -138,3 +144,26 @@ def test_classifier_keeps_what_both_families_have() -> None:
     output = student.head.output.weight.double()
     torch.testing.assert_close(output, teacher.head.output.weight, rtol=0, atol=1e-7)
     assert student.config.activation == "relu"
+
+
+SIZES = {
+    "vocab_size": 30,
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 8,
+}
+
+
+def test_a_family_that_lacks_what_the_teacher_has_is_refused() -> None:
+    mpnet = MPNetForMaskedLM(MPNetConfig(**SIZES, max_position_embeddings=18))
+    message = (
+        r"model_type = 'distilbert' has no place for the teacher's embeddings\.position\.weight, "
+        r"position_bias\.table\.weight; accepted: model_type = 'mpnet'"
+    )
+    with pytest.raises(SettingsError, match=message):
+        apply(mpnet, KeepLayersSettings(layers=1, model_type="distilbert"))
+    bert = BertForMaskedLM(BertConfig(**SIZES, max_position_embeddings=16))
+    with pytest.raises(SettingsError, match=r"'mpnet' has no place for .*position.*'bert'"):
+        apply(bert, KeepLayersSettings(layers=1, model_type="mpnet"))
+    assert apply(mpnet, KeepLayersSettings(layers=1)).config.num_hidden_layers == 1

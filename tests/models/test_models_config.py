@@ -74,6 +74,13 @@ def test_default_labels_are_two():
     assert our_config("distilbert").id2label == {0: "LABEL_0", 1: "LABEL_1"}
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("wrong", [-1, "0"])
+def test_a_padding_token_is_a_token(family, wrong):
+    with pytest.raises(SettingsError, match=rf"pad_token_id is {wrong!r}; accepted: a whole num"):
+        our_config(family, pad_token_id=wrong)
+
+
 def test_auto_config(tmp_path):
     config = our_config("distilbert", num_labels=4)
     limbeck.DistilBertModel(config).save_pretrained(tmp_path)
