@@ -29,7 +29,7 @@ def test_keep_layers_is_a_short_form_of_start(tmp_path, data, teacher):
     changes = {"new_head": False, "max_steps": 2}
     short = finetune(teacher, data, tmp_path / "short", keep_layers=[1], **changes)
     general = finetune(teacher, data, tmp_path / "general", start=[KEPT], **changes)
-    assert short["num_layers"] == general["num_layers"] == 1
+    assert short.num_layers == general.num_layers == 1
     assert read_weights(tmp_path / "short") == read_weights(tmp_path / "general")
     card = (tmp_path / "general/seed-0/model/README.md").read_text()
     assert "| Started by | keep_layers |" in card
