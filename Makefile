@@ -3,7 +3,7 @@
 #   make test          sets up .venv and runs the tests
 #   make quick         runs those that say most for their time, in under 90 s on two cores, and
 #                      prints how long it took: of every room, but none marked slow or real, and not
-#                      the recipes' (the commands' tests run each once), the README's or the wheel's
+#                      the recipes' (the commands' tests run each once), Python's, the README's or the wheel's
 # PYTHON=python3.12 chooses the interpreter, ARGS="..." goes to the command that is run.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -22,7 +22,7 @@ test:
 	@$(PYTHON) scripts/install.py --dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) $(ARGS)
 
-LONG = docs language_model packaging recipes
+LONG = api docs language_model packaging recipes
 quick:
 	@$(PYTHON) scripts/install.py --dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n $(JOBS) -m "not slow and not real" \

@@ -7,9 +7,9 @@ from typing import Any
 
 from limbeck.version import __version__ as __version__
 
-# Rooms with public names of their own. Errors and models are added as `limbeck.errors` and the
-# listing of `limbeck.models` have them. Type checkers read `__init__.pyi`, which
-# `scripts/write_stub.py` writes.
+# Rooms with public names of their own. Errors, models and functions are added as `limbeck.errors`,
+# the listing of `limbeck.models` and `limbeck.api` have them. Type checkers read `__init__.pyi`,
+# which `scripts/write_stub.py` writes.
 _ROOMS = {"AutoTokenizer": "tokenizers", "Tokenizer": "tokenizers", "pipeline": "inference"}
 
 
@@ -21,6 +21,8 @@ def __getattr__(name: str) -> Any:
     # gets its answer without an import of torch.
     if name in _ROOMS:
         value = getattr(importlib.import_module(f"limbeck.{_ROOMS[name]}"), name)
+    elif name in _functions():
+        value = getattr(importlib.import_module("limbeck.api"), name)
     elif name.endswith("Error"):
         value = _errors().get(name)
     else:
@@ -32,12 +34,16 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*_ROOMS, *_errors(), *_models(), "__version__"])
+    return sorted([*_ROOMS, *_errors(), *_functions(), *_models(), "__version__"])
 
 
 def _errors() -> dict[str, type[Exception]]:
     errors = vars(importlib.import_module("limbeck.errors"))
     return {name: value for name, value in errors.items() if name.endswith("Error")}
+
+
+def _functions() -> tuple[str, ...]:
+    return tuple(importlib.import_module("limbeck.api").FUNCTIONS)
 
 
 def _models() -> dict[str, Any]:

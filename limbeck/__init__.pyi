@@ -1,5 +1,13 @@
 """The public names, for type checkers. Written by scripts/write_stub.py."""
 
+from limbeck.api import build_corpus as build_corpus
+from limbeck.api import compress as compress
+from limbeck.api import distill as distill
+from limbeck.api import evaluate as evaluate
+from limbeck.api import finetune as finetune
+from limbeck.api import finetune_steps as finetune_steps
+from limbeck.api import pretrain as pretrain
+from limbeck.api import suite as suite
 from limbeck.errors import CheckpointError as CheckpointError
 from limbeck.errors import ContractError as ContractError
 from limbeck.errors import DataError as DataError

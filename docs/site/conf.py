@@ -27,4 +27,8 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-napoleon_custom_sections = [("Shape", "params_style"), ("Source", "notes_style")]
+napoleon_custom_sections = [
+    ("Shape", "params_style"),
+    ("Settings", "params_style"),
+    ("Source", "notes_style"),
+]

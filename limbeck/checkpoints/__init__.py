@@ -13,7 +13,7 @@ from limbeck.checkpoints.folder import (
     read_tensors,
     write_model,
 )
-from limbeck.checkpoints.hub import resolve_folder, short_name
+from limbeck.checkpoints.hub import push_folder, resolve_folder, short_name
 from limbeck.checkpoints.tensors import read_safetensors, write_safetensors
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "CONFIG_NAME",
     "WEIGHTS_NAME",
     "has_foreign_card",
+    "push_folder",
     "read_config",
     "read_inherited",
     "read_safetensors",

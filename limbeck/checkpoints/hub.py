@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its base's
     EntryNotFoundError,
     GatedRepoError,
@@ -15,6 +15,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 )
 
 from limbeck.errors import CheckpointError, did_you_mean
+from limbeck.version import __version__
 
 # Nothing else is fetched: neither pickles, nor code, nor other formats of the same weights, nor the
 # other models that some repositories keep in folders.
@@ -71,6 +72,60 @@ def resolve_folder(
         # EntryNotFoundError is also what the Hub library raises without a network or offline.
         reason = _explain(error, name=name_or_path, revision=revision, offline=offline)
         raise CheckpointError(reason + _nearest_folder(path)) from error
+
+
+def push_folder(
+    folder: Path,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    token: str | None = None,
+    commit_message: str | None = None,
+) -> str:
+    """Uploads a model folder to the Hub, as one commit.
+
+    Args:
+        folder: The folder.
+        repo_id: Where to, such as `me/small`; made if it does not exist.
+        private: Whether a new repository is private; None is the owner's default.
+        token: Access token with the right to write; if absent, the one that `hf auth login` stored.
+        commit_message: What the commit says.
+
+    Returns:
+        The commit's address.
+
+    Raises:
+        CheckpointError: If the Hub refuses or can't be reached.
+    """
+    hub = HfApi(token=token)
+    try:
+        made = hub.create_repo(repo_id, private=private, exist_ok=True)
+        commit = hub.upload_folder(
+            repo_id=made.repo_id,
+            folder_path=folder,
+            commit_message=commit_message or f"Upload a model with limbeck {__version__}",
+        )
+    except (OSError, ValueError, HTTPError) as error:
+        reason = _explain_refusal(error, repo_id=repo_id)
+        # Whatever the library or the server says, no token gets into a message or a log.
+        raise CheckpointError(reason if not token else reason.replace(token, "***")) from None
+    return str(commit.commit_url)
+
+
+def _explain_refusal(error: Exception, *, repo_id: str) -> str:
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    rights = "pass token= one that may write there (https://huggingface.co/settings/tokens)"
+    if isinstance(error, HFValidationError):
+        return (
+            f"repo_id = '{repo_id}' is no name on the Hub; accepted: owner/name, such as me/small"
+        )
+    if status == 401:
+        return f"the Hub does not know who pushes to '{repo_id}': {rights}, or run 'hf auth login'"
+    if status == 403:
+        return f"the Hub refuses to write to '{repo_id}': the token has no right to; {rights}"
+    reason = " ".join(str(error).split())
+    return f"'{repo_id}' could not be pushed to the Hub: {reason}"
 
 
 def _nearest_folder(path: Path) -> str:

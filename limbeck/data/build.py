@@ -35,6 +35,7 @@ from limbeck.errors import DataError
 from limbeck.files import remove_leftovers, replace_file, sha256_of
 
 if TYPE_CHECKING:
+    from limbeck.sources import MemorySource
     from limbeck.tokenizers import Tokenizer
     from limbeck.train.progress import Progress, Stage
 
@@ -42,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 def build_corpus(
-    sources: Sequence[str | Path],
+    sources: Sequence[str | Path | MemorySource],
     *,
     tokenizer: Tokenizer,
     out: Path,
@@ -55,7 +56,7 @@ def build_corpus(
     `settings.deduplicate`. A folder that already holds the same corpus is left as it is.
 
     Args:
-        sources: Files, folders, globs or `hf://NAME`.
+        sources: Files, folders, globs, `hf://NAME`, or rows in memory.
         tokenizer: Tokenizer of the models to train; its files are stored with the corpus.
         out: Corpus folder; made if it doesn't exist.
         settings: How to read, divide and store; the defaults if None.

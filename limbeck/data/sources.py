@@ -9,21 +9,32 @@ from typing import TypeAlias
 
 from limbeck.data.settings import CorpusSettings
 from limbeck.errors import DataError
-from limbeck.sources import FileSource, HubAddress, HubSource, expand_glob, known_format, open_file
+from limbeck.sources import (
+    FileSource,
+    HubAddress,
+    HubSource,
+    MemorySource,
+    expand_glob,
+    known_format,
+    open_file,
+)
 from limbeck.sources.files import describe_endings
 from limbeck.sources.hub import PREFIX
 
-Source: TypeAlias = FileSource | HubSource
+Source: TypeAlias = FileSource | HubSource | MemorySource
 
 
-def find_sources(sources: Sequence[str | Path], settings: CorpusSettings) -> list[Source]:
+def find_sources(
+    sources: Sequence[str | Path | MemorySource], settings: CorpusSettings
+) -> list[Source]:
     """Resolves files, folders, globs and Hub names to what there is to read.
 
     The order is that of the arguments, and alphabetical within a folder or a glob. A file that two
     arguments name is read once.
 
     Args:
-        sources: Paths, glob patterns (`**` goes into folders) or `hf://NAME[:CONFIG][#SPLIT]`.
+        sources: Paths, glob patterns (`**` goes into folders), `hf://NAME[:CONFIG][#SPLIT]`, or
+            rows in memory.
         settings: Settings of the build; `format` decides which files of a folder are taken.
 
     Raises:
@@ -33,7 +44,11 @@ def find_sources(sources: Sequence[str | Path], settings: CorpusSettings) -> lis
         raise DataError("no source of text given; accepted: files, folders, globs and hf://NAME")
     format_ = None if settings.format == "auto" else settings.format
     found: dict[Path | str, Source] = {}
-    for given in map(str, sources):
+    for source in sources:
+        if isinstance(source, MemorySource):
+            found[source.name] = source
+            continue
+        given = str(source)
         if given.startswith(PREFIX):
             found.setdefault(given, _open_hub(given, settings))
             continue

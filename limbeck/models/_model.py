@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -145,6 +146,38 @@ class Model(nn.Module):
         }
         tensors = self.architecture.names.write(self.state_dict(), head=self.kind.name)
         checkpoints.write_model(Path(folder), config, tensors)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        commit_message: str | None = None,
+    ) -> str:
+        """Uploads what `save_pretrained` writes to the Hugging Face Hub.
+
+        Args:
+            repo_id: Where to, such as `me/small`; made if it does not exist.
+            private: Whether a new repository is private; None is the owner's default.
+            token: Access token with the right to write; None takes the one of `hf auth login`.
+            commit_message: What the commit says.
+
+        Returns:
+            The commit's address.
+
+        Raises:
+            CheckpointError: If the Hub refuses or can't be reached.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return checkpoints.push_folder(
+                Path(folder),
+                repo_id,
+                private=private,
+                token=token,
+                commit_message=commit_message,
+            )
 
     def encode(
         self,

@@ -189,6 +189,12 @@ class BaseReport:
         """Returns the model of that label."""
         return next(model for model in self.models if model.label == label)
 
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the headline, the models, where the page is."""
+        from limbeck.report.summary import summarise_report  # which renders these facts
+
+        return summarise_report(self).to_html()
+
     def to_dict(self) -> dict[str, Any]:
         """Returns everything but the files as plain JSON values."""
         values = asdict(self)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,6 +15,9 @@ from limbeck.errors import DataError
 from limbeck.files import write_text
 from limbeck.report.drawing import MARKERS, embed
 from limbeck.report.page import Page
+
+if TYPE_CHECKING:
+    from limbeck.report.summary import Summary
 
 _ANYWHERE = re.compile(r"([\\|*`\[\]~]|(?<!\w)_|_(?!\w))")
 _AT_THE_START = re.compile(r"^(\d*)(#+(?= |$)|>|[-+](?= |$)|[-=]+$|(?<=\d)[.)](?= |$))")
@@ -36,6 +39,11 @@ def render_markdown(template: str, **values: Any) -> str:
     """
     text = _environment(escape_markdown).get_template(template).render(values)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def render_summary(summary: Summary) -> str:
+    """Returns what a notebook shows of a result or a report."""
+    return _environment().get_template("summary.html").render(summary=summary)
 
 
 def write_page(page: Page, out: Path, *, name: str) -> dict[str, Path]:

@@ -26,6 +26,8 @@ class MemorySource:
 
     name: str
     items: Iterable[Mapping[str, Any]]
+    num_bytes: None = None
+    """Not known."""
 
     @property
     def class_names(self) -> Mapping[str, tuple[str, ...]]:

@@ -1,0 +1,69 @@
+"""The Python face: every recipe as a function over files or rows in memory, with a result.
+
+`limbeck.finetune(...)` and the others are these functions. Keyword arguments are the settings of
+the recipe of that name, with its defaults and its errors.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from limbeck.api._result import Result
+    from limbeck.api._results import (
+        CompressResult,
+        EvaluateResult,
+        FinetuneResult,
+        LanguageModelResult,
+        SuiteResult,
+    )
+    from limbeck.api._tasks import compress, evaluate, finetune, finetune_steps, suite
+    from limbeck.api._text import build_corpus, distill, pretrain
+
+FUNCTIONS: Final = {
+    "build_corpus": "_text",
+    "compress": "_tasks",
+    "distill": "_text",
+    "evaluate": "_tasks",
+    "finetune": "_tasks",
+    "finetune_steps": "_tasks",
+    "pretrain": "_text",
+    "suite": "_tasks",
+}
+"""The public functions, each with the module here that has it."""
+
+_RESULTS: Final = (
+    "CompressResult",
+    "EvaluateResult",
+    "FinetuneResult",
+    "LanguageModelResult",
+    "Result",
+    "SuiteResult",
+)
+
+__all__ = [
+    "FUNCTIONS",
+    "CompressResult",
+    "EvaluateResult",
+    "FinetuneResult",
+    "LanguageModelResult",
+    "Result",
+    "SuiteResult",
+    "build_corpus",
+    "compress",
+    "distill",
+    "evaluate",
+    "finetune",
+    "finetune_steps",
+    "pretrain",
+    "suite",
+]
+
+
+# `import limbeck` asks what there is, and should not have to wait for torch.
+def __getattr__(name: str) -> Any:
+    place = "_results" if name in _RESULTS else FUNCTIONS.get(name)
+    if place is None:
+        raise AttributeError(f"module 'limbeck.api' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"limbeck.api.{place}"), name)

@@ -1,0 +1,255 @@
+"""What each function returns: the result of its recipe, with scores and words of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import binomtest
+
+from limbeck.api._progress import choose_progress
+from limbeck.api._result import ModelResult, RecordT, Result
+from limbeck.checkpoints import resolve_folder
+from limbeck.recipes._tasks.speeds import measure_runs
+from limbeck.report import write_report
+from limbeck.report.facts import Report
+from limbeck.report.summary import Summary
+from limbeck.runs import (
+    CompressRecord,
+    EvaluateRecord,
+    FinetuneRecord,
+    RunRecord,
+    SuiteRecord,
+)
+from limbeck.runs.language_model import LanguageModelRecord
+
+_NOT_SCORES = ("num_examples", "_standard_error")
+
+
+class TaskResult(ModelResult[RecordT]):
+    """A finished run with scores on a task."""
+
+    @property
+    def split(self) -> str:
+        """The split that `scores` are of: `test` where it was scored, else `validation`."""
+        return self._scored()[0]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Metric to value, of the model in `model`, on `split`; none where it has no labels."""
+        values = self._scored()[1]
+        return {name: v for name, v in values.items() if not name.endswith(_NOT_SCORES)}
+
+    def report(
+        self, *others: TaskResult[Any], teacher: TaskResult[Any] | None = None, measure: bool = True
+    ) -> Report:
+        """Writes a page over this run and others into the run's folder, `report/`.
+
+        Args:
+            others: Runs on the same examples.
+            teacher: What the others are compared with; by default the run with that role, else one
+                that others of them learned from, else the first of `others`.
+            measure: Measure speed now.
+
+        Returns:
+            The report, which a notebook shows; its `files` are the page and the rest.
+
+        Raises:
+            DataError: If the runs can't be compared.
+        """
+        runs = [*self._runs(), *(run for other in others for run in other._runs())]
+        chosen = None if teacher is None else teacher._runs()[0]
+        if chosen is None:
+            chosen = _find_teacher(runs) or (runs[1] if others else runs[0])
+        return write_report(
+            list(dict.fromkeys([*runs, chosen])),
+            out=self.folder / "report",
+            teacher=str(chosen),
+            measure=partial(measure_runs, progress=choose_progress(None)) if measure else None,
+        )
+
+    def _runs(self) -> list[Path]:
+        """Returns the folders that a report reads of this run."""
+        return [self.folder]
+
+    def _scored(self) -> tuple[str, dict[str, float]]:
+        """Returns a split and the scores on it."""
+        raise NotImplementedError
+
+
+class FinetuneResult(TaskResult[FinetuneRecord]):
+    """A fine-tuned model; of several seeds the one that is best on validation."""
+
+    def summary(self) -> Summary:
+        """Returns the scores, with their intervals where they have one."""
+        record = self.record
+        return Summary(
+            title=f"{record.label} on {record.task}",
+            headline=_headline(record.task, record.metric, *self._scored()),
+            columns=("Metric", *record.best.scores),
+            rows=_score_rows(record.best.scores),
+            links={"model": str(self.model_folder)},
+        )
+
+    def _scored(self) -> tuple[str, dict[str, float]]:
+        best = self.record.best
+        return ("validation", best.validation) if best.test is None else ("test", best.test)
+
+
+class EvaluateResult(TaskResult[EvaluateRecord]):
+    """A model that was scored on one split; `model` is the one that was given."""
+
+    @property
+    def model_folder(self) -> Path:
+        """Folder of the model that was scored."""
+        return resolve_folder(self.record.model)
+
+    def summary(self) -> Summary:
+        """Returns the scores, with their intervals where they have one."""
+        record = self.record
+        scores = {record.split: record.scores or {}}
+        return Summary(
+            title=f"{record.label} on {record.task}",
+            headline=_headline(record.task, record.metric, *self._scored()),
+            columns=("Metric", *scores),
+            rows=_score_rows(scores),
+        )
+
+    def _scored(self) -> tuple[str, dict[str, float]]:
+        return self.record.split, self.record.scores or {}
+
+
+class CompressResult(TaskResult[CompressRecord]):
+    """The smallest student that keeps what was asked, and all that was tried."""
+
+    def summary(self) -> Summary:
+        """Returns the table of all that was tried."""
+        record = self.record
+        return Summary(
+            title=f"Smaller models for {record.task}",
+            headline=" ".join(filter(None, (record.headline, record.on_test))),
+            columns=("Model", record.metric, "kept (95 % interval)", "parameters", "speed-up"),
+            rows=tuple(
+                (
+                    model.name,
+                    f"{model.score:.4f}",
+                    _share(model.retained, model.retained_interval),
+                    f"{model.num_parameters:,}",
+                    "" if model.speed_up is None else f"{model.speed_up:.2f}x",
+                )
+                for model in record.models
+            ),
+            marked=record.chosen,
+            links={"page": str(record.files["html"]), "model": str(self.model_folder)},
+        )
+
+    def _scored(self) -> tuple[str, dict[str, float]]:
+        best = FinetuneRecord.read(self._chosen()).best
+        return ("validation", best.validation) if best.test is None else ("test", best.test)
+
+    def _runs(self) -> list[Path]:
+        return [self._chosen(), Path(self.record.models[0].folder)]
+
+    def _chosen(self) -> Path:
+        return next(Path(m.folder) for m in self.record.models if m.name == self.record.chosen)
+
+
+class LanguageModelResult(ModelResult[LanguageModelRecord]):
+    """A masked language model that was trained on running text."""
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Figures on held-out text after the last step."""
+        return dict(self.record.held_out_after)
+
+    def summary(self) -> Summary:
+        """Returns the held-out figures before and after."""
+        record = self.record
+        before, after = record.held_out_before, record.held_out_after
+        return Summary(
+            title=f"limbeck {record.recipe}",
+            headline=f"{record.num_steps:,} steps, {record.num_tokens:,} tokens",
+            columns=("Held out", "before", "after"),
+            rows=tuple((n, f"{before[n]:.4f}", f"{after[n]:.4f}") for n in after),
+            links={"model": str(self.model_folder)},
+        )
+
+
+class SuiteResult(Result[SuiteRecord]):
+    """Several models on several tasks."""
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """The median over seeds, by task and by the model's label."""
+        return {task.name: dict(task.medians) for task in self.record.tasks}
+
+    def summary(self) -> Summary:
+        """Returns the table of tasks and models."""
+        record = self.record
+        labels = [model.label for model in record.models]
+        rows = [
+            (task.name, *(f"{task.medians[n]:.4f}" if n in task.medians else "" for n in labels))
+            for task in record.tasks
+        ]
+        average = ("average", *(f"{model.average:.4f}" for model in record.models))
+        kept = [model.retention for model in record.models]
+        shares = [_share(k.estimate, (k.low, k.high)) if k else "" for k in kept]
+        return Summary(
+            title=f"Suite {record.suite}",
+            headline=record.headline,
+            columns=("Task", *labels),
+            rows=(*rows, average, ("kept (95 % interval)", *shares)),
+            links={"page": record.report},
+        )
+
+
+def _find_teacher(runs: Sequence[Path]) -> Path | None:
+    """Returns the run whose role is the teacher's, or whose model others learned from."""
+    records = {run: RunRecord.read(run) for run in runs}
+    for run, record in records.items():
+        if record.settings.get("role") == "teacher":
+            return run
+    learned = [Path(name) for r in records.values() if (name := r.settings.get("teacher"))]
+    return next((run for run in runs if run / "model" in learned), None)
+
+
+def _headline(task: str, metric: str, split: str, scores: dict[str, float]) -> str:
+    if metric not in scores:
+        return f"{task}: {split} predicted, without labels"
+    return f"{task}: {metric} {scores[metric]:.4f} on {split}"
+
+
+def _score_rows(by_split: dict[str, dict[str, float]]) -> tuple[tuple[str, ...], ...]:
+    """Returns a row for each metric, a cell for each split, with the 95 % interval if known."""
+    names = dict.fromkeys(name for scores in by_split.values() for name in scores)
+    return tuple(
+        (name, *(_score(scores, name) for scores in by_split.values()))
+        for name in names
+        if not name.endswith(_NOT_SCORES)
+    )
+
+
+def _score(scores: Mapping[str, float], name: str) -> str:
+    """Returns a score, with its interval where it is a share of examples.
+
+    Source:
+        Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927: unlike
+        standard errors it does not say of all right, or all wrong, that this is sure.
+    """
+    if name not in scores:
+        return ""
+    if f"{name}_standard_error" not in scores:
+        return f"{scores[name]:.4f}"
+    num_examples = round(scores["num_examples"])
+    found = binomtest(round(scores[name] * num_examples), num_examples)
+    low, high = found.proportion_ci(method="wilson")
+    return f"{scores[name]:.4f} (95 % interval {low:.4f} to {high:.4f})"
+
+
+def _share(share: float | None, interval: tuple[float, float] | None) -> str:
+    if share is None:
+        return ""
+    ends = "" if interval is None else f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
+    return f"{100 * share:.1f} %{ends}"

@@ -1,0 +1,52 @@
+"""A fine-tuning, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from limbeck.api._results import FinetuneResult
+from limbeck.errors import TrainingError
+from limbeck.recipes.finetune.seed import FinetuneStep
+from limbeck.runs import FinetuneRecord
+
+
+class FinetuneSteps(Iterator[FinetuneStep]):
+    """An iterator over the steps of a fine-tuning, which are made as it is asked for them.
+
+    With `yield from` its value is the result, as that of a generator.
+    """
+
+    def __init__(self, folder: Path, steps: Generator[FinetuneStep, None, FinetuneRecord]) -> None:
+        self.folder = folder
+        self._steps = steps
+        self._result: FinetuneResult | None = None
+
+    def __next__(self) -> FinetuneStep:
+        """Makes the next step."""
+        try:
+            return next(self._steps)
+        except StopIteration as end:
+            if end.value is not None:
+                self._result = FinetuneResult(self.folder, end.value)
+            raise StopIteration(self._result) from None
+
+    @property
+    def result(self) -> FinetuneResult:
+        """The result; the steps that are left are made first, if any.
+
+        Raises:
+            TrainingError: If the run was left before its end.
+        """
+        for _ in self:
+            pass
+        if self._result is None:
+            raise TrainingError(
+                f"the run in {self.folder} was left before its end; it goes on with the same call "
+                f"and out={str(self.folder)!r}"
+            )
+        return self._result
+
+    def close(self) -> None:
+        """Ends the run where it stands; the same call goes on from its last checkpoint."""
+        self._steps.close()

@@ -1,0 +1,67 @@
+"""Which task a call is on, and what its columns of classes mean, before its rows are written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from limbeck.api._data import GivenData
+from limbeck.api._infer import infer_task
+from limbeck.tasks import load_task
+from limbeck.train import Progress
+
+
+def settle_task(
+    given: GivenData,
+    values: Mapping[str, Any],
+    *,
+    model_labels: Collection[str] | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Returns the settings of the task that follow from rows in memory.
+
+    Numbers that a data set declares as classes are to be written as their names: a file of rows
+    declares nothing.
+
+    Args:
+        given: The data.
+        values: The settings that were given.
+        model_labels: Labels of a model that remembers its task, which then is not inferred.
+        progress: Where it is said what was inferred.
+    """
+    split = given.sample()
+    if split is None:
+        return {}
+    if model_labels is not None and "task" not in values:
+        _name_all_classes(given, model_labels)
+        return {}
+    options = dict(values.get("task_options") or {})
+    found: dict[str, Any] = {}
+    name = values.get("task")
+    if name is None:
+        inferred = infer_task(split.sample, where=split.name, options=options)
+        name = found["task"] = inferred.name
+        options = {**inferred.options, **options}
+        progress.log(inferred.describe())
+    columns = load_task(name).settings.model_fields
+    for option in ("label_column", "tags_column"):
+        if option not in columns:
+            continue
+        column = str(options.get(option, columns[option].default))
+        names = split.source.class_names.get(column)
+        if not names or columns["labels"].default is not None:
+            continue  # a task that fixes its labels reads their numbers itself
+        for other in given.in_memory:
+            other.named[column] = names
+        if option == "label_column":
+            options.setdefault("labels", list(names))
+    return found | ({"task_options": options} if options else {})
+
+
+def _name_all_classes(given: GivenData, model_labels: Collection[str]) -> None:
+    """Writes numbers of classes as names where the model has labels of these names."""
+    known = {label.casefold() for label in model_labels}
+    for split in given.in_memory:
+        for column, names in split.source.class_names.items():
+            if {name.casefold() for name in names} <= known:
+                split.named[column] = names
