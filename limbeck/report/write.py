@@ -29,6 +29,7 @@ def write_report(
     distill_run: Path | None = None,
     title: str | None = None,
     shortage: str | None = None,
+    notes: Sequence[str] = (),
     measure: Measure | None = None,
 ) -> Report:
     """Joins fine-tuning runs into `report.md`, `report.html` and `report.json`.
@@ -44,8 +45,9 @@ def write_report(
             that role. A folder counts before a label.
         distill_run: Run folder of the distillation that made the student.
         title: Heading; by default from the labels and the task.
-        shortage: Why the models were trained too briefly for any claim, in sentences. It is the
+        shortage: That the models were trained too briefly for any claim, in a sentence. It is the
             headline then; scores are shown, but neither retention nor differences.
+        notes: What else is to be said, in sentences; they stand before those on the method.
         measure: Measures the models' speed; None leaves it out.
 
     Raises:
@@ -72,6 +74,7 @@ def write_report(
         comparisons=tuple(comparisons),
         distillation=None if distill_run is None else read_distillation(Path(distill_run)),
         notes=(
+            *notes,
             *describe_constant([task] if scored.is_constant(models[0].label) else []),
             *describe_method(models, scored),
         ),

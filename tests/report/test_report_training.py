@@ -254,9 +254,10 @@ def test_too_short_a_training_claims_nothing(tmp_path):
     ]
     shortage = "Every model made only 34 steps: too few to tell."
     long = write_report(runs, out=tmp_path / "long")
-    short = write_report(runs, out=tmp_path / "short", shortage=shortage)
+    short = write_report(runs, out=tmp_path / "short", shortage=shortage, notes=("Take longer.",))
     assert [c.verdict for c in long.comparisons][:1] == ["ahead"], "with steps enough, it is"
     assert short.headline == shortage
+    assert short.notes[0] == "Take longer."
     assert {c.verdict for c in short.comparisons} == {"not compared"}
     assert all("after too few steps; no difference" in c.text for c in short.comparisons)
     assert all(model.retention is None for model in short.models)

@@ -135,7 +135,8 @@ def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord
         runs,
         out=out / "report",
         distill_run=out / "distill",
-        shortage=None if budget.is_enough else f"{describe_shortage(budget)} {advise(budget)}",
+        shortage=None if budget.is_enough else describe_shortage(budget),
+        notes=() if budget.is_enough else (advise(budget),),
         measure=partial(measure_runs, progress=progress),
     )
     record = QuickstartRecord(

@@ -98,18 +98,18 @@ def decide_steps(
 def describe_shortage(budget: StepBudget) -> str:
     """Returns what too few steps can't show, in a sentence."""
     return (
-        f"Every model made only {budget.num_steps} steps of fine-tuning, fewer than the "
-        f"{ENOUGH_STEPS} in which half of the training sentences are seen once: that is too few to "
-        "tell what a model keeps or what distillation added."
+        f"Every model made only {budget.num_steps} steps of fine-tuning: too few to tell what a "
+        "model keeps or what distillation added."
     )
 
 
 def advise(budget: StepBudget) -> str:
-    """Returns what somebody with a slow machine may choose."""
+    """Returns what would be enough, and what somebody with a slow machine may choose."""
     return (
-        "On this machine, as busy as it is now, limbeck quickstart "
-        f"minutes={budget.enough_minutes} out=... would make enough; a smaller teacher=... would "
-        "in less time, and so would the machine with less else to do."
+        f"In {ENOUGH_STEPS} steps half of the training sentences are seen once. On this machine, "
+        f"as busy as it was, limbeck quickstart minutes={budget.enough_minutes} out=... would make "
+        "as many; a smaller teacher=... would in less time, and so would the machine with less "
+        "else to do."
     )
 
 
