@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, SerializeAsAny
@@ -52,24 +53,39 @@ def apply_methods(model: Model, methods: Iterable[MethodSettings | Mapping[str, 
     Raises:
         SettingsError: If a method or its settings are wrong, or it can't be applied to the model.
     """
-    for settings in build_methods(methods):
+    built = build_methods(methods, where="methods")
+    given = built if _is_list(built) else (built,)
+    wrong = [one for one in given if not (_is_list(built) and isinstance(one, MethodSettings))]
+    if wrong:
+        raise SettingsError(
+            f"methods: {wrong[0]!r} is not accepted; accepted: a list of methods, each as its "
+            'settings or as a table such as {"method": "keep_layers", "layers": 3}'
+        )
+    for settings in built:
         model = _load(settings.method).apply(model, settings)
     return model
 
 
-def build_methods(values: Any) -> Any:
+def build_methods(values: Any, *, where: str) -> Any:
     """Makes settings of a list of methods, and passes on what is no list for others to refuse."""
-    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+    if not _is_list(values):
         return values
     return tuple(
-        build_method(value, where=f"start[{place}]") if isinstance(value, Mapping) else value
+        build_method(value, where=f"{where}[{place}]") if isinstance(value, Mapping) else value
         for place, value in enumerate(values)
     )
+
+
+def _is_list(values: Any) -> bool:
+    return isinstance(values, Iterable) and not isinstance(values, str | Mapping | MethodSettings)
 
 
 def _load(method: str) -> Any:
     return listing.load("limbeck.methods", method)
 
 
-Start = Annotated[tuple[SerializeAsAny[MethodSettings], ...], BeforeValidator(build_methods)]
+Start = Annotated[
+    tuple[SerializeAsAny[MethodSettings], ...],
+    BeforeValidator(partial(build_methods, where="start")),
+]
 """A student's start in a recipe's settings: the methods that are applied to its teacher."""

@@ -74,6 +74,8 @@ class Form(Generic[P]):
         score: Returns the metric, by the library or script that others compute it with.
         weigh: Returns the same as a function of how often each example counts.
         standard_error: Returns how far so many examples let the metric be known, if a formula says.
+        is_binomial: Whether that formula is the one of a share, sqrt(p (1 - p) / n), which only
+            takes a score and the number of examples.
         num_labels: How many labels there must be; None for any number.
     """
 
@@ -81,6 +83,7 @@ class Form(Generic[P]):
     score: Callable[[P], float]
     weigh: Callable[[P], Weighted]
     standard_error: Callable[[P], float] | None = None
+    is_binomial: bool = False
     num_labels: int | None = None
 
 

@@ -52,6 +52,7 @@ METRIC = Metric(
             score=of_classes,
             weigh=lambda found: mean_of(found.is_right.astype(float)),
             standard_error=_standard_error,
+            is_binomial=True,
         ),
         Form(of=Tags, score=_of_tags, weigh=_weigh_tags),
     ),

@@ -26,9 +26,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def size(default: int) -> Any:
+def size(default: int, *, least: int = 1) -> Any:
     """A field that counts something of which there is at least one."""
-    return _checked(default, "a whole number from 1", lambda v: _is_int(v, 1))
+    return _checked(default, f"a whole number from {least}", lambda v: _is_int(v, least))
 
 
 def rate(default: float | None, *, optional: bool = False) -> Any:

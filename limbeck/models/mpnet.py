@@ -56,7 +56,8 @@ class MPNetConfig(ModelConfig):
     hidden_dropout_prob: float = fields.rate(0.1)
     attention_probs_dropout_prob: float = fields.rate(0.1)
     layer_norm_eps: float = fields.positive(1e-12)
-    relative_attention_num_buckets: int = fields.size(32)
+    # Half of them for each direction, and half of those for exact distances: one at the least.
+    relative_attention_num_buckets: int = fields.size(32, least=4)
 
 
 class DistanceBias(nn.Module):

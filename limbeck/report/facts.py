@@ -48,6 +48,8 @@ class TrainingFacts:
         max_minutes: Limit in minutes, or None.
         teacher: The model that it learned from on the task, or None.
         data: What the settings say of the data.
+        labels: The labels in the order of the numbers that they are encoded as.
+        tokenizer_sha256: Of what decides a tokenizer's ids; several if the seeds' differ.
         examples_sha256: Of the encoded examples; several if the seeds' differ.
     """
 
@@ -62,6 +64,8 @@ class TrainingFacts:
     max_minutes: float | None
     teacher: str | None
     data: Mapping[str, Any]
+    labels: tuple[str, ...]
+    tokenizer_sha256: tuple[str, ...]
     examples_sha256: tuple[str, ...]
 
 

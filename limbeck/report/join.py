@@ -15,7 +15,7 @@ from limbeck.report import wording
 from limbeck.report.facts import Comparison, ModelFacts, SeedScores
 from limbeck.report.runs import FinetuneRun
 from limbeck.report.scored import Scored, Scores
-from limbeck.report.statistics import standard_error
+from limbeck.report.statistics import binomial_error
 from limbeck.report.training import explain_inequality, read_training
 from limbeck.runs import Role
 
@@ -179,8 +179,8 @@ def _join_scores(run: FinetuneRun, scored: Scored) -> SeedScores:
     """Returns a run's main metric over its seeds."""
     values = run.scores(scored.split)
     error = None
-    if run.result.metric == "accuracy":
-        error = standard_error(statistics.fmean(values), scored.num_examples)
+    if scored.is_binomial:
+        error = binomial_error(statistics.fmean(values), scored.num_examples)
     elif scored.has_intervals:
         error = scored.resampled[run.label].standard_error
     return SeedScores(

@@ -61,8 +61,8 @@ def _on_intervals(scored: Scores) -> list[str]:
         f"differ on {MIN_DISCORDANT} examples or more. Intervals are for one comparison each; "
         "with many comparisons, some would leave out 0 by chance."
     )
-    binomial = "for accuracy the binomial one, sqrt(p (1 − p) / n)"
-    error = binomial if scored.metric == "accuracy" else "by bootstrap over the examples"
+    binomial = f"for {wording.metric_name(scored.metric)} the binomial one, sqrt(p (1 − p) / n)"
+    error = binomial if scored.is_binomial else "by bootstrap over the examples"
     return [paired, called, f"The standard error is that of the score over test examples, {error}."]
 
 

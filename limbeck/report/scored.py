@@ -36,6 +36,10 @@ class Scores(Protocol):
     def has_intervals(self) -> bool:
         """Whether the metric can be resampled."""
 
+    @property
+    def is_binomial(self) -> bool:
+        """Whether the score is a share of the examples, with the binomial standard error."""
+
     def compare(self, first: str, second: str) -> Paired | None:
         """Compares two models; None if the metric can't be resampled."""
 
@@ -51,6 +55,7 @@ class Scored:
         predictions: Per model label and seed, each example's prediction as JSON text.
         resampled: Per model label, scores on resamples of the examples; empty if the metric has
             none.
+        is_binomial: Whether the score is a share of the examples, with the binomial standard error.
     """
 
     split: str
@@ -58,6 +63,7 @@ class Scored:
     num_examples: int
     predictions: Mapping[str, Sequence[Sequence[str]]]
     resampled: Mapping[str, Resampled]
+    is_binomial: bool
 
     @property
     def has_intervals(self) -> bool:
@@ -133,6 +139,8 @@ def read_scored(runs: Sequence[FinetuneRun], split: str, *, seed: int = 0) -> Sc
             for run, seeds in zip(runs, read, strict=True)
         },
         resampled=resample(known, seed=seed) if has_statistics else {},
+        is_binomial=has_statistics
+        and all(s.is_binomial for seeds in known.values() for s in seeds),
     )
 
 

@@ -25,4 +25,9 @@ def make_statistics(
     if form is None:
         return None
     weighted = form.weigh(form.of.from_records(records, classes=classes))
-    return Statistics(values=weighted.values, score=weighted.score, quality=weighted.quality)
+    return Statistics(
+        values=weighted.values,
+        score=weighted.score,
+        quality=weighted.quality,
+        is_binomial=form.is_binomial,
+    )

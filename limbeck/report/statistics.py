@@ -34,11 +34,13 @@ class Statistics:
         score: Takes how often each example counts, (rows, examples), and their values; returns the
             score of each row, (rows,).
         quality: How good each prediction is, (examples,); only tells where two models differ.
+        is_binomial: Whether the score is a share of the examples, with the binomial standard error.
     """
 
     values: Floats
     score: Callable[[Floats, Floats], Floats]
     quality: Floats
+    is_binomial: bool = False
 
     @property
     def total(self) -> float:
@@ -199,13 +201,13 @@ def compare(
     )
 
 
-def standard_error(share: float, num_examples: int) -> float:
-    """Returns the binomial standard error of an accuracy on a test set of this size.
+def binomial_error(share: float, num_examples: int) -> float:
+    """Returns the binomial standard error of a share of so many examples.
 
     Source: sqrt(p (1 - p) / n).
 
     Example:
-        >>> round(standard_error(0.9, 1000), 4)
+        >>> round(binomial_error(0.9, 1000), 4)
         0.0095
     """
     return math.sqrt(max(share * (1 - share), 0.0) / num_examples)

@@ -31,6 +31,8 @@ def read_training(run: FinetuneRun) -> TrainingFacts | None:
         max_minutes=settings.get("max_minutes"),
         teacher=settings.get("teacher"),
         data={name: settings.get(name) for name in ("task", "data", "task_options")},
+        labels=tuple(run.result.labels),
+        tokenizer_sha256=tuple(sorted({record.tokenizer_sha256 for record in records})),
         examples_sha256=tuple(sorted({record.examples_sha256 for record in records})),
     )
 
@@ -111,9 +113,12 @@ def _may_stop_early(one: TrainingFacts, other: TrainingFacts) -> bool:
 def _has_same_examples(one: TrainingFacts, other: TrainingFacts) -> bool:
     """Tells whether both saw the same examples in an epoch.
 
-    The checksum is over token ids, so models with other tokenizers have another one for the same
-    examples: for them the data that the settings name decide.
+    The checksum is over the ids of tokens and labels, so models whose tokenizers or labels' order
+    differ have another one for the same examples: for them the data that the settings name decide.
     """
     if one.steps_per_epoch != other.steps_per_epoch:
         return False  # rows without labels, or made ones, of which the checksum does not know
-    return one.examples_sha256 == other.examples_sha256 or one.data == other.data
+    codes = [(training.tokenizer_sha256, training.labels) for training in (one, other)]
+    if codes[0] == codes[1]:
+        return one.examples_sha256 == other.examples_sha256
+    return one.data == other.data

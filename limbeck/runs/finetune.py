@@ -37,6 +37,8 @@ class SeedRecord(TypedFile):
     """Training time."""
     examples_sha256: str
     """Of the encoded examples and labels; a run goes on with the same only."""
+    tokenizer_sha256: str
+    """Of what decides the tokenizer's ids; another one's give the same examples other checksums."""
     predictions_sha256: str
     """Of `predictions.jsonl`."""
     num_layers: int

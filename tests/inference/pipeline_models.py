@@ -43,8 +43,9 @@ def write_model(
             **changes,
         }
     )
-    auto_model.from_config(config).save_pretrained(folder)
-    if model_type == "distilbert":
+    model = auto_model.from_config(config)
+    model.save_pretrained(folder)
+    if model.encoder.embeddings.token_type is None:
         tokenizer = tokenizer.without_token_types()
     tokenizer.save_pretrained(folder)
     return folder

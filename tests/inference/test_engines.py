@@ -72,7 +72,7 @@ def encode(folder, **options):
 @pytest.mark.parametrize(
     "kind", [k for k in KINDS if not k.has_choices], ids=lambda kind: kind.name
 )
-@pytest.mark.parametrize("model_type", ["bert", "distilbert"])
+@pytest.mark.parametrize("model_type", listing.list_names(listing.ROOMS["models"]))
 def test_an_engine_gives_what_the_model_gives(name, kind, model_type, tmp_path):
     class Auto(AutoModel):
         pass

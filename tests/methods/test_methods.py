@@ -72,18 +72,21 @@ def test_no_method_changes_nothing(teacher):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"layers": 3}, r"start\[1\] = \{'layers': 3\} names no method; accepted: \['keep_layers'"),
+        (
+            {"layers": 3},
+            r"methods\[1\] = \{'layers': 3\} names no method; accepted: \['keep_layers'",
+        ),
         (
             {"method": "keep_layer"},
             r"no 'keep_layer' among the methods; accepted: keep_layers.*mean 'keep_layers'",
         ),
         (
             {"method": "keep_layers", "layer": 3},
-            r"start\[1\]: there is no setting 'layer' .* Did you mean 'layers'",
+            r"methods\[1\]: there is no setting 'layer' .* Did you mean 'layers'",
         ),
         (
             {"method": "keep_layers", "num_student_layers": 0},
-            r"start\[1\]: num_student_layers = 0 is not accepted.*>= 1",
+            r"methods\[1\]: num_student_layers = 0 is not accepted.*>= 1",
         ),
         ({"method": "keep_layers", "layers": 9}, r"num_student_layers = 9: the teacher has 4 lay"),
     ],
@@ -91,3 +94,14 @@ def test_no_method_changes_nothing(teacher):
 def test_wrong_methods(values, message, teacher):
     with pytest.raises(SettingsError, match=message):
         apply_methods(teacher, [KeepLayersSettings(layers=4), values])
+
+
+@pytest.mark.parametrize(
+    "methods", [{"method": "keep_layers"}, ["keep_layers"], "keep_layers", KeepLayersSettings()]
+)
+def test_what_is_no_list_of_methods(methods, teacher):
+    with pytest.raises(
+        SettingsError,
+        match=r"methods: .*keep_layers.* is not accepted; accepted: a list of methods, each as",
+    ):
+        apply_methods(teacher, methods)

@@ -91,6 +91,25 @@ def test_what_cannot_work_is_refused(deep_teacher, data, tmp_path):
     refuse(DataError, r"no train split, which the students need.*validation", data=only)
 
 
+@pytest.mark.parametrize("student", ["..", "."])
+def test_a_student_without_a_name_is_refused(student, deep_teacher, data, tmp_path, monkeypatch):
+    """Its run would else be the folder of all students, or the run's own."""
+    monkeypatch.chdir(write_model(tmp_path / "student/model", num_hidden_layers=1))
+    write_model(tmp_path / "student", num_hidden_layers=1)
+    settings = make_settings(deep_teacher, data, tmp_path / "run", student=student)
+    with pytest.raises(SettingsError, match=rf"student = '{student}': '.*' gives no name for a f"):
+        run(settings, progress=SilentProgress())
+    assert not (tmp_path / "run").exists()
+
+
+def test_students_that_would_share_a_folder_are_refused(deep_teacher, data, tmp_path):
+    student = write_model(tmp_path / "1-layer", num_hidden_layers=1)
+    given = {"student": student, "depths": (1,)}
+    settings = make_settings(deep_teacher, data, tmp_path / "run", **given)
+    with pytest.raises(SettingsError, match=r"student: .*would share the folder '1-layer'"):
+        plan(settings)
+
+
 def further(**settings):
     return {"finetune": settings}
 

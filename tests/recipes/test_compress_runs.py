@@ -4,7 +4,7 @@ import pytest
 from tiny_compress import make_settings
 from tiny_task import Lines, write_data, write_model
 
-from limbeck.errors import DataError, TrainingError
+from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.recipes.compress import run
 from limbeck.train import SilentProgress
 
@@ -82,6 +82,13 @@ def test_no_student_at_all(deep_teacher, data, tmp_path):
     student = write_damaged(tmp_path / "damaged")
     settings = make_settings(deep_teacher, data, tmp_path / "run", student=student)
     with pytest.raises(TrainingError, match=r"no student could be made: damaged: .* is damaged"):
+        run(settings, progress=SilentProgress())
+
+
+def test_settings_that_fit_no_student_are_no_failed_training(deep_teacher, data, tmp_path):
+    changes = {"depths": (2, 1), "losses": {"hidden_mse": {"teacher_layers": (7,)}}}
+    settings = make_settings(deep_teacher, data, tmp_path / "run", **changes)
+    with pytest.raises(SettingsError, match=r"no student could be made: 2 layers: .*; 1 layer: "):
         run(settings, progress=SilentProgress())
 
 

@@ -19,11 +19,15 @@ def make_job(folder, name, after=None):
 
 def test_what_waits_for_a_failed_job_is_not_run(tmp_path):
     jobs = [make_job(tmp_path, "a"), make_job(tmp_path, "b", "a"), make_job(tmp_path, "c", "z")]
+    wrong = jobs[0].settings.model_copy(update={"max_length": 0})  # which no check has seen
+    jobs.append(Job(name="d", recipe="evaluate", settings=wrong))
     for num_workers in (1, 2):
         failures = run_jobs(jobs, num_workers=num_workers, progress=SilentProgress())
         assert failures["b"] == "not run, since 'a' failed"
-        assert failures.keys() == {"a", "b", "c"}  # z is none of the jobs: c was tried
+        assert failures.keys() == {"a", "b", "c", "d"}  # z is none of the jobs: c was tried
+        assert failures.of_settings == {"d"}
         assert failures["c"].startswith("there is no folder")
+        assert not failures.are_of_settings
 
 
 def test_a_job_says_all_that_another_process_needs(tmp_path):

@@ -91,7 +91,14 @@ def test_a_preset_counts_before_a_folder_of_its_name(ground, tmp_path, monkeypat
         ),
         ({"only": ["sst3"]}, r"only: 'sst3' is no task of the suite.*Did you mean 'sst2'\?"),
         ({"finetune": {"seeds": [1]}}, r"'seeds' is for the suite to decide"),
-        ({"tasks": {"a b": {}, "a-b": {}}}, "a b, a-b don't give different folder names"),
+        (
+            {"tasks": {"a b": {}, "a-b": {}}},
+            "tasks: 'a b' and 'a-b' would share the folder 'a-b'; acc",
+        ),
+        (
+            {"tasks": {"..": {}}},
+            r"'\.\.' gives no name for a folder; accepted: a name with letters",
+        ),
         (
             {"models": {"a": {"model": "m", "role": "teacher"}, "b": {}}},
             r"models\.b says neither which model it is nor which teacher's layers it starts from",

@@ -85,6 +85,7 @@ def make_finetune_run(
                 "elapsed_seconds": 30.0 * num_layers,
                 "folder": f"seed-{seed}",
                 "examples_sha256": examples_sha256,
+                "tokenizer_sha256": "1" * 64,
                 "predictions_sha256": sha256_of(seed_folder / "predictions.jsonl"),
                 **size,
             }

@@ -123,3 +123,46 @@ def test_metric_without_interval_claims_nothing(make_run, tmp_path):
     assert "no difference is claimed" in report.comparisons[0].text
     assert re.search(r"reaches [\d.]+ kappa against the teacher's [\d.]+", report.headline)
     assert "interval" not in report.headline
+
+
+def test_an_accuracy_over_words_has_the_error_of_a_bootstrap_over_sentences(make_run, tmp_path):
+    """Words of a sentence are no draws of their own, and a sentence is no right or wrong."""
+    run = make_run("teacher", "teacher", seeds=[0])
+    folder = run / "seed-0"
+    lines = [
+        {
+            "split": split,
+            "index": index,
+            "label": ["B-PER", "I-PER", "O", "O", "O", "B-LOC", "O", "O"],
+            "prediction": [
+                "B-PER",
+                "I-PER",
+                "O",
+                "O",
+                "O",
+                "B-LOC" if index % 4 else "O",
+                "O",
+                "O",
+            ],
+        }
+        for split in ("validation", "test")
+        for index in range(400)
+    ]
+    write_lines(folder / "predictions.jsonl", lines)
+    seeds = json.loads((run / "result.json").read_text())["seeds"]
+    for split in ("validation", "test"):
+        seeds[0][split]["accuracy"] = 31 / 32
+    edit_json(run / "result.json", seeds=seeds)
+    sign_predictions(run)
+    report = write([run], tmp_path)
+    # A quarter of the sentences have one of eight words wrong: sqrt(3) / 4 / 8 / sqrt(400).
+    found = report.models[0].scores.standard_error
+    assert abs(found - 3**0.5 / 640) < 2e-4
+    assert "test examples, by bootstrap over the examples." in read(report, "md")
+
+
+def test_an_accuracy_over_classes_has_the_error_of_a_share(make_run, tmp_path):
+    report = write([make_run("teacher", "teacher", seeds=[0])], tmp_path)
+    scores = report.models[0].scores
+    assert scores.standard_error == (scores.mean * (1 - scores.mean) / 400) ** 0.5
+    assert "for accuracy the binomial one, sqrt(p (1 − p) / n)." in read(report, "md")

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from limbeck.errors import DataError
 from limbeck.report import statistics
 from limbeck.report.scoring import make_statistics
-from limbeck.report.statistics import resample, standard_error
+from limbeck.report.statistics import binomial_error, resample
 
 METRICS = ("accuracy", "f1", "macro_f1", "matthews_correlation")
 
@@ -206,11 +206,11 @@ def test_same_quality_is_seldom_called_different():
 
 
 def test_standard_errors():
-    assert standard_error(0.8, 400) == pytest.approx(0.02)
+    assert binomial_error(0.8, 400) == pytest.approx(0.02)
     labels, rows = make(2000, rates=(0.8,))
     accuracy = score(labels, rows[0], metric="accuracy")
     found = resample({"a": [of_classes(labels, rows[0])]})["a"].standard_error
-    assert found == pytest.approx(standard_error(accuracy, 2000), rel=0.05)
+    assert found == pytest.approx(binomial_error(accuracy, 2000), rel=0.05)
 
 
 def test_classes_follow_the_order_of_the_names():

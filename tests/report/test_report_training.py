@@ -25,6 +25,8 @@ TRAINING = TrainingFacts(
     max_minutes=None,
     teacher=None,
     data={"data": "hf://a/b"},
+    labels=("no", "yes"),
+    tokenizer_sha256=("t",),
     examples_sha256=("0",),
 )
 
@@ -130,12 +132,17 @@ def test_one_unequal_baseline_leaves_the_other_comparison(make_runs, tmp_path):
         ({"batch_size": 16}, "batches of 32 examples against 16"),
         ({"max_length": 64}, "inputs of up to 128 tokens against 64"),
         ({"steps_per_epoch": 5}, "other training examples, 10 steps an epoch against 5"),
-        ({"data": {}, "examples_sha256": ("1",)}, "other training examples"),
+        ({"examples_sha256": ("1",)}, "other training examples"),  # a file that has changed
+        (
+            {"tokenizer_sha256": ("u",), "data": {}, "examples_sha256": ("1",)},
+            "other training examples",
+        ),
         ({"patience": 2, "num_steps": (9, 12), "steps_asked": 60}, "up to 30 steps against 60"),
         ({"patience": 2, "num_steps": (9, 9), "max_minutes": 1.0}, "30 steps against 9"),
         ({"patience": 2, "num_steps": (9, 12)}, None),  # it stopped early, on the same budget
         ({"patience": 2, "max_minutes": 1.0}, None),
-        ({"examples_sha256": ("1",)}, None),  # another tokenizer's ids of the same data
+        ({"tokenizer_sha256": ("u",), "examples_sha256": ("1",)}, None),  # the same data's ids
+        ({"labels": ("yes", "no"), "examples_sha256": ("1",)}, None),
         ({"data": {}}, None),
         ({"seeds": (2, 3)}, None),
         ({"seeds": (0,), "num_steps": (30,)}, None),

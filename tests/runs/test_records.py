@@ -62,6 +62,7 @@ SEED = SeedRecord(
     num_epochs=3.0,
     elapsed_seconds=1.25,
     examples_sha256="a" * 64,
+    tokenizer_sha256="c" * 64,
     predictions_sha256="b" * 64,
     **SIZE,
 )

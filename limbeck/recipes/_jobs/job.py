@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from limbeck import listing
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, SettingsError
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.runs import ResultRecord, RunRecord
 from limbeck.train import Progress
@@ -48,13 +49,41 @@ class Job:
         return json.dumps(values).encode()
 
 
-class Failures(dict[str, str]):
-    """What went wrong, by the job's name."""
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a job failed.
 
-    def note(self, job: Job, why: str, progress: Progress) -> None:
+    Attributes:
+        why: In words.
+        is_of_settings: Whether its settings were wrong, which no other try mends.
+    """
+
+    why: str
+    is_of_settings: bool = False
+
+
+class Failures(dict[str, str]):
+    """What went wrong, by the job's name.
+
+    Attributes:
+        of_settings: Names of the jobs whose settings were wrong.
+    """
+
+    def __init__(self, *args: Mapping[str, str], **kwargs: str) -> None:
+        super().__init__(*args, **kwargs)
+        self.of_settings: set[str] = set()
+
+    @property
+    def are_of_settings(self) -> bool:
+        """Whether all are settings that were wrong."""
+        return self.of_settings == self.keys()
+
+    def note(self, job: Job, failure: Failure, progress: Progress) -> None:
         """Keeps why a job failed."""
-        self[job.name] = why
-        progress.log(f"{job.name}: failed: {why}")
+        self[job.name] = failure.why
+        if failure.is_of_settings:
+            self.of_settings.add(job.name)
+        progress.log(f"{job.name}: failed: {failure.why}")
 
     def blocks(self, job: Job) -> bool:
         """Notes a job as failed that waits for one that has failed."""
@@ -67,13 +96,13 @@ class Failures(dict[str, str]):
         return "; ".join(f"{name}: {why}" for name, why in self.items())
 
 
-def run_job(content: bytes, *, progress: Progress) -> str | None:
+def run_job(content: bytes, *, progress: Progress) -> Failure | None:
     """Runs what `Job.to_json` says, and returns why it failed, None if it did not."""
     job = json.loads(content)
-    recipe, settings = job.values()
-    module = listing.load("limbeck.recipes", recipe)
+    module = listing.load("limbeck.recipes", job["recipe"])
     try:
-        module.run(module.SettingsType.from_values(settings), progress=progress)
+        module.run(module.SettingsType.from_values(job["settings"]), progress=progress)
     except LimbeckError as error:
-        return str(error) or type(error).__name__
+        why = str(error) or type(error).__name__
+        return Failure(why=why, is_of_settings=isinstance(error, SettingsError))
     return None

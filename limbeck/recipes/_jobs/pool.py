@@ -9,10 +9,12 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from typing import Any
 
-from limbeck.recipes._jobs.job import Failures, Job, run_job
+from limbeck.recipes._jobs.job import Failure, Failures, Job, run_job
 from limbeck.train import Progress, SilentProgress, defer_interrupts
 
 _PATIENCE_SECONDS = 0.2  # how soon a request to stop is seen
@@ -144,14 +146,14 @@ class Pool:
                 if not is_stopping:
                     code = worker.process.exitcode
                     text = f"its process ended with exit code {code}, without a word of why"
-                    self._failures.note(job, text, self._progress)
+                    self._failures.note(job, Failure(why=text), self._progress)
                 continue
             if "log" in message:
                 self._progress.log(f"[{job.name}] {message['log']}")
                 continue
             worker.job = None
             if message["failure"] is not None:
-                self._failures.note(job, message["failure"], self._progress)
+                self._failures.note(job, Failure(**message["failure"]), self._progress)
 
 
 def _work(connection: Connection, environment: dict[str, str], num_threads: int) -> None:
@@ -174,7 +176,7 @@ def _work(connection: Connection, environment: dict[str, str], num_threads: int)
             failure = run_job(content, progress=progress)
         except KeyboardInterrupt:
             return
-        _send(connection, {"failure": failure})
+        _send(connection, {"failure": None if failure is None else asdict(failure)})
 
 
 def _stop_with_parent() -> None:
@@ -189,7 +191,7 @@ def _stop_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _send(connection: Connection, message: dict[str, str | None]) -> None:
+def _send(connection: Connection, message: dict[str, Any]) -> None:
     with suppress(OSError):  # a parent that was killed hears nothing
         connection.send_bytes(json.dumps(message).encode())
 

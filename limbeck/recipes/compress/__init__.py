@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from limbeck.errors import DataError, TrainingError
+from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.recipes import evaluate
 from limbeck.recipes._jobs import Failures, run_jobs
 from limbeck.recipes._tasks.card import show_model
@@ -68,7 +68,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
         DataError: If the task's data can't be used, the model's labels are not the task's, or a
             finished run is of other examples.
         MissingHeadError: If the model has no head for the task.
-        SettingsError: If settings do not fit the model or each other.
+        SettingsError: If settings do not fit the model or each other, or no student.
         KeyboardInterrupt: When Ctrl-C or SIGTERM asked to stop; finished students stay.
     """
     settings = recall_task(settings, progress)
@@ -87,7 +87,8 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
     failures = run_jobs(jobs, num_workers=settings.workers, progress=progress)
     made = [candidate for candidate in candidates if candidate.name not in failures]
     if not made:
-        raise TrainingError(f"no student could be made: {failures}")
+        error_type = SettingsError if failures.are_of_settings else TrainingError
+        raise error_type(f"no student could be made: {failures}")
     runs = [teacher, *(read_finetune_run(candidate.folder) for candidate in made)]
     found = _compare(settings, runs, made, failures, progress)
     if found.chosen is None:

@@ -137,6 +137,7 @@ def train_seed(
         num_epochs=state.step / math.ceil(len(data.training) / settings.batch_size),
         elapsed_seconds=state.elapsed_seconds,
         examples_sha256=data.fingerprint,
+        tokenizer_sha256=data.tokenizer.fingerprint,
         predictions_sha256=checksum,
         **describe_model(best.model, folder / "model"),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.recipes import finetune
+from limbeck.recipes._tasks.folders import folder_name
 from limbeck.recipes.finetune.pace import measure_pace
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.quickstart._time import (
@@ -50,7 +51,7 @@ class Compared:
                 "task": "sst2",
                 "task_label": "sentence polarity",
                 "data": {split: str(DATA / f"{split}.jsonl") for split in _SPLITS},
-                "out": out / "finetune" / self.label.partition(",")[0].replace(" ", "-"),
+                "out": out / "finetune" / folder_name(self.label.partition(",")[0]),
                 "epochs": float(num_steps),  # the steps end it, whatever an epoch has
                 "max_steps": num_steps,
                 "learning_rate": 1e-4,

@@ -10,6 +10,7 @@ from limbeck.errors import DataError, SettingsError
 from limbeck.files import sha256_of_texts
 from limbeck.recipes import evaluate
 from limbeck.recipes._jobs import Job
+from limbeck.recipes._tasks.folders import folder_name
 from limbeck.recipes._tasks.losses import build_task_losses
 from limbeck.recipes.finetune.distillation import learns_from_logits
 from limbeck.recipes.finetune.settings import FinetuneSettings
@@ -18,7 +19,6 @@ from limbeck.recipes.suite.settings import (
     SuiteModel,
     SuiteSettings,
     SuiteTask,
-    folder_name,
 )
 from limbeck.runs import ExamplesRecord
 from limbeck.tasks import Split, Task, read_task

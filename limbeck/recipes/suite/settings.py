@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from limbeck.checkpoints import short_name
 from limbeck.config import Settings, Shown
 from limbeck.errors import did_you_mean
+from limbeck.recipes._tasks.folders import require_own_folders
 from limbeck.recipes.finetune.settings import FinetuneSettings
 
 GLUE = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb", "wnli")
@@ -164,9 +164,7 @@ class SuiteSettings(_WithFinetune):
                 + (f" ({', '.join(teachers)})" if teachers else f" (of {', '.join(self.models)})")
             )
         for what, names in (("models", self.models), ("tasks", self.task_names())):
-            folders = {name: folder_name(name) for name in names}
-            if len(set(folders.values())) < len(folders) or "" in folders.values():
-                raise ValueError(f"{what}: {', '.join(folders)} don't give different folder names")
+            require_own_folders(names, where=what)
         for label, model in self.models.items():
             self._check_teacher(label, model)
         self._check_has_learner()
@@ -230,13 +228,3 @@ class SuiteSettings(_WithFinetune):
                 if model.teacher is None or model.teacher in ordered:
                     ordered.setdefault(label, model)
         return ordered
-
-
-def folder_name(label: str) -> str:
-    """Returns a label as the name of a folder.
-
-    Example:
-        >>> folder_name("3 layers, distilled")
-        '3-layers-distilled'
-    """
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", label).strip("-.")

@@ -72,10 +72,12 @@ class Averaged:
     Attributes:
         tasks: At least one.
         metric: Name of the average.
+        is_binomial: An average over tasks is no share of examples.
     """
 
     tasks: tuple[JoinedTask, ...]
     metric: str = "macro_average"
+    is_binomial: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

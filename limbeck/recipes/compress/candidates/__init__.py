@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from limbeck import listing
 from limbeck.errors import SettingsError
+from limbeck.recipes._tasks.folders import require_own_folders
 from limbeck.recipes.compress.candidates._candidate import Candidate
 from limbeck.recipes.compress.settings import CompressSettings
 
@@ -27,4 +28,5 @@ def list_candidates(settings: CompressSettings, *, num_layers: int) -> list[Cand
             f"{settings.model} has {num_layers} layer, so no student can be made of its layers; "
             "give an encoder as student=MODEL"
         )
+    require_own_folders([one.name for one in found], where="student")
     return found

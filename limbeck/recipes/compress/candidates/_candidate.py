@@ -13,6 +13,7 @@ from limbeck.losses import build_loss
 from limbeck.recipes._jobs import Job
 from limbeck.recipes._settings import LearningSettings
 from limbeck.recipes._tasks.card import make_card
+from limbeck.recipes._tasks.folders import folder_name
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.recipes.compress.settings import CompressSettings
 from limbeck.recipes.finetune.distillation import learns_from_logits
@@ -60,14 +61,13 @@ def distil(settings: CompressSettings, name: str, how: str, changes: dict[str, A
     Raises:
         SettingsError: If a setting of the students is wrong.
     """
-    folder = settings.out / "students" / name.strip("/").replace(" ", "-").replace("/", "--")
     values = {
         **settings.model_dump(include=_PASSED_ON),
         "teacher": settings.model,
         "teacher_cache": _teacher_cache(settings),
         "label": name,
         "role": "student",
-        "out": folder,
+        "out": settings.out / "students" / folder_name(name),
         **changes,
     }
     taken = sorted(values.keys() & settings.finetune.keys())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from limbeck.checkpoints import resolve_folder, short_name
-from limbeck.errors import CheckpointError
+from limbeck.errors import CheckpointError, SettingsError
 from limbeck.models import AutoConfig
+from limbeck.recipes._tasks.folders import folder_name
 from limbeck.recipes.compress.candidates._candidate import Candidate, distil
 from limbeck.recipes.compress.settings import CompressSettings
 
@@ -16,6 +17,7 @@ def list_candidates(settings: CompressSettings, _num_layers: int) -> Iterator[Ca
 
     Raises:
         CheckpointError: If one is no model, now rather than after the others were trained.
+        SettingsError: If one has no name to call it by.
     """
     given = settings.student or ()
     students = (given,) if isinstance(given, str) else given
@@ -23,8 +25,9 @@ def list_candidates(settings: CompressSettings, _num_layers: int) -> Iterator[Ca
     for student, name in zip(students, names, strict=True):
         try:
             AutoConfig.from_pretrained(resolve_folder(student, weights=False))
-        except CheckpointError as error:
-            raise CheckpointError(f"student = '{student}': {error}") from error
+            folder_name(name)
+        except (CheckpointError, SettingsError) as error:
+            raise type(error)(f"student = '{student}': {error}") from error
         yield distil(
             settings,
             name if names.count(name) == 1 else student,
