@@ -9,6 +9,7 @@ from limbeck.api._results import FinetuneResult
 from limbeck.errors import TrainingError
 from limbeck.recipes.finetune.seed import FinetuneStep
 from limbeck.runs import FinetuneRecord
+from limbeck.train import SignalTurns
 
 
 class FinetuneSteps(Iterator[FinetuneStep]):
@@ -21,11 +22,13 @@ class FinetuneSteps(Iterator[FinetuneStep]):
         self.folder = folder
         self._steps = steps
         self._result: FinetuneResult | None = None
+        self._signals = SignalTurns()
 
     def __next__(self) -> FinetuneStep:
         """Makes the next step."""
         try:
-            return next(self._steps)
+            with self._signals.give():
+                return next(self._steps)
         except StopIteration as end:
             if end.value is not None:
                 self._result = FinetuneResult(self.folder, end.value)
@@ -49,4 +52,5 @@ class FinetuneSteps(Iterator[FinetuneStep]):
 
     def close(self) -> None:
         """Ends the run where it stands; the same call goes on from its last checkpoint."""
-        self._steps.close()
+        with self._signals.give():
+            self._steps.close()

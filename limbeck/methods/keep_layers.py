@@ -196,14 +196,27 @@ def student_config(teacher: ModelConfig, *, num_layers: int, model_type: str) ->
     return config_type().replace(num_hidden_layers=num_layers, **shared)
 
 
-def _require_places(teacher: Model, student: Model) -> None:
-    """Refuses a family whose encoder can't hold all of the teacher's; token types may go."""
+def can_hold(model_type: str, teacher: Model) -> bool:
+    """Tells whether a family has a place for all that a teacher's encoder has but token types."""
+    config = student_config(teacher.config, num_layers=1, model_type=model_type)
+    with torch.device("meta"):  # shapes alone: no weight is drawn
+        student = find_class(model_type, teacher.kind)(config)
+    return not _find_lost(teacher, student)
+
+
+def _find_lost(teacher: Model, student: Model) -> list[str]:
+    """Returns what of the teacher's encoder has no place in the student's; token types may go."""
     places = _shapes(student.encoder)
-    lost = [
+    return [
         name
         for name, shape in _shapes(teacher.encoder).items()
         if places.get(name) != shape and not name.startswith("embeddings.token_type.")
     ]
+
+
+def _require_places(teacher: Model, student: Model) -> None:
+    """Refuses a family whose encoder can't hold all of the teacher's."""
+    lost = _find_lost(teacher, student)
     if lost:
         given, wanted = student.config.model_type, teacher.config.model_type
         raise SettingsError(

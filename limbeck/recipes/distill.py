@@ -12,7 +12,7 @@ from limbeck.data import Corpus
 from limbeck.errors import MissingHeadError, SettingsError
 from limbeck.losses import Loss, build_loss, require_fit
 from limbeck.methods import Start, apply_methods
-from limbeck.methods.keep_layers import KeepLayersSettings
+from limbeck.methods.keep_layers import KeepLayersSettings, can_hold
 from limbeck.models import AutoModelForMaskedLM, Model
 from limbeck.recipes._language_model import (
     LanguageModelSettings,
@@ -38,6 +38,7 @@ def _build_losses(values: Any) -> Any:
 
 # What the student's start is told where `start` is not given.
 _KEPT = ("layers", "num_student_layers", "model_type", "fold_token_types", "copy_transform")
+_SMALLER = "distilbert"  # BERT without token types and pooler
 _TRIPLE_LOSS: dict[str, Any] = {
     "soft_targets": {"weight": 5.0},
     "masked_lm": {"weight": 2.0},
@@ -58,8 +59,9 @@ class DistillSettings(LanguageModelSettings):
     `even`, or a list of them, 0-based."""
     num_student_layers: Shown[int | None] = Field(default=None, ge=1)
     """Depth of the student; half the teacher's, rounded up, if not given."""
-    model_type: str = "distilbert"
-    """Architecture of the student."""
+    model_type: str | None = None
+    """Architecture of the student; None takes `distilbert` where that can hold all of the teacher,
+    else the teacher's own."""
     fold_token_types: bool = True
     """Where the student has no token types, add the teacher's row for type 0 to every position."""
     copy_transform: bool = True
@@ -132,7 +134,7 @@ def _prepare(
     corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.teacher))
     teacher = _load_teacher(settings.teacher)
     if settings.student is None:
-        student = apply_methods(teacher, settings.start or (_keep_layers(settings),))
+        student = apply_methods(teacher, settings.start or (_keep_layers(settings, teacher),))
     else:
         corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.student))
         student = AutoModelForMaskedLM.from_pretrained(settings.student)
@@ -142,8 +144,17 @@ def _prepare(
     return corpus, teacher, student
 
 
-def _keep_layers(settings: DistillSettings) -> KeepLayersSettings:
-    return KeepLayersSettings(**{name: getattr(settings, name) for name in _KEPT})
+def choose_family(teacher: Model) -> str:
+    """Returns the architecture of a student of which none was said."""
+    own = teacher.config.model_type
+    return _SMALLER if can_hold(_SMALLER, teacher) else own
+
+
+def _keep_layers(settings: DistillSettings, teacher: Model) -> KeepLayersSettings:
+    values = {name: getattr(settings, name) for name in _KEPT}
+    return KeepLayersSettings(
+        **{**values, "model_type": settings.model_type or choose_family(teacher)}
+    )
 
 
 def _load_teacher(name: str) -> Model:

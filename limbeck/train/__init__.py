@@ -4,7 +4,7 @@ Knows no loss, teacher or task.
 """
 
 from limbeck.train.budget import Budget
-from limbeck.train.interrupt import Interrupt, defer_interrupts
+from limbeck.train.interrupt import Interrupt, SignalTurns, defer_interrupts
 from limbeck.train.loop import (
     Batch,
     Objective,
@@ -34,6 +34,7 @@ __all__ = [
     "Progress",
     "Ranks",
     "Schedule",
+    "SignalTurns",
     "SilentProgress",
     "Stage",
     "Step",

@@ -1,10 +1,12 @@
 """Fine-tuning from Python: rows in memory, steps, results, and what is refused."""
 
 import json
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tiny_rows import FAST, NAMES, TEST, TRAIN, VALIDATION
-from tiny_task import make_tokenizer
+from tiny_task import Lines, assert_same_weights, make_tokenizer
 
 import limbeck
 from limbeck.cli import main
@@ -87,6 +89,36 @@ def test_steps_that_are_left_early_go_on(encoder, tmp_path):
     assert [step.number for step in rest] == [3, 4]
     whole = limbeck.finetune(encoder, TRAIN, VALIDATION, out=tmp_path / "whole", **given)
     assert rest.result.scores == whole.scores
+
+
+def test_ctrl_c_in_the_callers_turn_is_the_callers(encoder, tmp_path):
+    given = {"max_steps": 3, "save_every": 100, **FAST}
+    own = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    steps = limbeck.finetune_steps(encoder, TRAIN, VALIDATION, out=tmp_path / "run", **given)
+    for _ in range(2):
+        next(steps)
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == own
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    # Nothing was asked of the run, which goes on, and may be left in any thread.
+    assert next(steps).number == 3
+    with ThreadPoolExecutor(1) as other:
+        other.submit(steps.close).result()
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == own
+
+
+def test_ctrl_c_while_a_step_is_made_saves_first(encoder, tmp_path):
+    given = {"max_steps": 10, "save_every": 100, "out": tmp_path / "run", **FAST}
+    stop = Lines(stop_at="epoch 1:")
+    steps = limbeck.finetune_steps(encoder, TRAIN, VALIDATION, progress=stop, **given)
+    own = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        list(steps)
+    assert signal.getsignal(signal.SIGINT) is own
+    rest = limbeck.finetune_steps(encoder, TRAIN, VALIDATION, **given)
+    assert [step.number for step in rest] == [9, 10]
+    limbeck.finetune(encoder, TRAIN, VALIDATION, **{**given, "out": tmp_path / "whole"})
+    assert_same_weights(tmp_path / "run/model", tmp_path / "whole/model")
 
 
 def test_the_same_call_goes_on_and_other_rows_are_refused(encoder, tmp_path):

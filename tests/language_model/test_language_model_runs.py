@@ -14,6 +14,8 @@ from limbeck import AutoModel, AutoModelForMaskedLM, Tokenizer
 from limbeck.config import read_settings
 from limbeck.data import Corpus
 from limbeck.errors import MissingHeadError
+from limbeck.methods.keep_layers import student_config
+from limbeck.models import find_class
 from limbeck.recipes import distill, pretrain
 from limbeck.recipes._presets import list_presets
 from limbeck.train import SilentProgress, read_metrics
@@ -179,3 +181,21 @@ def test_presets_are_complete_and_run(
         assert torch.equal(
             trained.encoder.embeddings.position.weight, teacher.encoder.embeddings.position.weight
         )
+
+
+@pytest.mark.parametrize(("teacher", "student"), [("bert", "distilbert"), ("mpnet", "mpnet")])
+def test_a_student_of_no_given_family_holds_all_of_its_teacher(
+    teacher: str, student: str, tmp_path: Path, corpus_folder: Path, tokenizer: Tokenizer
+) -> None:
+    model = make_teacher(tokenizer.vocab_size)
+    if teacher == "mpnet":
+        config = student_config(model.config, num_layers=4, model_type="mpnet")
+        model = find_class("mpnet", model.kind)(config)
+        tokenizer = tokenizer.without_token_types()
+    model.save_pretrained(tmp_path / "teacher")
+    tokenizer.save_pretrained(tmp_path / "teacher")
+    given = values(corpus_folder, tmp_path / "teacher", tmp_path / "run", max_steps=1)
+    run(distill, **given)
+    made = AutoModelForMaskedLM.from_pretrained(tmp_path / "run" / "model")
+    assert made.config.model_type == student
+    assert made.config.num_hidden_layers == 2

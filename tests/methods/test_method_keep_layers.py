@@ -17,7 +17,7 @@ from limbeck import (
     MPNetForMaskedLM,
 )
 from limbeck.errors import SettingsError
-from limbeck.methods.keep_layers import KeepLayersSettings, apply, choose_layers
+from limbeck.methods.keep_layers import KeepLayersSettings, apply, can_hold, choose_layers
 from limbeck.models import Model
 
 
@@ -167,3 +167,18 @@ def test_a_family_that_lacks_what_the_teacher_has_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"'mpnet' has no place for .*position.*'bert'"):
         apply(bert, KeepLayersSettings(layers=1, model_type="mpnet"))
     assert apply(mpnet, KeepLayersSettings(layers=1)).config.num_hidden_layers == 1
+
+
+def test_which_families_can_hold_a_teacher() -> None:
+    """It draws no number: what is random in a student stays what it was."""
+    mpnet = MPNetForMaskedLM(MPNetConfig(**SIZES, max_position_embeddings=18))
+    bert = BertForMaskedLM(BertConfig(**SIZES, max_position_embeddings=16))
+    before = torch.get_rng_state()
+    found = {
+        (name, teacher.config.model_type)
+        for name in ("bert", "distilbert", "mpnet")
+        for teacher in (bert, mpnet)
+        if can_hold(name, teacher)
+    }
+    assert found == {("bert", "bert"), ("distilbert", "bert"), ("mpnet", "mpnet")}
+    assert torch.equal(torch.get_rng_state(), before)

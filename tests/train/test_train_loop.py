@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -148,6 +149,22 @@ def test_a_stop_asked_for_too_late_for_any_step_is_not_lost() -> None:
     with defer_interrupts() as interrupt:
         pass
     assert not interrupt.requested
+
+
+def test_steps_that_are_held_can_be_left_in_another_thread() -> None:
+    def hold() -> Iterator[None]:
+        with defer_interrupts():
+            yield
+
+    held = hold()
+    own = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    next(held)
+    try:
+        with ThreadPoolExecutor(1) as other:
+            other.submit(held.close).result()
+    finally:
+        for number, handler in own.items():
+            signal.signal(number, handler)
 
 
 def test_budget_needs_an_end() -> None:

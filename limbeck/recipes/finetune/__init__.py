@@ -47,7 +47,9 @@ def iterate(
 ) -> Generator[FinetuneStep, None, FinetuneRecord]:
     """Does what `run` does, with the caller's turn after each step.
 
-    Whoever leaves early loses the steps since the last checkpoint, as with a kill.
+    Whoever leaves early loses the steps since the last checkpoint, as with a kill. SIGINT and
+    SIGTERM ask for a stop at the next step in the caller's turn too, unless it is taken as
+    `SignalTurns` does.
 
     Returns:
         What stands in `result.json`.

@@ -240,7 +240,9 @@ def _ensure_head(
 
 def _copy_layers(teacher: str, layers: Sequence[int], folder: Path) -> Path:
     if not (folder / "tokenizer_config.json").exists():
-        start = KeepLayersSettings(layers=tuple(layers), model_type="distilbert")
-        model = apply(AutoModelForMaskedLM.from_pretrained(teacher), start)
+        model = AutoModelForMaskedLM.from_pretrained(teacher)
+        family = distill.choose_family(model)
+        start = KeepLayersSettings(layers=tuple(layers), model_type=family)
+        model = apply(model, start)
         save_language_model(model, AutoTokenizer.from_pretrained(teacher), folder)
     return folder
