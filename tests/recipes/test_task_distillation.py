@@ -178,7 +178,7 @@ def test_unlabelled_text_is_learned_from_too(tmp_path, teacher):
     (folder / "transfer.jsonl").write_text(lines, encoding="utf-8")
     changes = {"teacher": teacher, "keep_layers": 1, "new_head": False}
     planned = plan(make_settings(teacher, data, tmp_path / "run", **changes))
-    assert planned["steps_per_epoch"] == 6
+    assert (planned["steps_per_epoch"], planned["num_layers"]) == (6, 1)
     result = finetune(teacher, data, tmp_path / "run", **changes)
     assert result.num_layers == 1
     assert result.seeds[0].num_steps == 12

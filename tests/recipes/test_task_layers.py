@@ -150,3 +150,14 @@ def test_layers_that_can_not_be_compared_are_refused(tmp_path, data, teacher, st
         teacher_cache=str(tmp_path / "cache"),
         message=r"losses.hidden_mse compares the models' hidden_states, but teacher_cache keeps",
     )
+
+
+def test_layers_are_those_of_the_student_that_keeps_some(tmp_path, data, teacher):
+    """Not of the model that it starts from."""
+    given = {"teacher": teacher, "new_head": False, "keep_layers": 2, "max_steps": 1}
+    losses = {"hidden_mse": {"teacher_layers": [2, 4]}}
+    assert finetune(teacher, data, tmp_path / "run", losses=losses, **given).num_layers == 2
+    losses = {"hidden_mse": {"teacher_layers": [1, 2, 3, 4]}}
+    with pytest.raises(SettingsError, match=r"has 4 numbers, but the student has 2 layers, each"):
+        finetune(teacher, data, tmp_path / "wrong", losses=losses, **given)
+    assert not (tmp_path / "wrong").exists()

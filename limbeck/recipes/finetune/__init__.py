@@ -10,7 +10,7 @@ from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import AUGMENTED
 from limbeck.recipes._tasks.folders import share_folder
 from limbeck.recipes._tasks.predictions import format_score
-from limbeck.recipes.finetune.data import read_data
+from limbeck.recipes.finetune.data import read_data, trained_config
 from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.seed import FinetuneStep, make_budget, train_seed
 from limbeck.recipes.finetune.settings import FinetuneSettings
@@ -101,7 +101,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
         **data.names(),
         "out": str(settings.out),
         "device": str(choose_device(settings.device)),
-        "num_layers": data.config.num_hidden_layers,
+        "num_layers": trained_config(settings, data).num_hidden_layers,
         **{f"num_{split}_examples": len(part) for split, part in data.examples.items()},
         **({f"num_{AUGMENTED}_examples": copies * len(data.examples["train"])} if copies else {}),
         "steps_per_epoch": steps_per_epoch,

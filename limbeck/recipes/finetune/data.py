@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import torch
+
 from limbeck.errors import SettingsError
+from limbeck.methods import apply_methods
+from limbeck.models import ModelConfig
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.models import require_same_labels
@@ -29,3 +33,15 @@ def read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
             require_head(data.task, data.folder, name=settings.model)
         require_same_labels(data.task, data.config, name=settings.model)
     return data
+
+
+def trained_config(settings: FinetuneSettings, data: TaskData) -> ModelConfig:
+    """Returns the configuration of what is trained, which a student's start may have changed.
+
+    Raises:
+        SettingsError: If the start can't be made of the model.
+    """
+    if not settings.methods:
+        return data.config
+    with torch.random.fork_rng(devices=[]):  # what is trained draws its weights later, by the seed
+        return apply_methods(data.task.new_model(data.folder), settings.methods).config

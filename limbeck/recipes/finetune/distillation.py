@@ -26,6 +26,7 @@ from limbeck.recipes._tasks.losses import build_task_losses
 from limbeck.recipes._tasks.models import load_fine_tuned, require_same_inputs, require_same_labels
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes.finetune.augmentation import Augmenter
+from limbeck.recipes.finetune.data import trained_config
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_folder, hash_rows
 from limbeck.tasks import EncodedExample
@@ -80,7 +81,7 @@ class Distillation:
         require_head(data.task, folder, name=settings.teacher, setting="teacher = ")
         require_same_labels(data.task, config, name=name)
         losses = build_task_losses(data.task, settings.losses)
-        require_fit(losses, student=data.config, teacher=config)
+        require_fit(losses, student=trained_config(settings, data), teacher=config)
         if settings.teacher_cache is not None and not learns_from_logits(losses):
             needy = next(loss for loss in losses.values() if loss.needs != {"logits"})
             raise SettingsError(
