@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,13 +75,23 @@ def _find_texts(
         for name in columns
         if name != label
         and name not in _NOT_TEXTS
-        and all(isinstance(row.get(name), str) for row in rows)
+        and _holds_texts([row.get(name) for row in rows])
     ]
+
+
+def _holds_texts(values: Sequence[Any]) -> bool:
+    """Tells whether a column is one of texts; absent ones are refused when the rows are read."""
+    known = [value for value in values if not _is_absent(value)]
+    return bool(known) and all(isinstance(value, str) for value in known)
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))  # as pandas has it
 
 
 def _find_kind(labels: Sequence[Any]) -> str | None:
     """Returns the task that predicts such labels; None if they are of no kind, or of several."""
-    known = [label for label in labels if label is not None]
+    known = [label for label in labels if not _is_absent(label)]
     if known and all(isinstance(label, list) for label in known):
         return "multi_label_classification"
     if known and all(isinstance(label, str | int) for label in known):

@@ -59,7 +59,7 @@ class TaskResult(ModelResult[RecordT]):
         Raises:
             DataError: If the runs can't be compared.
         """
-        runs = [*self._runs(), *(run for other in others for run in other._runs())]
+        runs = [*self._runs(), *(run for o in others if not self._holds(o) for run in o._runs())]
         chosen = None if teacher is None else teacher._runs()[0]
         if chosen is None:
             chosen = _find_teacher(runs) or (runs[1] if others else runs[0])
@@ -73,6 +73,10 @@ class TaskResult(ModelResult[RecordT]):
     def _runs(self) -> list[Path]:
         """Returns the folders that a report reads of this run."""
         return [self.folder]
+
+    def _holds(self, other: TaskResult[Any]) -> bool:  # noqa: ARG002
+        """Tells whether another run's model is in this one's report anyway."""
+        return False
 
     def _scored(self) -> tuple[str, dict[str, float]]:
         """Returns a split and the scores on it."""
@@ -151,6 +155,10 @@ class CompressResult(TaskResult[CompressRecord]):
 
     def _runs(self) -> list[Path]:
         return [self._chosen(), Path(self.record.models[0].folder)]
+
+    def _holds(self, other: TaskResult[Any]) -> bool:
+        """Tells whether another run's model is the teacher, which was scored for this one."""
+        return Path(self.settings["model"]).resolve() == other.model_folder.resolve()
 
     def _chosen(self) -> Path:
         return next(Path(m.folder) for m in self.record.models if m.name == self.record.chosen)

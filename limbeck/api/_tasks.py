@@ -46,8 +46,8 @@ def finetune(
 
     Rows may be a list of dictionaries, a `datasets.Dataset`, a pandas or polars frame, or a file,
     glob or `hf://owner/name#split`. Rows in memory are written into the run's folder once, so that
-    the run is one like those of the command line. Their task is inferred where columns leave no
-    doubt.
+    the run is one like those of the command line; their task is inferred where columns leave no
+    doubt. For files and the Hub it is `task`, as on the command line.
 
     Args:
         model: A Hub id, a folder, a result of another call, or a model in memory.

@@ -147,6 +147,10 @@ corpus build`
         self.folder = folder
         self.info = info
 
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{n}={s.num_tokens:,} tokens" for n, s in self.info.splits.items())
+        return f"Corpus({str(self.folder)!r}, {splits})"
+
     @classmethod
     def open(cls, folder: str | Path) -> Self:
         """Opens a corpus and checks that its files are there and have the right sizes.

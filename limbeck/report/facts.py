@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from limbeck.inference.speed import Speed, SpeedUp
 from limbeck.report.statistics import Interval, Paired
+from limbeck.report.summary import Summary
 
 Verdict = Literal["ahead", "behind", "not distinguishable", "not compared"]
 
@@ -155,7 +156,7 @@ class DistillationFacts:
     evaluate: dict[str, list[float]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class BaseReport:
     """What the reports on a task and on several have in common.
 
@@ -193,11 +194,24 @@ class BaseReport:
         """Returns the model of that label."""
         return next(model for model in self.models if model.label == label)
 
+    def summary(self) -> Summary:
+        """Returns the headline and the models in a few lines."""
+        return Summary(
+            title=self.title,
+            headline=self.headline,
+            columns=("Model", "score", "kept (95 % interval)", "parameters"),
+            rows=tuple(_summarise_model(model) for model in self.models),
+            marked=self.student,
+            links={kind: str(path) for kind, path in self.files.items() if kind == "html"},
+        )
+
     def _repr_html_(self) -> str:
         """Returns what a notebook shows: the headline, the models, where the page is."""
-        from limbeck.report.summary import summarise_report  # which renders these facts
+        return self.summary().to_html()
 
-        return summarise_report(self).to_html()
+    def __repr__(self) -> str:
+        page = self.files.get("html")
+        return f"<{type(self).__name__}: {self.headline}{f' {page}' if page else ''}>"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything but the files as plain JSON values."""
@@ -208,7 +222,7 @@ class BaseReport:
         return {**values, "teacher": self.teacher, "student": self.student}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Report(BaseReport):
     """All that a report on one task says.
 
@@ -220,3 +234,12 @@ class Report(BaseReport):
     task: str
     metric: str
     distillation: DistillationFacts | None
+
+
+def _summarise_model(model: ModelFacts) -> tuple[str, ...]:
+    kept = ""
+    if model.retention is not None:
+        share = model.retention
+        ends = f"{100 * share.low:.1f} to {100 * share.high:.1f}"
+        kept = f"{100 * share.estimate:.1f} % ({ends})"
+    return (model.label, f"{model.scores.mean:.4f}", kept, f"{model.num_parameters:,}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from limbeck.report.facts import BaseReport, ModelFacts
 from limbeck.report.render import render_summary
 
 
@@ -37,24 +36,3 @@ class Summary:
     def to_html(self) -> str:
         """Returns HTML that loads nothing; all that is filled in is escaped."""
         return render_summary(self)
-
-
-def summarise_report(report: BaseReport) -> Summary:
-    """Returns a report's headline and models."""
-    return Summary(
-        title=report.title,
-        headline=report.headline,
-        columns=("Model", "score", "kept (95 % interval)", "parameters"),
-        rows=tuple(_row(model) for model in report.models),
-        marked=report.student,
-        links={kind: str(path) for kind, path in report.files.items() if kind == "html"},
-    )
-
-
-def _row(model: ModelFacts) -> tuple[str, ...]:
-    kept = ""
-    if model.retention is not None:
-        share = model.retention
-        ends = f"{100 * share.low:.1f} to {100 * share.high:.1f}"
-        kept = f"{100 * share.estimate:.1f} % ({ends})"
-    return (model.label, f"{model.scores.mean:.4f}", kept, f"{model.num_parameters:,}")

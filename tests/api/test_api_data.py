@@ -100,6 +100,12 @@ def test_the_task_of_texts(row, task, options):
     assert tuple(found.options.get(name) for name in names) == options
 
 
+@pytest.mark.parametrize("absent", [None, float("nan")])
+def test_absent_values_leave_no_task_open(absent):
+    rows = [{"text": TEXT, "label": "good"}, {"text": absent, "label": absent}]
+    assert infer_task(rows, where="train", options={}).name == "text_classification"
+
+
 def test_the_task_of_words_and_of_questions():
     words = {"tokens": ["Anna", "left"], "ner_tags": ["B-PER", "O"]}
     found = infer_task([words], where="train", options={})

@@ -83,6 +83,12 @@ def test_results_are_shown_in_a_table(teacher, student):
     assert len(repr(teacher)) < 200
 
 
+def test_the_teacher_of_a_compression_stands_in_its_report_once(teacher, student):
+    report = student.report(teacher, measure=False)
+    assert [model.role for model in report.models] == ["teacher", "student"]
+    assert repr(report) == f"<Report: {report.headline} {report.files['html']}>"
+
+
 def test_results_are_frozen(teacher):
     with pytest.raises(AttributeError):
         teacher.folder = "elsewhere"

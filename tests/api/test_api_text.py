@@ -49,6 +49,11 @@ def test_a_corpus_of_texts_in_every_form(form, corpus, tmp_path):
     assert found.info.splits == corpus.info.splits
 
 
+def test_a_corpus_says_what_it_holds(corpus):
+    tokens = corpus.info.splits["train"].num_tokens
+    assert repr(corpus).startswith(f"Corpus('{corpus.folder}', train={tokens:,} tokens, heldout=")
+
+
 def test_texts_are_read_one_after_the_other(tmp_path):
     """A generator is asked for a text when the one before has gone on its way."""
     alive = []

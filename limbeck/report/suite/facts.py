@@ -36,7 +36,7 @@ class TaskFacts:
         return next((model for model in self.models if model.label == label), None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class SuiteReport(BaseReport):
     """All that a suite's report says.
 
