@@ -22,7 +22,7 @@ test:
 	@$(PYTHON) scripts/install.py --dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) $(ARGS)
 
-LONG = api docs language_model packaging recipes
+LONG = api docs examples language_model packaging recipes
 quick:
 	@$(PYTHON) scripts/install.py --dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n $(JOBS) -m "not slow and not real" \

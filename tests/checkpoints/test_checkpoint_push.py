@@ -16,6 +16,8 @@ import pytest
 
 from limbeck import BertConfig, BertModel
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_secretsecretsecret"
 

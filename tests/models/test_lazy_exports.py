@@ -16,6 +16,8 @@ import limbeck
 from limbeck import listing
 from limbeck.models import KINDS, Model, find_architecture, find_kind
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 ROOT = Path(limbeck.__file__).parents[1]
 
 

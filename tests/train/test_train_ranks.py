@@ -23,6 +23,8 @@ from limbeck.train import (
     read_metrics,
 )
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 
 @dataclass(frozen=True)
 class Numbers:
