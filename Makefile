@@ -1,7 +1,7 @@
 # Two commands on a bare machine with Python, make, a compiler and a package index:
 #   make quickstart    sets up .venv and distils a real teacher, with a report at the end
 #   make test          sets up .venv and runs the tests
-#   make quick         runs those that say most for their time, in under 90 s on two cores, and
+#   make quick         runs those that say most for their time, in about 100 s on two cores, and
 #                      prints how long it took: of every room, but none marked slow or real, and not
 #                      the recipes' (the commands' tests run each once), Python's, the README's or the wheel's
 # PYTHON=python3.12 chooses the interpreter, ARGS="..." goes to the command that is run.
