@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -28,38 +29,57 @@ class Installed:
 
     def run(self, *command: str) -> str:
         """Runs a command of the environment and returns what it printed."""
-        done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return run(*command, folder=self.folder)
+
+
+def run(*command: str | Path, folder: Path | None = None) -> str:
+    # What is set here for the tests, such as another tree to import from, is not for the installed.
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def pip(*arguments: str | Path) -> None:
-    command = [sys.executable, "-m", "pip", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(sys.executable, "-m", "pip", *arguments)
+
+
+def copy_source(to: Path) -> None:
+    """Copies what is packaged, since a build leaves files beside it and picks up old ones."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "limbeck", to / "limbeck", ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, to)
+
+
+def make_environment(folder: Path, wheel: Path) -> Path:
+    """Makes an environment, installs a wheel into it and returns its interpreter."""
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    pip("--python", python, "install", "--no-deps", "--no-index", wheel)
+    # The dependencies come from this environment. A .pth file of a .pth file is not read, so an
+    # editable Limbeck in this environment stays out of sight.
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     base = tmp_path_factory.mktemp("wheel")
     source = base / "source"
-    # A copy, since a build leaves files beside what it builds and picks up old ones.
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "limbeck", source / "limbeck", ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
-        shutil.copy(ROOT / name, source)
+    copy_source(source)
     pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", base, source)
     (wheel,) = base.glob("*.whl")
-
-    venv.create(base / "venv", with_pip=False)
-    python = base / "venv" / "bin" / "python"
-    pip("--python", python, "install", "--no-deps", "--no-index", wheel)
-    # The dependencies come from this environment. A .pth file of a .pth file is not read, so an
-    # editable Limbeck in this environment stays out of sight.
-    (site,) = (base / "venv").glob("lib/python*/site-packages")
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    python = make_environment(base / "venv", wheel)
     folder = base / "elsewhere"
     folder.mkdir()
     return Installed(wheel, python, folder)
@@ -113,3 +133,19 @@ def test_metadata(installed: Installed) -> None:
 
     for version in ("2.11.0", "2.13.0", "2.13.0+cpu"):
         assert Requirement(torch).specifier.contains(version)
+
+
+def test_beside_an_editable_clone_the_package_is_imported(tmp_path: Path) -> None:
+    """A clone's folder is named like the package, and Python looks in the working folder first."""
+    clone = tmp_path / "limbeck"
+    copy_source(clone)
+    # What `pip install --editable` asks of the build backend, without isolation and an index.
+    code = "import sys; from setuptools import build_meta; build_meta.build_editable(sys.argv[1])"
+    run(sys.executable, "-c", code, tmp_path, folder=clone)
+    (wheel,) = tmp_path.glob("*.whl")
+    python = make_environment(tmp_path / "venv", wheel)
+    code = "import limbeck; print(limbeck.__file__, *dir(limbeck), sep='\\n')"
+    for folder in (tmp_path, clone, clone / "limbeck", tmp_path / "venv"):
+        place, *names = run(python, "-c", code, folder=folder).splitlines()
+        assert Path(place).samefile(clone / "limbeck" / "__init__.py")
+        assert {"AutoModel", "DataError", "finetune", "pipeline", "__version__"} <= set(names)
