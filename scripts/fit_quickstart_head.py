@@ -51,9 +51,9 @@ def main() -> None:
         ],
     )
     result = pretrain.run(settings, progress=SilentProgress())
-    model = AutoModelForMaskedLM.from_pretrained(result["model"])
+    model = AutoModelForMaskedLM.from_pretrained(result.model)
     write_safetensors(HEAD, model.head.state_dict())
-    print(f"{HEAD}: {HEAD.stat().st_size:,} bytes; {result['held_out_after']}")
+    print(f"{HEAD}: {HEAD.stat().st_size:,} bytes; {result.held_out_after}")
 
 
 if __name__ == "__main__":

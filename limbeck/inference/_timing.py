@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -69,17 +68,3 @@ def _run_module(model: nn.Module, device: torch.device, inputs: Mapping[str, tor
     model(**{name: tensor.to(device) for name, tensor in inputs.items()})
     if device.type != "cpu":  # calls to an accelerator return before it has done its work
         torch.accelerator.synchronize(device)
-
-
-@contextmanager
-def evaluation(models: Iterable[nn.Module | Engine]) -> Iterator[None]:
-    """Puts the models in evaluation mode, and each part back in the mode it was in."""
-    modules = [model for model in models if isinstance(model, nn.Module)]
-    modes = [(part, part.training) for module in modules for part in module.modules()]
-    for part, _ in modes:
-        part.training = False
-    try:
-        yield
-    finally:
-        for part, was_training in modes:
-            part.training = was_training

@@ -17,8 +17,9 @@ import torch
 from torch import nn
 
 from limbeck.errors import SettingsError
-from limbeck.inference._timing import Encode, Runner, Text, Timing, evaluation
+from limbeck.inference._timing import Encode, Runner, Text, Timing
 from limbeck.inference.engines import Engine
+from limbeck.nn import evaluation
 from limbeck.train.progress import Progress, SilentProgress
 
 __all__ = [
@@ -213,7 +214,7 @@ def measure_speed(
     rounds: list[dict[str, Round]] = []
     reporter = progress or SilentProgress()
     with (
-        evaluation(models.values()),
+        evaluation(*(m for m in models.values() if isinstance(m, nn.Module))),
         torch.inference_mode(),
         reporter.stage("Measuring speed", total=repeats, unit="round") as stage,
     ):

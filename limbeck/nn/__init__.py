@@ -9,6 +9,7 @@ from limbeck.nn.heads import FirstTokenPooler, MaskedLMHead, ScoreHead, Vocabula
 from limbeck.nn.initialise import DrawsItself, initialise, sinusoidal_positions
 from limbeck.nn.layer import EncoderLayer
 from limbeck.nn.masks import Reach, additive_mask
+from limbeck.nn.modes import evaluation
 from limbeck.nn.outputs import EncoderOutput, ModelOutput
 from limbeck.nn.precision import at_least_float32
 
@@ -31,6 +32,7 @@ __all__ = [
     "additive_mask",
     "at_least_float32",
     "build_activation",
+    "evaluation",
     "initialise",
     "sinusoidal_positions",
 ]

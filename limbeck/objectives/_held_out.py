@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limbeck.data import MaskedBatch
 from limbeck.models import Model
-from limbeck.nn import at_least_float32
+from limbeck.nn import at_least_float32, evaluation
 from limbeck.objectives._text_rows import TextRows, encode, flatten_states
 
 
@@ -24,7 +24,7 @@ def evaluate_language_model(
     device: torch.device,
     chunk_rows: int = 1024,
 ) -> dict[str, float]:
-    """Measures a student on held-out text, both models in eval mode.
+    """Measures a student on held-out text, both models in evaluation mode meanwhile.
 
     Returns:
         `mlm_loss` (nats per masked token), `mlm_accuracy`, and with a teacher
@@ -32,32 +32,30 @@ def evaluate_language_model(
         `teacher_agreement` (share of equal top-1 predictions) over masked positions, `cosine`
         over all real ones.
     """
-    was_training = student.training
-    student.eval()
     sums: defaultdict[str, float] = defaultdict(float)
     num_masked = num_real = 0
-    for batch in batches:
-        batch = batch.to(device)
-        positions = TextRows.of(batch)
-        rows = positions.masked.nonzero().squeeze(1)
-        num_masked += len(rows)
-        num_real += int(positions.real.sum())
-        student_hidden = flatten_states(encode(student, batch))
-        teacher_hidden = None if teacher is None else flatten_states(encode(teacher, batch))
-        if teacher_hidden is not None and teacher_hidden.shape == student_hidden.shape:
-            cosines = F.cosine_similarity(student_hidden, teacher_hidden, dim=-1)
-            sums["cosine"] += float(cosines[positions.real].sum())
-        for chunk in torch.split(rows, chunk_rows):
-            labels = positions.labels[chunk]
-            logits = at_least_float32(student.score(student_hidden[chunk]))
-            figures = _mlm_sums(logits, labels, prefix="")
-            if teacher is not None and teacher_hidden is not None:
-                expected = at_least_float32(teacher.score(teacher_hidden[chunk]))
-                figures |= _mlm_sums(expected, labels, prefix="teacher_")
-                figures |= _agreement_sums(logits, expected)
-            for name, value in figures.items():
-                sums[name] += value
-    student.train(was_training)
+    with evaluation(student, *(() if teacher is None else (teacher,))):
+        for batch in batches:
+            batch = batch.to(device)
+            positions = TextRows.of(batch)
+            rows = positions.masked.nonzero().squeeze(1)
+            num_masked += len(rows)
+            num_real += int(positions.real.sum())
+            student_hidden = flatten_states(encode(student, batch))
+            teacher_hidden = None if teacher is None else flatten_states(encode(teacher, batch))
+            if teacher_hidden is not None and teacher_hidden.shape == student_hidden.shape:
+                cosines = F.cosine_similarity(student_hidden, teacher_hidden, dim=-1)
+                sums["cosine"] += float(cosines[positions.real].sum())
+            for chunk in torch.split(rows, chunk_rows):
+                labels = positions.labels[chunk]
+                logits = at_least_float32(student.score(student_hidden[chunk]))
+                figures = _mlm_sums(logits, labels, prefix="")
+                if teacher is not None and teacher_hidden is not None:
+                    expected = at_least_float32(teacher.score(teacher_hidden[chunk]))
+                    figures |= _mlm_sums(expected, labels, prefix="teacher_")
+                    figures |= _agreement_sums(logits, expected)
+                for name, value in figures.items():
+                    sums[name] += value
     return {
         name: value / max(num_real if name == "cosine" else num_masked, 1)
         for name, value in sums.items()

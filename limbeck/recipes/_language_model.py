@@ -100,7 +100,7 @@ def train_language_model(
         student: Initialised; holds the trained weights afterwards.
         losses: By name.
         teacher: None if no loss needs one.
-        freeze_body: Train the masked-LM head alone; the encoder drops out as in any training.
+        freeze_body: Train the masked-LM head alone, on the encoder in evaluation mode.
         progress: Where the run reports.
 
     Returns:
@@ -233,11 +233,11 @@ def _place(
     freeze_body: bool,
     compiled: bool,
 ) -> None:
-    """Puts the models where and how they run; a teacher is in eval mode."""
+    """Puts the models where and how they run; what is not trained is in evaluation mode."""
     student.to(device).train()
     if freeze_body:
-        # In train mode as a whole: what an evaluation gives back, and so what a resumed run is in.
-        student.encoder.requires_grad_(requires_grad=False)
+        # Without dropout too: the head is to fit the states that it will be used on.
+        student.encoder.eval().requires_grad_(requires_grad=False)
     if teacher is not None:
         teacher.to(device).eval().requires_grad_(requires_grad=False)
     if compiled:

@@ -129,10 +129,10 @@ def test_a_pipeline_runs_on_an_engine(tmp_path):
     write_model(tmp_path)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     engine = TorchEngine(model.train(), device="cpu")
-    assert not model.training
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     classify = TextClassificationPipeline(engine, tokenizer)
     assert classify(TEXTS) == pipeline("sentiment-analysis", tmp_path)(TEXTS)
+    assert model.training, "a model under training is looked at, and is trained on as it was"
     for option, value in (("device", "cpu"), ("engine", "torch")):
         with pytest.raises(
             SettingsError,

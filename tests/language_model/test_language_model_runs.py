@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tiny_language_runs import run, values
 from tiny_teacher import make_teacher
 
 from limbeck import AutoModel, AutoModelForMaskedLM, Tokenizer
+from limbeck.checkpoints import read_safetensors
 from limbeck.config import read_settings
 from limbeck.data import Corpus
 from limbeck.errors import MissingHeadError
@@ -84,6 +86,34 @@ def test_head_is_fitted_to_a_frozen_encoder(
     trained = AutoModelForMaskedLM.from_pretrained(tmp_path / "run/model")
     for name, tensor in encoder.encoder.state_dict().items():
         assert torch.equal(tensor, trained.encoder.state_dict()[name]), name
+
+
+def test_head_is_fitted_to_an_encoder_without_dropout(
+    tmp_path: Path, corpus_folder: Path, teacher_folder: Path
+) -> None:
+    """As a measurement sees the encoder, and as the head is used: whatever its dropout would be."""
+    heads = []
+    for dropout in (0.0, 0.5):
+        encoder = tmp_path / f"encoder-{dropout}"
+        shutil.copytree(teacher_folder, encoder)
+        config = json.loads((encoder / "config.json").read_text())
+        config |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+        (encoder / "config.json").write_text(json.dumps(config))
+        result = run(
+            pretrain,
+            model=str(encoder),
+            corpus=corpus_folder,
+            out=tmp_path / f"run-{dropout}",
+            sequence_length=16,
+            batch_size=8,
+            max_steps=4,
+            evaluate_every=2,
+            new_head=True,
+            freeze_body=True,
+        )
+        heads.append(read_safetensors(Path(result.model) / "model.safetensors"))
+    without, with_dropout = heads
+    assert all(torch.equal(without[name], with_dropout[name]) for name in without)
 
 
 def test_plan_tells_what_would_be_done_and_writes_nothing(

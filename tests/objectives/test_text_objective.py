@@ -14,7 +14,7 @@ from limbeck import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertFor
 from limbeck.data import MaskedBatch
 from limbeck.losses import Compared, Loss, View, Views, build_loss
 from limbeck.models import ModelConfig
-from limbeck.objectives import TextObjective
+from limbeck.objectives import TextObjective, evaluate_language_model
 from limbeck.train import build_adamw
 
 
@@ -211,3 +211,13 @@ def test_views_of_a_loss_are_those_that_it_lists(student, teacher, batch) -> Non
     objective = make(student, teacher, pooled=Recorded(), relations=Relations())
     objective(batch, objective.counts(batch))
     assert [set(views) for views in seen] == [{"pooled"}, {"pooled"}]
+
+
+def test_a_measurement_wakes_no_dropout_of_a_frozen_encoder(student, teacher, batch) -> None:
+    student.train()
+    student.encoder.eval()
+    teacher.train()
+    before = [[part.training for part in model.modules()] for model in (student, teacher)]
+    evaluate_language_model(student, [batch], teacher=teacher, device=torch.device("cpu"))
+    after = [[part.training for part in model.modules()] for model in (student, teacher)]
+    assert after == before

@@ -5,17 +5,25 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_task import assert_same_weights, finetune, read_lines, write_data, write_model
+from tiny_task import (
+    assert_same_weights,
+    finetune,
+    make_settings,
+    read_lines,
+    write_data,
+    write_model,
+)
 
 from limbeck.errors import SettingsError
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.recipes.finetune import summarise
+from limbeck.recipes.finetune.data import read_data
 from limbeck.runs import FinetuneRecord, SeedRecord
 from limbeck.tasks import EncodedExample, TrainBatches
 from limbeck.tasks._classification import ClassificationTask
 from limbeck.tasks._texts import TextEncoding
 from limbeck.tokenizers import AutoTokenizer
-from limbeck.train import Schedule, read_metrics
+from limbeck.train import Schedule, SilentProgress, read_metrics
 
 FINISHED = {
     "seeds": (0, 3),
@@ -80,6 +88,15 @@ def test_it_learns_and_keeps_the_best_epoch(finished):
         record.validation["accuracy"] for record in result.seeds
     )
     assert_same_weights(out / "model", out / best_seed.folder / "model")
+
+
+def test_a_validation_leaves_each_part_of_the_model_in_its_mode(encoder, data, tmp_path):
+    task_data = read_data(make_settings(encoder, data, tmp_path), SilentProgress())
+    model = task_data.task.load_model(task_data.folder, new_head=True).train()
+    model.encoder.eval()
+    before = [part.training for part in model.modules()]
+    task_data.predict(model, "validation")
+    assert [part.training for part in model.modules()] == before
 
 
 def test_predictions_are_those_that_were_scored_and_transformers_agrees(finished, data):

@@ -9,6 +9,7 @@ import torch
 
 from limbeck.inference.engines._engine import Batch, Engine, Limits, Outputs
 from limbeck.models import AutoConfig, Kind, Model, find_class
+from limbeck.nn import evaluation
 from limbeck.train import choose_device
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -20,12 +21,12 @@ class TorchEngine(Engine):
     """A model of `limbeck.models`.
 
     Args:
-        model: It is put on `device` in eval mode.
+        model: It is put on `device`, and in evaluation mode while it runs.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
     """
 
     def __init__(self, model: Model, *, device: str = "auto") -> None:
-        self.model = model.to(choose_device(device)).eval()
+        self.model = model.to(choose_device(device))
         self.config, self.kind = model.config, model.kind
         self.device = str(model.device)
         num_inputs = 3 if model.has_token_types else 2
@@ -42,7 +43,8 @@ class TorchEngine(Engine):
     def compute(self, batch: Batch) -> Outputs:
         """Runs a batch that is within the limits."""
         inputs = {n: torch.as_tensor(v, device=self.model.device) for n, v in batch.items()}
-        output = self.model(**inputs)
+        with evaluation(self.model):
+            output = self.model(**inputs)
         # Hidden states of a model with a head are not copied from the device for nothing.
         tensors = {n: getattr(output, n) for n in (_SCORES if self.kind.has_head else _HIDDEN)}
         return {n: t.float().cpu().numpy() for n, t in tensors.items() if t is not None}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from limbeck.models import Model
+from limbeck.nn import evaluation
 from limbeck.runs import ModelSize
 from limbeck.tasks import EncodedExample, Task, evaluation_batches, remove_padding
 from limbeck.train import Precision, autocast
@@ -24,10 +25,8 @@ def predict_logits(
     precision: Precision = "fp32",
 ) -> list[Tensor]:
     """Returns each example's logits without padding, float32 on the CPU, in their order."""
-    was_training = model.training
-    model.eval()
     found: dict[int, Tensor] = {}
-    with torch.inference_mode():
+    with evaluation(model), torch.inference_mode():
         for batch in evaluation_batches(
             task, examples, batch_size=batch_size, pad_token_id=pad_token_id
         ):
@@ -36,7 +35,6 @@ def predict_logits(
                 output = model(**batch.inputs())
             logits = task.logits(output, batch).float().cpu()
             found.update(zip(batch.positions, remove_padding(task, logits, batch), strict=True))
-    model.train(was_training)
     return [found[i] for i in range(len(examples))]
 
 
