@@ -155,6 +155,8 @@ def _describe_one(member: Any, metadata: tuple[Any, ...]) -> str:
             f"a list{f' of {length} items' if length else ''}, each item {describe(arguments[0])}"
         )
     name = _NAMES.get(member, getattr(member, "__name__", str(member)))
+    if member is float and any(getattr(m, "allow_inf_nan", None) is False for m in metadata):
+        name = "a finite number"
     limits = _limits(metadata, _BOUNDS) if member in (int, float) else ""
     if member is str and (length := _limits(metadata, _LENGTHS)):
         limits = f"of {length} characters"

@@ -27,7 +27,7 @@ class Loss(Settings):
     chunk by chunk."""
     uses_teacher: ClassVar[bool] = True
 
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """What the mean over rows is multiplied by in the total. To drop a loss, leave it out."""
     positions: Positions = "masked"
     """`masked`: only positions that carry a label; `real`: every position that is not padding."""

@@ -22,7 +22,7 @@ class Loss(PlainLoss):
 
     needs: ClassVar[frozenset[View]] = frozenset({"logits"})
 
-    temperature: float = Field(default=2.0, gt=0)
+    temperature: float = Field(default=2.0, gt=0, allow_inf_nan=False)
     """Both models' logits are divided by this; the square of it keeps the gradient's scale."""
 
     def sum(self, seen: Compared) -> Tensor:

@@ -24,7 +24,7 @@ class Loss(PlainLoss):
 
     needs: ClassVar[frozenset[View]] = frozenset({"logits"})
 
-    temperature: float = Field(default=2.0, gt=0)
+    temperature: float = Field(default=2.0, gt=0, allow_inf_nan=False)
     """Both models' standardised logits are divided by this (2 in the article); the square of it
     keeps the gradient's scale."""
 

@@ -93,12 +93,13 @@ def choose_layers(
         >>> choose_layers("even", num_teacher_layers=12, num_student_layers=3)
         (0, 6, 11)
     """
+    name = "num_student_layers"
     if isinstance(layers, int):
-        num_student_layers, layers = layers, "lower"
+        name, num_student_layers, layers = "layers", layers, "lower"
     depth = (num_teacher_layers + 1) // 2 if num_student_layers is None else num_student_layers
     if not 1 <= depth <= num_teacher_layers:
         raise SettingsError(
-            f"num_student_layers = {depth}: the teacher has {num_teacher_layers} layers; "
+            f"{name} = {depth}: the teacher has {num_teacher_layers} layers; "
             f"accepted: 1 to {num_teacher_layers}"
         )
     if not isinstance(layers, str):

@@ -12,10 +12,12 @@ from pydantic import Field
 
 from limbeck.config import Shown
 from limbeck.data import Corpus, MaskedBatch, MaskedBatches, MaskingSettings
+from limbeck.errors import SettingsError
 from limbeck.losses import Loss
 from limbeck.models import Model
 from limbeck.objectives import TextObjective, evaluate_language_model
-from limbeck.recipes._settings import TrainingSettings
+from limbeck.recipes._machine import require_machine
+from limbeck.recipes._settings import Decay, Seed, TrainingSettings
 from limbeck.runs.language_model import LanguageModelRecord, TrainingFigures
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import (
@@ -43,7 +45,7 @@ class LanguageModelSettings(TrainingSettings):
     """Corpus folder, from `limbeck corpus build`."""
     out: Shown[Path]
     """Run folder; started again with the same settings, a run goes on where it stopped."""
-    seed: int = 0
+    seed: Seed = 0
     """Decides new weights, dropout, the order of the text and the masks."""
 
     sequence_length: Shown[int] = Field(default=128, ge=8)
@@ -54,16 +56,16 @@ class LanguageModelSettings(TrainingSettings):
     """Whether a token sees only its own document where a row holds parts of several."""
     masking: MaskingSettings = MaskingSettings()
     """How tokens are chosen and replaced."""
-    max_epochs: Shown[float | None] = Field(default=None, gt=0)
+    max_epochs: Shown[float | None] = Field(default=None, gt=0, allow_inf_nan=False)
     """End of the run, in passes over the training text."""
     max_steps: Shown[int | None] = Field(default=None, gt=0)
     """End of the run, in optimiser steps."""
 
-    learning_rate: Shown[float] = Field(default=5e-4, gt=0)
+    learning_rate: Shown[float] = Field(default=5e-4, gt=0, allow_inf_nan=False)
     """Peak of the schedule; by default DistilBERT's."""
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[Decay, Decay] = (0.9, 0.98)
     """AdamW's decay rates; by default DistilBERT's."""
-    eps: float = Field(default=1e-6, gt=0)
+    eps: float = Field(default=1e-6, gt=0, allow_inf_nan=False)
     """AdamW's epsilon; by default DistilBERT's."""
     schedule: Schedule = Schedule()
     """Warm-up and decay of the learning rate; by default DistilBERT's."""
@@ -250,14 +252,48 @@ def _in_words(figures: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
 
 
-def require_enough_text(settings: LanguageModelSettings, corpus: Corpus) -> None:
-    """Refuses a corpus that can't fill a step, or has no held-out row, before a run begins.
+def open_corpus(settings: LanguageModelSettings) -> Corpus:
+    """Opens the corpus of a run, once it is known that machine and text are enough for it.
 
     Raises:
-        DataError: Names the split and what it lacks.
+        SettingsError: If this machine can't do what the settings ask for.
+        DataError: Names the split that can't fill a step, or has no held-out row.
     """
+    require_machine(settings)
+    corpus = Corpus.open(settings.corpus)
     make_batches(corpus, settings)
     make_held_out_batches(corpus, settings)
+    return corpus
+
+
+def require_positions(
+    settings: LanguageModelSettings, model: Model, *, name: str, remedy: str = ""
+) -> None:
+    """Refuses rows that are longer than a model can read.
+
+    Args:
+        settings: Of the run.
+        model: The model.
+        name: What messages call it.
+        remedy: What else would help.
+
+    Raises:
+        SettingsError: If so.
+    """
+    if not model.config.takes(settings.sequence_length):
+        most = model.config.max_tokens
+        raise SettingsError(
+            f"sequence_length = {settings.sequence_length}, but {name} has {most} positions; "
+            f"accepted: 8 to {most}{remedy}"
+        )
+
+
+def describe_missing_lm_head(model: str, *, setting: str) -> str:
+    """Says how an encoder gets the masked-LM head that a setting's model needs."""
+    return (
+        f"Fit one first: limbeck pretrain model={model} new_head=true freeze_body=true corpus=... "
+        f"out=RUN, then give {setting}=RUN/model"
+    )
 
 
 def plan_language_model(

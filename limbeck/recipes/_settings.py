@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from limbeck.config import Settings, Shown
+from limbeck.errors import SettingsError
 from limbeck.train import Precision, Schedule
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What torch and numpy both take to draw by."""
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""One of AdamW's decay rates."""
 
 
 class PlaceSettings(Settings):
@@ -24,7 +30,7 @@ class StepSettings(Settings):
 
     batch_size: Shown[int] = Field(default=32, ge=1)
     """Examples in an optimiser step, over all micro-batches."""
-    learning_rate: Shown[float] = Field(default=5e-5, gt=0)
+    learning_rate: Shown[float] = Field(default=5e-5, gt=0, allow_inf_nan=False)
     """Peak of the schedule; by default one of those that BERT was fine-tuned with."""
 
 
@@ -39,11 +45,11 @@ class TrainingSettings(StepSettings, PlaceSettings):
     """End of the run in minutes of training, if that comes first; evaluation is not counted. Not
     reproducible to the bit."""
 
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     """AdamW's decay rates; by default AdamW's own."""
-    eps: float = Field(default=1e-8, gt=0)
+    eps: float = Field(default=1e-8, gt=0, allow_inf_nan=False)
     """AdamW's epsilon; by default AdamW's own."""
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Decoupled decay of matrices and embeddings; never of biases and norms."""
     schedule: Schedule = Schedule(warmup_ratio=0.1)
     """Warm-up and decay of the learning rate; by default BERT's."""
@@ -57,18 +63,28 @@ class TrainingSettings(StepSettings, PlaceSettings):
     tensorboard: bool = False
     """Also write TensorBoard files (needs `limbeck[tensorboard]`)."""
 
+    @model_validator(mode="after")
+    def _require_rows_to_divide(self) -> Self:
+        if self.accumulate > self.batch_size:
+            raise SettingsError(
+                f"accumulate = {self.accumulate} divides a step into more micro-batches than it "
+                f"has rows (batch_size = {self.batch_size}); accepted: accumulate = 1 to "
+                f"{self.batch_size}, or a larger batch_size"
+            )
+        return self
+
 
 class LearningSettings(StepSettings):
     """What a model learns on a task, and how often."""
 
-    seeds: Shown[tuple[int, ...]] = Field(default=(0,), min_length=1)
+    seeds: Shown[tuple[Seed, ...]] = Field(default=(0,), min_length=1)
     """One run each; a seed decides new weights, dropout and the order of the examples."""
     losses: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """What a student learns from its teacher, as `limbeck list losses` shows; by default
     `soft_targets`, or `logit_mse` where the task predicts numbers."""
-    label_weight: float = Field(default=1.0, ge=0)
+    label_weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """Weight of the loss against the data set's labels; 0 learns from the teacher alone."""
-    epochs: Shown[float] = Field(default=3.0, gt=0)
+    epochs: Shown[float] = Field(default=3.0, gt=0, allow_inf_nan=False)
     """Passes over the training examples, those of `transfer` and `augment` included."""
 
     @field_validator("seeds")

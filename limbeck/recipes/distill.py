@@ -16,8 +16,10 @@ from limbeck.methods.keep_layers import KeepLayersSettings, can_hold
 from limbeck.models import AutoModelForMaskedLM, Model
 from limbeck.recipes._language_model import (
     LanguageModelSettings,
+    describe_missing_lm_head,
+    open_corpus,
     plan_language_model,
-    require_enough_text,
+    require_positions,
     save_language_model,
     summarise_language_model,
     train_language_model,
@@ -129,15 +131,16 @@ def _prepare(
     settings: DistillSettings,
 ) -> tuple[Corpus, Model, Model]:
     """Opens the corpus, loads the teacher, makes the student, and checks that they fit."""
-    corpus = Corpus.open(settings.corpus)
-    require_enough_text(settings, corpus)
+    corpus = open_corpus(settings)
     corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.teacher))
     teacher = _load_teacher(settings.teacher)
+    require_positions(settings, teacher, name=f"the teacher {settings.teacher}")
     if settings.student is None:
         student = apply_methods(teacher, settings.start or (_keep_layers(settings, teacher),))
     else:
         corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.student))
         student = AutoModelForMaskedLM.from_pretrained(settings.student)
+        require_positions(settings, student, name=f"the student {settings.student}")
     if settings.freeze_positions:
         student.freeze_positions()
     _require_fit(settings, teacher=teacher, student=student)
@@ -162,9 +165,8 @@ def _load_teacher(name: str) -> Model:
         return AutoModelForMaskedLM.from_pretrained(name)
     except MissingHeadError as error:
         raise MissingHeadError(
-            f"the teacher {name} has no masked-LM head, so it has no opinion on masked words. Fit "
-            f"one first: limbeck pretrain model={name} new_head=true freeze_body=true "
-            "corpus=... out=RUN, then give teacher=RUN/model"
+            f"the teacher {name} has no masked-LM head, so it has no opinion on masked words. "
+            + describe_missing_lm_head(name, setting="teacher")
         ) from error
 
 

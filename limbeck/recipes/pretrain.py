@@ -14,8 +14,9 @@ from limbeck.models import AutoModelForMaskedLM, Model, find_architecture
 from limbeck.nn import MaskedLMHead
 from limbeck.recipes._language_model import (
     LanguageModelSettings,
+    open_corpus,
     plan_language_model,
-    require_enough_text,
+    require_positions,
     save_language_model,
     summarise_language_model,
     train_language_model,
@@ -63,13 +64,13 @@ summarise = summarise_language_model
 
 def plan(settings: PretrainSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
-    corpus = Corpus.open(settings.corpus)
+    corpus = open_corpus(settings)
     return plan_language_model(settings, corpus=corpus, student=_build_model(settings, corpus))
 
 
 def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
     """Trains the model and writes `out/model`; goes on where an earlier run stopped."""
-    corpus = Corpus.open(settings.corpus)
+    corpus = open_corpus(settings)
     torch.manual_seed(settings.seed)
     model = _build_model(settings, corpus)
     earlier = start_run(settings.out, "pretrain", settings).finished(PretrainRecord)
@@ -89,10 +90,10 @@ def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
 
 
 def _build_model(settings: PretrainSettings, corpus: Corpus) -> Model:
-    require_enough_text(settings, corpus)
     if settings.model is not None:
         corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.model))
         model = AutoModelForMaskedLM.from_pretrained(settings.model, new_head=settings.new_head)
+        require_positions(settings, model, name=f"the model {settings.model}")
         if settings.new_head:
             _start_at_word_frequencies(model, corpus)
         return model
@@ -106,7 +107,11 @@ def _build_model(settings: PretrainSettings, corpus: Corpus) -> Model:
         intermediate_size=settings.intermediate_size,
         max_tokens=settings.max_position_embeddings,
     )
-    return AutoModelForMaskedLM.from_config(config)
+    model = AutoModelForMaskedLM.from_config(config)
+    require_positions(
+        settings, model, name="the new model", remedy=", or a larger max_position_embeddings"
+    )
+    return model
 
 
 @torch.no_grad()

@@ -33,6 +33,59 @@ def test_teacher_without_a_head_is_refused_with_the_command_that_fits_one(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"sequence_length": 80},
+            r"sequence_length = 80, but the teacher .* has 64 pos.*: 8 to 64",
+        ),
+        ({"accumulate": 9}, r"accumulate = 9 .*batch_size = 8\); accepted: accumulate = 1 to 8"),
+        ({"device": "nowhere"}, r"device = 'nowhere' can't be used"),
+        ({"seed": -1}, r"seed = -1 is not accepted"),
+        ({"max_epochs": float("inf")}, r"max_epochs = inf .*a finite number > 0"),
+        ({"betas": (0.9, 1.0)}, r"betas\[1\] = 1.0 is not accepted"),
+        (
+            {"compile": True, "device": "cpu"},
+            r"compile = true needs a C\+\+ compiler .*'no-such-c'",
+        ),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_refuses(
+    tmp_path: Path,
+    corpus_folder: Path,
+    teacher_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, object],
+    message: str,
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-c")
+    settings = values(corpus_folder, teacher_folder, tmp_path / "run", **changes)
+    with pytest.raises(SettingsError, match=message):
+        distill.plan(distill.SettingsType.from_values(settings))
+    with pytest.raises(SettingsError, match=message):
+        run(distill, **settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_rows_longer_than_a_model_reads_are_refused(
+    tmp_path: Path, corpus_folder: Path, tokenizer: Tokenizer, teacher_folder: Path
+) -> None:
+    make_teacher(tokenizer.vocab_size, num_positions=24).save_pretrained(tmp_path / "short")
+    tokenizer.save_pretrained(tmp_path / "short")
+    short = str(tmp_path / "short")
+    changes = {"student": short, "sequence_length": 32}
+    with pytest.raises(SettingsError, match=r"sequence_length = 32, but the student .*short has"):
+        run(distill, **values(corpus_folder, teacher_folder, tmp_path / "run", **changes))
+    given = {"corpus": corpus_folder, "out": tmp_path / "run", "sequence_length": 32}
+    with pytest.raises(SettingsError, match=r"the model .*short has 24 positions; accepted: 8 to"):
+        run(pretrain, model=short, batch_size=4, **given)
+    sizes = {"hidden_size": 12, "max_position_embeddings": 16, "batch_size": 4}
+    with pytest.raises(SettingsError, match=r"new model has 16 .*larger max_position_embeddings"):
+        run(pretrain, **sizes, **given)
+    assert not (tmp_path / "run").exists()
+
+
 def test_corpus_of_another_vocabulary_is_refused(
     tmp_path: Path, text: Path, teacher_folder: Path
 ) -> None:

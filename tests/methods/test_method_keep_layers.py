@@ -75,7 +75,7 @@ def test_lower_spacing_leaves_the_top_out(teacher: int, data: st.DataObject) -> 
         ([1, 1], None, r"must ascend, each layer once"),
         ([0, 1], 3, r"are 2, but num_student_layers = 3"),
         ("even", 0, r"num_student_layers = 0: the teacher has 6 layers; accepted: 1 to 6"),
-        (7, None, r"num_student_layers = 7: the teacher has 6 layers; accepted: 1 to 6"),
+        (7, None, r"layers = 7: the teacher has 6 layers; accepted: 1 to 6"),
         ("even", 7, r"num_student_layers = 7: the teacher has 6 layers; accepted: 1 to 6"),
     ],
 )

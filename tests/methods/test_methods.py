@@ -88,7 +88,7 @@ def test_no_method_changes_nothing(teacher):
             {"method": "keep_layers", "num_student_layers": 0},
             r"methods\[1\]: num_student_layers = 0 is not accepted.*>= 1",
         ),
-        ({"method": "keep_layers", "layers": 9}, r"num_student_layers = 9: the teacher has 4 lay"),
+        ({"method": "keep_layers", "layers": 9}, r"layers = 9: the teacher has 4 lay"),
     ],
 )
 def test_wrong_methods(values, message, teacher):

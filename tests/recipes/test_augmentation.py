@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_task import LABELS, finetune, make_settings, read_loss, write_model
 
-from limbeck.errors import DataError, SettingsError
+from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.models import AutoModelForMaskedLM
 from limbeck.recipes.finetune import plan
 from limbeck.tasks import read_task
@@ -116,6 +116,11 @@ def test_masked_lms_that_do_not_fit_are_refused(tmp_path, data, teacher, masked_
     message = r"max_length = 16, but the masked LM .*short has 12 positions"
     refused(message, augment={"model": str(short)})
     refused(r"augment.top_k", augment={"model": masked_lm, "top_k": 0})
+    message = r"augment.model = .* has no masked-LM head. Fit one first: limbeck pretrain model="
+    refused(message, error=MissingHeadError, augment={"model": teacher})
+    file = tmp_path / "file"
+    file.write_text("")
+    refused(r"teacher_cache = '.*file' is a file; accepted: a folder", teacher_cache=str(file))
     message = r"augment makes texts that a teacher labels, but there is none; give teacher=MODEL"
     refused(message, teacher=None, augment={"model": masked_lm})
     assert not (tmp_path / "run").exists()

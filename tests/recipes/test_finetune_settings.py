@@ -8,8 +8,8 @@ from limbeck.checkpoints import write_safetensors
 from limbeck.config import dump_toml, read_settings
 from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.models import AutoModelForSequenceClassification
-from limbeck.recipes.finetune import FinetuneSettings, plan
-from limbeck.train import read_metrics
+from limbeck.recipes.finetune import FinetuneSettings, plan, run
+from limbeck.train import SilentProgress, read_metrics
 
 
 def test_accumulation_changes_nothing(data, tmp_path):
@@ -114,6 +114,41 @@ def test_what_cannot_work_is_refused_before_a_run_folder_is_made(encoder, data, 
     with pytest.raises(SettingsError, match=r"seeds = \(1, 2, 1\): give each seed once"):
         finetune(encoder, data, out, seeds=(1, 2, 1))
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"accumulate": 9}, r"accumulate = 9 .*batch_size = 8\); accepted: accumulate = 1 to 8"),
+        ({"keep_layers": 3}, r"keep_layers, of .*: layers = 3: .* 2 layers; accepted: 1 to 2"),
+        ({"keep_layers": [0, 2]}, r"layers = \[0, 2\]: the teacher's layers are 0 to 1"),
+        (
+            {"start": [{"method": "keep_layers", "layers": [0, 1], "num_student_layers": 1}]},
+            r"start, of .*layers = \[0, 1\] are 2, but num_student_layers = 1",
+        ),
+        (
+            {"start": [{"method": "keep_layers", "layers": 1, "model_type": "mpnet"}]},
+            r"start, of .*'mpnet' has no place for .*accepted: model_type = 'bert'",
+        ),
+        ({"device": "nowhere"}, r"device = 'nowhere' can't be used"),
+        ({"device": "meta"}, r"device = 'meta' can't compute with precision = 'fp32': .*auto or"),
+        ({"betas": [1.0, 0.9]}, r"betas\[0\] = 1.0 is not accepted.*>= 0 and < 1"),
+        ({"seeds": [-1]}, r"^settings: seeds\[0\] = -1 is not accepted.*>= 0 and <"),
+        ({"learning_rate": float("inf")}, r"learning_rate = inf .*a finite number > 0"),
+        ({"epochs": float("inf")}, r"epochs = inf .*a finite number > 0"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_refuses(encoder, data, tmp_path, changes, message):
+    out = tmp_path / "run"
+    for go in (plan, lambda settings: run(settings, progress=SilentProgress())):
+        with pytest.raises(SettingsError, match=message):
+            go(make_settings(encoder, data, out, **changes))
+    assert not out.exists()
+
+
+def test_the_depth_of_a_dry_run_is_that_of_the_student(encoder, data, tmp_path):
+    found = plan(make_settings(encoder, data, tmp_path / "run", keep_layers=1))
+    assert found["num_layers"] == 1
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path):

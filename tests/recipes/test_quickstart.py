@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_task import write_model
 from transformers import AutoModelForSequenceClassification as TheirClassifier
 
 import limbeck
 from limbeck import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertModel
-from limbeck.errors import CheckpointError
+from limbeck.errors import CheckpointError, SettingsError
 from limbeck.recipes import quickstart
 from limbeck.recipes.quickstart import _teacher
 from limbeck.recipes.quickstart._compared import advise, describe_shortage
@@ -124,8 +125,34 @@ def test_a_slow_machine_is_told_what_would_be_enough() -> None:
 
 
 def test_plan(tmp_path: Path) -> None:
-    plan = quickstart.plan(quickstart.SettingsType(out=tmp_path / "run"))
+    teacher = write_model(tmp_path / "teacher", num_hidden_layers=3, max_position_embeddings=128)
+    settings = quickstart.SettingsType(out=tmp_path / "run", teacher=teacher)
+    plan = quickstart.plan(settings)
     assert plan["distillation_minutes"] + plan["fine_tuning_minutes"] < 13
     assert "same for every model" in plan["fine_tuning_steps"]
-    assert "all-MiniLM-L6-v2" in plan["teacher"]
+    assert plan["teacher"] == teacher
+    assert plan["student"] == "layers 0, 2 of the teacher"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("positions", "changes", "message"),
+    [
+        (
+            128,
+            {"num_student_layers": 3},
+            r"num_student_layers = 3: .* has 2 layers; accepted: 1",
+        ),
+        (64, {}, r"reads 128 tokens at a time, but the teacher .* has 64 positions; give one with"),
+        (128, {"device": "nowhere"}, r"device = 'nowhere' can't be used"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_begun(
+    tmp_path: Path, positions: int, changes: dict[str, object], message: str
+) -> None:
+    teacher = write_model(tmp_path / "teacher", max_position_embeddings=positions)
+    settings = quickstart.SettingsType(out=tmp_path / "run", teacher=teacher, **changes)
+    for go in (quickstart.plan, lambda s: quickstart.run(s, progress=SilentProgress())):
+        with pytest.raises(SettingsError, match=message):
+            go(settings)
     assert not (tmp_path / "run").exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limbeck.checkpoints import read_config
 from limbeck.errors import MissingHeadError
-from limbeck.models import AutoConfig, find_class, find_kind
+from limbeck.models import AutoConfig, Kind, find_class, find_kind
 from limbeck.tasks import Task
 
 
@@ -25,17 +25,24 @@ def require_head(task: Task, folder: Path, *, name: str, setting: str = "") -> N
     Raises:
         MissingHeadError: Names the head there is and the one that is needed.
     """
-    wanted = task.auto_model.kind
-    architectures = read_config(folder).get("architectures")
-    found = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
-    kind = find_kind(found)
+    wanted, kind = task.auto_model.kind, find_head(folder)
     if kind in (None, wanted) or not wanted.has_head:
         return
     needed = find_class(AutoConfig.from_pretrained(folder).model_type, wanted).__name__
     raise MissingHeadError(
-        f"{setting}{describe_missing_head(task, name=name)} (it holds a {found}; needed is a "
-        f"{needed})"
+        f"{setting}{describe_missing_head(task, name=name)} (it holds a "
+        f"{_name_class(folder)}; needed is a {needed})"
     )
+
+
+def find_head(folder: Path) -> Kind | None:
+    """Returns which head a folder says its model has; None where it does not say."""
+    return find_kind(_name_class(folder))
+
+
+def _name_class(folder: Path) -> str:
+    architectures = read_config(folder).get("architectures")
+    return str(architectures[0]) if isinstance(architectures, list) and architectures else ""
 
 
 def describe_missing_head(task: Task, *, name: str) -> str:

@@ -16,10 +16,13 @@ from torch import Tensor
 from limbeck.checkpoints import resolve_folder
 from limbeck.config import Settings
 from limbeck.data.by_length import batches_by_length
-from limbeck.errors import DataError, SettingsError
+from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.files import read_json_lines, write_json_lines
 from limbeck.models import AutoConfig, AutoModelForMaskedLM, Model
+from limbeck.recipes._language_model import describe_missing_lm_head
+from limbeck.recipes._settings import Seed
 from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.heads import find_head
 from limbeck.recipes._tasks.models import require_same_inputs
 from limbeck.tasks import EncodedExample, collate
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
@@ -40,7 +43,7 @@ class AugmentSettings(Settings):
     """Share of a row's tokens that are drawn anew, at least one."""
     top_k: int = Field(default=15, ge=1)
     """A token is drawn among this many that the model finds likeliest there."""
-    seed: int = 0
+    seed: Seed = 0
     """Decides which tokens are drawn anew, and what they become."""
 
 
@@ -65,6 +68,7 @@ class Augmenter:
 
         Raises:
             SettingsError: If they do not.
+            MissingHeadError: If the model has another head.
         """
         first = data.examples["train"][0].input_ids
         if len(first) and isinstance(first[0], Sequence):
@@ -76,6 +80,11 @@ class Augmenter:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         config = AutoConfig.from_pretrained(folder)
         require_same_inputs(data, config, tokenizer, name=f"the masked LM {settings.model}")
+        if find_head(folder) not in (None, AutoModelForMaskedLM.kind):
+            raise MissingHeadError(
+                f"augment.model = {settings.model} has no masked-LM head. "
+                + describe_missing_lm_head(settings.model, setting="augment.model")
+            )
         return cls(settings=settings, folder=folder, tokenizer=tokenizer)
 
     def make(self, path: Path, data: TaskData, *, progress: Progress) -> Made:

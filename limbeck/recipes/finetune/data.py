@@ -7,6 +7,7 @@ import torch
 from limbeck.errors import SettingsError
 from limbeck.methods import apply_methods
 from limbeck.models import ModelConfig
+from limbeck.recipes._machine import require_machine
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.models import require_same_labels
@@ -15,7 +16,14 @@ from limbeck.train import Progress
 
 
 def read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
-    """Reads the task's data, and checks that the model can go on from where it is."""
+    """Reads the task's data, and checks that the model can go on from where it is.
+
+    Raises:
+        DataError: If the data can't be used.
+        MissingHeadError: If the model is to keep its head and has another one.
+        SettingsError: If this machine or the model can't do what the settings ask for.
+    """
+    require_machine(settings)
     data = TaskData.read(
         settings,
         needed=("train", "validation"),
@@ -32,6 +40,7 @@ def read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
         if settings.initialise == "pretrained":
             require_head(data.task, data.folder, name=settings.model)
         require_same_labels(data.task, data.config, name=settings.model)
+    trained_config(settings, data)
     return data
 
 
@@ -43,5 +52,10 @@ def trained_config(settings: FinetuneSettings, data: TaskData) -> ModelConfig:
     """
     if not settings.methods:
         return data.config
-    with torch.random.fork_rng(devices=[]):  # what is trained draws its weights later, by the seed
-        return apply_methods(data.task.new_model(data.folder), settings.methods).config
+    with torch.device("meta"):  # shapes alone: what is trained draws its weights later, by the seed
+        model = data.task.new_model(data.folder)
+        try:
+            return apply_methods(model, settings.methods).config
+        except SettingsError as error:
+            name = "start" if settings.keep_layers is None else "keep_layers"
+            raise SettingsError(f"{name}, of {settings.model}: {error}") from error

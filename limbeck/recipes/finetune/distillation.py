@@ -82,7 +82,10 @@ class Distillation:
         require_same_labels(data.task, config, name=name)
         losses = build_task_losses(data.task, settings.losses)
         require_fit(losses, student=trained_config(settings, data), teacher=config)
-        if settings.teacher_cache is not None and not learns_from_logits(losses):
+        cache = settings.teacher_cache
+        if cache is not None and cache.exists() and not cache.is_dir():
+            raise SettingsError(f"teacher_cache = '{cache}' is a file; accepted: a folder")
+        if cache is not None and not learns_from_logits(losses):
             needy = next(loss for loss in losses.values() if loss.needs != {"logits"})
             raise SettingsError(
                 f"losses.{needy.name} compares the models' {', '.join(sorted(needy.needs))}, but "

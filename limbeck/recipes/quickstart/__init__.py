@@ -9,15 +9,17 @@ from typing import Any
 
 from pydantic import Field
 
+from limbeck.checkpoints import resolve_folder
 from limbeck.config import Settings, Shown
 from limbeck.data import CorpusSettings, build_corpus
-from limbeck.errors import DataError, MissingHeadError
+from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.files import read_json_lines, write_text
 from limbeck.methods.keep_layers import KeepLayersSettings, apply, choose_layers
 from limbeck.models import AutoConfig, AutoModelForMaskedLM
 from limbeck.recipes import distill, pretrain
 from limbeck.recipes._language_model import save_language_model
 from limbeck.recipes._tasks.speeds import measure_runs
+from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.quickstart._compared import (
     DATA,
     Compared,
@@ -26,14 +28,19 @@ from limbeck.recipes.quickstart._compared import (
     describe_shortage,
     finetune_alike,
 )
-from limbeck.recipes.quickstart._teacher import write_shipped_teacher
+from limbeck.recipes.quickstart._teacher import find_shipped_encoder, write_shipped_teacher
 from limbeck.recipes.quickstart._time import distill_minutes, finetune_minutes
 from limbeck.report import ModelFacts, write_report
 from limbeck.report.tables import align_rows
 from limbeck.runs import QuickstartModel, QuickstartRecord, start_run
 from limbeck.tokenizers import AutoTokenizer
-from limbeck.train import Progress
+from limbeck.train import Progress, choose_device
 
+_LONGEST = max(
+    distill.DistillSettings.model_fields["sequence_length"].default,
+    FinetuneSettings.model_fields["max_length"].default,
+)
+"""Tokens of the longest rows that it reads, in distillation and fine-tuning."""
 # The shipped teacher is a sentence encoder whose masked-LM head was fitted afterwards: it knows
 # more in its hidden states than in its vocabulary, so the cosine loss weighs more than usual.
 _LOSSES: dict[str, Any] = {
@@ -65,9 +72,12 @@ SettingsType = QuickstartSettings
 
 def plan(settings: QuickstartSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
+    layers = _choose_layers(settings)
     return {
         "out": str(settings.out),
         "teacher": settings.teacher or "all-MiniLM-L6-v2 (6 layers, 384 wide)",
+        "student": f"layers {', '.join(map(str, layers))} of the teacher",
+        "device": str(choose_device(settings.device)),
         "distillation_minutes": distill_minutes(settings.minutes),
         "fine_tuning_minutes": finetune_minutes(settings.minutes),
         "fine_tuning_steps": "as many as fit, the same for every model; measured first",
@@ -78,6 +88,7 @@ def plan(settings: QuickstartSettings) -> dict[str, Any]:
 def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord:
     """Runs every stage and writes `out/report`; finished stages are not run again."""
     out, minutes = settings.out, distill_minutes(settings.minutes)
+    layers = _choose_layers(settings)
     earlier = start_run(out, "quickstart", settings).finished(QuickstartRecord)
     if earlier is not None:
         progress.log(f"{out} is already complete; give another out=... to run it again")
@@ -89,12 +100,6 @@ def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord
     teacher = _ensure_head(encoder, corpus, settings, progress=progress)
 
     progress.log(f"2 of 5: distilling with the triple loss for {minutes:.1f} minutes")
-    depth = AutoConfig.from_pretrained(teacher).num_hidden_layers
-    layers = choose_layers(
-        "every_other" if settings.num_student_layers is None else "lower",
-        num_teacher_layers=depth,
-        num_student_layers=settings.num_student_layers,
-    )
     distillation = distill.DistillSettings(
         teacher=teacher,
         corpus=corpus,
@@ -181,6 +186,32 @@ def _row(model: ModelFacts) -> QuickstartModel:
         retention=f"{model.retention.estimate:.1%}" if model.retention else "-",
         latency=f"{model.speed.latency_ms.median:.1f} ms" if model.speed else "-",
         speed_up=f"{model.speed_up.latency.median:.2f}x" if model.speed_up else "-",
+    )
+
+
+def _choose_layers(settings: QuickstartSettings) -> tuple[int, ...]:
+    """Returns the teacher's layers that the student keeps, before anything is begun.
+
+    Raises:
+        CheckpointError: If the teacher can't be read.
+        MissingExtraError: If the shipped teacher is asked for and its package is not installed.
+        SettingsError: If the teacher has too few layers or positions, or the device can't be used.
+    """
+    choose_device(settings.device)
+    if settings.teacher is None:
+        folder = find_shipped_encoder()
+    else:
+        folder = resolve_folder(settings.teacher, weights=False)
+    config = AutoConfig.from_pretrained(folder)
+    if not config.takes(_LONGEST):
+        raise SettingsError(
+            f"the quickstart reads {_LONGEST} tokens at a time, but the teacher {settings.teacher} "
+            f"has {config.max_tokens} positions; give one with {_LONGEST} or more"
+        )
+    return choose_layers(
+        "every_other" if settings.num_student_layers is None else "lower",
+        num_teacher_layers=config.num_hidden_layers,
+        num_student_layers=settings.num_student_layers,
     )
 
 
