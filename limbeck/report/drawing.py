@@ -99,7 +99,9 @@ def draw(
 
     right, bottom = 0.12, 0.5
     style: Any = {**_RC, "svg.hashsalt": name}
-    with mpl.rc_context(style):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a matplotlibrc of the working folder may ask for LaTeX, which runs it
+        mpl.rcParams.update(style)
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes(
             (

@@ -98,7 +98,7 @@ def start_run(
         versions=describe_versions(),
         seed=values.get("seed"),
         hardware=describe_hardware(),
-        git=describe_git(Path.cwd()),
+        git=describe_git(),
         command=shlex.join(sys.argv) if command is None else command,
         started_at=now,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from limbeck.runs.run import GitState, Hardware
 
+_PACKAGE = Path(__file__).resolve().parents[1]
 _LIBRARIES = (
     "torch",
     "tokenizers",
@@ -44,15 +45,29 @@ def describe_hardware() -> Hardware:
     )
 
 
-def describe_git(folder: Path) -> GitState | None:
-    """Returns commit, branch and whether files differ from it; None outside a git checkout."""
-    git = shutil.which("git")
-    if git is None:
+def describe_git(package: Path = _PACKAGE) -> GitState | None:
+    """Returns commit, branch and whether files differ from it, of a package's own checkout.
+
+    Git runs programs that a checkout's own configuration names (`core.fsmonitor`), so it is asked
+    about the tree whose code runs anyway, and never about the working folder.
+
+    Args:
+        package: Folder of the package, `src/` or the checkout's root above it.
+
+    Returns:
+        None where the package is not in a source tree, as an installed one isn't.
+    """
+    root = next((f for f in package.parents[:2] if _is_source_tree(f)), None)
+    # Where the working folder stands on the search path, or is searched anyway, as on Windows.
+    git = shutil.which("git", path=os.pathsep.join(filter(os.path.isabs, os.get_exec_path())))
+    if root is None or git is None or not Path(git).is_absolute():
         return None
+    command = [git, f"--git-dir={root / '.git'}", f"--work-tree={root}"]
+    command += ["-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}"]
 
     def ask(*arguments: str) -> str | None:
         done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-            [git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+            [*command, *arguments], cwd=root, capture_output=True, text=True, check=False
         )
         return done.stdout.strip() if done.returncode == 0 else None
 
@@ -64,6 +79,10 @@ def describe_git(folder: Path) -> GitState | None:
         branch=ask("rev-parse", "--abbrev-ref", "HEAD"),
         dirty=bool(ask("status", "--porcelain")),
     )
+
+
+def _is_source_tree(folder: Path) -> bool:
+    return (folder / ".git").exists() and (folder / "pyproject.toml").is_file()
 
 
 def _cpu_model() -> str:

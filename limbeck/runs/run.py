@@ -28,7 +28,7 @@ class Hardware(Part):
 
 
 class GitState(Part):
-    """The state of the checkout that a run was started in."""
+    """The state of the checkout that Limbeck runs from."""
 
     commit: str
     """Hash of the commit."""
@@ -57,7 +57,7 @@ class RunRecord(TypedFile):
     hardware: Hardware
     """The machine."""
     git: GitState | None
-    """Of the folder that it was started in; None outside a checkout."""
+    """Limbeck's own checkout; None where Limbeck is installed."""
     command: str
     """The command line."""
     started_at: str

@@ -30,6 +30,17 @@ def test_what_waits_for_a_failed_job_is_not_run(tmp_path):
         assert not failures.are_of_settings
 
 
+def test_workers_import_nothing_from_the_working_folder(tmp_path, monkeypatch):
+    trace = tmp_path / "trace"
+    for name in ("multiprocessing", "limbeck", "json"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(trace)!r}, 'w')")
+    jobs = [make_job(tmp_path, "a"), make_job(tmp_path, "b")]
+    monkeypatch.chdir(tmp_path)
+    failures = run_jobs(jobs, num_workers=2, progress=SilentProgress())
+    assert all(why.startswith("there is no folder") for why in failures.values())
+    assert not trace.exists()
+
+
 def test_a_job_says_all_that_another_process_needs(tmp_path):
     job = make_job(tmp_path, "a")
     assert not job.is_finished

@@ -213,3 +213,17 @@ def test_the_picture_stands_beside_the_page(tmp_path):
     }
     assert ElementTree.parse(files["svg"]).getroot().tag == "{http://www.w3.org/2000/svg}svg"
     assert "![word](picture.svg)" in files["md"].read_text()
+
+
+def test_drawings_take_nothing_from_a_matplotlibrc(monkeypatch):
+    """One may lie in the working folder, and `text.usetex` runs LaTeX with a preamble from it."""
+    import matplotlib as mpl
+
+    def redraw():
+        return draw("a", lambda axes: axes.set_xlabel("b"), height=1, describe="c").svg
+
+    before = redraw()
+    for name, value in (("text.usetex", True), ("axes.titlepad", 99), ("font.size", 30)):
+        monkeypatch.setitem(mpl.rcParams, name, value)
+    assert redraw() == before
+    assert mpl.rcParams["font.size"] == 30

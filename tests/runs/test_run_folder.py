@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 from pathlib import Path
 from typing import Literal
@@ -128,19 +129,43 @@ def test_folders_that_are_no_run(tmp_path: Path) -> None:
         start_run(holiday, recipe="heat", settings=Heat())
 
 
-def test_git_state(tmp_path: Path) -> None:
-    assert describe_git(tmp_path) is None
+def _git(folder: Path, *arguments: str) -> None:
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
-    def git(*arguments: str) -> None:
-        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        subprocess.run(
-            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True
-        )
 
-    git("init", "--initial-branch", "trunk")
-    git("commit", "--allow-empty", "--message", "first")
-    state = describe_git(tmp_path)
+@pytest.mark.parametrize("package", ["limbeck", "src/limbeck"])
+def test_git_state_is_that_of_the_source_tree_around_the_package(
+    tmp_path: Path, package: str
+) -> None:
+    folder = tmp_path / package
+    folder.mkdir(parents=True)
+    _git(tmp_path, "init", "--initial-branch", "trunk")
+    _git(tmp_path, "commit", "--allow-empty", "--message", "first")
+    assert describe_git(folder) is None  # the checkout of whoever keeps the package in it
+    (tmp_path / "pyproject.toml").touch()
+    _git(tmp_path, "add", "pyproject.toml")
+    _git(tmp_path, "commit", "--message", "second")
+    state = describe_git(folder)
     assert state is not None
     assert (state.branch, state.dirty, len(state.commit)) == ("trunk", False, 40)
     (tmp_path / "new").touch()
-    assert describe_git(tmp_path) == state.model_copy(update={"dirty": True})
+    assert describe_git(folder) == state.model_copy(update={"dirty": True})
+
+
+def test_nothing_that_the_working_folder_names_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, trace = tmp_path / "git", tmp_path / "trace"
+    program.write_text(f"#!/bin/sh\ntouch {trace}\n")
+    program.chmod(0o755)
+    _git(tmp_path, "init")
+    _git(tmp_path, "config", "core.fsmonitor", str(program))
+    _git(tmp_path, "commit", "--allow-empty", "--message", "first")
+    (tmp_path / "pyproject.toml").touch()
+    trace.unlink(missing_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", os.pathsep.join([".", "", os.environ["PATH"]]))
+    start_run(tmp_path / "run", recipe="heat", settings=Heat())
+    assert describe_git(tmp_path / "limbeck") is not None  # even if it were our own tree
+    assert not trace.exists()

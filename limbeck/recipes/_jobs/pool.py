@@ -7,8 +7,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -18,6 +18,7 @@ from limbeck.recipes._jobs.job import Failure, Failures, Job, run_job
 from limbeck.train import Progress, SilentProgress, defer_interrupts
 
 _PATIENCE_SECONDS = 0.2  # how soon a request to stop is seen
+_SAFE_PATH = "PYTHONSAFEPATH"
 _VISIBLE = "CUDA_VISIBLE_DEVICES"  # what CUDA reads when a process first uses it
 
 
@@ -60,7 +61,8 @@ class _Worker:
             target=_work, args=(far_end, environment, num_threads), daemon=True
         )
         self.environment = environment
-        self.process.start()
+        with _safe_path():
+            self.process.start()
         far_end.close()
         self.job: Job | None = None
 
@@ -154,6 +156,24 @@ class Pool:
             worker.job = None
             if message["failure"] is not None:
                 self._failures.note(job, Failure(**message["failure"]), self._progress)
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Has a Python that starts meanwhile import nothing from the working folder.
+
+    A new process begins as `python -c`, which would look there first for `multiprocessing`. Where
+    the parent's path has the folder, the child gets it later, with the rest.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 def _work(connection: Connection, environment: dict[str, str], num_threads: int) -> None:
