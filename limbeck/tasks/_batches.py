@@ -13,9 +13,12 @@ from limbeck.data.by_length import batches_by_length
 from limbeck.tasks._base import Task
 from limbeck.tasks._examples import EncodedExample, TaskBatch
 
-# Examples are sorted by length within this many batches of a shuffled epoch: enough that little
-# is padded, few enough that a batch's company changes from epoch to epoch.
+# Examples are sorted by length within this many batches of a shuffled epoch, so that little is
+# padded, but within one part of this many of an epoch at most: sorted as a whole, a small set gives
+# the same few batches, each of one length, in every epoch, which costs accuracy where length and
+# label have to do with each other. A set of fewer than twice as many batches is only shuffled.
 _BATCHES_SORTED_TOGETHER = 50
+_PARTS_SORTED_APART = 32
 
 
 def collate(
@@ -113,8 +116,10 @@ class TrainBatches:
         random = np.random.default_rng((self._seed, epoch))
         shuffled = random.permutation(len(self._examples))
         size, steps = self._batch_size, []
-        for first in range(0, len(shuffled), size * _BATCHES_SORTED_TOGETHER):
-            group = shuffled[first : first + size * _BATCHES_SORTED_TOGETHER]
+        together = min(_BATCHES_SORTED_TOGETHER, self.steps_per_epoch // _PARTS_SORTED_APART)
+        group_size = size * max(together, 1)
+        for first in range(0, len(shuffled), group_size):
+            group = shuffled[first : first + group_size]
             group = group[np.argsort(-self._lengths[group], kind="stable")]
             steps += [group[i : i + size] for i in range(0, len(group), size)]
         return [steps[i] for i in random.permutation(len(steps))]

@@ -78,16 +78,36 @@ def test_order_depends_on_seed_and_epoch():
     assert order(0, 0) != order(1, 0)
 
 
-def test_grouping_by_length_leaves_little_padding():
-    lengths = np.random.default_rng(0).integers(5, 60, 640).tolist()
+def order_of(lengths, *, batch_size=32, epoch=0):
     batches = TrainBatches(
-        TASK, make_examples(lengths), batch_size=32, accumulate=1, pad_token_id=0, seed=0
+        TASK, make_examples(lengths), batch_size=batch_size, accumulate=1, pad_token_id=0, seed=0
     )
-    steps = list(itertools.islice(batches.steps(), batches.steps_per_epoch))
-    cells = sum(batch.input_ids.numel() for step in steps for batch in step)
-    tokens = sum(batch.num_tokens for step in steps for batch in step)
-    assert tokens == sum(lengths)
-    assert tokens / cells > 0.9
+    return batches.epoch_order(epoch)
+
+
+def test_grouping_by_length_leaves_little_padding_in_a_large_set():
+    lengths = np.random.default_rng(0).integers(5, 60, 20_000)
+    padded = sum(len(chosen) * lengths[chosen].max() for chosen in order_of(lengths.tolist()))
+    assert lengths.sum() / padded > 0.9
+
+
+@pytest.mark.parametrize("num_examples", [320, 640, 2_490, 3_668])  # the last two: RTE and MRPC
+def test_rows_of_a_batch_seldom_meet_again_in_a_small_set(num_examples):
+    lengths = np.random.default_rng(0).integers(5, 60, num_examples).tolist()
+    first, second = (np.empty(num_examples, dtype=int) for _ in range(2))
+    for epoch, batch_of in enumerate((first, second)):
+        for number, chosen in enumerate(order_of(lengths, epoch=epoch)):
+            batch_of[chosen] = number
+    are_together = first[:, None] == first
+    np.fill_diagonal(are_together, val=False)
+    meet_again = (second[:, None] == second)[are_together].mean()
+    assert meet_again < max(1.2 * 32 / num_examples, 1 / 32)
+
+
+def test_a_small_set_has_batches_of_all_lengths():
+    lengths = [5] * 320 + [50] * 320  # a label that follows length would be all that a batch has
+    num_long = [sum(i >= 320 for i in chosen) for chosen in order_of(lengths)]
+    assert 0.05 < np.std(num_long) / 32 < 0.15  # of a random half, 0.09
 
 
 def test_collate_pads_and_masks():
