@@ -134,7 +134,7 @@ def train_language_model(
         figures = evaluate_language_model(
             student, held_out, teacher=teacher, device=device, chunk_rows=settings.chunk_rows
         )
-        run.metrics.write("evaluate", step=step, num_tokens=step * tokens_per_step, **figures)
+        run.write_evaluation(step=step, num_tokens=step * tokens_per_step, **figures)
         progress.log(f"step {step}: held out " + _in_words(figures))
         return figures
 

@@ -58,8 +58,9 @@ class TrainingSettings(StepSettings, PlaceSettings):
 
     log_every: int = Field(default=10, ge=1)
     """Steps between lines of kind `train` in metrics.jsonl."""
-    save_every: int = Field(default=500, ge=1)
-    """Steps between checkpoints."""
+    save_every: int | None = Field(default=None, ge=1)
+    """Save after every so many steps; None saves after validations and every half minute, as long
+    as that takes no more than 3 % of the time."""
     tensorboard: bool = False
     """Also write TensorBoard files (needs `limbeck[tensorboard]`)."""
 

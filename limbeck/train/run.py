@@ -17,6 +17,7 @@ from limbeck.train.loop import BatchT, Objective, Precision, Step, TrainState, t
 from limbeck.train.metrics import MetricsWriter
 from limbeck.train.progress import Progress
 from limbeck.train.ranks import Ranks
+from limbeck.train.saving import SaveTimes
 from limbeck.train.schedule import Schedule
 from limbeck.train.state import load_state, save_state
 from limbeck.train.watch import StepWatch, watch_steps
@@ -43,7 +44,7 @@ class TrainRun:
         interrupt: Interrupt,
         watch: StepWatch,
         log_every: int,
-        save_every: int,
+        save_times: SaveTimes,
         ranks: Ranks,
     ) -> None:
         self.state = state
@@ -56,9 +57,10 @@ class TrainRun:
         self._interrupt = interrupt
         self._watch = watch
         self._log_every = log_every
-        self._save_every = save_every
+        self._save_times = save_times
         self._ranks = ranks
         self._stopped = False
+        self._evaluated_step = state.step
 
     def steps(
         self,
@@ -96,11 +98,16 @@ class TrainRun:
                 self.metrics.write_step(step)
             yield step
             self.state = TrainState.after(step, extra=self.extra)
-            if step.number % self._save_every == 0:
+            if self._save_times.is_due(step.number, measured=step.number == self._evaluated_step):
                 self.save()
             self.raise_if_interrupted()
             if self._stopped:
                 return
+
+    def write_evaluation(self, *, step: int, **figures: float | str | None) -> None:
+        """Writes what was measured after a step to the metrics; a checkpoint is due with it."""
+        self.metrics.write("evaluate", step=step, **figures)
+        self._evaluated_step = step
 
     def stop(self) -> None:
         """Makes the step at hand the last one; before the first, there is none."""
@@ -110,7 +117,10 @@ class TrainRun:
         """Writes a checkpoint of where the run stands."""
         self.state = replace(self.state, extra=dict(self.extra))
         if self._ranks.is_main:
-            save_state(self._folder, self.state, modules=self._modules, optimizer=self._optimizer)
+            with self._save_times.saving():
+                save_state(
+                    self._folder, self.state, modules=self._modules, optimizer=self._optimizer
+                )
 
     def raise_if_interrupted(self) -> None:
         """Saves and stops where the user asked for it.
@@ -133,7 +143,7 @@ def open_run(
     budget: Budget,
     progress: Progress,
     log_every: int,
-    save_every: int,
+    save_every: int | None = None,
     tensorboard: bool = False,
     ranks: Ranks | None = None,
 ) -> Iterator[TrainRun]:
@@ -147,7 +157,7 @@ def open_run(
         budget: Where the run ends.
         progress: Where it reports.
         log_every: Steps between lines of kind `train` in the metrics.
-        save_every: Steps between checkpoints.
+        save_every: Steps between checkpoints; None saves as `SaveTimes` says.
         tensorboard: Also write TensorBoard files.
         ranks: The processes that share each step, of which the main one writes; one if absent.
     """
@@ -173,6 +183,6 @@ def open_run(
             interrupt=interrupt,
             watch=watch,
             log_every=log_every,
-            save_every=save_every,
+            save_times=SaveTimes(every=save_every),
             ranks=ranks,
         )

@@ -80,6 +80,17 @@ def test_a_run_does_not_go_on_with_other_examples(encoder, tmp_path):
     run(settings, progress=SilentProgress())
 
 
+def test_a_short_run_loses_no_validation(encoder, data, tmp_path):
+    """Nobody said how often to save: two epochs of eight steps, stopped hard in the second."""
+    settings = make_settings(encoder, data, tmp_path / "stopped")
+    with pytest.raises(_StopError):
+        run(settings, progress=StoppingProgress(5))
+    assert (tmp_path / "stopped/seed-0/checkpoints/step-00000008").is_dir()
+    run(settings, progress=SilentProgress())
+    finetune(encoder, data, tmp_path / "whole")
+    assert_same_weights(tmp_path / "whole/seed-0/model", tmp_path / "stopped/seed-0/model")
+
+
 def test_kill_minus_nine_and_start_again(encoder, data, tmp_path):
     changes = {"save_every": 1, "epochs": 3}
     settings = make_settings(encoder, data, tmp_path / "killed", **changes)

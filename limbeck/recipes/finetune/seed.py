@@ -166,7 +166,7 @@ def _train(
         epoch = int(epoch) if epoch.is_integer() else epoch
         best.offer(model, step=step, epoch=epoch, scores=scores)
         run.extra.update(best.state())
-        run.metrics.write("evaluate", step=step, epoch=epoch, **scores)
+        run.write_evaluation(step=step, epoch=epoch, **scores)
         names = [name for name in (data.task.metric, "loss") if name in scores]
         shown = ", ".join(f"{name} {scores[name]:.4f}" for name in names)
         progress.log(f"seed {seed}, epoch {epoch:g}: validation {shown}")
