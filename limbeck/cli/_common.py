@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -67,6 +67,39 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             plain.append(argument)
     return plain, settings
+
+
+def describe_plan(
+    planned: Mapping[str, Any], changes: str, *, all_settings: str = "--settings"
+) -> list[str]:
+    """Lays out a dry run: what would be done, then what was asked for.
+
+    Args:
+        planned: What would be done; what is None or empty is left out.
+        changes: The settings that are not at their defaults, one a line.
+        all_settings: What shows all of them.
+    """
+    rows = [(name, value) for name, value in flatten(planned) if value not in ("None", "")]
+    lines = ["This would be done, and nothing is done now:"]
+    lines += [f"  {line}" for line in align((f"{name}:", value) for name, value in rows)]
+    lines += [f"Settings that are not the defaults ({all_settings} shows all):"]
+    return [*lines, *(f"  {line}" for line in changes.splitlines())]
+
+
+def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yields nested figures by name, such as `seeds.0.validation.accuracy` and `0.83`."""
+    if isinstance(value, dict):
+        items = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, list | tuple) and any(isinstance(i, dict | list) for i in value):
+        items = [(str(index), item) for index, item in enumerate(value)]
+    elif isinstance(value, list | tuple):
+        yield name, ", ".join(map(str, value))
+        return
+    else:
+        yield name, f"{value:.6g}" if isinstance(value, float) else str(value)
+        return
+    for key, item in items:
+        yield from flatten(item, f"{name}.{key}" if name else key)
 
 
 def align(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from limbeck.cli._common import COMMON, Common, Flag, align, note, split_arguments
+from limbeck.cli._common import (
+    COMMON,
+    Common,
+    Flag,
+    align,
+    describe_plan,
+    note,
+    split_arguments,
+)
 
 if TYPE_CHECKING:
     from limbeck.data import CorpusInfo
@@ -25,7 +33,7 @@ def build(
     *arguments: Annotated[
         str,
         Parameter(
-            help="Files, folders, globs or hf://NAME, then key=value settings; --dry-run shows "
+            help="Files, folders, globs or hf://NAME, then key=value settings; --settings shows "
             "them all."
         ),
     ],
@@ -34,32 +42,39 @@ def build(
     dry_run: Annotated[bool, Flag, Parameter(help="Show settings and sources; build nothing.")] = (
         False
     ),
+    show_settings: Annotated[
+        bool, Flag, Parameter(name="--settings", help="Print all settings; build nothing.")
+    ] = False,
     common: Common = COMMON,
 ) -> dict[str, Any]:
     """Tokenise text, JSON Lines, tables or a Hub data set into shards; goes on if interrupted."""
-    from limbeck.config import dump_toml, read_settings
+    from limbeck.config import dump_changes, dump_toml, read_settings
     from limbeck.data import CorpusSettings, build_corpus
     from limbeck.data.sources import find_sources, total_bytes
 
     sources, overrides = split_arguments(arguments)
     settings = read_settings(CorpusSettings, None, overrides)
-    if dry_run:
-        found = find_sources(sources, settings)
-        size = total_bytes(found)
-        common.tell(dump_toml(settings), f"# {len(found)} sources, {size or 'unknown'} bytes:")
-        common.tell(*(f"#   {source.name}" for source in found))
-        return {
-            "dry_run": True,
-            "settings": settings.model_dump(mode="json"),
-            "sources": [source.name for source in found],
-            "num_bytes": size,
-        }
+    if show_settings:
+        text = dump_toml(settings)
+        common.tell(text.rstrip("\n"))
+        return {"toml": text}
 
     from limbeck.tokenizers import AutoTokenizer
 
+    read = AutoTokenizer.from_pretrained(tokenizer)
+    if dry_run:
+        found = find_sources(sources, settings)
+        planned = {
+            "out": str(out),
+            "tokenizer": f"{tokenizer}, {read.vocab_size:,} pieces",
+            "num_bytes": total_bytes(found),
+            "sources": [source.name for source in found],
+        }
+        common.tell(*describe_plan(planned, dump_changes(settings)))
+        return {"dry_run": True, "settings": settings.model_dump(mode="json"), **planned}
     built = build_corpus(
         sources,
-        tokenizer=AutoTokenizer.from_pretrained(tokenizer),
+        tokenizer=read,
         out=out,
         settings=settings,
         progress=common.progress(),

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from limbeck import listing
-from limbeck.cli._common import COMMON, Common, Flag, note, split_arguments
+from limbeck.cli._common import (
+    COMMON,
+    Common,
+    Flag,
+    describe_plan,
+    flatten,
+    note,
+    split_arguments,
+)
 from limbeck.cli._flags import flags_to_settings
 from limbeck.cli._outline import outline_settings, summary_of
 from limbeck.errors import ContractError, SettingsError, did_you_mean
@@ -20,6 +28,7 @@ from limbeck.errors import ContractError, SettingsError, did_you_mean
 ROOM = listing.ROOMS["recipes"]
 
 if TYPE_CHECKING:
+    from limbeck.config import Settings
     from limbeck.runs import ResultRecord
 
 _HOW = """
@@ -33,12 +42,16 @@ MODEL, a folder or Hub id, stands for model=MODEL where there is such a
 setting; a preset counts before a folder of its name, which is then ./NAME.
 `--key value` and `--key=value` are other ways to write key=value.
 `limbeck list presets` shows the presets. A run that was interrupted goes on
-when the same command is given again.
+when the same command is given again. `--dry-run` says what would be done;
+`--settings > run.toml` writes all settings, given and not, into a file.
 """
 _OTHERS = "Those most used; `limbeck init {name}` shows all, given in the same way."
-_OWN_FLAGS = ("--dry-run", "--json", "--quiet", "--debug", "--help")
+_OWN_FLAGS = ("--dry-run", "--settings", "--json", "--quiet", "--debug", "--help")
 
 DryRun = Annotated[bool, Flag, Parameter(help="Show what would be done, and do nothing.")]
+ShowSettings = Annotated[
+    bool, Flag, Parameter(name="--settings", help="Print all settings as a file to run; no more.")
+]
 
 
 @dataclass(frozen=True)
@@ -70,9 +83,12 @@ def _recipe_command(name: str, module: str) -> Callable[..., Any]:
             ),
         ],
         dry_run: DryRun = False,
+        show_settings: ShowSettings = False,
         common: Common = COMMON,
     ) -> dict[str, Any]:
-        return run_recipe(name, arguments, dry_run=dry_run, common=common)
+        return run_recipe(
+            name, arguments, dry_run=dry_run, show_settings=show_settings, common=common
+        )
 
     signature = inspect.signature(command)
     parameters = [*signature.parameters.values(), *_shown_parameters(name, module)]
@@ -104,10 +120,39 @@ def _shown_parameters(name: str, module: str) -> Iterator[inspect.Parameter]:
 
 
 def run_recipe(
-    name: str, arguments: Sequence[str], *, dry_run: bool, common: Common
+    name: str,
+    arguments: Sequence[str],
+    *,
+    dry_run: bool,
+    show_settings: bool = False,
+    common: Common,
 ) -> dict[str, Any]:
-    """Reads the settings of a recipe from the command line and runs it."""
-    from limbeck.config import dump_toml, read_settings
+    """Reads the settings of a recipe from the command line and runs it, or says what would be."""
+    from limbeck.config import dump_changes, dump_toml
+
+    name, settings = _read_arguments(name, arguments)
+    if show_settings:
+        text = dump_toml(settings, recipe=name)
+        common.tell(text.rstrip("\n"))
+        return {"recipe": name, "toml": text}
+    module = listing.load(ROOM, name)
+    if dry_run:
+        planned: dict[str, Any] = module.plan(settings) if hasattr(module, "plan") else {}
+        common.tell(*describe_plan(planned, dump_changes(settings)))
+        values = settings.model_dump(mode="json")
+        return {"dry_run": True, "recipe": name, "settings": values, "plan": planned}
+    try:
+        result: ResultRecord = module.run(settings, progress=common.progress())
+    except ContractError as error:
+        note(*_in_lines(module, error.result))
+        raise
+    note(*_in_lines(module, result))
+    return result.to_dict()
+
+
+def _read_arguments(name: str, arguments: Sequence[str]) -> tuple[str, Settings]:
+    """Returns the recipe that a command's arguments ask for, and its settings."""
+    from limbeck.config import read_settings
     from limbeck.recipes._presets import list_presets
 
     plain, overrides = split_arguments(flags_to_settings(arguments, own_flags=_OWN_FLAGS))
@@ -137,27 +182,14 @@ def run_recipe(
             f"command line: {plain[0]} is a folder; limbeck {name} takes RUN.toml or a preset there"
             + (f", and folders as {given}=..." if given in module.SettingsType.model_fields else "")
         )
-    settings = read_settings(
+    settings: Settings = read_settings(
         module.SettingsType,
         Path(plain[0]) if plain else None,
         overrides,
         presets=presets,
         recipe=name,
     )
-    if not dry_run:
-        try:
-            result: ResultRecord = module.run(settings, progress=common.progress())
-        except ContractError as error:
-            note(*_in_lines(module, error.result))
-            raise
-        note(*_in_lines(module, result))
-        return result.to_dict()
-    planned = module.plan(settings) if hasattr(module, "plan") else None
-    common.tell(dump_toml(settings, recipe=name))
-    if planned is not None:
-        common.tell("# What would be done:", *(f"#   {line}" for line in _flat_lines(planned)))
-    values = settings.model_dump(mode="json")
-    return {"dry_run": True, "recipe": name, "settings": values, "plan": planned}
+    return name, settings
 
 
 def _is_model(name: str, presets: Collection[str]) -> bool:
@@ -174,16 +206,4 @@ def _in_lines(module: ModuleType, result: ResultRecord) -> list[str]:
     """Formats a result: as the recipe does, if it does, otherwise its plain figures."""
     if hasattr(module, "summarise"):
         return str(module.summarise(result)).splitlines()
-    return _flat_lines(result.to_dict())
-
-
-def _flat_lines(value: Any, name: str = "") -> list[str]:
-    """Writes nested figures one a line, such as `seeds.0.validation.accuracy: 0.83`."""
-    if isinstance(value, dict):
-        items = [(str(key), item) for key, item in value.items()]
-    elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
-        items = [(str(index), item) for index, item in enumerate(value)]
-    else:
-        return [f"{name}: {value:.6g}" if isinstance(value, float) else f"{name}: {value}"]
-    prefix = f"{name}." if name else ""
-    return [line for key, item in items for line in _flat_lines(item, prefix + key)]
+    return [f"{name}: {value}" for name, value in flatten(result.to_dict())]

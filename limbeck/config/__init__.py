@@ -6,7 +6,7 @@ string under a field is its documentation, on the command line and in generated 
 
 from __future__ import annotations
 
-from limbeck.config._dump import dump_toml
+from limbeck.config._dump import dump_changes, dump_toml
 from limbeck.config._read import is_override, read_settings
 from limbeck.config._settings import SHOWN, Settings, Shown
 
@@ -14,6 +14,7 @@ __all__ = [
     "SHOWN",
     "Settings",
     "Shown",
+    "dump_changes",
     "dump_toml",
     "is_override",
     "read_settings",

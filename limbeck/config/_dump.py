@@ -37,6 +37,37 @@ def dump_toml(settings: Settings | type[Settings], *, recipe: str | None = None)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def dump_changes(settings: Settings) -> str:
+    r"""Writes the settings that are not at their defaults, as TOML of one line each.
+
+    Returns:
+        The text, empty if there are none; `read_settings` of it gives the same settings back.
+
+    Example:
+        >>> class Heat(Settings):
+        ...     temperature: float = 2.0
+        ...     how: str = "well"
+        >>> dump_changes(Heat(temperature=3))
+        'temperature = 3.0\n'
+    """
+    cls = type(settings)
+    return "".join(
+        _dump_change(getattr(settings, name), _current(cls, name, field), name=_key(name))
+        for name, field in cls.model_fields.items()
+    )
+
+
+def _dump_change(value: Any, default: Any, *, name: str) -> str:
+    if value == default:
+        return ""
+    if isinstance(value, Settings) and type(value) is type(default):
+        return "".join(
+            _dump_change(getattr(value, n), getattr(default, n), name=f"{name}.{_key(n)}")
+            for n in type(value).model_fields
+        )
+    return f"{name} = {_value(value)}\n"
+
+
 def _dump_table(settings: Settings | type[Settings], *, prefix: str) -> Iterator[str]:
     """Yields the lines of one table: its plain settings first, then the tables in it."""
     cls = settings if isinstance(settings, type) else type(settings)

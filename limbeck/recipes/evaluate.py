@@ -86,7 +86,7 @@ def plan(settings: EvaluateSettings) -> dict[str, Any]:
         "out": str(settings.out),
         "device": str(choose_device(settings.device)),
         "split": settings.split,
-        "num_examples": len(data.task.splits[settings.split].examples),
+        **data.sizes(),
     }
 
 

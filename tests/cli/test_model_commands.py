@@ -74,7 +74,15 @@ BUILD = ["corpus", "build", "text.txt", "heldout_ratio=0.3", "--tokenizer", "mas
 def test_corpus_and_distill(capsys: Captured) -> None:
     build = [*BUILD, "--out", "corpus"]
     assert main([*build, "--dry-run", "--json"]) == 0
-    assert read_json(capsys)["sources"] == ["text.txt"]
+    planned = read_json(capsys)
+    assert planned["sources"] == ["text.txt"]
+    assert planned["tokenizer"].startswith("masked, ")
+    assert main([*build, "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "  heldout_ratio = 0.3"
+    assert main([*build, "--settings"]) == 0
+    assert "\nheldout_ratio = 0.3\n" in capsys.readouterr().out
+    assert main([*build[:-3], "nowhere/at all", "--out=corpus", "--dry-run"]) == 1
+    assert "nowhere/at all" in capsys.readouterr().err
     assert not Path("corpus").exists()
     assert main(build) == 0
     out, err = capsys.readouterr()

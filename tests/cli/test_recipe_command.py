@@ -180,8 +180,13 @@ class TestRecipeCommand:
     def test_dry_run(self, capsys: Captured) -> None:
         assert main(["heat", "temperature=3", "--dry-run"]) == 0
         out, err = capsys.readouterr()
-        assert "temperature = 3.0\n" in out
-        assert re.search(r"#.*\bsteps: 3\n#.*\bsizes\.tokens: 100\n", out)
+        assert out.splitlines() == [
+            "This would be done, and nothing is done now:",
+            "  steps:         3",
+            "  sizes.tokens:  100",
+            "Settings that are not the defaults (--settings shows all):",
+            "  temperature = 3.0",
+        ]
         assert err == ""
         assert main(["heat", "temperature=3", "--dry-run", "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == {
@@ -195,6 +200,20 @@ class TestRecipeCommand:
             },
             "plan": {"steps": 3, "sizes": {"tokens": 100}},
         }
+
+    def test_settings_are_written_as_a_file_that_runs(
+        self, capsys: Captured, tmp_path: Path
+    ) -> None:
+        given = ["temperature=3", "deep.how_long=4", 'how=so "so"']
+        assert main(["heat", *given, "--settings"]) == 0
+        text = capsys.readouterr().out
+        assert text.startswith('recipe = "heat"\n\n# How hot. Accepted: a number.\ntemperature')
+        (tmp_path / "run.toml").write_text(text)
+        shown = []
+        for words in (given, ["run.toml"]):
+            assert main(["heat", *words, "--dry-run", "--json"]) == 0
+            shown.append(json.loads(capsys.readouterr().out)["settings"])
+        assert shown[0] == shown[1]
 
     @pytest.mark.parametrize(
         ("how", "code", "words"),

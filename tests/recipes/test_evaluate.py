@@ -82,7 +82,7 @@ def test_a_split_without_labels_is_predicted_and_not_scored(tmp_path):
     data = write_data(tmp_path / "data", test_labelled=False)
     model = write_model(tmp_path / "polarity", head=["NEGATIVE", "POSITIVE"])
     settings = EvaluateSettings(model=model, data=data, out=tmp_path / "x", max_length=16)
-    assert plan(settings)["num_examples"] == 24
+    assert plan(settings)["num_validation_examples"] == 24
     only = {"test": f"{data}/test.jsonl"}
     result = evaluate(model, only, tmp_path / "run", split="test")
     assert result.scores is None

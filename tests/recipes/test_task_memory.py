@@ -95,4 +95,4 @@ def test_a_damaged_file_is_refused_unless_it_is_not_needed(text, message, data, 
         evaluate.run(settings, progress=SilentProgress())
     assert not (tmp_path / "e").exists()
     told = settings.model_copy(update={"task": "sst2", "task_options": {}})
-    assert evaluate.plan(told)["num_examples"] == 24
+    assert evaluate.plan(told)["num_validation_examples"] == 24

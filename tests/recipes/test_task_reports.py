@@ -9,7 +9,7 @@ from tiny_task import make_rows, write_data, write_model
 from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.recipes.evaluate import EvaluateSettings
 from limbeck.recipes.evaluate import run as evaluate
-from limbeck.recipes.finetune import FinetuneSettings
+from limbeck.recipes.finetune import FinetuneSettings, plan
 from limbeck.recipes.finetune import run as finetune
 from limbeck.report import write_report
 from limbeck.runs import FinetuneRecord
@@ -102,6 +102,27 @@ def test_every_kind_of_task_has_intervals_and_speed(tmp_path, task):
     assert student.speed.num_texts == 30
     assert student.speed_up.latency.median > 0
     assert (student.agreement_with_teacher is None) is (task == "stsb")
+
+
+def test_a_dry_run_tells_questions_from_their_windows(tmp_path):
+    def long_question(row, rng):
+        return question({**row, "sentence": f"{row['sentence']} rain" + " the men" * 20}, rng)
+
+    settings = FinetuneSettings(
+        model=write_model(tmp_path / "model"),
+        data=write_rows(tmp_path / "data", long_question, train=8, validation=6),
+        out=tmp_path / "run",
+        task="squad",
+        task_options=KINDS["squad"][2],
+        max_length=24,
+        batch_size=4,
+        device="cpu",
+    )
+    planned = plan(settings)
+    assert (planned["num_train_examples"], planned["num_validation_examples"]) == (8, 6)
+    assert planned["num_train_windows"] > 8
+    assert planned["steps_per_epoch"] == -(-planned["num_train_windows"] // 4)
+    assert planned["labels"] == ()
 
 
 def test_a_model_that_was_fine_tuned_elsewhere_can_be_the_teacher(tmp_path):

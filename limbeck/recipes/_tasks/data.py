@@ -176,6 +176,17 @@ class TaskData:
             self.task.splits[split], tokenizer, max_length=self.settings.max_length
         )
 
+    def sizes(self) -> dict[str, int]:
+        """Returns how many examples each split has, and windows where those are more or fewer."""
+        found: dict[str, int] = {}
+        for split, encoded in self.examples.items():
+            if split == AUGMENTED:
+                continue
+            found[f"num_{split}_examples"] = len(self.task.splits[split].examples)
+            if len(encoded) != found[f"num_{split}_examples"]:
+                found[f"num_{split}_windows"] = len(encoded)
+        return found
+
     def names(self) -> TaskNames:
         """Returns what the model and the task are called in records."""
         label, role = self.settings.default_names()

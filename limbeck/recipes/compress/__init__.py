@@ -112,7 +112,6 @@ def plan(settings: CompressSettings) -> dict[str, Any]:
     settings = recall_task(settings, SilentProgress())
     data = _read_data(settings, SilentProgress())
     candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
-    splits = data.task.splits.items()
     return {
         "recipe": "compress",
         "task": settings.task_label or data.task.name,
@@ -121,7 +120,7 @@ def plan(settings: CompressSettings) -> dict[str, Any]:
         "out": str(settings.out),
         "device": str(choose_device(settings.device)),
         "num_layers": data.config.num_hidden_layers,
-        **{f"num_{name}_examples": len(split.examples) for name, split in splits},
+        **data.sizes(),
         "seeds": list(settings.seeds),
         "students": {candidate.name: candidate.how for candidate in candidates},
     }

@@ -102,7 +102,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
         "out": str(settings.out),
         "device": str(choose_device(settings.device)),
         "num_layers": trained_config(settings, data).num_hidden_layers,
-        **{f"num_{split}_examples": len(part) for split, part in data.examples.items()},
+        **data.sizes(),
         **({f"num_{AUGMENTED}_examples": copies * len(data.examples["train"])} if copies else {}),
         "steps_per_epoch": steps_per_epoch,
         "max_steps": budget.max_steps,
