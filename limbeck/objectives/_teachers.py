@@ -12,7 +12,7 @@ from torch import Tensor
 from limbeck.losses import Loss
 from limbeck.models import Model, ModelConfig
 from limbeck.nn import ModelOutput
-from limbeck.tasks import EncodedExample, Task, TaskBatch, collate, restore_padding
+from limbeck.tasks import EncodedExamples, Task, TaskBatch, collate, restore_padding
 
 
 class TeacherOutputs(Protocol):
@@ -55,7 +55,7 @@ class LiveTeacher:
         task: Task,
         model: Model,
         *,
-        rows: Sequence[EncodedExample],
+        rows: EncodedExamples,
         pad_token_id: int,
         collect: frozenset[str],
     ) -> None:

@@ -14,6 +14,7 @@ from limbeck.sources import Data
 from limbeck.tasks._base import PADDING, Task, remove_padding, restore_padding
 from limbeck.tasks._batches import TrainBatches, collate, evaluation_batches
 from limbeck.tasks._definition import TaskDefinition
+from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import SPLITS, EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._texts import MissingColumnError
 
@@ -21,6 +22,7 @@ __all__ = [
     "PADDING",
     "SPLITS",
     "EncodedExample",
+    "EncodedExamples",
     "Record",
     "Split",
     "Task",

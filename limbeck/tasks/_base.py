@@ -14,6 +14,7 @@ from torch import Tensor
 from limbeck.metrics import Predictions, score
 from limbeck.models import AutoConfig, AutoModel, Model
 from limbeck.nn import ModelOutput, at_least_float32
+from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._labels import align_names
 from limbeck.tokenizers import Tokenizer
@@ -78,9 +79,7 @@ class Task(ABC):
         return self.auto_model.from_config(config)
 
     @abstractmethod
-    def encode(
-        self, split: Split, tokenizer: Tokenizer, *, max_length: int
-    ) -> Sequence[EncodedExample]:
+    def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns examples into token ids, at least one row an example, in their order."""
 
     def label_tensor(self, labels: Sequence[Any], batch_shape: torch.Size) -> Tensor:

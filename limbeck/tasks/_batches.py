@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from limbeck.data.by_length import batches_by_length
 from limbeck.tasks._base import Task
-from limbeck.tasks._examples import EncodedExample, TaskBatch
+from limbeck.tasks._encoded import EncodedExamples
+from limbeck.tasks._examples import TaskBatch
 
 # Examples are sorted by length within this many batches of a shuffled epoch, so that little is
 # padded, but within one part of this many of an epoch at most: sorted as a whole, a small set gives
@@ -22,7 +21,7 @@ _PARTS_SORTED_APART = 32
 
 
 def collate(
-    task: Task, examples: Sequence[EncodedExample], chosen: Sequence[int], *, pad_token_id: int
+    task: Task, examples: EncodedExamples, chosen: Sequence[int], *, pad_token_id: int
 ) -> TaskBatch:
     """Pads some of the examples, all with a label or all without, to the longest of them.
 
@@ -32,40 +31,20 @@ def collate(
         chosen: Which ones.
         pad_token_id: Fills the end of shorter rows.
     """
-    rows = [examples[i] for i in chosen]
-    input_ids, mask = _pad([row.input_ids for row in rows], fill=pad_token_id)
-    segments = [row.token_type_ids for row in rows if row.token_type_ids is not None]
-    labels = [row.label for row in rows]
+    ids, lengths = examples.input_ids.pad(chosen, fill=pad_token_id)
+    types = examples.token_type_ids
+    mask = np.arange(ids.shape[-1]) < lengths[..., None]
+    labels = [examples.labels[i] for i in chosen]
     is_labelled = all(label is not None for label in labels)
+    input_ids = torch.from_numpy(ids)
     return TaskBatch(
         input_ids=input_ids,
-        attention_mask=None if bool(mask.all()) else mask,
-        token_type_ids=_pad(segments, fill=0)[0] if segments else None,
+        attention_mask=None if mask.all() else torch.from_numpy(mask.astype(np.int64)),
+        token_type_ids=None if types is None else torch.from_numpy(types.pad(chosen, fill=0)[0]),
         labels=task.label_tensor(labels, input_ids.shape) if is_labelled else None,
-        num_tokens=int(mask.sum()),
+        num_tokens=int(lengths.sum()),
         positions=tuple(int(i) for i in chosen),
     )
-
-
-def _pad(rows: Sequence[Sequence[Any]], *, fill: int) -> tuple[Tensor, Tensor]:
-    """Stacks rows of ids, or rows of choices of them; returns ids and a mask of what is real."""
-    if not isinstance(rows[0][0], Sequence):
-        return _pad_ids(rows, width=max(map(len, rows)), fill=fill)
-    num_choices = max(map(len, rows))
-    width = max(len(choice) for row in rows for choice in row)
-    choices = [choice for row in rows for choice in [*row, *[()] * (num_choices - len(row))]]
-    ids, mask = _pad_ids(choices, width=width, fill=fill)
-    shape = (len(rows), num_choices, width)
-    return ids.reshape(shape), mask.reshape(shape)
-
-
-def _pad_ids(rows: Sequence[Sequence[int]], *, width: int, fill: int) -> tuple[Tensor, Tensor]:
-    ids = torch.full((len(rows), width), fill)
-    mask = torch.zeros((len(rows), width), dtype=torch.int64)
-    for number, row in enumerate(rows):
-        ids[number, : len(row)] = torch.tensor(row, dtype=torch.int64)
-        mask[number, : len(row)] = 1
-    return ids, mask
 
 
 class TrainBatches:
@@ -86,7 +65,7 @@ class TrainBatches:
     def __init__(
         self,
         task: Task,
-        examples: Sequence[EncodedExample],
+        examples: EncodedExamples,
         *,
         batch_size: int,
         accumulate: int,
@@ -95,8 +74,8 @@ class TrainBatches:
     ) -> None:
         self._task = task
         self._examples = examples
-        self._lengths = np.array([example.num_tokens for example in examples])
-        self._is_labelled = np.array([example.label is not None for example in examples])
+        self._lengths = examples.lengths
+        self._is_labelled = examples.is_labelled
         self._batch_size = batch_size
         self._accumulate = accumulate
         self._pad_token_id = pad_token_id
@@ -139,8 +118,8 @@ class TrainBatches:
 
 
 def evaluation_batches(
-    task: Task, examples: Sequence[EncodedExample], *, batch_size: int, pad_token_id: int
+    task: Task, examples: EncodedExamples, *, batch_size: int, pad_token_id: int
 ) -> Iterator[TaskBatch]:
     """Yields batches of all examples once, the longest first."""
-    for chosen in batches_by_length([row.num_tokens for row in examples], batch_size):
+    for chosen in batches_by_length(examples.lengths.tolist(), batch_size):
         yield collate(task, examples, chosen, pad_token_id=pad_token_id)

@@ -18,6 +18,7 @@ from limbeck.models import AutoModelForSequenceClassification
 from limbeck.sources import Data, SplitRows
 from limbeck.tasks._base import Task
 from limbeck.tasks._definition import TaskDefinition, with_defaults
+from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._glue import GlueFile
 from limbeck.tasks._labels import LabelSet, infer_labels
@@ -71,9 +72,7 @@ class ClassificationTask(Task):
     class_weights: tuple[float, ...] | None = None
     glue: GlueFile | None = None
 
-    def encode(
-        self, split: Split, tokenizer: Tokenizer, *, max_length: int
-    ) -> list[EncodedExample]:
+    def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns sentences into token ids; of two, the longer is cut first."""
         return self.encoding.encode(split.examples, tokenizer, max_length=max_length)
 

@@ -16,6 +16,7 @@ from limbeck.metrics import LabelSets
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.sources import Data, Row, SplitRows
 from limbeck.tasks._base import Task
+from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._main_metric import LabelSetMetric
 from limbeck.tasks._texts import (
@@ -59,9 +60,7 @@ class MultiLabelTask(Task):
     encoding: TextEncoding
     threshold: float
 
-    def encode(
-        self, split: Split, tokenizer: Tokenizer, *, max_length: int
-    ) -> list[EncodedExample]:
+    def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns sentences into token ids; of two, the longer is cut first."""
         return self.encoding.encode(split.examples, tokenizer, max_length=max_length)
 

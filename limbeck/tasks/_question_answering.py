@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -19,6 +23,7 @@ from limbeck.nn import ModelOutput, at_least_float32
 from limbeck.nn.spans import ScoredWindow, rank_answers
 from limbeck.sources import Data, read_splits
 from limbeck.tasks._base import PADDING, Task
+from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._main_metric import AnswerMetric
 from limbeck.tasks._squad_rows import Question, read_questions
@@ -56,14 +61,23 @@ class Window(EncodedExample):
     """A question with a part of its text.
 
     Attributes:
-        offsets: Each token's first character and the one after its last, in its own text.
+        of_text: The first character of each of the whole text's tokens and the one after its last,
+            (tokens, 2); shared by all windows and questions of a text.
         first: First token of the text.
-        last: Last token of the text.
+        last: Last token of the text; below `first` if it has none.
+        begin: Which token of the whole text `first` is.
     """
 
-    offsets: Sequence[tuple[int, int]]
+    of_text: npt.NDArray[np.unsignedinteger[Any]]
     first: int
     last: int
+    begin: int
+
+    @property
+    def offsets(self) -> list[tuple[int, int]]:
+        """Each token's first character and the one after its last; (0, 0) before the text."""
+        inside = self.of_text[self.begin : self.begin + self.last + 1 - self.first]
+        return [(0, 0)] * self.first + [(first, last) for first, last in inside.tolist()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +95,7 @@ class QuestionAnsweringTask(Task):
     settings: QuestionAnsweringSettings
     null_threshold: float | None
 
-    def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> list[Window]:
+    def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns each question and its text into one or several windows.
 
         Raises:
@@ -94,16 +108,41 @@ class QuestionAnsweringTask(Task):
             max_question_tokens=self.settings.max_question_tokens,
             names=("task_options.max_question_tokens", "task_options.stride"),
         )
-        questions = [example.question for example in split.examples]
-        windows = cut_windows(
-            tokenizer,
-            [example.context for example in split.examples],
-            max_length=max_length,
-            stride=self.settings.stride,
-            questions=cut_texts(tokenizer, questions, max_tokens=self.settings.max_question_tokens),
-        )
+        return EncodedExamples.of(self._windows(split.examples, tokenizer, max_length=max_length))
+
+    def _windows(
+        self, examples: Sequence[Question], tokenizer: Tokenizer, *, max_length: int
+    ) -> Iterator[Window]:
         has_types = "token_type_ids" in tokenizer.model_input_names
-        return [_label(w, split.examples[w.index], has_types=has_types) for w in windows]
+        of_texts: dict[str, npt.NDArray[Any]] = {}  # many questions are about one text
+        for start, part in texts_at_a_time(
+            examples, num_characters=lambda example: len(example.question) + len(example.context)
+        ):
+            questions = [example.question for example in part]
+            windows = cut_windows(
+                tokenizer,
+                [example.context for example in part],
+                max_length=max_length,
+                stride=self.settings.stride,
+                questions=cut_texts(
+                    tokenizer, questions, max_tokens=self.settings.max_question_tokens
+                ),
+            )
+            for index, group in groupby(windows, lambda window: window.index):
+                example, of_text = part[index], list(group)
+                if example.context not in of_texts:
+                    of_texts[example.context] = _join_offsets(of_text)
+                for window in of_text:
+                    yield Window(
+                        index=start + index,
+                        input_ids=window.encoding.ids,
+                        token_type_ids=window.encoding.type_ids if has_types else None,
+                        label=_label(window, example),
+                        of_text=of_texts[example.context],
+                        first=window.first,
+                        last=window.last,
+                        begin=window.begin,
+                    )
 
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns the scores of starts and ends, (batch, 2, sequence)."""
@@ -206,23 +245,23 @@ class QuestionAnsweringTask(Task):
         return "answers.json", json.dumps(answers, indent=0)
 
 
-def _label(window: TextWindow, question: Question, *, has_types: bool) -> Window:
-    """Labels a window with the answer's place if it holds it whole."""
-    row = window.encoding
-    label: tuple[int, int] | None = None
-    if question.label is not None:
-        label = _NO_ANSWER
-        if question.label and window.last >= window.first:
-            label = _place(question.label[0], row.offsets, window.first, window.last)
-    return Window(
-        index=window.index,
-        input_ids=row.ids,
-        token_type_ids=row.type_ids if has_types else None,
-        label=label,
-        offsets=row.offsets,
-        first=window.first,
-        last=window.last,
-    )
+def _join_offsets(windows: Sequence[TextWindow]) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Returns where each token of a text stands, (tokens, 2), from all of its windows."""
+    found: list[tuple[int, int]] = []
+    for window in windows:
+        inside = window.encoding.offsets[window.first : window.last + 1]
+        found += inside[len(found) - window.begin :]
+    places = np.array(found, dtype=np.uint32).reshape(len(found), 2)
+    return places.astype(np.min_scalar_type(places.max(initial=0)))
+
+
+def _label(window: TextWindow, question: Question) -> tuple[int, int] | None:
+    """Returns the answer's first and last token if the window holds it whole."""
+    if question.label is None:
+        return None
+    if not question.label or window.last < window.first:
+        return _NO_ANSWER
+    return _place(question.label[0], window.encoding.offsets, window.first, window.last)
 
 
 def _place(

@@ -18,6 +18,7 @@ from limbeck.models import AutoModelForSequenceClassification
 from limbeck.sources import Data, Row
 from limbeck.tasks._base import Task
 from limbeck.tasks._definition import TaskDefinition, with_defaults
+from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._main_metric import NumberMetric
 from limbeck.tasks._texts import (
@@ -72,9 +73,7 @@ class RegressionTask(Task):
             "problem_type": "regression",
         }
 
-    def encode(
-        self, split: Split, tokenizer: Tokenizer, *, max_length: int
-    ) -> list[EncodedExample]:
+    def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns sentences into token ids; of two, the longer is cut first."""
         return self.encoding.encode(split.examples, tokenizer, max_length=max_length)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.sources import Data, Row, SplitRows, read_splits
+from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Example, Split
 from limbeck.tokenizers import Tokenizer
 
@@ -78,7 +79,7 @@ class TextEncoding:
 
     def encode(
         self, examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
-    ) -> list[EncodedExample]:
+    ) -> EncodedExamples:
         """Turns texts into rows of token ids, at least one an example.
 
         Raises:
@@ -86,7 +87,7 @@ class TextEncoding:
                 leaves no room.
         """
         if self.long_texts == "truncate":
-            return _encode_cut(examples, tokenizer, max_length=max_length)
+            return EncodedExamples.of(_cut(examples, tokenizer, max_length=max_length))
         if examples[0].text_pair is not None:
             raise SettingsError(
                 f"task_options.long_texts = '{self.long_texts}' is for single texts, but "
@@ -99,25 +100,24 @@ class TextEncoding:
                 f"task_options.stride = {self.stride}, but with max_length = {max_length} a window "
                 f"holds {room} tokens; accepted: 0 to {room - 1}"
             )
-        return self._encode_pieces(examples, tokenizer, room=room)
+        return EncodedExamples.of(self._rows(examples, tokenizer, room=room))
 
-    def _encode_pieces(
+    def _rows(
         self, examples: Sequence[TextExample], tokenizer: Tokenizer, *, room: int
-    ) -> list[EncodedExample]:
+    ) -> Iterator[EncodedExample]:
         frame, has_types = tokenizer.frame, "token_type_ids" in tokenizer.model_input_names
-        found = tokenizer.encode_batch_ids(
-            [example.text for example in examples], add_special_tokens=False
-        )
-        return [
-            EncodedExample(
-                index=index,
-                input_ids=frame.input_ids(piece),
-                token_type_ids=frame.token_type_ids(piece) if has_types else None,
-                label=example.label,
+        for start, part in texts_at_a_time(examples, num_characters=_num_characters):
+            found = tokenizer.encode_batch_ids(
+                [example.text for example in part], add_special_tokens=False
             )
-            for index, (example, array) in enumerate(zip(examples, found, strict=True))
-            for piece in self._pieces(array.tolist(), room=room)
-        ]
+            for index, (example, array) in enumerate(zip(part, found, strict=True), start):
+                for piece in self._pieces(array.tolist(), room=room):
+                    yield EncodedExample(
+                        index=index,
+                        input_ids=frame.input_ids(piece),
+                        token_type_ids=frame.token_type_ids(piece) if has_types else None,
+                        label=example.label,
+                    )
 
     def _pieces(self, ids: list[int], *, room: int) -> list[list[int]]:
         if len(ids) <= room:
@@ -129,23 +129,27 @@ class TextEncoding:
         return [ids[start : start + room] for start in range(0, len(ids) - self.stride, step)]
 
 
-def _encode_cut(
+def _cut(
     examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
-) -> list[EncodedExample]:
-    pairs = [example.text_pair for example in examples if example.text_pair is not None]
-    encoded = tokenizer(
-        [example.text for example in examples],
-        pairs or None,
-        truncation="longest_first",
-        max_length=max_length,
-    )
-    segments = encoded.get("token_type_ids") or [None] * len(examples)
-    return [
-        EncodedExample(index=i, input_ids=ids, token_type_ids=segment_ids, label=example.label)
-        for i, (example, ids, segment_ids) in enumerate(
-            zip(examples, encoded["input_ids"], segments, strict=True)
+) -> Iterator[EncodedExample]:
+    for start, part in texts_at_a_time(examples, num_characters=_num_characters):
+        pairs = [example.text_pair for example in part if example.text_pair is not None]
+        encoded = tokenizer(
+            [example.text for example in part],
+            pairs or None,
+            truncation="longest_first",
+            max_length=max_length,
         )
-    ]
+        segments = encoded.get("token_type_ids") or [None] * len(part)
+        rows = zip(part, encoded["input_ids"], segments, strict=True)
+        for index, (example, ids, types) in enumerate(rows, start):
+            yield EncodedExample(
+                index=index, input_ids=ids, token_type_ids=types, label=example.label
+            )
+
+
+def _num_characters(example: TextExample) -> int:
+    return len(example.text) + len(example.text_pair or "")
 
 
 def pool_windows(encoded: Sequence[EncodedExample], logits: Sequence[Tensor]) -> Tensor:

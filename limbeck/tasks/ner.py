@@ -8,7 +8,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,14 @@ from limbeck.nn.constants import IGNORE_INDEX
 from limbeck.sources import Data, read_splits
 from limbeck.tasks._base import PADDING, Task
 from limbeck.tasks._definition import TaskDefinition
+from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._tagged import NerSettings, Sentence, read_tagged
 from limbeck.tasks._tags import OUTSIDE
 from limbeck.tokenizers import Tokenizer
+
+NO_WORD = -1
+"""Stands at tokens that are not the first piece of a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +39,10 @@ class WordRow(EncodedExample):
     """A sentence, or a piece of a long one.
 
     Attributes:
-        words: For each token the number of the word that it is the first piece of, or None.
+        words: For each token the number of the word that it is the first piece of, or `NO_WORD`.
     """
 
-    words: Sequence[int | None]
+    words: Sequence[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,49 +52,46 @@ class NerTask(Task):
     predictions = Tags
     auto_model = AutoModelForTokenClassification
 
-    def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> list[WordRow]:
+    def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns sentences into token ids; a long one becomes several rows, so that no word is lost.
 
         A word's tag stands at its first piece.
         """
-        encoded = tokenizer(
-            [list(sentence.words) for sentence in split.examples],
-            is_split_into_words=True,
-            truncation=True,
-            max_length=max_length,
-            return_overflowing_tokens=True,
-        )
-        has_types = "token_type_ids" in encoded
+        return EncodedExamples.of(self._rows(split.examples, tokenizer, max_length=max_length))
+
+    def _rows(
+        self, sentences: Sequence[Sentence], tokenizer: Tokenizer, *, max_length: int
+    ) -> Iterator[WordRow]:
         places = {name: i for i, name in enumerate(self.labels)}
-        rows = []
-        last_word: dict[int, int] = {}  # of each sentence, in the rows so far
-        for row, owner in zip(
-            encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True
+        for start, part in texts_at_a_time(
+            sentences, num_characters=lambda sentence: sum(map(len, sentence.words))
         ):
-            sentence = split.examples[owner]
-            words: list[int | None] = []
-            for word in row.word_ids:
-                if word is not None and word > last_word.get(owner, -1):
-                    words.append(word)
-                    last_word[owner] = word
-                else:
-                    words.append(None)
-            tags = sentence.label
-            label = (
-                None
-                if tags is None
-                else [IGNORE_INDEX if word is None else places[tags[word]] for word in words]
+            encoded = tokenizer(
+                [list(sentence.words) for sentence in part],
+                is_split_into_words=True,
+                truncation=True,
+                max_length=max_length,
+                return_overflowing_tokens=True,
             )
-            rows.append(
-                WordRow(
-                    index=int(owner),
+            has_types, owners = "token_type_ids" in encoded, encoded["overflow_to_sample_mapping"]
+            last_word = [-1] * len(part)  # of each sentence, in the rows so far
+            for row, owner in zip(encoded.encodings, owners, strict=True):
+                words = [NO_WORD] * len(row)
+                for place, word in enumerate(row.word_ids):
+                    if word is not None and word > last_word[owner]:
+                        words[place] = last_word[owner] = word
+                tags = part[owner].label
+                yield WordRow(
+                    index=start + int(owner),
                     input_ids=row.ids,
                     token_type_ids=row.type_ids if has_types else None,
-                    label=label,
+                    label=None
+                    if tags is None
+                    else [
+                        IGNORE_INDEX if word == NO_WORD else places[tags[word]] for word in words
+                    ],
                     words=words,
                 )
-            )
-        return rows
 
     def label_tensor(self, labels: Sequence[Any], batch_shape: torch.Size) -> Tensor:
         """Returns the tags at first pieces and IGNORE_INDEX elsewhere, (batch, sequence)."""
@@ -142,7 +143,7 @@ class NerTask(Task):
             assert isinstance(row, WordRow)
             best = scores.argmax(dim=0).tolist()
             for word, place in zip(row.words, best, strict=True):
-                if word is not None:
+                if word != NO_WORD:
                     predictions[row.index][word] = self.labels[place]
         return [
             {

@@ -22,6 +22,7 @@ from limbeck.sources import Data
 from limbeck.tasks import stsb
 from limbeck.tasks._base import Task
 from limbeck.tasks._definition import TaskDefinition, with_defaults
+from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._regression import RegressionSettings, read_regression
 from limbeck.tasks._texts import TextEncoding
@@ -44,16 +45,18 @@ class SimilarityTask(Task):
         """Loads the encoder of a model folder; a pooler plays no part in the mean."""
         return AutoModel.from_pretrained(folder, add_pooling_layer=False)
 
-    def encode(
-        self, split: Split, tokenizer: Tokenizer, *, max_length: int
-    ) -> list[EncodedExample]:
+    def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns each of two sentences into a row of its own, the first ones before the second."""
         firsts = [replace(example, text_pair=None) for example in split.examples]
         seconds = [
             replace(example, text=example.text_pair, text_pair=None) for example in split.examples
         ]
-        rows = self.encoding.encode(firsts, tokenizer, max_length=max_length)
-        return rows + self.encoding.encode(seconds, tokenizer, max_length=max_length)
+        return EncodedExamples.join(
+            [
+                self.encoding.encode(texts, tokenizer, max_length=max_length)
+                for texts in (firsts, seconds)
+            ]
+        )
 
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns the mean of the real tokens' hidden states, (batch, hidden_size)."""

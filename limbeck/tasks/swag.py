@@ -7,7 +7,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -20,8 +20,9 @@ from limbeck.models import AutoModelForMultipleChoice
 from limbeck.nn import ModelOutput, at_least_float32
 from limbeck.sources import Data, read_splits
 from limbeck.tasks._base import PADDING, Task
-from limbeck.tasks._choices import ChoiceSettings, read_choice
+from limbeck.tasks._choices import ChoiceExample, ChoiceSettings, read_choice
 from limbeck.tasks._definition import TaskDefinition
+from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none
 from limbeck.tokenizers import Tokenizer
@@ -35,30 +36,9 @@ class ChoiceTask(Task):
     metrics = ("accuracy",)
     auto_model = AutoModelForMultipleChoice
 
-    def encode(
-        self, split: Split, tokenizer: Tokenizer, *, max_length: int
-    ) -> list[EncodedExample]:
+    def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns each text with each of its endings into token ids; the longer is cut first."""
-        pairs = [(e.context, ending) for e in split.examples for ending in e.endings]
-        encoded = tokenizer(
-            [first for first, _ in pairs],
-            [second for _, second in pairs],
-            truncation="longest_first",
-            max_length=max_length,
-        )
-        types = encoded.get("token_type_ids")
-        bounds = pairwise(accumulate((len(e.endings) for e in split.examples), initial=0))
-        return [
-            EncodedExample(
-                index=index,
-                input_ids=encoded["input_ids"][first:last],
-                token_type_ids=None if types is None else types[first:last],
-                label=example.label,
-            )
-            for index, (example, (first, last)) in enumerate(
-                zip(split.examples, bounds, strict=True)
-            )
-        ]
+        return EncodedExamples.of(_rows(split.examples, tokenizer, max_length=max_length))
 
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns the choices' scores, (batch, choices)."""
@@ -92,6 +72,30 @@ class ChoiceTask(Task):
     def details(self, split: Split, records: Sequence[Record]) -> dict[str, Any]:
         """Returns nothing: a choice's place says nothing of what it is."""
         return {}
+
+
+def _rows(
+    examples: Sequence[ChoiceExample], tokenizer: Tokenizer, *, max_length: int
+) -> Iterator[EncodedExample]:
+    for start, part in texts_at_a_time(
+        examples, num_characters=lambda e: sum(len(e.context) + len(x) for x in e.endings)
+    ):
+        pairs = [(example.context, ending) for example in part for ending in example.endings]
+        encoded = tokenizer(
+            [first for first, _ in pairs],
+            [second for _, second in pairs],
+            truncation="longest_first",
+            max_length=max_length,
+        )
+        types = encoded.get("token_type_ids")
+        bounds = pairwise(accumulate((len(example.endings) for example in part), initial=0))
+        for index, (example, (first, last)) in enumerate(zip(part, bounds, strict=True), start):
+            yield EncodedExample(
+                index=index,
+                input_ids=encoded["input_ids"][first:last],
+                token_type_ids=None if types is None else types[first:last],
+                label=example.label,
+            )
 
 
 def read(

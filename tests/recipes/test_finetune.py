@@ -19,7 +19,7 @@ from limbeck.models import AutoModelForSequenceClassification
 from limbeck.recipes.finetune import summarise
 from limbeck.recipes.finetune.data import read_data
 from limbeck.runs import FinetuneRecord, SeedRecord
-from limbeck.tasks import EncodedExample, TrainBatches
+from limbeck.tasks import EncodedExample, EncodedExamples, TrainBatches
 from limbeck.tasks._classification import ClassificationTask
 from limbeck.tasks._texts import TextEncoding
 from limbeck.tokenizers import AutoTokenizer
@@ -178,10 +178,10 @@ def test_ten_steps_equal_transformers_under_plain_pytorch(model_type, tmp_path):
 def batches_of_text(rows, tokenizer, *, steps):
     """Yields the rows of each step, in the order in which `finetune` takes them."""
     ids = tokenizer([row["sentence"] for row in rows])["input_ids"]
-    examples = [
+    examples = EncodedExamples.of(
         EncodedExample(index=i, input_ids=tokens, token_type_ids=None, label=None)
         for i, tokens in enumerate(ids)
-    ]
+    )
     task = ClassificationTask(
         name="any", metric="accuracy", splits={}, labels=("no", "yes"), encoding=TextEncoding()
     )

@@ -9,14 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limbeck.tasks import EncodedExample, TrainBatches, collate, evaluation_batches
+from limbeck.tasks import EncodedExample, EncodedExamples, TrainBatches, collate, evaluation_batches
 from limbeck.tasks._classification import ClassificationTask
 from limbeck.tasks._texts import TextEncoding
 
 
 def make_examples(lengths):
     # The first id says which example it is.
-    return [
+    return EncodedExamples.of(
         EncodedExample(
             index=i,
             input_ids=[100 + i] + [1] * (n - 1),
@@ -24,7 +24,7 @@ def make_examples(lengths):
             label=i % 2,
         )
         for i, n in enumerate(lengths)
-    ]
+    )
 
 
 TASK = ClassificationTask(
@@ -120,7 +120,7 @@ def test_collate_pads_and_masks():
     assert (batch.num_tokens, batch.num_examples) == (4, 2)
     assert set(batch.inputs()) == {"input_ids", "attention_mask", "token_type_ids"}
     bare = EncodedExample(index=0, input_ids=[1, 2], token_type_ids=None, label=None)
-    even = collate(TASK, [bare] * 2, [0, 1], pad_token_id=0)
+    even = collate(TASK, EncodedExamples.of([bare] * 2), [0, 1], pad_token_id=0)
     assert even.attention_mask is even.token_type_ids is even.labels is None
     assert set(even.inputs()) == {"input_ids"}
     meta = batch.to(torch.device("meta"))
@@ -133,7 +133,7 @@ def test_choices_are_padded_in_number_and_length():
         EncodedExample(index=0, input_ids=[[1, 2, 3], [4]], **row),
         EncodedExample(index=1, input_ids=[[5], [6, 7], [8]], **row),
     ]
-    batch = collate(TASK, examples, [0, 1], pad_token_id=9)
+    batch = collate(TASK, EncodedExamples.of(examples), [0, 1], pad_token_id=9)
     assert batch.input_ids.tolist() == [
         [[1, 2, 3], [4, 9, 9], [9, 9, 9]],
         [[5, 9, 9], [6, 7, 9], [8, 9, 9]],
@@ -143,8 +143,8 @@ def test_choices_are_padded_in_number_and_length():
 
 
 def test_rows_without_a_label_go_in_batches_of_their_own():
-    examples = make_examples([3] * 6)
-    examples += [replace(example, label=None) for example in make_examples([3] * 4)]
+    unlabelled = [replace(example, label=None) for example in make_examples([3] * 4)]
+    examples = EncodedExamples.join([make_examples([3] * 6), EncodedExamples.of(unlabelled)])
     batches = TrainBatches(TASK, examples, batch_size=10, accumulate=1, pad_token_id=0, seed=0)
     labelled, unlabelled = next(batches.steps())
     assert sorted(labelled.positions) == list(range(6))

@@ -14,6 +14,7 @@ from limbeck.nn.constants import IGNORE_INDEX
 from limbeck.recipes import finetune
 from limbeck.tasks import collate, read_task
 from limbeck.tasks._tags import guess_scheme, to_bio2
+from limbeck.tasks.ner import NO_WORD
 from limbeck.tokenizers import train_wordpiece
 from limbeck.train import SilentProgress
 
@@ -146,7 +147,7 @@ def test_every_word_has_one_place_however_long_the_sentence(
     split = task.splits["train"]
     encoded = task.encode(split, tokenizer, max_length=max_length)
     assert all(len(row.input_ids) <= max_length for row in encoded)
-    placed = [word for row in encoded for word in row.words if word is not None]
+    placed = [word for row in encoded for word in row.words if word != NO_WORD]
     assert placed == list(range(num_words))
     labelled = [
         task.labels[place] for row in encoded for place in row.label if place != IGNORE_INDEX

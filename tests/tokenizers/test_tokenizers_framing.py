@@ -22,6 +22,7 @@ from limbeck.data.philox import row_uniforms
 from limbeck.errors import SettingsError
 from limbeck.nn.constants import IGNORE_INDEX
 from limbeck.tasks import read_task
+from limbeck.tasks.ner import NO_WORD
 from limbeck.tokenizers import Tokenizer
 from limbeck.tokenizers.config import TokenizerConfig
 from limbeck.tokenizers.windows import cut_windows
@@ -251,12 +252,12 @@ def test_tags_stand_at_the_first_piece_of_each_word(tokenizer: Tokenizer, oracle
     assert [row.input_ids for row in encoded] == expected["input_ids"]
     seen: dict[int, list[int]] = {}
     for number, row in enumerate(encoded):
-        assert [word for word in row.words if word is not None] == sorted(
+        assert [word for word in row.words if word != NO_WORD] == sorted(
             set(expected.word_ids(number)) - {None} - set(seen.get(row.index, []))
         )
-        seen.setdefault(row.index, []).extend(word for word in row.words if word is not None)
+        seen.setdefault(row.index, []).extend(word for word in row.words if word != NO_WORD)
         labels = [label for label in row.label if label != IGNORE_INDEX]
-        assert labels == [int(word == 0) for word in row.words if word is not None]
+        assert labels == [int(word == 0) for word in row.words if word != NO_WORD]
     assert seen == {i: list(range(len(w))) for i, w in enumerate(words)}
 
 

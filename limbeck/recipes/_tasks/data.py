@@ -19,7 +19,7 @@ from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes._tasks.settings import TaskRunSettings, TaskSettings
 from limbeck.runs import TaskNames
 from limbeck.tasks import (
-    EncodedExample,
+    EncodedExamples,
     Record,
     Task,
     read_task,
@@ -49,7 +49,7 @@ class TaskData:
     config: ModelConfig
     tokenizer: Tokenizer
     task: Task
-    examples: Mapping[str, Sequence[EncodedExample]]
+    examples: Mapping[str, EncodedExamples]
 
     @classmethod
     def read(
@@ -96,7 +96,7 @@ class TaskData:
             if name in {*needed, *optional}
         }
         for name, encoded in examples.items():
-            num_full = sum(example.num_tokens == settings.max_length for example in encoded)
+            num_full = int((encoded.lengths == settings.max_length).sum())
             cut = f", {num_full:,} of them at the limit of {settings.max_length} tokens"
             num_examples = len(task.splits[name].examples)
             progress.log(f"{task.name}: {num_examples:,} {name} examples{cut if num_full else ''}")
@@ -137,11 +137,11 @@ class TaskData:
             for name, values in records.items()
         }
 
-    @property
-    def training(self) -> list[EncodedExample]:
+    @cached_property
+    def training(self) -> EncodedExamples:
         """All rows to train on: the labelled ones of `train`, then those without labels."""
         names = ("train", "transfer", AUGMENTED)
-        return [row for name in names for row in self.examples.get(name, ())]
+        return EncodedExamples.join([self.examples[n] for n in names if n in self.examples])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -165,7 +165,7 @@ class TaskData:
                 f"now; give another out=..., or remove {folder} to train again"
             )
 
-    def encode_again(self, split: str, tokenizer: Tokenizer) -> Sequence[EncodedExample]:
+    def encode_again(self, split: str, tokenizer: Tokenizer) -> EncodedExamples:
         """Returns a split's rows as another model's tokenizer of the same pieces gives them.
 
         They differ in token types alone, which not all families have.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -11,14 +11,14 @@ from torch import Tensor
 from limbeck.models import Model
 from limbeck.nn import evaluation
 from limbeck.runs import ModelSize
-from limbeck.tasks import EncodedExample, Task, evaluation_batches, remove_padding
+from limbeck.tasks import EncodedExamples, Task, evaluation_batches, remove_padding
 from limbeck.train import Precision, autocast
 
 
 def predict_logits(
     task: Task,
     model: Model,
-    examples: Sequence[EncodedExample],
+    examples: EncodedExamples,
     *,
     batch_size: int,
     pad_token_id: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +24,7 @@ from limbeck.recipes._settings import Seed
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import find_head
 from limbeck.recipes._tasks.models import require_same_inputs
-from limbeck.tasks import EncodedExample, collate
+from limbeck.tasks import EncodedExamples, collate
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, autocast, choose_device
 
@@ -111,10 +111,10 @@ class Augmenter:
         progress.log(f"{len(made):,} augmented rows are in {path}")
         return made
 
-    def _read(self, path: Path, rows: Sequence[EncodedExample]) -> Made:
+    def _read(self, path: Path, rows: EncodedExamples) -> Made:
         lines = read_json_lines(path, error=DataError)
         made = [itemgetter("index", "input_ids")(line) for line in lines]
-        lengths = [row.num_tokens for row in rows] * self.settings.copies
+        lengths = rows.lengths.tolist() * self.settings.copies
         if [len(ids) for _, ids in made] != lengths:
             raise DataError(
                 f"{path} has {len(made):,} rows that were not made of the {len(rows):,} training "
@@ -124,14 +124,14 @@ class Augmenter:
         return made
 
     @torch.inference_mode()
-    def _draw_all(self, data: TaskData, rows: Sequence[EncodedExample], progress: Progress) -> Made:
+    def _draw_all(self, data: TaskData, rows: EncodedExamples, progress: Progress) -> Made:
         model = AutoModelForMaskedLM.from_pretrained(self.folder)
         model.to(choose_device(data.settings.device))
         copies = self.settings.copies
         size = data.settings.evaluation_batch_size
         made: Made = [(i, list(row.input_ids)) for _ in range(copies) for i, row in enumerate(rows)]
         with progress.stage("augmenting", total=copies * len(rows), unit="rows") as stage:
-            for chosen in batches_by_length([row.num_tokens for row in rows], size):
+            for chosen in batches_by_length(rows.lengths.tolist(), size):
                 batch = collate(
                     data.task, rows, chosen, pad_token_id=data.tokenizer.pad_token_id
                 ).to(model.device)
@@ -174,6 +174,11 @@ class Augmenter:
         found = top.indices.cpu().gather(1, ranks[:, None])[:, 0].tolist()
         for (row, position), token in zip(places, found, strict=True):
             targets[row][position] = token
+
+
+def fill_again(rows: EncodedExamples, made: Made) -> EncodedExamples:
+    """Returns the rows that were made of some rows, without labels."""
+    return EncodedExamples.of(replace(rows[i], input_ids=ids, label=None) for i, ids in made)
 
 
 def _pick(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -25,11 +25,11 @@ from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.losses import build_task_losses
 from limbeck.recipes._tasks.models import load_fine_tuned, require_same_inputs, require_same_labels
 from limbeck.recipes._tasks.predictions import predict_logits
-from limbeck.recipes.finetune.augmentation import Augmenter
+from limbeck.recipes.finetune.augmentation import Augmenter, Made, fill_again
 from limbeck.recipes.finetune.data import trained_config
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_folder, hash_rows
-from limbeck.tasks import EncodedExample
+from limbeck.tasks import EncodedExamples
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, choose_device
 
@@ -113,19 +113,13 @@ class Distillation:
         Returns:
             The data with the rows `augmented`, if asked for, and the teacher.
         """
-        theirs = [
-            row
-            for split in ("train", "transfer")
-            if split in data.examples
-            for row in data.encode_again(split, self.tokenizer)
-        ]
+        made: Made = []
         if self.augmenter is not None:
             path = self.settings.out / "augmented.jsonl"
             made = self.augmenter.make(path, data, progress=progress)
-            ours = data.examples["train"]
-            rows = [replace(ours[i], input_ids=ids, label=None) for i, ids in made]
+            rows = fill_again(data.examples["train"], made)
             data = replace(data, examples={**data.examples, AUGMENTED: rows})
-            theirs += [replace(theirs[i], input_ids=ids, label=None) for i, ids in made]
+        theirs = self._encode(data, made)
         outputs: TeacherOutputs
         if self.settings.teacher_cache is None:
             outputs = LiveTeacher(
@@ -140,12 +134,20 @@ class Distillation:
             outputs = CachedTeacher(cache.rows)
         return data, TaskTeacher(config=self.config, outputs=outputs, losses=self.losses)
 
+    def _encode(self, data: TaskData, made: Made) -> EncodedExamples:
+        """Returns the training rows as the teacher reads them, the student's own if it can."""
+        if self.tokenizer.model_input_names == data.tokenizer.model_input_names:
+            return data.training
+        splits = [split for split in ("train", "transfer") if split in data.examples]
+        parts = [data.encode_again(split, self.tokenizer) for split in splits]
+        return EncodedExamples.join([*parts, *([fill_again(parts[0], made)] if made else [])])
+
     def _load_model(self, data: TaskData) -> Model:
         model = load_fine_tuned(data.task, self.folder, name=str(self.settings.teacher))
         return model.to(choose_device(self.settings.device))
 
     def _fill_cache(
-        self, folder: Path, data: TaskData, rows: Sequence[EncodedExample], progress: Progress
+        self, folder: Path, data: TaskData, rows: EncodedExamples, progress: Progress
     ) -> TeacherCache:
         settings = self.settings
         cache = TeacherCache(
