@@ -12,6 +12,7 @@ from limbeck.errors import CheckpointError as CheckpointError
 from limbeck.errors import ContractError as ContractError
 from limbeck.errors import DataError as DataError
 from limbeck.errors import ExportError as ExportError
+from limbeck.errors import FolderInUseError as FolderInUseError
 from limbeck.errors import LimbeckError as LimbeckError
 from limbeck.errors import MissingExtraError as MissingExtraError
 from limbeck.errors import MissingHeadError as MissingHeadError

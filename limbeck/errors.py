@@ -31,6 +31,10 @@ class DataError(LimbeckError):
     """A text, corpus or data set can't be used as it is."""
 
 
+class FolderInUseError(LimbeckError):
+    """Somebody else works in a folder that was to be written: another process or thread."""
+
+
 class TrainingError(LimbeckError):
     """A training run had to stop, such as on a loss that is not finite."""
 

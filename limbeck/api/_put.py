@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from limbeck.errors import DataError
-from limbeck.files import sha256_of
+from limbeck.files import own_folder, partial_path, sha256_of
 from limbeck.runs import RunRecord
 
 
@@ -21,22 +21,24 @@ def put(target: Path, write: Callable[[Path], object], *, out: Path) -> None:
 
     Raises:
         DataError: If a run has been begun there with something else.
+        FolderInUseError: If a run is under way there.
     """
-    fresh = target.with_name(f".new-{target.name}")
-    _remove(fresh)
-    try:
-        write(fresh)
-        if target.exists() and RunRecord.exists(out):
-            if _checksums(fresh) != _checksums(target):
-                raise DataError(
-                    f"{out} holds a run that was begun with another {target.stem} than the one "
-                    f"given now; give another out=..., or remove {out} to start over"
-                )
-            return
-        _remove(target)
-        fresh.replace(target)
-    finally:
+    with own_folder(out, work="a call of limbeck"):
+        fresh = partial_path(target)
         _remove(fresh)
+        try:
+            write(fresh)
+            if target.exists() and RunRecord.exists(out):
+                if _checksums(fresh) != _checksums(target):
+                    raise DataError(
+                        f"{out} holds a run that was begun with another {target.stem} than the one "
+                        f"given now; give another out=..., or remove {out} to start over"
+                    )
+                return
+            _remove(target)
+            fresh.replace(target)
+        finally:
+            _remove(fresh)
 
 
 def _remove(path: Path) -> None:

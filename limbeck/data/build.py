@@ -32,7 +32,7 @@ from limbeck.data.shards import SplitWriter, dtype_for
 from limbeck.data.sources import Source, find_sources, total_bytes
 from limbeck.data.tokenising import DocumentTokeniser
 from limbeck.errors import DataError
-from limbeck.files import remove_leftovers, replace_file, sha256_of
+from limbeck.files import own_folder, replace_file, sha256_of
 
 if TYPE_CHECKING:
     from limbeck.sources import MemorySource
@@ -68,6 +68,7 @@ def build_corpus(
     Raises:
         DataError: If a source can't be found or read, a record is malformed and `on_error` is
             `raise`, there is no text, or the folder holds something else or can't be written.
+        FolderInUseError: If another process builds there.
     """
     settings = settings or CorpusSettings()
     progress = progress or make_silent_progress()
@@ -76,37 +77,54 @@ def build_corpus(
         found, settings=settings, tokenizer_fingerprint=tokenizer.fingerprint
     )
     out = Path(out)
-    if CorpusInfo.exists(out):
-        info = CorpusInfo.read(out)
-        request.require_same(BuildRequest.of(info), folder=out)
+    finished = _read_finished(out, request)
+    if finished is not None and not (out / STATE_FILE).exists():
+        return finished  # without a lock: it may lie where nothing can be written
+    _require_room(out)
+    with explain_failed_writes(out), own_folder(out, work="limbeck corpus build", error=None):
+        finished = _read_finished(out, request)
+        if finished is None:
+            build = _Build(
+                out, tokenizer=tokenizer, settings=settings, state=_prepare(out, request)
+            )
+            try:
+                total = total_bytes(found)
+                unit = "characters" if total is None else "bytes"
+                with progress.stage("building the corpus", total=total, unit=unit) as stage:
+                    build.read(found, stage=stage)
+                finished = build.finish()
+            finally:
+                build.close()
         _remove_state(out)
-        return info
-    with explain_failed_writes(out):
-        state = _prepare(out, request)
-        build = _Build(out, tokenizer=tokenizer, settings=settings, state=state)
-        try:
-            total = total_bytes(found)
-            unit = "characters" if total is None else "bytes"
-            with progress.stage("building the corpus", total=total, unit=unit) as stage:
-                build.read(found, stage=stage)
-            info = build.finish()
-        finally:
-            build.close()
-        _remove_state(out)
+    return finished
+
+
+def _read_finished(out: Path, request: BuildRequest) -> CorpusInfo | None:
+    """Returns what a finished corpus of this very request holds; None if there is none."""
+    if not CorpusInfo.exists(out):
+        return None
+    info = CorpusInfo.read(out)
+    request.require_same(BuildRequest.of(info), folder=out)
     return info
+
+
+def _require_room(out: Path) -> None:
+    """Refuses a folder with something else in it; what is hidden, as locks are, does not count."""
+    if not out.exists() or (out / STATE_FILE).exists():
+        return
+    if not out.is_dir() or any(not entry.name.startswith(".") for entry in out.iterdir()):
+        raise DataError(
+            f"{out} exists and is not a corpus; give a new or an empty folder for the corpus"
+        )
 
 
 def _prepare(out: Path, request: BuildRequest) -> BuildState:
     """Returns the state to continue from, written at once so that the folder is known as ours."""
+    _require_room(out)
     state = load_state(out)
     if state is not None and state.writers:
         request.require_same(state.request, folder=out)
         return state
-    if state is None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(
-            f"{out} exists and is not a corpus; give a new or an empty folder for the corpus"
-        )
-    out.mkdir(parents=True, exist_ok=True)
     state = BuildState(request=request)
     state.save(out)
     return state
@@ -185,7 +203,7 @@ class _Build:
             sources=self._state.request.sources,
             settings=self._state.request.settings,
         )
-        self._remove_leftovers(info)
+        self._remove_other_shards(info)
         info.write(self._folder, error=None)  # `explain_failed_writes` has more to say
         return info
 
@@ -194,9 +212,8 @@ class _Build:
         for writer in self._writers.values():
             writer.close()
 
-    def _remove_leftovers(self, info: CorpusInfo) -> None:
-        """Removes what interrupted builds left: shards begun anew elsewhere, half-written files."""
-        remove_leftovers(self._folder)
+    def _remove_other_shards(self, info: CorpusInfo) -> None:
+        """Removes the shards of interrupted builds that were begun anew elsewhere."""
         names = {shard.name for split in info.splits.values() for shard in split.shards}
         for split in SPLITS:
             for path in self._folder.glob(f"{split}-*.bin"):

@@ -1,8 +1,9 @@
-"""Our own files: whole or not at all, JSON, JSON Lines, checksums; errors of the caller's class."""
+"""Our own files: whole or not at all, JSON, JSON Lines, checksums; one owner a folder."""
 
 from limbeck.files.atomic import (
     flush_to_disk,
-    remove_leftovers,
+    is_leftover,
+    partial_path,
     replace_file,
     replace_folder,
     write_text,
@@ -10,12 +11,15 @@ from limbeck.files.atomic import (
 from limbeck.files.checksums import sha256_of, sha256_of_texts
 from limbeck.files.json_lines import read_json_lines, write_json_lines
 from limbeck.files.json_objects import read_json, write_json
+from limbeck.files.ownership import own_folder
 
 __all__ = [
     "flush_to_disk",
+    "is_leftover",
+    "own_folder",
+    "partial_path",
     "read_json",
     "read_json_lines",
-    "remove_leftovers",
     "replace_file",
     "replace_folder",
     "sha256_of",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from limbeck.errors import LimbeckError
 
-_SUFFIX = ".tmp"
+_PARTIAL = ".partial-"
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp|\.partial-.+")
+"""Names that are begun here and given up by a kill only."""
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def replace_file(path: Path, *, error: type[LimbeckError] | None) -> Iterator[Pa
         error: What is raised where the file can't be written, such as on a full disk; None leaves
             the system's own error to a caller who has more to say.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -58,7 +61,7 @@ def replace_folder(target: Path) -> Iterator[Path]:
 
     What an earlier block that was killed has left there goes first.
     """
-    partial = target.with_name(f".partial-{target.name}")
+    partial = partial_path(target)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     yield partial
@@ -69,10 +72,29 @@ def replace_folder(target: Path) -> Iterator[Path]:
     flush_to_disk(target.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files that a killed process left in a folder."""
-    for path in folder.glob(f".*{_SUFFIX}"):
-        path.unlink()
+def partial_path(target: Path) -> Path:
+    """Returns where a file or folder is made ready that has one owner, beside its own place."""
+    return target.with_name(f"{_PARTIAL}{target.name}")
+
+
+def is_leftover(path: Path) -> bool:
+    """Tells by the name whether something was begun here, so that it is nobody's work."""
+    return _LEFTOVER.fullmatch(path.name) is not None
+
+
+def remove_leftovers(folder: Path, *, belongs_to_others: Callable[[Path], bool]) -> None:
+    """Removes what killed processes began and left in a folder and the folders in it.
+
+    Args:
+        folder: The folder, in which nobody else is writing.
+        belongs_to_others: Tells of a folder in it that it is to be left alone.
+    """
+    for path in folder.iterdir():
+        is_folder = path.is_dir() and not path.is_symlink()
+        if is_leftover(path):
+            shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
+        elif is_folder and not belongs_to_others(path):
+            remove_leftovers(path, belongs_to_others=belongs_to_others)
 
 
 def flush_to_disk(path: Path) -> None:

@@ -102,29 +102,30 @@ def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
     """Distils the teacher and writes `out/model`; goes on where an earlier run stopped."""
     torch.manual_seed(settings.seed)
     corpus, teacher, student = _prepare(settings)
-    earlier = start_run(settings.out, "distill", settings).finished(DistillRecord)
-    if earlier is not None:
-        progress.log(f"{settings.out} is already complete")
-        return earlier
-    figures = train_language_model(
-        settings,
-        corpus=corpus,
-        student=student,
-        losses=settings.losses,
-        teacher=teacher,
-        progress=progress,
-    )
-    folder = save_language_model(student, corpus.tokenizer, settings.out / "model")
-    record = DistillRecord(
-        model=str(folder),
-        teacher=settings.teacher,
-        num_layers=student.config.num_hidden_layers,
-        num_parameters=student.num_parameters,
-        teacher_num_layers=teacher.config.num_hidden_layers,
-        teacher_num_parameters=teacher.num_parameters,
-        **figures,
-    )
-    return record.write(settings.out)
+    with start_run(settings.out, "distill", settings) as run_folder:
+        earlier = run_folder.finished(DistillRecord)
+        if earlier is not None:
+            progress.log(f"{settings.out} is already complete")
+            return earlier
+        figures = train_language_model(
+            settings,
+            corpus=corpus,
+            student=student,
+            losses=settings.losses,
+            teacher=teacher,
+            progress=progress,
+        )
+        folder = save_language_model(student, corpus.tokenizer, settings.out / "model")
+        record = DistillRecord(
+            model=str(folder),
+            teacher=settings.teacher,
+            num_layers=student.config.num_hidden_layers,
+            num_parameters=student.num_parameters,
+            teacher_num_layers=teacher.config.num_hidden_layers,
+            teacher_num_parameters=teacher.num_parameters,
+            **figures,
+        )
+        return record.write(settings.out)
 
 
 def _prepare(

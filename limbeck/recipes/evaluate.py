@@ -50,30 +50,30 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
     data = _read_data(settings, progress)
     model = load_fine_tuned(data.task, data.folder, name=settings.model)
     model.to(choose_device(settings.device))
-    split = data.task.splits[settings.split]
-    records = data.predict(model, settings.split, align=True)
-    start_run(settings.out, recipe="evaluate", settings=settings, may_change=_MAY_CHANGE)
-    shown = [
-        {"index": record["index"], **example.shown(), **record}
-        for example, record in zip(split.examples, records, strict=True)
-    ]
-    checksum = write_predictions(settings.out, {settings.split: shown})
-    submission = data.task.submission(split, records)
-    if submission is not None:
-        name, content = submission
-        write_text(settings.out / name, content, error=DataError)
-    record = EvaluateRecord(
-        **data.names(),
-        **describe_model(model, data.folder),
-        split=settings.split,
-        num_examples=len(split.examples),
-        scores=data.score({settings.split: records})[settings.split],
-        details=data.task.details(split, records) if split.is_labelled else {},
-        submission=None if submission is None else submission[0],
-        elapsed_seconds=time.perf_counter() - started,
-        predictions_sha256=checksum,
-    )
-    return record.write(settings.out)
+    with start_run(settings.out, "evaluate", settings, may_change=_MAY_CHANGE):
+        split = data.task.splits[settings.split]
+        records = data.predict(model, settings.split, align=True)
+        shown = [
+            {"index": record["index"], **example.shown(), **record}
+            for example, record in zip(split.examples, records, strict=True)
+        ]
+        checksum = write_predictions(settings.out, {settings.split: shown})
+        submission = data.task.submission(split, records)
+        if submission is not None:
+            name, content = submission
+            write_text(settings.out / name, content, error=DataError)
+        record = EvaluateRecord(
+            **data.names(),
+            **describe_model(model, data.folder),
+            split=settings.split,
+            num_examples=len(split.examples),
+            scores=data.score({settings.split: records})[settings.split],
+            details=data.task.details(split, records) if split.is_labelled else {},
+            submission=None if submission is None else submission[0],
+            elapsed_seconds=time.perf_counter() - started,
+            predictions_sha256=checksum,
+        )
+        return record.write(settings.out)
 
 
 def plan(settings: EvaluateSettings) -> dict[str, Any]:

@@ -73,20 +73,21 @@ def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
     corpus = open_corpus(settings)
     torch.manual_seed(settings.seed)
     model = _build_model(settings, corpus)
-    earlier = start_run(settings.out, "pretrain", settings).finished(PretrainRecord)
-    if earlier is not None:
-        progress.log(f"{settings.out} is already complete")
-        return earlier
-    figures = train_language_model(
-        settings,
-        corpus=corpus,
-        student=model,
-        losses={"masked_lm": build_loss("masked_lm", {})},
-        freeze_body=settings.freeze_body,
-        progress=progress,
-    )
-    folder = save_language_model(model, corpus.tokenizer, settings.out / "model")
-    return PretrainRecord(model=str(folder), **figures).write(settings.out)
+    with start_run(settings.out, "pretrain", settings) as run_folder:
+        earlier = run_folder.finished(PretrainRecord)
+        if earlier is not None:
+            progress.log(f"{settings.out} is already complete")
+            return earlier
+        figures = train_language_model(
+            settings,
+            corpus=corpus,
+            student=model,
+            losses={"masked_lm": build_loss("masked_lm", {})},
+            freeze_body=settings.freeze_body,
+            progress=progress,
+        )
+        folder = save_language_model(model, corpus.tokenizer, settings.out / "model")
+        return PretrainRecord(model=str(folder), **figures).write(settings.out)
 
 
 def _build_model(settings: PretrainSettings, corpus: Corpus) -> Model:

@@ -7,6 +7,7 @@ import math
 import shlex
 import sys
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 from limbeck.config import Settings
 from limbeck.errors import SettingsError
+from limbeck.files import own_folder
 from limbeck.runs.machine import describe_git, describe_hardware, describe_versions
 from limbeck.runs.result import ResultRecord
 from limbeck.runs.run import RunRecord
@@ -54,6 +56,7 @@ class RunFolder:
         return kind.read(self.path) if kind.exists(self.path) else None
 
 
+@contextmanager
 def start_run(
     folder: Path,
     recipe: str,
@@ -61,8 +64,11 @@ def start_run(
     *,
     command: str | None = None,
     may_change: Collection[str] = (),
-) -> RunFolder:
-    """Opens the folder of a run: a new one gets its record, one with the same settings goes on.
+) -> Iterator[RunFolder]:
+    """Opens the folder of a run, which is its own until the block ends.
+
+    A new folder gets a record; one that holds a run with the same settings goes on. Temporary files
+    of a run that was killed are cleared.
 
     Args:
         folder: The run's folder; made if it does not exist.
@@ -73,9 +79,36 @@ def start_run(
             the run being resumed, such as a time budget; how often it logs and saves always may.
 
     Raises:
-        DataError: If the folder's `run.json` can't be used.
+        DataError: If the folder's `run.json` can't be used, or the folder can't be written.
+        FolderInUseError: If another process runs there.
         SettingsError: If the folder holds another run, or files that are no run.
     """
+    _require_room(folder)  # before anything is written, a lock included
+    with own_folder(folder, work=f"limbeck {recipe}"):
+        _require_room(folder)
+        yield _open(folder, recipe, settings, command=command, may_change=may_change)
+
+
+def _require_room(folder: Path) -> None:
+    """Refuses a place that holds something else than a run, or what one is given."""
+    if not folder.exists() or RunRecord.exists(folder):
+        return
+    if not folder.is_dir():
+        raise SettingsError(f"{folder} is a file, not a folder for a run; give another out=...")
+    if any(not _is_given(entry) for entry in folder.iterdir()):
+        raise SettingsError(
+            f"{folder} is not empty and holds no run; give a new folder, or remove what is in it"
+        )
+
+
+def _open(
+    folder: Path,
+    recipe: str,
+    settings: Settings,
+    *,
+    command: str | None,
+    may_change: Collection[str],
+) -> RunFolder:
     values = _spell_infinity(settings.model_dump(mode="json"))
     now = datetime.now(UTC).isoformat(timespec="seconds")
     if RunRecord.exists(folder):
@@ -85,12 +118,6 @@ def start_run(
         changes = {"settings": values, "resumed_at": (*record.resumed_at, now)}
         record = record.model_copy(update=changes).write(folder)
         return RunFolder(folder, record, resumed=True)
-    if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"{folder} is a file, not a folder for a run; give another out=...")
-    if folder.exists() and any(not _is_given(entry) for entry in folder.iterdir()):
-        raise SettingsError(
-            f"{folder} is not empty and holds no run; give a new folder, or remove what is in it"
-        )
     record = RunRecord(
         recipe=recipe,
         settings=values,

@@ -4,10 +4,12 @@ import contextlib
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limbeck.data import Corpus, CorpusSettings, build_corpus
-from limbeck.errors import DataError
+from limbeck.errors import DataError, FolderInUseError
+from limbeck.files import own_folder
 
 SCRIPT = """
 import sys
@@ -133,11 +136,40 @@ def test_a_killed_build_continues_to_the_same_bytes(tmp_path, tokenizer, texts):
     assert content_of(out) == content_of(tmp_path / "whole")
 
 
-def test_a_file_half_written_at_the_kill_is_not_left_in_the_corpus(begun):
+@pytest.mark.parametrize("has_state", [False, True])
+def test_a_file_half_written_at_the_kill_neither_stops_the_build_nor_stays(begun, has_state):
     out, build = begun
+    if not has_state:  # the very first write was killed
+        shutil.rmtree(out)
+        out.mkdir()
     (out / ".build-state.json.0a1b2c3d.tmp").write_text('{"request"')
     build(save_every_seconds=60.0)
     assert ".build-state.json.0a1b2c3d.tmp" not in content_of(out)
+    assert "build-state.json" not in content_of(out)
+
+
+def test_a_state_left_beside_a_finished_corpus_goes(begun):
+    out, build = begun
+    state = (out / "build-state.json").read_bytes()
+    info = build()
+    (out / "build-state.json").write_bytes(state)  # killed between the last two writes
+    assert build() == info
+    assert "build-state.json" not in content_of(out)
+
+
+def test_two_builds_in_one_folder_are_refused(begun):
+    """The other is stopped in the middle of a record, as in another process."""
+    out, build = begun
+    with (
+        own_folder(out, work="limbeck corpus build"),
+        ThreadPoolExecutor(1) as other,
+        pytest.raises(FolderInUseError, match=rf"{out} is in use .*limbeck corpus build, process"),
+    ):
+        other.submit(build).result()
+    before = build()
+    Corpus.open(out).verify()
+    with own_folder(out, work="limbeck corpus build"), ThreadPoolExecutor(1) as other:
+        assert other.submit(build).result() == before  # which writes nothing
 
 
 def _record(folder: Path) -> int:

@@ -15,7 +15,6 @@ from limbeck.errors import CheckpointError, DataError, SettingsError
 from limbeck.files import (
     read_json,
     read_json_lines,
-    remove_leftovers,
     replace_file,
     replace_folder,
     sha256_of,
@@ -24,6 +23,7 @@ from limbeck.files import (
     write_json_lines,
     write_text,
 )
+from limbeck.files.atomic import remove_leftovers
 
 
 def names_in(folder):
@@ -134,8 +134,16 @@ def test_what_a_killed_process_left_goes(tmp_path):
     temporary = left.__enter__()
     temporary.write_text("half")
     (tmp_path / "other.tmp").write_text("not ours")
-    remove_leftovers(tmp_path)
-    assert names_in(tmp_path) == ["other.tmp"]
+    begun = replace_folder(tmp_path / "model")
+    begun.__enter__().joinpath("config.json").write_text("{")
+    for name in ("mine", "others"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ".run.json.0a1b2c3d.tmp").write_text("half")
+    (tmp_path / "away").symlink_to(tmp_path / "others", target_is_directory=True)
+    remove_leftovers(tmp_path, belongs_to_others=lambda folder: folder.name == "others")
+    assert names_in(tmp_path) == ["away", "mine", "other.tmp", "others"]
+    assert names_in(tmp_path / "mine") == []
+    assert names_in(tmp_path / "others") == [".run.json.0a1b2c3d.tmp"]
 
 
 def test_a_folder_is_replaced_whole(tmp_path):

@@ -6,14 +6,15 @@ import json
 import math
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from limbeck.config import Settings
-from limbeck.errors import DataError, SettingsError
-from limbeck.runs import ResultRecord, RunRecord, start_run
+from limbeck.errors import DataError, FolderInUseError, SettingsError
+from limbeck.runs import ResultRecord, RunFolder, RunRecord, start_run
 from limbeck.runs.machine import describe_git
 from limbeck.version import __version__
 
@@ -31,6 +32,12 @@ class Heat(Settings):
     inner: Inner = Inner()
 
 
+def begin(*arguments: Any, **more: Any) -> RunFolder:
+    """Begins a run or goes on with one, and leaves it at once."""
+    with start_run(*arguments, **more) as run:
+        return run
+
+
 class HeatRecord(ResultRecord):
     recipe: Literal["heat"] = "heat"
     score: float
@@ -38,7 +45,7 @@ class HeatRecord(ResultRecord):
 
 def test_record_is_complete(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "run"
-    run = start_run(folder, recipe="heat", settings=Heat(), command="limbeck heat")
+    run = begin(folder, recipe="heat", settings=Heat(), command="limbeck heat")
     record = RunRecord.read(folder)
     assert record == run.record
     assert not run.resumed
@@ -52,81 +59,100 @@ def test_record_is_complete(tmp_path: Path) -> None:
     assert record.hardware.num_threads >= 1
     assert record.started_at.endswith("+00:00")
     assert json.loads((folder / "run.json").read_text())["format"] == 1
-    assert [p.name for p in folder.iterdir()] == ["run.json"]
+    assert sorted(p.name for p in folder.iterdir()) == [".lock", "run.json"]
 
 
 def test_same_settings_resume(tmp_path: Path) -> None:
-    start_run(tmp_path, recipe="heat", settings=Heat())
-    again = start_run(tmp_path, recipe="heat", settings=Heat())
+    begin(tmp_path, recipe="heat", settings=Heat())
+    again = begin(tmp_path, recipe="heat", settings=Heat())
     assert again.resumed
     assert again.finished(HeatRecord) is None
     assert len(again.record.resumed_at) == 1
     HeatRecord(score=1.5).write(tmp_path)
-    finished = start_run(tmp_path, recipe="heat", settings=Heat())
+    finished = begin(tmp_path, recipe="heat", settings=Heat())
     assert finished.finished(HeatRecord) == HeatRecord(score=1.5)
     assert len(finished.record.resumed_at) == 2
 
 
 def test_a_setting_that_came_up_later_has_its_default(tmp_path: Path) -> None:
-    start_run(tmp_path, recipe="heat", settings=Heat())
+    begin(tmp_path, recipe="heat", settings=Heat())
     record = json.loads((tmp_path / "run.json").read_text())
     del record["settings"]["minutes"]
     del record["settings"]["inner"]
     (tmp_path / "run.json").write_text(json.dumps(record))
-    assert start_run(tmp_path, recipe="heat", settings=Heat()).resumed
+    assert begin(tmp_path, recipe="heat", settings=Heat()).resumed
     (tmp_path / "run.json").write_text(json.dumps(record))
     with pytest.raises(SettingsError, match=r"inner.rate was 0.5, now 0.1"):
-        start_run(tmp_path, recipe="heat", settings=Heat(inner=Inner(rate=0.1)))
+        begin(tmp_path, recipe="heat", settings=Heat(inner=Inner(rate=0.1)))
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
-    start_run(tmp_path, recipe="heat", settings=Heat())
+    begin(tmp_path, recipe="heat", settings=Heat())
     other = Heat(temperature=3, minutes=1, inner=Inner(rate=0.25))
     with pytest.raises(SettingsError) as caught:
-        start_run(tmp_path, recipe="heat", settings=other, may_change={"minutes"})
+        begin(tmp_path, recipe="heat", settings=other, may_change={"minutes"})
     assert str(caught.value) == (
         f"{tmp_path} already holds a 'heat' run with other settings: temperature was 2.0, now 3.0; "
         "inner.rate was 0.5, now 0.25. To go on with it give the same settings; otherwise give "
         f"another out=..., or remove {tmp_path} to start over."
     )
     with pytest.raises(SettingsError, match="already holds a 'heat' run, not a 'cool' run"):
-        start_run(tmp_path, recipe="cool", settings=Heat())
+        begin(tmp_path, recipe="cool", settings=Heat())
 
 
 def test_may_change_updates_the_record(tmp_path: Path) -> None:
-    start_run(tmp_path, recipe="heat", settings=Heat())
-    run = start_run(tmp_path, recipe="heat", settings=Heat(minutes=3), may_change={"minutes"})
+    begin(tmp_path, recipe="heat", settings=Heat())
+    run = begin(tmp_path, recipe="heat", settings=Heat(minutes=3), may_change={"minutes"})
     assert run.record.settings["minutes"] == 3
 
 
 def test_an_infinite_setting_is_a_word_in_the_record(tmp_path: Path) -> None:
     unbounded = Heat(inner=Inner(rate=math.inf))
-    record = start_run(tmp_path, recipe="heat", settings=unbounded).record
+    record = begin(tmp_path, recipe="heat", settings=unbounded).record
     assert record.settings["inner"]["rate"] == "inf"
-    assert start_run(tmp_path, recipe="heat", settings=unbounded).resumed
+    assert begin(tmp_path, recipe="heat", settings=unbounded).resumed
     assert Heat.from_values(RunRecord.read(tmp_path).settings) == unbounded
 
 
 def test_how_often_a_run_saves_may_always_change(tmp_path: Path) -> None:
-    start_run(tmp_path, recipe="heat", settings=Heat())
-    run = start_run(tmp_path, recipe="heat", settings=Heat(save_every=50))
+    begin(tmp_path, recipe="heat", settings=Heat())
+    run = begin(tmp_path, recipe="heat", settings=Heat(save_every=50))
     assert run.resumed
     assert run.record.settings["save_every"] == 50
 
 
 def test_folders_that_are_no_run(tmp_path: Path) -> None:
     (tmp_path / ".hidden").touch()
-    start_run(tmp_path, recipe="heat", settings=Heat())
+    begin(tmp_path, recipe="heat", settings=Heat())
     holiday = tmp_path / "holiday"
     holiday.mkdir()
     (holiday / "photo.jpg").touch()
     with pytest.raises(SettingsError, match=r"holiday is not empty and holds no run; give a new"):
-        start_run(holiday, recipe="heat", settings=Heat())
+        begin(holiday, recipe="heat", settings=Heat())
+    assert [entry.name for entry in holiday.iterdir()] == ["photo.jpg"]
     with pytest.raises(SettingsError, match=r"photo\.jpg is a file, not a folder for a run"):
-        start_run(holiday / "photo.jpg", recipe="heat", settings=Heat())
+        begin(holiday / "photo.jpg", recipe="heat", settings=Heat())
     (holiday / "run.json").write_text("{")
     with pytest.raises(DataError, match=r"run\.json is not JSON"):
-        start_run(holiday, recipe="heat", settings=Heat())
+        begin(holiday, recipe="heat", settings=Heat())
+
+
+def test_a_run_has_its_folder_for_itself(tmp_path: Path) -> None:
+    with (
+        start_run(tmp_path, recipe="heat", settings=Heat()),
+        ThreadPoolExecutor(1) as other,
+        pytest.raises(FolderInUseError, match=r"is in use .*limbeck heat, process \d+ on .*since"),
+    ):
+        other.submit(begin, tmp_path, recipe="heat", settings=Heat()).result()
+    run = begin(tmp_path, recipe="heat", settings=Heat())
+    assert len(run.record.resumed_at) == 1
+
+
+def test_a_first_write_that_was_killed_does_not_block_the_folder(tmp_path: Path) -> None:
+    (tmp_path / ".run.json.0a1b2c3d.tmp").write_text('{"for')
+    (tmp_path / ".partial-model").mkdir()
+    begin(tmp_path, recipe="heat", settings=Heat())
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "run.json"]
 
 
 def _git(folder: Path, *arguments: str) -> None:

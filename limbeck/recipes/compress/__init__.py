@@ -76,12 +76,25 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
     candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
     asked = settings.model_dump(mode="json", include=set(_MAY_CHANGE))
     may_change = (*_MAY_CHANGE, *_NO_PART)
-    folder = start_run(settings.out, "compress", settings, may_change=may_change)
-    earlier = folder.finished(CompressRecord)
-    if earlier is not None and earlier.asked == asked:
-        data.require_same(earlier.examples_sha256, folder=settings.out)
-        progress.log(f"{settings.out} is already complete")
-        return require_contract(earlier)
+    with start_run(settings.out, "compress", settings, may_change=may_change) as run_folder:
+        earlier = run_folder.finished(CompressRecord)
+        if earlier is not None and earlier.asked == asked:
+            data.require_same(earlier.examples_sha256, folder=settings.out)
+            progress.log(f"{settings.out} is already complete")
+            return require_contract(earlier)
+        record = _try_students(settings, data, candidates, asked=asked, progress=progress)
+        return require_contract(record.write(settings.out))
+
+
+def _try_students(
+    settings: CompressSettings,
+    data: TaskData,
+    candidates: Sequence[Candidate],
+    *,
+    asked: dict[str, Any],
+    progress: Progress,
+) -> CompressRecord:
+    """Makes, measures and reports the students, and puts the chosen one into `out/model`."""
     teacher = _evaluate_teacher(settings, data, progress)
     jobs = [candidate.job for candidate in candidates]
     failures = run_jobs(jobs, num_workers=settings.workers, progress=progress)
@@ -103,8 +116,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
             f"The page over the others is {settings.out / FILES['html']}; the same command tries "
             "again what failed"
         )
-    record = make_record(found, settings.out, asked=asked, examples_sha256=data.fingerprint)
-    return require_contract(record.write(settings.out))
+    return make_record(found, settings.out, asked=asked, examples_sha256=data.fingerprint)
 
 
 def plan(settings: CompressSettings) -> dict[str, Any]:

@@ -63,29 +63,29 @@ def iterate(
     """
     data = read_data(settings, progress)
     distillation = Distillation.prepare(settings, data)
-    start_run(settings.out, recipe="finetune", settings=settings, may_change=_MAY_CHANGE)
-    teacher = None
-    if distillation is not None:
-        data, teacher = distillation.load(data, progress)
-    seeds = []
-    for seed in settings.seeds:
-        record = yield from train_seed(
-            settings, data, teacher=teacher, seed=seed, progress=progress
+    with start_run(settings.out, "finetune", settings, may_change=_MAY_CHANGE):
+        teacher = None
+        if distillation is not None:
+            data, teacher = distillation.load(data, progress)
+        seeds = []
+        for seed in settings.seeds:
+            record = yield from train_seed(
+                settings, data, teacher=teacher, seed=seed, progress=progress
+            )
+            seeds.append(record)
+        best = max(seeds, key=lambda record: record.validation[data.task.metric])
+        share_folder(settings.out / best.folder / "model", settings.out / "model")
+        write_card(settings.out / "model", make_card(settings, data, best, records=seeds))
+        result = FinetuneRecord(
+            **data.names(),
+            initialise=settings.initialise,
+            num_layers=best.num_layers,
+            num_parameters=best.num_parameters,
+            file_bytes=best.file_bytes,
+            best_seed=best.seed,
+            seeds=tuple(seeds),
         )
-        seeds.append(record)
-    best = max(seeds, key=lambda record: record.validation[data.task.metric])
-    share_folder(settings.out / best.folder / "model", settings.out / "model")
-    write_card(settings.out / "model", make_card(settings, data, best, records=seeds))
-    result = FinetuneRecord(
-        **data.names(),
-        initialise=settings.initialise,
-        num_layers=best.num_layers,
-        num_parameters=best.num_parameters,
-        file_bytes=best.file_bytes,
-        best_seed=best.seed,
-        seeds=tuple(seeds),
-    )
-    return result.write(settings.out)
+        return result.write(settings.out)
 
 
 def plan(settings: FinetuneSettings) -> dict[str, Any]:

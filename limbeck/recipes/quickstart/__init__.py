@@ -87,12 +87,19 @@ def plan(settings: QuickstartSettings) -> dict[str, Any]:
 
 def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord:
     """Runs every stage and writes `out/report`; finished stages are not run again."""
+    out, layers = settings.out, _choose_layers(settings)
+    with start_run(out, "quickstart", settings) as run_folder:
+        earlier = run_folder.finished(QuickstartRecord)
+        if earlier is not None:
+            progress.log(f"{out} is already complete; give another out=... to run it again")
+            return earlier
+        return _run_stages(settings, layers=layers, progress=progress).write(out)
+
+
+def _run_stages(
+    settings: QuickstartSettings, *, layers: Sequence[int], progress: Progress
+) -> QuickstartRecord:
     out, minutes = settings.out, distill_minutes(settings.minutes)
-    layers = _choose_layers(settings)
-    earlier = start_run(out, "quickstart", settings).finished(QuickstartRecord)
-    if earlier is not None:
-        progress.log(f"{out} is already complete; give another out=... to run it again")
-        return earlier
     # Read top to bottom: this is the way that any model goes.
     progress.log(f"1 of 5: the teacher and its text, in {out}")
     encoder = _prepare_teacher(settings)
@@ -144,7 +151,7 @@ def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord
         notes=() if budget.is_enough else (advise(budget),),
         measure=partial(measure_runs, progress=progress),
     )
-    record = QuickstartRecord(
+    return QuickstartRecord(
         headline=report.headline,
         findings=tuple(comparison.text for comparison in report.comparisons),
         models=tuple(_row(model) for model in report.models),
@@ -152,7 +159,6 @@ def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord
         student=str(runs[1] / "model"),
         command=f'limbeck predict {runs[1] / "model"} "a still that keeps the spirit"',
     )
-    return record.write(out)
 
 
 def summarise(result: QuickstartRecord) -> str:

@@ -43,7 +43,12 @@ def run(settings: SuiteSettings, *, progress: Progress) -> SuiteRecord:
         KeyboardInterrupt: After the running fine-tunings have saved a checkpoint.
     """
     plan = _plan(settings)
-    start_run(settings.out, recipe="suite", settings=settings, may_change=_MAY_CHANGE)
+    with start_run(settings.out, "suite", settings, may_change=_MAY_CHANGE):
+        return _run_all(settings, plan, progress)
+
+
+def _run_all(settings: SuiteSettings, plan: Plan, progress: Progress) -> SuiteRecord:
+    """Runs what has not finished, and reports over all."""
     require_same_examples(plan, settings.out / "runs")
     for name, reason in plan.missing.items():
         progress.log(f"{name}: left out: {reason}")
