@@ -4,8 +4,8 @@
 
 SHARED_DATA is a folder with `corpus/`, of which only the parts under CC BY 4.0 and in the public
 domain are used. The encoder, all-MiniLM-L6-v2, is frozen. The shipped head was made with the
-settings below in 25 minutes on one CPU core (526 steps of 2,048 tokens): held-out loss 7.46 at the
-start, 6.40 at the end, accuracy 12.7 %.
+settings below in 41 seconds on an H200 (1,400 steps of 8,192 tokens, once through the corpus):
+held-out loss 7.46 at the start, 5.99 at the end, accuracy 15.5 %. A CPU needs hours.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def main() -> None:
             f"out={Path(work) / 'head'}",
             "new_head=true",
             "freeze_body=true",
-            "batch_size=16",
+            "batch_size=64",
             "learning_rate=5e-3",
             "schedule.decay=cosine",
-            "max_minutes=25",
+            "max_steps=1400",
             *overrides,
         ],
     )
