@@ -8,7 +8,9 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
+
+_LONGEST_NAME: Final = 200
 
 
 class LimbeckError(Exception):
@@ -68,8 +70,47 @@ def did_you_mean(given: str, accepted: Iterable[str]) -> str:
         >>> did_you_mean("zzz", ["temperature"])
         ''
     """
-    nearest = difflib.get_close_matches(given, list(accepted), n=1)
-    return f" Did you mean '{nearest[0]}'?" if nearest else ""
+    # Compared is what can be a name: with a whole novel it would take minutes.
+    nearest = difflib.get_close_matches(given[:_LONGEST_NAME], list(accepted), n=1)
+    return f" Did you mean '{nearest[0][:_LONGEST_NAME]}'?" if nearest else ""
+
+
+def shorten(value: object, *, length: int = 60, quoted: bool = True) -> str:
+    r"""Returns a value as a message shows it: on one line, and not whole where it is long.
+
+    Args:
+        value: What was given.
+        length: Longest text in characters.
+        quoted: Whether text stands in quotation marks.
+
+    Example:
+        >>> shorten("a fine film"), shorten("a fine film", length=7), shorten(["a"] * 99, length=9)
+        ("'a fine film'", "'a fi...'", "['a',...]")
+        >>> print(shorten("two\nlines", quoted=False))
+        two\nlines
+    """
+    if isinstance(value, str) and len(value) > length:  # not all of a novel is quoted
+        value = value[: length - 3] + "..."
+    text = repr(value)
+    if isinstance(value, str) and not quoted:
+        text = text[1:-1]
+    if isinstance(value, str) or len(text) <= length:
+        return text
+    return f"{text[: length - 4]}...{text[-1]}"
+
+
+def shorten_names(names: Iterable[object], *, count: int = 20) -> str:
+    """Returns names with commas between them, of very many the first only, and how many there are.
+
+    Example:
+        >>> shorten_names(["text", "label"]), shorten_names([])
+        ('text, label', 'none')
+        >>> shorten_names([f"x{i}" for i in range(3000)], count=2)
+        'x0, x1, ... (3,000 in all)'
+    """
+    every = list(names)
+    shown = ", ".join(shorten(str(name), quoted=False) for name in every[:count])
+    return (f"{shown}, ... ({len(every):,} in all)" if len(every) > count else shown) or "none"
 
 
 def find_extra(package: str, *, extra: str, purpose: str) -> Path:

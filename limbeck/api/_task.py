@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limbeck.api._data import GivenData
 from limbeck.api._infer import infer_task
-from limbeck.tasks import load_task
+from limbeck.tasks import has_names, load_task
 from limbeck.train import Progress
 
 
@@ -15,7 +15,7 @@ def settle_task(
     given: GivenData,
     values: Mapping[str, Any],
     *,
-    model_labels: Collection[str] | None,
+    model_labels: Sequence[str] | None,
     progress: Progress,
 ) -> dict[str, Any]:
     """Returns the settings of the task that follow from rows in memory.
@@ -33,7 +33,8 @@ def settle_task(
     if split is None:
         return {}
     if model_labels is not None and "task" not in values:
-        _name_all_classes(given, model_labels)
+        if has_names(model_labels):
+            _name_classes(given)
         return {}
     options = dict(values.get("task_options") or {})
     found: dict[str, Any] = {}
@@ -45,23 +46,20 @@ def settle_task(
         progress.log(inferred.describe())
     columns = load_task(name).settings.model_fields
     for option in ("label_column", "tags_column"):
-        if option not in columns:
-            continue
+        if option not in columns or "labels" not in columns:
+            continue  # numbers are what is predicted
         column = str(options.get(option, columns[option].default))
-        names = split.source.class_names.get(column)
-        if not names or columns["labels"].default is not None:
-            continue  # a task that fixes its labels reads their numbers itself
-        for other in given.in_memory:
-            other.named[column] = names
-        if option == "label_column":
+        _name_classes(given, only=column)
+        names = split.named.get(column)
+        is_open = columns["labels"].default is None and not options.get("rename_labels")
+        if names and is_open and option == "label_column":
             options.setdefault("labels", list(names))
     return found | ({"task_options": options} if options else {})
 
 
-def _name_all_classes(given: GivenData, model_labels: Collection[str]) -> None:
-    """Writes numbers of classes as names where the model has labels of these names."""
-    known = {label.casefold() for label in model_labels}
+def _name_classes(given: GivenData, *, only: str | None = None) -> None:
+    """Has class numbers written as the names that are declared for them, in one column or all."""
     for split in given.in_memory:
         for column, names in split.source.class_names.items():
-            if {name.casefold() for name in names} <= known:
+            if only in (None, column) and has_names(names):
                 split.named[column] = names

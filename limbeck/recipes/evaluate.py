@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from limbeck.config import Shown
@@ -12,7 +13,7 @@ from limbeck.files import write_text
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import recall_task
-from limbeck.recipes._tasks.models import load_fine_tuned, require_same_labels
+from limbeck.recipes._tasks.models import load_fine_tuned, match_labels
 from limbeck.recipes._tasks.predictions import describe_model, format_score
 from limbeck.recipes._tasks.settings import TaskRunSettings
 from limbeck.runs import EvaluateRecord, start_run, write_predictions
@@ -52,7 +53,7 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
     model.to(choose_device(settings.device))
     with start_run(settings.out, "evaluate", settings, may_change=_MAY_CHANGE):
         split = data.task.splits[settings.split]
-        records = data.predict(model, settings.split, align=True)
+        records = data.predict(model, settings.split)
         shown = [
             {"index": record["index"], **example.shown(), **record}
             for example, record in zip(split.examples, records, strict=True)
@@ -132,5 +133,4 @@ def _read_data(settings: EvaluateSettings, progress: Progress) -> TaskData:
         settings, needed=(settings.split,), use_model_labels=True, progress=progress
     )
     require_head(data.task, data.folder, name=settings.model)
-    require_same_labels(data.task, data.config, name=settings.model, in_any_order=True)
-    return data
+    return replace(data, task=match_labels(data.task, data.config, name=settings.model))

@@ -116,10 +116,10 @@ def read_scored(runs: Sequence[FinetuneRun], split: str, *, seed: int = 0) -> Sc
                 f"{run.folder} and {runs[0].folder} were not scored on the same {split} examples: "
                 f"{problem}; a paired comparison needs the same ones"
             )
-    classes = runs[0].result.labels
     made = {
         run.label: [
-            make_statistics(records, metric=run.result.metric, classes=classes) for records in seeds
+            make_statistics(records, metric=run.result.metric, classes=run.result.labels)
+            for records in seeds
         ]
         for run, seeds in zip(runs, read, strict=True)
     }

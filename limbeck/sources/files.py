@@ -12,6 +12,7 @@ from typing import Literal
 
 from limbeck import listing
 from limbeck.errors import DataError
+from limbeck.sources.classes import read_class_names
 from limbeck.sources.opening import COMPRESSIONS, strip_compression
 from limbeck.sources.rows import EVERYTHING, ReadOptions, Row
 
@@ -38,8 +39,12 @@ class FileSource:
 
     @property
     def class_names(self) -> Mapping[str, tuple[str, ...]]:
-        """None: files declare no classes."""
-        return MappingProxyType({})
+        """What the file declares, where its format can, or else a data set's card beside it."""
+        module = listing.load(_FORMATS, self.format)
+        of_file: dict[str, tuple[str, ...]] = (
+            module.read_class_names(self.path) if hasattr(module, "read_class_names") else {}
+        )
+        return of_file or read_class_names(self.path.parent)
 
     def rows(self, options: ReadOptions = EVERYTHING, *, start: int = 0) -> Iterator[Row]:
         """Yields the rows after number `start`; a malformed one with its `problem`.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from limbeck.errors import DataError
+from limbeck.sources.classes import class_names_of
 from limbeck.sources.rows import EVERYTHING, ReadOptions, Row, require_columns
 
 PREFIX: Final = "hf://"
@@ -65,14 +66,7 @@ class DatasetSource:
     @property
     def class_names(self) -> Mapping[str, tuple[str, ...]]:
         """The names by index of columns of classes, or of lists of them."""
-        import datasets
-
-        return {
-            column: tuple(inner.names)
-            for column, feature in (self.dataset.features or {}).items()
-            for inner in [getattr(feature, "feature", feature)]  # of a list's items
-            if isinstance(inner, datasets.ClassLabel)
-        }
+        return class_names_of(self.dataset.features)
 
     def rows(self, options: ReadOptions = EVERYTHING, *, start: int = 0) -> Iterator[Row]:
         """Yields the rows after number `start`.

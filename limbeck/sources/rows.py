@@ -50,7 +50,7 @@ class RowSource(Protocol):
 
     @property
     def class_names(self) -> Mapping[str, tuple[str, ...]]:
-        """For columns of classes, as Hub sets declare them: the names by index."""
+        """For columns of classes, as data sets declare them: the names by number."""
 
     def rows(self, options: ReadOptions = EVERYTHING, *, start: int = 0) -> Iterator[Row]:
         """Yields the rows after number `start`; a malformed one with its `problem`.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from limbeck.errors import DataError, did_you_mean
+from limbeck.sources.classes import merge_class_names
 from limbeck.sources.files import FileSource, expand_glob, formats_by_ending, open_file
 from limbeck.sources.hub import PREFIX, DatasetSource, HubAddress
 from limbeck.sources.memory import open_rows
@@ -46,7 +47,7 @@ class SplitRows:
     Attributes:
         where: The files or the data set, for messages.
         rows: In the order of the source.
-        class_names: For columns of classes, as Hub data sets declare them: the names by index.
+        class_names: For columns of classes, as data sets declare them: the names by number.
     """
 
     where: str
@@ -95,7 +96,8 @@ def _read(name: str, sources: Sequence[RowSource]) -> SplitRows:
     if not rows:
         split = f"{where} ({name})" if where != name else name
         raise DataError(f"{split} has no rows; give at least one")
-    return SplitRows(where, rows, sources[0].class_names)
+    class_names = merge_class_names((source.name, source.class_names) for source in sources)
+    return SplitRows(where, rows, class_names)
 
 
 def _open_split(name: str, given: str | Path | Iterable[Any]) -> Sequence[RowSource]:

@@ -16,6 +16,7 @@ from limbeck.tasks._batches import TrainBatches, collate, evaluation_batches
 from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import SPLITS, EncodedExample, Record, Split, TaskBatch
+from limbeck.tasks._labels import has_names
 from limbeck.tasks._texts import MissingColumnError
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "TrainBatches",
     "collate",
     "evaluation_batches",
+    "has_names",
     "load_task",
     "read_task",
     "remove_padding",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ class Task(ABC):
         metric: The main metric: the best epoch is the one where it is highest.
         splits: The splits that the data set has, among `SPLITS`.
         labels: The labels, in the order of the logits; none for a task whose head has no names.
+        places: Where each label stands among a model's outputs; None if in the same order.
     """
 
     predictions: ClassVar[type[Predictions]]
@@ -51,6 +52,7 @@ class Task(ABC):
     metric: str
     splits: Mapping[str, Split]
     labels: tuple[str, ...] = ()
+    places: tuple[int, ...] | None = None
 
     def head(self) -> dict[str, Any]:
         """Returns what the task changes in a model's configuration: by default the labels."""
@@ -89,7 +91,13 @@ class Task(ABC):
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns what predictions and losses are made from, with gradient."""
         assert output.logits is not None
-        return at_least_float32(output.logits)
+        return self.in_order(at_least_float32(output.logits))
+
+    def in_order(self, scores: Tensor) -> Tensor:
+        """Returns a model's scores in the order of the task's labels, both (..., labels)."""
+        if self.places is None:
+            return scores
+        return scores.index_select(-1, torch.tensor(self.places, device=scores.device))
 
     def sizes(self, batch: TaskBatch) -> list[int] | None:
         """Returns how much of the last dimension of each row's logits is real; None for all."""
@@ -136,16 +144,19 @@ class Task(ABC):
         """Returns the name and content of the file that a benchmark's scorer takes, if any."""
         return None
 
-    def align(self, logits: Sequence[Tensor], model_labels: Sequence[str]) -> Sequence[Tensor]:
-        """Brings a model's logits into the order of the task's labels.
+    def for_model(self, labels: Sequence[str]) -> Self:
+        """Returns the task for a model that has its labels, in whatever order.
+
+        Args:
+            labels: The model's, in the order of its outputs.
 
         Raises:
-            DataError: If the model's labels are not the task's.
+            DataError: If they are not the task's.
         """
         if not self.labels:
-            return logits
-        order = torch.tensor(align_names(of_model=model_labels, of_task=self.labels))
-        return [row[order.to(row.device)] for row in logits]
+            return self
+        places = align_names(of_model=labels, of_task=self.labels)
+        return replace(self, places=None if places == sorted(places) else tuple(places))
 
 
 PADDING = -1e4

@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import Field
 
 from limbeck.config import Settings
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten, shorten_names
 from limbeck.sources import Row
 from limbeck.tasks._labels import UNLABELLED, label_text
+from limbeck.tasks._lists import as_list
 from limbeck.tasks._texts import read_text, require_column
 
 _NUMBERED_ENDING = re.compile(r"ending\d+")
@@ -70,7 +71,7 @@ def read_choice(row: Row, settings: ChoiceSettings, *, is_labelled: bool) -> Cho
         isinstance(ending, str) for ending in endings
     ):
         raise DataError(
-            f"{row.place}: {len(endings)} endings ({endings!r}); a row needs 2 to "
+            f"{row.place}: {len(endings)} endings ({shorten(endings)}); a row needs 2 to "
             f"{settings.max_choices} texts in ending0, ending1, ... or in the list that "
             "task_options.choices_column names"
         )
@@ -91,7 +92,7 @@ def _endings(row: Row, settings: ChoiceSettings) -> tuple[list[Any], Sequence[st
     """Returns a row's endings, and the names that the data set has for them, if any."""
     if settings.choices_column is not None:
         require_column(row, settings.choices_column, "choices_column")
-        given = row.values[settings.choices_column]
+        given = as_list(row.values[settings.choices_column])
         names: Sequence[str] = ()
         if isinstance(given, Mapping):  # as the Hub has ARC's, where names are letters or numbers
             given, names = given.get("text", []), _names(given.get("label"))
@@ -117,9 +118,9 @@ def _label(row: Row, column: str, *, names: Sequence[str], num_choices: int) -> 
     found = places.get(given, places.get(given.upper()))
     if found is None and given not in UNLABELLED:
         last = ascii_uppercase[:num_choices][-1]
-        also = f", or {', '.join(names[:num_choices])}" if names else ""
+        also = f", or {shorten_names(names[:num_choices])}" if names else ""
         raise DataError(
-            f"{row.place}: '{given}' in column '{column}' is none of the {num_choices} endings; "
-            f"accepted: 0 to {num_choices - 1}, or A to {last}{also}"
+            f"{row.place}: {shorten(given)} in column '{column}' is none of the {num_choices} "
+            f"endings; accepted: 0 to {num_choices - 1}, or A to {last}{also}"
         )
     return found

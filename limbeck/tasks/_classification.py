@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from torch import Tensor
 
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, shorten_names
 from limbeck.metrics import Classes, load_metric
 from limbeck.models import AutoModelForSequenceClassification
-from limbeck.sources import Data, SplitRows
+from limbeck.sources import Data
 from limbeck.tasks._base import Task
 from limbeck.tasks._definition import TaskDefinition, with_defaults
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._glue import GlueFile
-from limbeck.tasks._labels import LabelSet, infer_labels
+from limbeck.tasks._labels import LabelSet, find_label_sets, infer_labels
 from limbeck.tasks._main_metric import ClassMetric
 from limbeck.tasks._texts import (
     TextEncoding,
@@ -29,7 +29,6 @@ from limbeck.tasks._texts import (
     pool_windows,
     read_label_rows,
     read_texts,
-    require_column,
 )
 from limbeck.tokenizers import Tokenizer
 
@@ -38,7 +37,11 @@ class ClassificationSettings(TextSettings):
     """Which columns hold what, and what the labels are."""
 
     labels: tuple[str, ...] | None = None
-    """All labels, in the order of the model's logits; by default those of the model or the data."""
+    """All labels, in the order of the model's logits; by default those of the model or the data.
+    Numbers in the data are matched by the name that the data set or the benchmark has for them;
+    where they have none, they are places in this list."""
+    rename_labels: dict[str, str] = Field(default_factory=dict)
+    """Labels of the data to read as others: `rename_labels.neg=NEGATIVE`."""
     metric: ClassMetric = "accuracy"
     """Main metric, by which the best epoch is chosen; `f1` is that of label 1 of two, `accuracy_f1`
     the mean of both."""
@@ -159,13 +162,30 @@ def read_classification(
 
     Labels come from the settings, else from `labels` (those of a fine-tuned model), else from
     the data set's own declaration, else they are the ones that occur in the training split.
+    Numbers of classes are matched by the names that the data set declares for them, else by those
+    that the task itself has for them.
 
     Raises:
         DataError: If rows, columns or labels are wrong; the message names file and line.
         SettingsError: If the metric does not fit the number of labels.
     """
     splits = read_label_rows(data, settings, split_suffix=split_suffix)
-    label_set = LabelSet(settings.labels or labels or _labels_of(splits, settings))
+    column, own = settings.label_column, type(settings).model_fields["labels"].default
+    label_sets = find_label_sets(
+        splits,
+        column,
+        given=None if settings.labels == own else settings.labels,
+        own=own,
+        of_model=labels,
+        renamed=settings.rename_labels,
+        infer=lambda rows: infer_labels(rows, column, renamed=settings.rename_labels),
+    )
+    label_set = next(iter(label_sets.values()))
+    if len(label_set) < 2:
+        raise SettingsError(
+            f"task_options.rename_labels leaves {shorten_names(label_set.names)} alone, and a "
+            "classifier needs two labels"
+        )
     form = load_metric(settings.metric).form_of(Classes)
     assert form is not None
     if form.num_labels not in (None, len(label_set)):
@@ -173,8 +193,9 @@ def read_classification(
             f"task_options.metric = '{settings.metric}' needs {form.num_labels} labels, but the "
             f"task has {len(label_set)} ({', '.join(label_set.names)}); use macro_f1"
         )
-    column = settings.label_column
-    examples = read_texts(splits, settings, read_label=lambda row: label_set.index(row, column))
+    examples = read_texts(
+        splits, settings, read_label=lambda split, row: label_sets[split].index(row, column)
+    )
     return ClassificationTask(
         name=name,
         metric=settings.metric,
@@ -184,15 +205,6 @@ def read_classification(
         class_weights=_class_weights(settings, label_set, examples.get("train")),
         glue=glue,
     )
-
-
-def _labels_of(
-    splits: Mapping[str, SplitRows], settings: ClassificationSettings
-) -> tuple[str, ...]:
-    rows = splits.get("train") or next(iter(splits.values()))
-    require_column(rows.rows[0], settings.label_column, "label_column")
-    declared = rows.class_names.get(settings.label_column)
-    return declared or infer_labels(rows.rows, settings.label_column)
 
 
 def _class_weights(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,15 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.errors import DataError, SettingsError, did_you_mean
+from limbeck.errors import DataError, SettingsError, shorten
 from limbeck.metrics import LabelSets
 from limbeck.models import AutoModelForSequenceClassification
-from limbeck.sources import Data, Row, SplitRows
+from limbeck.sources import Data, Row
 from limbeck.tasks._base import Task
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
+from limbeck.tasks._labels import LabelSet, as_label, find_label_sets, rename
+from limbeck.tasks._lists import BRACKETED, parse_list
 from limbeck.tasks._main_metric import LabelSetMetric
 from limbeck.tasks._texts import (
     TextEncoding,
@@ -33,11 +35,16 @@ class MultiLabelSettings(TextSettings):
     """Which columns hold what, and what the labels are."""
 
     label_column: str = "labels"
-    """Column with the labels: a list of names, or text with `separator` between them."""
+    """Column with the labels: a list of names, or text with `separator` between them; a list that
+    was written as text, `['a', 'b']`, is read as the list."""
     separator: str = Field(default=",", min_length=1)
     """Stands between the labels where they are text; an empty text is no label at all."""
     labels: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """All labels, in the order of the model's logits; by default those of the model or the data."""
+    """All labels, in the order of the model's logits; by default those of the model or the data.
+    Numbers in the data are matched by the name that the data set has for them; where it has none,
+    they are places in this list."""
+    rename_labels: dict[str, str] = Field(default_factory=dict)
+    """Labels of the data to read as others: `rename_labels.neg=NEGATIVE`."""
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability from which a label is predicted."""
     metric: LabelSetMetric = "micro_f1"
@@ -119,65 +126,84 @@ def read_multi_label(
 ) -> MultiLabelTask:
     """Reads a multi-label data set.
 
-    Labels come from the settings, else from `labels` (those of a fine-tuned model), else they are
-    the ones that occur in the training split, sorted.
+    Labels come from the settings, else from `labels` (those of a fine-tuned model), else from the
+    data set's own declaration, else they are the ones that occur in the training split, sorted.
+    Numbers are matched by the names that the data set declares for them.
 
     Raises:
         DataError: If rows, columns or labels are wrong; the message names file and line.
         SettingsError: If a label is given twice.
     """
+    given, column = settings.labels, settings.label_column
+    if given is not None and len(set(given)) < len(given):
+        raise SettingsError(f"task_options.labels = {shorten(list(given))}: give each label once")
     splits = read_label_rows(data, settings)
-    names = tuple(settings.labels or labels or _infer(splits, settings))
-    if len(set(names)) < len(names):
-        raise SettingsError(f"task_options.labels = {list(names)}: give each label once")
-    places = {label: i for i, label in enumerate(names)}
+    label_sets = find_label_sets(
+        splits,
+        column,
+        given=given,
+        own=None,
+        of_model=labels,
+        renamed=settings.rename_labels,
+        infer=lambda rows: _infer(rows, settings),
+    )
     return MultiLabelTask(
         name=name,
         metric=settings.metric,
-        splits=read_texts(splits, settings, read_label=lambda row: _places(row, settings, places)),
-        labels=names,
+        splits=read_texts(
+            splits,
+            settings,
+            read_label=lambda split, row: _places(row, settings, label_sets[split]),
+        ),
+        labels=next(iter(label_sets.values())).names,
         encoding=TextEncoding(settings.long_texts, settings.stride),
         threshold=settings.threshold,
     )
 
 
-def _infer(splits: Mapping[str, SplitRows], settings: MultiLabelSettings) -> list[str]:
-    rows = splits.get("train") or next(iter(splits.values()))
-    found = {label for row in rows.rows for label in _names(row, settings) or ()}
+def _infer(rows: Sequence[Row], settings: MultiLabelSettings) -> list[str]:
+    found = {as_label(str(label)) for row in rows for label in _labels(row, settings) or ()}
     if not found:
         raise DataError(
-            f"{rows.where}: no row has a label in column '{settings.label_column}'; give all "
-            "labels in task_options.labels"
+            f"{rows[0].place.rpartition(',')[0]}: no row has a label in column "
+            f"'{settings.label_column}'; give all labels in task_options.labels"
         )
-    return sorted(found)
+    return sorted(rename(found, settings.rename_labels))
 
 
-def _places(
-    row: Row, settings: MultiLabelSettings, places: Mapping[str, int]
-) -> tuple[int, ...] | None:
-    names = _names(row, settings)
-    unknown = [name for name in names or () if name not in places]
-    if unknown:
-        raise DataError(
-            f"{row.place}: unknown label '{unknown[0]}' in column '{settings.label_column}'; "
-            f"known: {', '.join(places)}.{did_you_mean(unknown[0], places)} Correct the row, "
-            "or give all labels in task_options.labels."
-        )
-    return None if names is None else tuple(sorted({places[name] for name in names}))
+def _places(row: Row, settings: MultiLabelSettings, label_set: LabelSet) -> tuple[int, ...] | None:
+    given = _labels(row, settings)
+    if given is None:
+        return None
+    places = set()
+    for label in given:
+        text, is_number = as_label(str(label)), not isinstance(label, str)
+        place = label_set.place(text, is_number=is_number)
+        if place is None:
+            raise label_set.unknown(text, row, settings.label_column, is_number=is_number)
+        places.add(place)
+    return tuple(sorted(places))
 
 
-def _names(row: Row, settings: MultiLabelSettings) -> list[str] | None:
+def _labels(row: Row, settings: MultiLabelSettings) -> Sequence[str | int | float] | None:
+    """Returns a row's labels as the data have them, names and numbers; None if not public."""
     value = row.values.get(settings.label_column)
     if value is None:
         return None
     if isinstance(value, str):
-        return [part.strip() for part in value.split(settings.separator) if part.strip()]
-    if isinstance(value, list) and all(type(name) in (str, int) for name in value):
-        names = [str(name).strip() for name in value]
-        if len(set(names)) == len(names):
-            return names
+        if not BRACKETED.fullmatch(value):
+            return [part.strip() for part in value.split(settings.separator) if part.strip()]
+        value = parse_list(value)  # no labels named "['good'" and "'dull']"
+    if isinstance(value, list) and all(_can_be_label(label) for label in value):
+        texts = [as_label(str(label)) for label in value]
+        if len(set(texts)) == len(texts):
+            return value
     raise DataError(
-        f"{row.place}: {value!r} in column '{settings.label_column}' is no set of labels; "
-        f'accepted: a list of those that are true, each once, such as ["a", "b"], or text such as '
-        f'"a{settings.separator}b"'
+        f"{row.place}: {shorten(row.values[settings.label_column])} in column "
+        f"'{settings.label_column}' is no set of labels; accepted: a list of those that are true, "
+        f'each once, such as ["a", "b"], or text such as "a{settings.separator}b"'
     )
+
+
+def _can_be_label(value: object) -> bool:
+    return type(value) in (str, int) or (isinstance(value, float) and value.is_integer())

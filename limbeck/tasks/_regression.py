@@ -142,7 +142,7 @@ def read_regression(
     return RegressionTask(
         name=name,
         metric=settings.metric,
-        splits=read_texts(splits, settings, read_label=lambda row: _number(row, settings)),
+        splits=read_texts(splits, settings, read_label=lambda _, row: _number(row, settings)),
         encoding=TextEncoding(settings.long_texts, settings.stride),
         submission_name=submission_name,
     )

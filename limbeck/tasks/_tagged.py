@@ -9,8 +9,10 @@ from typing import Any
 from pydantic import Field
 
 from limbeck.config import Settings
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten
 from limbeck.sources import Row, SplitRows
+from limbeck.tasks._labels import as_label
+from limbeck.tasks._lists import as_list
 from limbeck.tasks._main_metric import TagMetric
 from limbeck.tasks._tags import Scheme, guess_scheme, to_bio2
 from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none, require_column
@@ -48,18 +50,21 @@ class Sentence:
         return {}
 
 
-def read_tagged(rows: SplitRows, settings: NerSettings, *, split: str) -> list[Sentence]:
+def read_tagged(
+    rows: SplitRows, settings: NerSettings, *, split: str, numbers: Sequence[str] = ()
+) -> list[Sentence]:
     """Makes sentences of rows, their tags in BIO2.
 
     Args:
         rows: The rows of one split.
         settings: Which columns hold what, and what the tags are.
         split: Its name; tags of `transfer` are not looked at.
+        numbers: What the data set calls 0, 1, ... in splits that do not say it themselves.
 
     Raises:
         DataError: If words or tags are missing or malformed; the message names file and line.
     """
-    names = rows.class_names.get(settings.tags_column, settings.labels or ())
+    names = rows.class_names.get(settings.tags_column) or numbers or settings.labels or ()
     words = [_words(row, settings.tokens_column) for row in rows.rows]
     if split == "transfer":
         return [Sentence(tokens, None) for tokens in words]
@@ -85,10 +90,11 @@ def read_tagged(rows: SplitRows, settings: NerSettings, *, split: str) -> list[S
 
 def _words(row: Row, column: str) -> tuple[str, ...]:
     require_column(row, column, "tokens_column")
-    words = row.values[column]
+    words = as_list(row.values[column])
     if not isinstance(words, list) or not words or not all(isinstance(w, str) for w in words):
         raise DataError(
-            f"{row.place}: column '{column}' holds {words!r}; accepted: a list of one or more words"
+            f"{row.place}: column '{column}' holds {shorten(words)}; accepted: a list of one or "
+            "more words"
         )
     return tuple(words)
 
@@ -98,8 +104,8 @@ def _tags(
 ) -> list[str] | None:
     if split not in UNLABELLED_SPLITS:
         require_column(row, column, "tags_column")
-    tags = row.values.get(column)
-    if tags is None:
+    tags = as_list(row.values.get(column))
+    if tags is None or tags == "":
         return None
     if not isinstance(tags, list) or len(tags) != num_words:
         count = len(tags) if isinstance(tags, list) else "no list of"
@@ -107,7 +113,7 @@ def _tags(
             f"{row.place}: {num_words} words, but {count} tags in column '{column}'; each word "
             "needs one"
         )
-    texts = [str(tag) for tag in tags]  # a file of columns has its numbers as text
+    texts = [as_label(str(tag)) for tag in tags]  # a file of columns has its numbers as text
     if names and all(text.isdecimal() and int(text) < len(names) for text in texts):
         return [names[int(text)] for text in texts]
     return texts

@@ -161,14 +161,17 @@ def pool_windows(encoded: Sequence[EncodedExample], logits: Sequence[Tensor]) ->
 
 
 def read_texts(
-    splits: Mapping[str, SplitRows], settings: TextSettings, *, read_label: Callable[[Row], Any]
+    splits: Mapping[str, SplitRows],
+    settings: TextSettings,
+    *,
+    read_label: Callable[[str, Row], Any],
 ) -> dict[str, Split]:
     """Makes examples of rows.
 
     Args:
         splits: The rows.
         settings: Which columns hold what.
-        read_label: Returns a row's label, or None where it has none.
+        read_label: Returns the label of a split's row, or None where it has none.
 
     Raises:
         DataError: If a column is missing, holds something else than text, or a label is missing
@@ -202,7 +205,7 @@ UNLABELLED_SPLITS = ("test", "transfer")
 
 
 def _examples(
-    split: str, rows: SplitRows, settings: TextSettings, read_label: Callable[[Row], Any]
+    split: str, rows: SplitRows, settings: TextSettings, read_label: Callable[[str, Row], Any]
 ) -> list[TextExample]:
     examples = []
     for row in rows.rows:
@@ -211,7 +214,7 @@ def _examples(
             text = text.replace("<br />", " ")
         pair = settings.text_pair_column
         text_pair = None if pair is None else read_text(row, pair, "text_pair_column")
-        label = None if split == "transfer" else read_label(row)
+        label = None if split == "transfer" else read_label(split, row)
         examples.append(TextExample(text, text_pair, label))
     if settings.skip_unlabelled and any(example.label is not None for example in examples):
         return [example for example in examples if example.label is not None]

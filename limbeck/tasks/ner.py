@@ -26,6 +26,7 @@ from limbeck.tasks._base import PADDING, Task
 from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
+from limbeck.tasks._labels import declared_names
 from limbeck.tasks._tagged import NerSettings, Sentence, read_tagged
 from limbeck.tasks._tags import OUTSIDE
 from limbeck.tokenizers import Tokenizer
@@ -103,7 +104,7 @@ class NerTask(Task):
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns each token's scores, (batch, labels, sequence)."""
         assert output.logits is not None
-        scores = at_least_float32(output.logits).transpose(1, 2)
+        scores = self.in_order(at_least_float32(output.logits)).transpose(1, 2)
         return scores.masked_fill(batch.mask()[:, None] == 0, PADDING)
 
     def sizes(self, batch: TaskBatch) -> list[int]:
@@ -174,7 +175,11 @@ def read(
         DataError: If rows, columns or tags are wrong; the message names file and line.
     """
     given = read_splits(data)
-    splits = {split: read_tagged(rows, settings, split=split) for split, rows in given.items()}
+    numbers = declared_names(given, settings.tags_column)
+    splits = {
+        split: read_tagged(rows, settings, split=split, numbers=numbers)
+        for split, rows in given.items()
+    }
     first = splits.get("train") or next(iter(splits.values()))
     known = tuple(settings.labels or labels or _infer(first))
     for split, sentences in splits.items():

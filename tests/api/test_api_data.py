@@ -160,3 +160,20 @@ def test_numpy_values_are_numbers(encoder, tmp_path):
     given = [{"text": row["text"], "label": np.float32(i / 7)} for i, row in enumerate(TRAIN)]
     found = limbeck.finetune(encoder, given, given, max_steps=1, out=tmp_path / "run", **FAST)
     assert found.record.task == "text-regression"
+
+
+def test_numbers_of_a_task_with_labels_of_its_own_are_matched_by_name(teacher, tmp_path):
+    reverse = datasets.ClassLabel(names=["positive", "negative"])
+    features = datasets.Features({**CLASSES, "label": reverse})
+    given = [{**row, "label": reverse.str2int(row["label"])} for row in VALIDATION]
+    data = datasets.Dataset.from_list(given, features=features)
+    options = {"task": "sst2", "task_options": {"text_column": "text"}}
+    found = limbeck.evaluate(teacher, data, out=tmp_path / "run", **options)
+    again = limbeck.evaluate(teacher, VALIDATION, out=tmp_path / "again", **options)
+    assert found.scores == again.scores
+    numbers = datasets.ClassLabel(names=["1 star", "2 stars"])
+    features = datasets.Features({**CLASSES, "label": numbers})
+    stars = datasets.Dataset.from_list([{"text": TEXT, "label": 1}] * 8, features=features)
+    limit = {"task": "text_regression", "max_steps": 1, **FAST}
+    regression = limbeck.finetune(teacher, stars, stars, out=tmp_path / "stars", **limit)
+    assert regression.record.task == "text-regression"

@@ -200,15 +200,19 @@ def test_wrong_settings_are_refused(tmp_path):
 def test_logits_are_brought_into_the_order_of_the_task(tmp_path):
     labels = {"labels": ["NEGATIVE", "POSITIVE"]}
     task = read_task("text-classification", write(tmp_path, train=rows(0, 1)), options=labels)
-    logits = torch.tensor([1.0, 2.0])
-    for given in (["negative", "positive"], ["LABEL_0", "LABEL_1"]):
-        assert torch.equal(task.align([logits], given)[0], logits)
-    (swapped,) = task.align([logits], ["POSITIVE", "NEGATIVE"])
-    assert torch.equal(swapped, torch.tensor([2.0, 1.0]))
-    with pytest.raises(DataError, match=r"labels \(1 star, 2 stars\) are not .*\(NEGATIVE, POS"):
-        task.align([logits], ["1 star", "2 stars"])
+    logits = torch.tensor([[1.0, 2.0]])
+    for given in (["negative", "positive"], ["LABEL_0", "LABEL_1"], ["0", "1"]):
+        assert torch.equal(task.for_model(given).in_order(logits), logits)
+    swapped = task.for_model(["POSITIVE", "NEGATIVE"]).in_order(logits)
+    assert torch.equal(swapped, torch.tensor([[2.0, 1.0]]))
+    with pytest.raises(
+        DataError,
+        match=r"labels \(1 star, 2 stars\) are not .*\(NEGATIVE, POSITIVE\); .*"
+        r"rename_labels.NEGATIVE=1 star",
+    ):
+        task.for_model(["1 star", "2 stars"])
     with pytest.raises(DataError, match=r"labels \(LABEL_0, LABEL_1, LABEL_2\) are not"):
-        task.align([torch.zeros(3)], ["LABEL_0", "LABEL_1", "LABEL_2"])
+        task.for_model(["LABEL_0", "LABEL_1", "LABEL_2"])
 
 
 def test_loss_is_the_sum_over_examples_and_predictions_the_softmax(tmp_path):

@@ -109,13 +109,12 @@ class TaskData:
             examples=examples,
         )
 
-    def predict(self, model: Model, split: str, *, align: bool = False) -> list[Record]:
+    def predict(self, model: Model, split: str) -> list[Record]:
         """Returns a prediction for each of a split's examples, the model in eval mode meanwhile.
 
         Args:
             model: The model.
             split: Name of the split.
-            align: Bring the model's labels into the task's order, if its names say another.
         """
         logits: Sequence[Tensor] = predict_logits(
             self.task,
@@ -125,8 +124,6 @@ class TaskData:
             pad_token_id=self.tokenizer.pad_token_id,
             precision=self.settings.precision,
         )
-        if align:
-            logits = self.task.align(logits, list(self.config.id2label.values()))
         return self.task.predict(self.task.splits[split], self.examples[split], logits)
 
     def score(self, records: Mapping[str, Sequence[Record]]) -> dict[str, dict[str, float] | None]:

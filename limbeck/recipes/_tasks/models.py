@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
-from limbeck.errors import MissingHeadError, SettingsError
+from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.models import Model, ModelConfig
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import describe_missing_head
@@ -26,38 +24,33 @@ def load_fine_tuned(task: Task, folder: Path, *, name: str) -> Model:
         raise MissingHeadError(describe_missing_head(task, name=name)) from error
 
 
-def require_same_labels(
-    task: Task, config: ModelConfig, *, name: str, in_any_order: bool = False
-) -> None:
-    """Refuses a head whose labels are not the task's, or stand in another order.
+def match_labels(task: Task, config: ModelConfig, *, name: str) -> Task:
+    """Returns the task for a model with a head, whose outputs are matched with the labels by name.
 
     Args:
         task: The task.
         config: The model's configuration.
         name: The model's name, for messages.
-        in_any_order: Whether the order may be another.
 
     Raises:
-        DataError: If they are others.
-        SettingsError: If they stand in another order, or a model of numbers has several.
+        DataError: If its labels are others than the task's.
+        SettingsError: If a model of numbers has several outputs.
     """
     wanted = task.head()
     given = list(config.id2label.values())
     if "num_labels" not in wanted:
-        return
+        return task
     if len(given) == 1 or wanted["num_labels"] == 1:
         if len(given) != wanted["num_labels"]:
             raise SettingsError(
                 f"{name} has {len(given)} outputs, but the task {task.name} has "
                 f"{wanted['num_labels']}; fine-tune it on this task first"
             )
-        return
-    places = torch.arange(len(given))
-    if not torch.equal(task.align([places], given)[0], places) and not in_any_order:
-        raise SettingsError(
-            f"the labels of {name} ({', '.join(given)}) stand in another order than the task's; "
-            f"set new_head = true, or give task_options.labels = {given}"
-        )
+        return task
+    try:
+        return task.for_model(given)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
 
 
 def require_same_inputs(

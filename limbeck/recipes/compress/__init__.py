@@ -16,7 +16,7 @@ from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.folders import share_folder
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import recall_task
-from limbeck.recipes._tasks.models import load_fine_tuned, require_same_labels
+from limbeck.recipes._tasks.models import load_fine_tuned, match_labels
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.recipes._tasks.speeds import measure_once
 from limbeck.recipes.compress.candidates import Candidate, list_candidates
@@ -153,7 +153,7 @@ def _read_data(settings: CompressSettings, progress: Progress) -> TaskData:
             f"{', '.join(data.task.splits)}); give it with data.train=FILE"
         )
     require_head(data.task, data.folder, name=settings.model)
-    require_same_labels(data.task, data.config, name=settings.model)
+    match_labels(data.task, data.config, name=settings.model)
     load_fine_tuned(data.task, data.folder, name=settings.model)
     return data
 

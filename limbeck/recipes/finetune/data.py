@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from limbeck.errors import SettingsError
@@ -10,7 +12,7 @@ from limbeck.models import ModelConfig
 from limbeck.recipes._machine import require_machine
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
-from limbeck.recipes._tasks.models import require_same_labels
+from limbeck.recipes._tasks.models import match_labels
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.train import Progress
 
@@ -36,10 +38,9 @@ def read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
             f"task = '{settings.task}' has nothing to fine-tune: it is evaluated zero-shot, with "
             "limbeck evaluate"
         )
-    if not settings.new_head:
-        if settings.initialise == "pretrained":
-            require_head(data.task, data.folder, name=settings.model)
-        require_same_labels(data.task, data.config, name=settings.model)
+    if settings.initialise == "pretrained" and not settings.new_head:
+        require_head(data.task, data.folder, name=settings.model)
+        data = replace(data, task=match_labels(data.task, data.config, name=settings.model))
     trained_config(settings, data)
     return data
 

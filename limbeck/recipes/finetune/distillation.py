@@ -23,13 +23,13 @@ from limbeck.objectives import (
 from limbeck.recipes._tasks.data import AUGMENTED, TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.losses import build_task_losses
-from limbeck.recipes._tasks.models import load_fine_tuned, require_same_inputs, require_same_labels
+from limbeck.recipes._tasks.models import load_fine_tuned, match_labels, require_same_inputs
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes.finetune.augmentation import Augmenter, Made, fill_again
 from limbeck.recipes.finetune.data import trained_config
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_folder, hash_rows
-from limbeck.tasks import EncodedExamples
+from limbeck.tasks import EncodedExamples, Task
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, choose_device
 
@@ -45,6 +45,7 @@ class Distillation:
         settings: Of the run.
         folder: The teacher's folder.
         config: The teacher's configuration.
+        task: The task for the teacher, whose labels may stand in another order.
         tokenizer: The teacher's, which gives the ids that the student's gives.
         losses: What the student learns from it, by name.
         augmenter: Makes further rows, if asked for.
@@ -53,6 +54,7 @@ class Distillation:
     settings: FinetuneSettings
     folder: Path
     config: ModelConfig
+    task: Task
     tokenizer: Tokenizer
     losses: Mapping[str, Loss]
     augmenter: Augmenter | None
@@ -62,9 +64,8 @@ class Distillation:
         """Checks all that can be checked before anything is computed; None without a teacher.
 
         Raises:
-            SettingsError: If the teacher has other tokens or another order of labels than the
-                student, is too short, or does not fit a loss; if a setting needs a teacher and
-                there is none.
+            SettingsError: If the teacher has other tokens than the student, is too short, or does
+                not fit a loss; if a setting needs a teacher and there is none.
             DataError: If its labels are not the task's.
             MissingHeadError: If it has no head, or another task's.
         """
@@ -79,7 +80,7 @@ class Distillation:
         name = f"the teacher {settings.teacher}"
         require_same_inputs(data, config, tokenizer, name=name)
         require_head(data.task, folder, name=settings.teacher, setting="teacher = ")
-        require_same_labels(data.task, config, name=name)
+        task = match_labels(data.task, config, name=name)
         losses = build_task_losses(data.task, settings.losses)
         require_fit(losses, student=trained_config(settings, data), teacher=config)
         cache = settings.teacher_cache
@@ -95,6 +96,7 @@ class Distillation:
             settings=settings,
             folder=folder,
             config=config,
+            task=task,
             tokenizer=tokenizer,
             losses=losses,
             augmenter=None
@@ -123,7 +125,7 @@ class Distillation:
         outputs: TeacherOutputs
         if self.settings.teacher_cache is None:
             outputs = LiveTeacher(
-                data.task,
+                self.task,
                 self._load_model(data),
                 rows=theirs,
                 pad_token_id=data.tokenizer.pad_token_id,
@@ -157,6 +159,7 @@ class Distillation:
                 "task": data.task.name,
                 "rows": hash_rows(rows),
                 "precision": settings.precision,
+                **({} if self.task.places is None else {"labels": "|".join(self.task.labels)}),
             },
             num_rows=len(rows),
         )
@@ -169,7 +172,7 @@ class Distillation:
             step = settings.evaluation_batch_size * _BATCHES_AT_A_TIME
             for first in range(start, end, step):
                 yield predict_logits(
-                    data.task,
+                    self.task,
                     model,
                     rows[first : min(first + step, end)],
                     batch_size=settings.evaluation_batch_size,

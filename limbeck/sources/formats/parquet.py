@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten
+from limbeck.sources.classes import class_names_of
 from limbeck.sources.opening import open_seekable
 from limbeck.sources.rows import ReadOptions, Row, require_columns
 
@@ -49,3 +50,28 @@ def read(path: Path, options: ReadOptions, *, start: int) -> Iterator[Row]:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataError(f"{path} can't be read as Parquet: {reason}") from error
+
+
+def read_class_names(path: Path) -> dict[str, tuple[str, ...]]:
+    """Returns the classes that `datasets` has written into a table's metadata.
+
+    Raises:
+        DataError: If the file or the metadata can't be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open_seekable(path) as stream:
+            schema = pq.read_schema(stream)
+        if b"huggingface" not in (schema.metadata or {}):
+            return {}
+        import datasets
+
+        return class_names_of(datasets.Features.from_arrow_schema(schema))
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        reason = shorten(str(error).strip(), length=200, quoted=False)
+        raise DataError(
+            f"{path} says in its metadata which classes it has, but that can't be read: {reason}; "
+            "write it again, with the names of classes in place of numbers"
+        ) from error
