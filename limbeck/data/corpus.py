@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -20,15 +21,41 @@ if TYPE_CHECKING:
     from limbeck.train.progress import Progress
 
 
+class _Checker:
+    """Compares files with their checksums, each once."""
+
+    def __init__(self) -> None:
+        self._whole: set[Path] = set()
+
+    def is_whole(self, path: Path, sha256: str) -> bool:
+        """Tells whether a file is the one that was written, as it was when first asked for."""
+        if path not in self._whole and sha256_of(path) == sha256:
+            self._whole.add(path)
+        return path in self._whole
+
+    def require_whole(self, path: Path, sha256: str) -> None:
+        """Refuses a file that is not the one that was written.
+
+        Raises:
+            DataError: If so.
+        """
+        if not self.is_whole(path, sha256):
+            raise DataError(_describe_damage(path.parent, [path.name]))
+
+
 class TokenSplit:
     """The token stream of one split, across its shards.
 
-    Every document is followed by one separator token. Nothing is read before it is asked for.
+    Every document is followed by one separator token. Nothing is read before it is asked for; a
+    shard's files are compared with their checksums before they are first used.
     """
 
-    def __init__(self, name: str, *, folder: Path, info: CorpusInfo) -> None:
+    def __init__(
+        self, name: str, *, folder: Path, info: CorpusInfo, checker: _Checker | None = None
+    ) -> None:
         self.name = name
         self.folder = folder
+        self._checker = checker or _Checker()
         self.tokenizer_fingerprint = info.tokenizer_fingerprint
         self.vocab_size = info.vocab_size
         self._info: SplitInfo = info.splits[name]
@@ -116,7 +143,9 @@ class TokenSplit:
 
     def _shard_tokens(self, shard: int) -> npt.NDArray[np.unsignedinteger]:
         if shard not in self._tokens:
-            path = tokens_path(self.folder, self._info.shards[shard].name)
+            info = self._info.shards[shard]
+            path = tokens_path(self.folder, info.name)
+            self._checker.require_whole(path, info.tokens_sha256)
             self._tokens[shard] = np.memmap(path, dtype=self._dtype, mode="r")
         return self._tokens[shard]
 
@@ -124,6 +153,7 @@ class TokenSplit:
         if shard not in self._ends:
             info = self._info.shards[shard]
             path = index_path(self.folder, info.name)
+            self._checker.require_whole(path, info.documents_sha256)
             # an empty file can't be mapped: no document ends in this shard
             self._ends[shard] = (
                 np.memmap(path, dtype=INDEX_DTYPE, mode="r")
@@ -146,6 +176,7 @@ corpus build`
     def __init__(self, folder: Path, info: CorpusInfo) -> None:
         self.folder = folder
         self.info = info
+        self._checker = _Checker()
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{n}={s.num_tokens:,} tokens" for n, s in self.info.splits.items())
@@ -182,7 +213,7 @@ corpus build`
                 f"the corpus has no split '{name}'; accepted: {', '.join(accepted)}."
                 + did_you_mean(name, accepted)
             )
-        return TokenSplit(name, folder=self.folder, info=self.info)
+        return TokenSplit(name, folder=self.folder, info=self.info, checker=self._checker)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -216,12 +247,15 @@ corpus build`
         except FileNotFoundError:
             raise DataError(f"the corpus file {path} is missing; build the corpus again") from None
         except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"the corpus file {path} is damaged: {error}") from None
+            raise DataError(
+                f"the corpus file {path} is damaged: {error}; build the corpus again"
+            ) from None
         if counts.shape != expected or counts.sum() != sum(self.info.num_tokens.values()):
             raise DataError(
                 f"the corpus file {path} is damaged: it counts {int(counts.sum())} tokens in shape "
                 f"{counts.shape}, expected {sum(self.info.num_tokens.values())} in {expected}"
             )
+        self._checker.require_whole(path, self.info.token_counts_sha256)
         result: npt.NDArray[np.int64] = counts.astype(np.int64)
         return result
 
@@ -239,7 +273,7 @@ corpus build`
         )
 
     def verify(self, *, progress: Progress | None = None) -> None:
-        """Reads every file and compares checksums.
+        """Compares every file with its checksum that has not been used before.
 
         Args:
             progress: Shows bytes read; nothing does if None.
@@ -261,14 +295,11 @@ corpus build`
         total = sum(path.stat().st_size for path, _ in files)
         with progress.stage("verifying the corpus", total=total, unit="bytes") as stage:
             for path, expected in files:
-                if sha256_of(path) != expected:
+                if not self._checker.is_whole(path, expected):
                     damaged.append(path.name)
                 stage.advance(path.stat().st_size)
         if damaged:
-            raise DataError(
-                f"the corpus {self.folder} is damaged: the checksum of {', '.join(damaged)} is "
-                "wrong; build the corpus again or copy these files anew"
-            )
+            raise DataError(_describe_damage(self.folder, damaged))
 
     def _checksums(self, shard: ShardInfo) -> list[tuple[Path, str]]:
         return [
@@ -290,6 +321,13 @@ def require_fingerprint(tokenizer: Tokenizer, expected: str, *, what: str, vocab
             f"{tokenizer.vocab_size} and {tokenizer.fingerprint[:12]}. Build the corpus again "
             "with this tokenizer"
         )
+
+
+def _describe_damage(folder: Path, names: Sequence[str]) -> str:
+    return (
+        f"the corpus {folder} is damaged: the checksum of {', '.join(names)} is wrong; build the "
+        "corpus again or copy these files anew"
+    )
 
 
 def _check_size(path: Path, expected: int) -> None:

@@ -8,12 +8,13 @@ from limbeck.files.atomic import (
     replace_folder,
     write_text,
 )
-from limbeck.files.checksums import sha256_of, sha256_of_texts
+from limbeck.files.checksums import crc32_of, sha256_of, sha256_of_files, sha256_of_texts
 from limbeck.files.json_lines import read_json_lines, write_json_lines
 from limbeck.files.json_objects import read_json, write_json
 from limbeck.files.ownership import own_folder
 
 __all__ = [
+    "crc32_of",
     "flush_to_disk",
     "is_leftover",
     "own_folder",
@@ -23,6 +24,7 @@ __all__ = [
     "replace_file",
     "replace_folder",
     "sha256_of",
+    "sha256_of_files",
     "sha256_of_texts",
     "write_json",
     "write_json_lines",

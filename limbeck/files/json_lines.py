@@ -12,6 +12,7 @@ from typing import Any
 
 from limbeck.errors import LimbeckError
 from limbeck.files.atomic import replace_file
+from limbeck.files.json_objects import find_not_finite
 
 
 def write_json_lines(
@@ -23,50 +24,65 @@ def write_json_lines(
         path: The file; what is there is replaced.
         rows: The objects.
         error: What is raised where the file can't be written, as for `replace_file`.
+
+    Raises:
+        error: If a number in a row is not finite, which JSON has no word for; ValueError where
+            `error` is None.
     """
     with (
         replace_file(path, error=error) as temporary,
         temporary.open("w", encoding="utf-8", newline="\n") as file,
     ):
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        for number, row in enumerate(rows, start=1):
+            try:
+                line = json.dumps(row, ensure_ascii=False, allow_nan=False)
+            except ValueError:
+                key, value = next(find_not_finite(row))
+                raise (error or ValueError)(
+                    f"can't write {path}: line {number}, {key} is {value}; accepted: finite "
+                    "numbers, and null for none"
+                ) from None
+            file.write(line + "\n")
 
 
 def read_json_lines(
-    path: Path, *, error: type[LimbeckError], may_be_cut: bool = False
+    path: Path, *, error: type[LimbeckError], remedy: str = "", may_be_cut: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Reads objects, one a line.
 
     Args:
         path: The file.
         error: What is raised.
-        may_be_cut: End at a line that is no object, since the process that wrote it may have been
-            killed meanwhile, instead of refusing the file.
+        remedy: What helps, for the messages.
+        may_be_cut: Leave out a last line that has no end, since the process that wrote it may have
+            been killed meanwhile, instead of refusing the file.
 
     Raises:
-        error: If the file can't be read, is not UTF-8, or a line is no object.
+        error: If the file can't be read, or a line is not UTF-8 or no object.
     """
-    number = 0
+    helps = f"; {remedy}" if remedy else ""
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                value = _parse(line)
-                if isinstance(value, dict):
-                    yield value
-                elif may_be_cut:
+                if may_be_cut and not line.endswith(b"\n"):
                     return
-                else:
-                    raise error(f"{path}, line {number}: not a JSON object: {line.strip()[:60]!r}")
+                yield _parse(line, where=f"{path}, line {number}", helps=helps, error=error)
     except FileNotFoundError:
-        raise error(f"there is no file {path}") from None
+        raise error(f"there is no file {path}{helps}") from None
     except OSError as problem:
-        raise error(f"can't read {path}: {problem.strerror or problem}") from problem
-    except UnicodeDecodeError as problem:
-        raise error(f"{path}, after line {number}: not UTF-8 text: {problem.reason}") from None
+        raise error(f"can't read {path}: {problem.strerror or problem}{helps}") from problem
 
 
-def _parse(line: str) -> object:
-    """Returns the value of a line, None if it is not JSON."""
+def _parse(line: bytes, *, where: str, helps: str, error: type[LimbeckError]) -> dict[str, Any]:
+    """Returns the object of a line."""
     try:
-        return json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
-        return None
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise error(f"{where}: not UTF-8 text: {problem.reason}{helps}") from None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise error(f"{where}: not a JSON object: {text.strip()[:60]!r}{helps}")
+    return value

@@ -31,7 +31,7 @@ def write_json(
         error: If a number in it is not finite, which JSON has no word for and only some programs
             read; ValueError where `error` is None.
     """
-    for key, number in _not_finite(value):
+    for key, number in find_not_finite(value):
         raise (error or ValueError)(
             f"can't write {path}: {key} is {number}; accepted: finite numbers, and null for none"
         )
@@ -57,23 +57,23 @@ def read_json(path: Path, *, error: type[LimbeckError]) -> dict[str, Any]:
         raise error(f"can't read {path}: {problem.strerror or problem}.") from problem
     except UnicodeDecodeError as problem:
         raise error(f"{path} is not UTF-8 text: byte {problem.start} is wrong.") from None
-    except (json.JSONDecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:
         raise error(f"{path} is not JSON: {problem}.") from None
     if not isinstance(value, dict):
         raise error(f"{path} holds a JSON {type(value).__name__}; accepted: an object, {{...}}.")
     return value
 
 
-def _not_finite(value: object, key: str = "") -> Iterator[tuple[str, float]]:
+def find_not_finite(value: object, key: str = "") -> Iterator[tuple[str, float]]:
     """Yields the numbers that are NaN or infinite, each by its dotted key."""
     if isinstance(value, float) and not math.isfinite(value):
         yield key, value
     elif isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from _not_finite(inner, f"{key}.{name}" if key else str(name))
+            yield from find_not_finite(inner, f"{key}.{name}" if key else str(name))
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from _not_finite(inner, f"{key}[{index}]")
+            yield from find_not_finite(inner, f"{key}[{index}]")
 
 
 def _explain_absence(path: Path) -> str:

@@ -1,24 +1,35 @@
-"""Files with a type: frozen, versioned, and refused with the place of what is wrong in them."""
+"""Files with a type: frozen, versioned, sealed; what is wrong in them is named by its place."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from limbeck.errors import DataError, LimbeckError
+from limbeck.files.checksums import sha256_of_texts
 from limbeck.files.json_objects import read_json, write_json
+
+SEAL = "checksum"
+"""Where a file says what the checksum of all else in it is."""
 
 
 class Part(BaseModel):
-    """A frozen value of a typed file; unknown fields are errors."""
+    """A frozen value of a typed file; unknown fields and numbers that are not finite are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class TypedFile(Part):
-    """A JSON file of a fixed name in a folder.
+    """A JSON file of a fixed name in a folder, with a checksum over its values.
+
+    A value that was damaged is most often still a value, such as a 3 for a 1. A file without a
+    checksum is taken as it is: by hand, nobody writes one.
 
     Example:
         >>> class Note(TypedFile):
@@ -53,7 +64,7 @@ class TypedFile(Part):
             folder: Where to; made if it does not exist.
             error: What is raised where it can't be written, as for `replace_file`.
         """
-        write_json(folder / self.FILE_NAME, self.to_dict(), error=error)
+        write_json(folder / self.FILE_NAME, seal(self.to_dict()), error=error)
         return self
 
     @classmethod
@@ -66,24 +77,63 @@ class TypedFile(Part):
         """Reads the file.
 
         Raises:
-            DataError: If it is not there, not JSON, of another version, or a field is wrong; the
-                message names the file, the field and what helps.
+            DataError: If it is not there, not JSON, of another version, a field is wrong or its
+                checksum is another; the message names the file, the field and what helps.
         """
         path, key = folder / cls.FILE_NAME, cls.FORMAT_KEY
         remedy = cls.REMEDY.format(folder=folder)
-        values = read_values(path, remedy=remedy)
+        sealed = read_values(path, remedy=remedy)
+        values = {name: value for name, value in sealed.items() if name != SEAL}
         version = values.pop(key, None)
         if version != cls.FORMAT:
             age = "a newer" if isinstance(version, int) and version > cls.FORMAT else "an older"
-            found = f"no {key}" if version is None else f"{key} {version}"
+            given = f"no {key}" if version is None else f"{key} {version}"
             raise DataError(
-                f"{path} has {found}, that of {age} Limbeck; this version reads {key} "
+                f"{path} has {given}, that of {age} Limbeck; this version reads {key} "
                 f"{cls.FORMAT}: {remedy}"
             )
         try:
-            return cls.model_validate(values)
+            found = cls.model_validate(values)
         except ValidationError as error:
             raise DataError(f"{path} is damaged: {_explain(error)}; {remedy}") from None
+        require_seal(sealed, path=path, remedy=remedy, error=DataError)
+        return found
+
+
+def seal(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns plain JSON values with their checksum, which stands last.
+
+    Example:
+        >>> sealed = seal({"text": "hello"})
+        >>> list(sealed)
+        ['text', 'checksum']
+        >>> seal(sealed) == sealed
+        True
+    """
+    bare = {name: value for name, value in values.items() if name != SEAL}
+    text = json.dumps(bare, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return {**bare, SEAL: sha256_of_texts([text])}
+
+
+def require_seal(
+    values: Mapping[str, Any], *, path: Path, remedy: str, error: type[LimbeckError]
+) -> None:
+    """Refuses values that are not those that were sealed; without a checksum any are taken.
+
+    Args:
+        values: What was read.
+        path: Where from.
+        remedy: What helps.
+        error: What is raised.
+
+    Raises:
+        error: If the values give another checksum than the one that stands beside them.
+    """
+    if SEAL in values and seal(values)[SEAL] != values[SEAL]:
+        raise error(
+            f"{path} is damaged: its values differ from its {SEAL}; {remedy}. If you changed it "
+            f"yourself, remove its line '{SEAL}'"
+        )
 
 
 def read_values(path: Path, *, remedy: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tokenizers import Encoding
 
 from limbeck.data.by_length import batches_by_length
-from limbeck.errors import SettingsError
+from limbeck.errors import CheckpointError, SettingsError
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference.engines import Engine, Outputs
 from limbeck.models import Kind, find_architecture
@@ -111,12 +111,25 @@ class Pipeline(Generic[OptionsT]):
 
         Returns:
             Each row's scores, in the order of the rows.
+
+        Raises:
+            CheckpointError: If the model gives a number that is not finite.
         """
         found: dict[int, FloatArray] = {}
         for chosen in batches_by_length([len(row) for row in rows], self._batch_size):
             outputs = self.engine.run(self._pad([rows[i] for i in chosen]))
+            self._require_finite(outputs)
             found.update(zip(chosen, read(outputs), strict=True))
         return [found[i] for i in range(len(rows))]
+
+    def _require_finite(self, outputs: Outputs) -> None:
+        for name, values in outputs.items():
+            if not np.isfinite(values).all():
+                raise CheckpointError(
+                    f"the model gives {name} that are not finite (NaN or infinite), so that there "
+                    "is nothing to score: its weights are damaged, or the engine's precision is "
+                    "too narrow for it"
+                )
 
     def _run_tokens(
         self, rows: Sequence[Encoding], read: Callable[[Outputs], FloatArray]

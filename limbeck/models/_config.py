@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -46,8 +47,9 @@ def token_id(default: int | None) -> Any:
 
 
 def positive(default: float) -> Any:
-    """A number above 0."""
-    return _checked(default, "a number above 0", lambda v: _is_number(v) and v > 0)
+    """A finite number above 0."""
+    accepted = "a finite number above 0"
+    return _checked(default, accepted, lambda v: _is_number(v) and 0 < v < math.inf)
 
 
 def flag(*, default: bool) -> Any:

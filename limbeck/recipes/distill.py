@@ -20,11 +20,12 @@ from limbeck.recipes._language_model import (
     open_corpus,
     plan_language_model,
     require_positions,
+    require_whole_model,
     save_language_model,
     summarise_language_model,
     train_language_model,
 )
-from limbeck.runs import DistillRecord, start_run
+from limbeck.runs import DistillRecord, hash_model_files, start_run
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
 
@@ -105,6 +106,7 @@ def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
     with start_run(settings.out, "distill", settings) as run_folder:
         earlier = run_folder.finished(DistillRecord)
         if earlier is not None:
+            require_whole_model(earlier, settings.out)
             progress.log(f"{settings.out} is already complete")
             return earlier
         figures = train_language_model(
@@ -118,6 +120,7 @@ def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
         folder = save_language_model(student, corpus.tokenizer, settings.out / "model")
         record = DistillRecord(
             model=str(folder),
+            model_files=hash_model_files(folder),
             teacher=settings.teacher,
             num_layers=student.config.num_hidden_layers,
             num_parameters=student.num_parameters,

@@ -17,11 +17,12 @@ from limbeck.recipes._language_model import (
     open_corpus,
     plan_language_model,
     require_positions,
+    require_whole_model,
     save_language_model,
     summarise_language_model,
     train_language_model,
 )
-from limbeck.runs import PretrainRecord, start_run
+from limbeck.runs import PretrainRecord, hash_model_files, start_run
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
 
@@ -76,6 +77,7 @@ def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
     with start_run(settings.out, "pretrain", settings) as run_folder:
         earlier = run_folder.finished(PretrainRecord)
         if earlier is not None:
+            require_whole_model(earlier, settings.out)
             progress.log(f"{settings.out} is already complete")
             return earlier
         figures = train_language_model(
@@ -87,7 +89,8 @@ def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
             progress=progress,
         )
         folder = save_language_model(model, corpus.tokenizer, settings.out / "model")
-        return PretrainRecord(model=str(folder), **figures).write(settings.out)
+        record = PretrainRecord(model=str(folder), model_files=hash_model_files(folder), **figures)
+        return record.write(settings.out)
 
 
 def _build_model(settings: PretrainSettings, corpus: Corpus) -> Model:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from limbeck.errors import DataError
+from limbeck.files import sha256_of
 from limbeck.report.facts import DistillationFacts
 from limbeck.runs import DistillRecord
-from limbeck.train.metrics import MetricLine, read_metrics
+from limbeck.train.metrics import METRICS_FILE, MetricLine, read_metrics
 
 HELD_OUT = {
     "mlm_loss": "Masked-LM loss (nats per masked token)",
@@ -45,6 +46,11 @@ def read_distillation(folder: Path) -> DistillationFacts:
         )
     evaluate, train = (_last_of_each_step(lines, kind) for kind in ("evaluate", "train"))
     result = DistillRecord.read(folder) if DistillRecord.exists(folder) else None
+    if result is not None and result.metrics_sha256 not in (None, sha256_of(folder / METRICS_FILE)):
+        raise DataError(
+            f"{folder / METRICS_FILE} differs from its checksum in {result.FILE_NAME}: it was "
+            "changed, or the folder mixes two runs; put it back, or distil again"
+        )
     tokens_per_step = _tokens_per_step(evaluate, result)
     last_step = max([0, *(line.step for line in (*train, *evaluate))])
     num_steps, seconds = last_step, max(_numbers(train, "elapsed_seconds"), default=None)

@@ -7,6 +7,7 @@ from limbeck.runs.examples import ExamplesRecord
 from limbeck.runs.finetune import FinetuneRecord, SeedRecord
 from limbeck.runs.folder import DATA_FOLDER, MODELS_FOLDER, RunFolder, start_run
 from limbeck.runs.language_model import DistillRecord, PretrainRecord
+from limbeck.runs.model_files import hash_model_files, require_model_files
 from limbeck.runs.predictions import read_predictions, write_predictions
 from limbeck.runs.quickstart import QuickstartModel, QuickstartRecord
 from limbeck.runs.result import ResultRecord
@@ -42,8 +43,10 @@ __all__ = [
     "SuiteTaskScores",
     "TaskNames",
     "TaskRecord",
+    "hash_model_files",
     "read_predictions",
     "read_task_record",
+    "require_model_files",
     "start_run",
     "write_predictions",
 ]

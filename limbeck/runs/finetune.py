@@ -41,6 +41,8 @@ class SeedRecord(TypedFile):
     """Of what decides the tokenizer's ids; another one's give the same examples other checksums."""
     predictions_sha256: str
     """Of `predictions.jsonl`."""
+    model_files: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each file of its model, but for the card."""
     num_layers: int
     """Encoder layers."""
     num_parameters: int

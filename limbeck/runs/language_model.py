@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from pydantic import Field
+
 from limbeck.runs.result import ResultRecord
 
 
@@ -15,6 +17,7 @@ class TrainingFigures(TypedDict):
     elapsed_seconds: float
     held_out_before: dict[str, float]
     held_out_after: dict[str, float]
+    metrics_sha256: str
 
 
 class LanguageModelRecord(ResultRecord):
@@ -32,6 +35,10 @@ class LanguageModelRecord(ResultRecord):
     """Figures on held-out text before the first step."""
     held_out_after: dict[str, float]
     """The same after the last one."""
+    metrics_sha256: str | None = None
+    """Of `metrics.jsonl`."""
+    model_files: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each file of the model, but for the card."""
 
 
 class PretrainRecord(LanguageModelRecord):

@@ -15,7 +15,7 @@ from limbeck.train.loop import (
     choose_device,
     train_steps,
 )
-from limbeck.train.metrics import MetricsWriter, read_metrics
+from limbeck.train.metrics import METRICS_FILE, MetricsWriter, read_metrics
 from limbeck.train.optimizer import build_adamw
 from limbeck.train.progress import Progress, SilentProgress, Stage
 from limbeck.train.ranks import Ranks
@@ -25,6 +25,7 @@ from limbeck.train.state import load_state, save_state
 from limbeck.train.watch import StepWatch, watch_steps
 
 __all__ = [
+    "METRICS_FILE",
     "Batch",
     "Budget",
     "Interrupt",

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from limbeck.errors import TrainingError, require_extra
-from limbeck.files import read_json_lines, write_json_lines
+from limbeck.files import crc32_of, read_json_lines, write_json_lines
 from limbeck.train.loop import Step
 from limbeck.train.ranks import Ranks
+
+METRICS_FILE = "metrics.jsonl"
+_CHECKSUM = "crc32"
+_REMEDY = "remove the file to go on without what it holds, or give another out=..."
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,30 @@ class MetricLine:
     values: dict[str, float | str | None]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the line as it is written."""
+        """Returns the line as it is written, but for its checksum."""
         return {"kind": self.kind, "step": self.step, **self.values}
+
+    def sealed(self) -> dict[str, Any]:
+        """Returns the line as it is written, the checksum of all else in it last."""
+        return {**self.to_dict(), _CHECKSUM: crc32_of(self.to_dict())}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any], *, where: str) -> Self:
+        """Reads a line that `sealed` gave; one without a checksum is taken as it is.
+
+        Raises:
+            TrainingError: If it is no measurement, or not the one that was written.
+        """
+        values = {name: value for name, value in row.items() if name != _CHECKSUM}
+        if row.get(_CHECKSUM, crc32_of(values)) != crc32_of(values):
+            raise TrainingError(f"{where} differs from its checksum; {_REMEDY}")
+        kind, step = values.pop("kind", None), values.pop("step", None)
+        if not isinstance(kind, str) or not isinstance(step, int):
+            raise TrainingError(
+                f"{where} has no 'kind' in words or no 'step' in whole numbers: it is not the "
+                f"metrics of a run; {_REMEDY}"
+            )
+        return cls(kind, step, values)
 
 
 class MetricsWriter:
@@ -61,10 +88,10 @@ class MetricsWriter:
         if ranks is not None and not ranks.is_main:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "metrics.jsonl"
+        path = folder / METRICS_FILE
         # Without a checkpoint the run starts anew, and measures its step 0 again.
         lines = read_metrics(folder) if resume_step else []
-        kept = (line.to_dict() for line in lines if line.step <= resume_step)
+        kept = (line.sealed() for line in lines if line.step <= resume_step)
         write_json_lines(path, kept, error=TrainingError)
         self._file = path.open("a", encoding="utf-8")
         if tensorboard:
@@ -88,7 +115,7 @@ class MetricsWriter:
         for name, value in values.items():
             if isinstance(value, float) and not math.isfinite(value):
                 values[name] = None
-        self._file.write(json.dumps(MetricLine(kind, step, values).to_dict()) + "\n")
+        self._file.write(json.dumps(MetricLine(kind, step, values).sealed()) + "\n")
         self._file.flush()
         if self._board is not None:
             for name, value in values.items():
@@ -126,16 +153,11 @@ def read_metrics(folder: Path) -> list[MetricLine]:
     Raises:
         TrainingError: If the file can't be read, or a line is no measurement.
     """
-    path = folder / "metrics.jsonl"
+    path = folder / METRICS_FILE
     if not path.exists():
         return []
-    lines = []
-    for line in read_json_lines(path, error=TrainingError, may_be_cut=True):
-        try:
-            lines.append(MetricLine(line.pop("kind"), line.pop("step"), line))
-        except KeyError as missing:
-            raise TrainingError(
-                f"{path} holds a line without {missing}: it is not the metrics of a run; give "
-                "another out=..., or remove the file"
-            ) from None
-    return lines
+    rows = read_json_lines(path, error=TrainingError, remedy=_REMEDY, may_be_cut=True)
+    return [
+        MetricLine.from_dict(row, where=f"{path}, line {number}")
+        for number, row in enumerate(rows, start=1)
+    ]

@@ -6,20 +6,40 @@ import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from limbeck.checkpoints import read_safetensors, write_safetensors
-from limbeck.errors import CheckpointError
-from limbeck.files import read_json, replace_folder, sha256_of, write_json
+from limbeck.errors import CheckpointError, LimbeckError
+from limbeck.files import replace_folder, sha256_of
+from limbeck.files.typed import TypedFile
 from limbeck.train.loop import TrainState
 
 logger = logging.getLogger(__name__)
 
 _TENSORS = "state.safetensors"
-_RECORD = "state.json"
+
+
+class StateRecord(TypedFile):
+    """What a checkpoint keeps beside its tensors."""
+
+    FILE_NAME: ClassVar[str] = "state.json"
+    REMEDY: ClassVar[str] = "remove {folder} to go on from the checkpoint before it"
+
+    step: int
+    """Optimiser steps made."""
+    elapsed_seconds: float
+    """Training time so far."""
+    loss_scale: dict[str, Any]
+    """State of the loss scale; empty but for fp16."""
+    extra: dict[str, Any]
+    """What the recipe keeps."""
+    param_groups: list[dict[str, Any]]
+    """The optimiser's settings."""
+    sha256: str
+    """Of the tensors' file."""
 
 
 def save_state(
@@ -49,15 +69,15 @@ def save_state(
     tensors = _module_tensors(modules) | _optimizer_tensors(optimizer_state) | _random_tensors()
     with replace_folder(target) as partial:
         write_safetensors(partial / _TENSORS, tensors)
-        record = {
-            "step": state.step,
-            "elapsed_seconds": state.elapsed_seconds,
-            "loss_scale": state.loss_scale,
-            "extra": state.extra,
-            "param_groups": optimizer_state["param_groups"],
-            "sha256": sha256_of(partial / _TENSORS),
-        }
-        write_json(partial / _RECORD, record, error=CheckpointError)
+        record = StateRecord(
+            step=state.step,
+            elapsed_seconds=state.elapsed_seconds,
+            loss_scale=state.loss_scale,
+            extra=state.extra,
+            param_groups=optimizer_state["param_groups"],
+            sha256=sha256_of(partial / _TENSORS),
+        )
+        record.write(partial, error=CheckpointError)
     for old in _newest_first(folder)[keep:]:
         shutil.rmtree(old)
     return target
@@ -78,19 +98,19 @@ def load_state(
     """
     for path in _newest_first(folder):
         try:
-            record = read_json(path / _RECORD, error=CheckpointError)
-            if sha256_of(path / _TENSORS) != record["sha256"]:
+            record = StateRecord.read(path)
+            if sha256_of(path / _TENSORS) != record.sha256:
                 raise CheckpointError(f"{path / _TENSORS} differs from its checksum")
             tensors = read_safetensors(path / _TENSORS)
-        except (OSError, ValueError, KeyError, CheckpointError) as error:
+        except (OSError, LimbeckError) as error:
             logger.warning("checkpoint %s is damaged and is passed over: %s", path, error)
             continue
         _restore(path, tensors, record, modules=modules, optimizer=optimizer)
         return TrainState(
-            step=record["step"],
-            elapsed_seconds=record["elapsed_seconds"],
-            loss_scale=record["loss_scale"],
-            extra=record["extra"],
+            step=record.step,
+            elapsed_seconds=record.elapsed_seconds,
+            loss_scale=record.loss_scale,
+            extra=record.extra,
         )
     return None
 
@@ -98,7 +118,7 @@ def load_state(
 def _restore(
     path: Path,
     tensors: dict[str, Tensor],
-    record: dict[str, Any],
+    record: StateRecord,
     *,
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
@@ -113,7 +133,7 @@ def _restore(
         index, _, key = name.partition(".")
         moments.setdefault(int(index), {})[key] = tensor
     try:
-        optimizer.load_state_dict({"state": moments, "param_groups": record["param_groups"]})
+        optimizer.load_state_dict({"state": moments, "param_groups": record.param_groups})
     except ValueError as error:
         raise _foreign(path, "optimiser", error) from None
     torch.set_rng_state(tensors["random.cpu"])

@@ -79,9 +79,33 @@ def test_tensors_survive(tmp_path):
         assert found[name].dtype == tensor.dtype
         assert found[name].is_contiguous()
     with safe_open(path, framework="pt") as file:
-        assert file.metadata() == {"format": "pt"}  # or `transformers` refuses it
+        metadata = file.metadata()
+    assert metadata["format"] == "pt"  # or `transformers` refuses it
     path.write_bytes(b"")  # what was read is not a view of the file
     assert torch.equal(found["double"], tensors["double"])
+    write_safetensors(path, tensors)
+    content = path.read_bytes()
+    for _ in range(4):
+        write_safetensors(path, tensors)
+        assert path.read_bytes() == content
+
+
+def test_a_number_that_was_damaged_is_found(tmp_path):
+    path = tmp_path / "x.safetensors"
+    write_safetensors(path, {"a": torch.arange(6.0), "b": torch.ones(3)})
+    content = path.read_bytes()
+    for place in (-1, -13, -30):
+        damaged = bytearray(content)
+        damaged[place] ^= 4
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"x.safetensors is damaged: its tensors differ "):
+            read_safetensors(path)
+    swapped = content.replace(b'"a"', b'"?"').replace(b'"b"', b'"a"').replace(b'"?"', b'"b"')
+    path.write_bytes(swapped)
+    with pytest.raises(CheckpointError, match=r"their checksum. Fetch or write it again\.$"):
+        read_safetensors(path)
+    save_file({"a": torch.ones(2)}, path, metadata={"format": "pt"})
+    assert read_safetensors(path).keys() == {"a"}  # as other libraries write it
 
 
 def test_damaged_tensors(tmp_path):

@@ -77,6 +77,10 @@ def test_a_changed_byte_is_found_by_verify_and_named(copy, name):
     reopened = Corpus.open(copy.folder)
     with pytest.raises(DataError, match=f"is damaged: the checksum of {name} is wrong"):
         reopened.verify()
+    split = Corpus.open(copy.folder).split("train")
+    read = split.read if name == "train-00001.bin" else split.document_ends
+    with pytest.raises(DataError, match=rf"{name} is wrong; build the corpus again or copy these"):
+        read(0, split.num_tokens)
 
 
 def test_open_checks_that_files_are_there_with_their_sizes(copy):

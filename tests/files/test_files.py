@@ -18,6 +18,7 @@ from limbeck.files import (
     replace_file,
     replace_folder,
     sha256_of,
+    sha256_of_files,
     sha256_of_texts,
     write_json,
     write_json_lines,
@@ -181,7 +182,7 @@ def test_lines_end_at_line_feeds_only(tmp_path):
         (b'{"a": 1}\n[2]\n', r"rows.jsonl, line 2: not a JSON object: '\[2\]'"),
         (b'{"a": 1}\n{"a": ', r"rows.jsonl, line 2: not a JSON object: '\{\"a\":'"),
         (b'{"a": 1}\n\n', r"rows.jsonl, line 2: not a JSON object: ''"),
-        (b'{"a": "\xff"}\n', r"rows.jsonl, after line 0: not UTF-8 text: invalid start byte"),
+        (b'{"a": "\xff"}\n', r"rows.jsonl, line 1: not UTF-8 text: invalid start byte"),
     ],
 )
 def test_wrong_lines(tmp_path, content, match):
@@ -196,6 +197,34 @@ def test_a_file_that_may_be_cut_ends_at_its_last_whole_line(tmp_path):
     assert list(found) == [{"a": 1}, {"a": 2}]
 
 
+@pytest.mark.parametrize("content", ['{"a": 1}\n{"a"\n{"a": 3}\n', '{"a": 1}\n{"b": ☃\n'])
+def test_only_the_last_line_may_be_cut(tmp_path, content):
+    (tmp_path / "rows.jsonl").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"rows.jsonl, line 2: not a JSON object: .*; look at it$"):
+        list(
+            read_json_lines(
+                tmp_path / "rows.jsonl", error=DataError, may_be_cut=True, remedy="look at it"
+            )
+        )
+
+
+def test_a_line_cut_within_a_character_is_left_out(tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(b'{"a": 1}\n' + '{"b": "☃'.encode()[:-1])
+    found = read_json_lines(tmp_path / "rows.jsonl", error=DataError, may_be_cut=True)
+    assert list(found) == [{"a": 1}]
+
+
+def test_lines_hold_finite_numbers(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write_json_lines(path, [{"a": 1}], error=DataError)
+    match = (
+        r"can't write .*rows\.jsonl: line 2, b\.c\[1\] is nan; accepted: finite numbers, and null"
+    )
+    with pytest.raises(DataError, match=match):
+        write_json_lines(path, [{"a": 2}, {"b": {"c": [0.5, math.nan]}}], error=DataError)
+    assert list(read_json_lines(path, error=DataError)) == [{"a": 1}]
+
+
 def test_lines_that_are_not_there(tmp_path):
     with pytest.raises(DataError, match=r"there is no file .*rows.jsonl"):
         list(read_json_lines(tmp_path / "rows.jsonl", error=DataError))
@@ -207,3 +236,8 @@ def test_checksums(tmp_path):
     (tmp_path / "x").write_bytes("aé".encode())
     expected = hashlib.sha256("aé".encode()).hexdigest()
     assert sha256_of(tmp_path / "x") == sha256_of_texts(["a", "é"]) == expected
+    (tmp_path / "in").mkdir()
+    for name in ("in/y", "README.md", ".hidden"):
+        (tmp_path / name).write_text("y")
+    found = sha256_of_files(tmp_path, but=("README.md",))
+    assert found == {"in/y": sha256_of_texts(["y"]), "x": expected}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from pipeline_models import TEXTS, write_model
 
 import limbeck
@@ -219,3 +220,13 @@ def test_an_option_of_the_call_alone_is_named(folder):
         r"top_k=2\)",
     ):
         pipeline("text-classification", folder, top_k=2)
+
+
+def test_scores_that_are_not_finite_are_refused(folder):
+    run = pipeline("text-classification", model=folder, device="cpu")
+    with torch.no_grad():
+        run.engine.model.head.output.bias[1] = float("nan")
+    with pytest.raises(
+        CheckpointError, match=r"the model gives logits that are not finite \(NaN or"
+    ):
+        run(TEXTS)

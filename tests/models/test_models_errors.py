@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 
 import pytest
@@ -49,6 +50,16 @@ def test_missing_tensor(folder):
         limbeck.AutoModel.from_pretrained(folder)
     with pytest.raises(CheckpointError, match=r"layer.1.output.dense.bias"):
         load(folder, new_head=True)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_not_finite_are_named(folder, number):
+    name = "bert.embeddings.word_embeddings.weight"
+    weight = load_file(folder / "model.safetensors")[name]
+    weight[3, 1] = number
+    change_weights(folder, {name: weight})
+    with pytest.raises(CheckpointError, match=rf"numbers that are NaN or infinite in '{name}': "):
+        load(folder)
 
 
 def test_missing_head_names_the_fix(folder):
@@ -207,7 +218,9 @@ def test_no_config(folder):
             "hidden_dropout_prob is 1.5; accepted: a number from 0 to 1",
         ),
         ({"classifier_dropout": "no"}, "classifier_dropout is 'no'; .*or null"),
-        ({"layer_norm_eps": 0}, "layer_norm_eps is 0; accepted: a number above 0"),
+        ({"layer_norm_eps": 0}, "layer_norm_eps is 0; accepted: a finite number above 0"),
+        ({"layer_norm_eps": math.inf}, "layer_norm_eps is inf; accepted: a finite number above 0"),
+        ({"initializer_range": math.nan}, "initializer_range is nan; accepted: a finite number"),
         ({"pad_token_id": 50}, "pad_token_id is 50; accepted: below vocab_size 50"),
         ({"problem_type": "ranking"}, "problem_type is 'ranking'; accepted: one of single_label"),
         ({"position_embedding_type": "relative_key"}, "'relative_key'; accepted: 'absolute'"),

@@ -16,6 +16,7 @@ from limbeck.errors import (
     MissingHeadError,
     SettingsError,
 )
+from limbeck.files.typed import seal
 from limbeck.recipes.compress import plan, run
 from limbeck.runs import CompressRecord
 from limbeck.train import SilentProgress
@@ -53,7 +54,7 @@ def test_an_easier_contract_takes_the_students_there_are(deep_teacher, data, tmp
     elsewhere = measured | {"machine": measured["machine"] | {"cpu": "another"}}
     not_of_all = measured | {"speeds": {"teacher": measured["speeds"]["teacher"]}}
     for other, again in ((elsewhere, settings), (not_of_all, easier)):
-        speeds.write_text(json.dumps(other))
+        speeds.write_text(json.dumps(seal(other)))
         progress = Lines()
         with suppress(ContractError):
             run(again, progress=progress)

@@ -1,13 +1,14 @@
 """Evaluation of a fine-tuned model: the same figures as fine-tuning gave, and clear refusals."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from tiny_task import write_data, write_model
 
 from limbeck.checkpoints import read_safetensors, write_safetensors
-from limbeck.errors import DataError, MissingHeadError, SettingsError
+from limbeck.errors import CheckpointError, DataError, MissingHeadError, SettingsError
 from limbeck.models import AutoConfig, AutoModelForTokenClassification
 from limbeck.recipes.evaluate import EvaluateSettings, plan, run, summarise
 from limbeck.recipes.finetune import FinetuneSettings
@@ -147,3 +148,22 @@ def test_what_cannot_work_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"labels \(1 star, .*\) are not .*\(NEGATIVE, POSITIVE\)"):
         evaluate(stars, data, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_not_finite_is_not_scored(tmp_path):
+    data = write_data(tmp_path / "data")
+    path = Path(write_model(tmp_path / "model", head=["NEGATIVE", "POSITIVE"]), "model.safetensors")
+    weights = read_safetensors(path)
+    head = {"bert.pooler.dense.bias": 50.0, "classifier.weight": 3e38}  # finite, but not their sum
+    filled = {name: torch.full_like(weights[name], value) for name, value in head.items()}
+    write_safetensors(path, {**weights, **filled})
+    match = (
+        r"gives 24 of 24 rows numbers that are not finite, example \d+ first, so that there is no"
+    )
+    with pytest.raises(CheckpointError, match=match):
+        evaluate(path.parent, data, tmp_path / "out")
+    assert not (tmp_path / "out/result.json").exists()
+    weights["bert.embeddings.word_embeddings.weight"][5] = float("nan")
+    write_safetensors(path, weights)
+    with pytest.raises(CheckpointError, match=r"NaN or infinite in 'bert\.embeddings\.word_embed"):
+        evaluate(path.parent, data, tmp_path / "out")

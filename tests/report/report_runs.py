@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.files import sha256_of
+from limbeck.files.typed import seal
 from limbeck.report import Report, write_report
 from limbeck.runs import DistillRecord, FinetuneRecord, Hardware, RunRecord
 
@@ -213,7 +214,7 @@ def write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
 
 
 def edit_json(path: Path, **changes: Any) -> None:
-    write_json(path, {**json.loads(path.read_text(encoding="utf-8")), **changes})
+    write_json(path, seal({**json.loads(path.read_text(encoding="utf-8")), **changes}))
 
 
 def write(runs: Sequence[Path], folder: Path, **options: Any) -> Report:

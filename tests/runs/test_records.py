@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from limbeck.errors import DataError
-from limbeck.files.typed import TypedFile
+from limbeck.files.typed import TypedFile, seal
 from limbeck.inference.speed import Round, Speed
 from limbeck.runs import (
     CompressedModel,
@@ -197,10 +197,10 @@ def record(request: pytest.FixtureRequest) -> TypedFile:
     return found
 
 
-def change(record: TypedFile, folder: Path, **changes: Any) -> Path:
+def change(record: TypedFile, where: Path, /, **changes: Any) -> Path:
     """Writes a record with some of its values changed."""
-    record.write(folder)
-    path = folder / record.FILE_NAME
+    record.write(where)
+    path = where / record.FILE_NAME
     values = {**json.loads(path.read_text()), **changes}
     path.write_text(json.dumps(values))
     return path
@@ -210,8 +210,9 @@ def test_it_survives(record: TypedFile, tmp_path: Path) -> None:
     assert record.write(tmp_path / "new") is record
     assert type(record).read(tmp_path / "new") == record
     written = json.loads((tmp_path / "new" / record.FILE_NAME).read_text())
-    assert written == json.loads(json.dumps(record.to_dict()))
+    assert written == seal(json.loads(json.dumps(record.to_dict())))
     assert next(iter(written)) == "format"
+    assert [*written][-1] == "checksum"
 
 
 def test_it_does_not_change(record: TypedFile) -> None:
@@ -258,6 +259,26 @@ def test_damage_is_named_by_its_place(record: TypedFile, tmp_path: Path) -> None
     path.write_text('{"format"')
     with pytest.raises(DataError, match=rf"{path.name} is not JSON: .*; {remedy}$"):
         cls.read(tmp_path)
+
+
+def test_a_value_that_was_damaged_and_is_still_one_is_refused(
+    record: TypedFile, tmp_path: Path
+) -> None:
+    path = tmp_path / record.FILE_NAME
+    for name, value in record.write(tmp_path).to_dict().items():
+        other = {str: f"{value}x", int: 7, float: 7.5, bool: value is not True}.get(type(value))
+        if name not in ("format", "recipe") and other is not None:
+            change(record, tmp_path, **{name: other})
+            with pytest.raises(DataError, match=rf"{path.name} is damaged: "):
+                type(record).read(tmp_path)
+    remedy = re.escape(record.REMEDY.format(folder=tmp_path))
+    change(record, tmp_path, checksum="0" * 64)
+    with pytest.raises(DataError, match=rf"differ from its checksum; {remedy}. If you changed it"):
+        type(record).read(tmp_path)
+    values = json.loads(path.read_text())
+    del values["checksum"]
+    path.write_text(json.dumps(values))
+    assert type(record).read(tmp_path) == record
 
 
 def test_a_field_deep_inside_is_named(tmp_path: Path) -> None:

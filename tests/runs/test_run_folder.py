@@ -14,6 +14,7 @@ import pytest
 
 from limbeck.config import Settings
 from limbeck.errors import DataError, FolderInUseError, SettingsError
+from limbeck.files.typed import seal
 from limbeck.runs import ResultRecord, RunFolder, RunRecord, start_run
 from limbeck.runs.machine import describe_git
 from limbeck.version import __version__
@@ -79,9 +80,9 @@ def test_a_setting_that_came_up_later_has_its_default(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "run.json").read_text())
     del record["settings"]["minutes"]
     del record["settings"]["inner"]
-    (tmp_path / "run.json").write_text(json.dumps(record))
+    (tmp_path / "run.json").write_text(json.dumps(seal(record)))
     assert begin(tmp_path, recipe="heat", settings=Heat()).resumed
-    (tmp_path / "run.json").write_text(json.dumps(record))
+    (tmp_path / "run.json").write_text(json.dumps(seal(record)))
     with pytest.raises(SettingsError, match=r"inner.rate was 0.5, now 0.1"):
         begin(tmp_path, recipe="heat", settings=Heat(inner=Inner(rate=0.1)))
 

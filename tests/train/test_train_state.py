@@ -61,7 +61,9 @@ def test_keeps_the_newest_two(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000010", "step-00000011"]
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "no record", "bad record", "empty folder"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "flip", "no record", "bad record", "other step", "empty folder"]
+)
 def test_damaged_checkpoint_is_passed_over(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -80,6 +82,8 @@ def test_damaged_checkpoint_is_passed_over(
         record.unlink()
     elif damage == "bad record":
         record.write_text(record.read_text()[:-5])
+    elif damage == "other step":
+        record.write_text(record.read_text().replace('"step": 2', '"step": 3'))
     else:
         tensors.unlink()
         record.unlink()
@@ -121,8 +125,9 @@ def test_checkpoint_of_other_parameter_groups_is_refused(tmp_path: Path) -> None
 def test_figures_that_are_not_finite_are_null(tmp_path: Path) -> None:
     with MetricsWriter(tmp_path) as metrics:
         metrics.write("train", step=1, grad_norm=float("inf"), loss=1.5)
-    line = (tmp_path / "metrics.jsonl").read_text()
-    assert line == '{"kind": "train", "step": 1, "grad_norm": null, "loss": 1.5}\n'
+    line = json.loads((tmp_path / "metrics.jsonl").read_text())
+    assert line.pop("crc32")
+    assert line == {"kind": "train", "step": 1, "grad_norm": None, "loss": 1.5}
 
 
 def test_metrics_of_steps_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
@@ -150,7 +155,25 @@ def test_tensorboard_files_hold_the_same_figures(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "metrics.jsonl").read_text())["loss"] == 0.25
 
 
-def test_lines_that_are_no_measurement_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"kind": "train", "loss": 1}\n')
-    with pytest.raises(TrainingError, match=r"metrics.jsonl holds a line without 'step': "):
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ('{"kind": "train", "loss": 1}', "line 1 has no 'kind' in words or no 'step' in whole"),
+        ('{"kind": "train", "step": "2"}', "line 1 has no 'kind' in words or no 'step' in whole"),
+        ('{"kind": "train", "st', r"line 1: not a JSON object: "),
+        ('{"kind": "train", "step": 1, "crc32": "00000000"}', "line 1 differs from its checksum"),
+    ],
+)
+def test_lines_that_are_no_measurement_are_refused(tmp_path: Path, line: str, match: str) -> None:
+    (tmp_path / "metrics.jsonl").write_text(line + "\n")
+    with pytest.raises(TrainingError, match=rf"metrics.jsonl, {match}.*; remove the file to go on"):
+        read_metrics(tmp_path)
+
+
+def test_a_figure_that_was_damaged_is_refused(tmp_path: Path) -> None:
+    with MetricsWriter(tmp_path) as metrics:
+        metrics.write("train", step=1, loss=1.5)
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(path.read_text().replace("1.5", "1.7"))
+    with pytest.raises(TrainingError, match=r"metrics.jsonl, line 1 differs from its checksum; "):
         read_metrics(tmp_path)

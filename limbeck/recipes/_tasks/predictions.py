@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from limbeck.errors import CheckpointError
 from limbeck.models import Model
 from limbeck.nn import evaluation
 from limbeck.runs import ModelSize
@@ -24,7 +25,11 @@ def predict_logits(
     pad_token_id: int,
     precision: Precision = "fp32",
 ) -> list[Tensor]:
-    """Returns each example's logits without padding, float32 on the CPU, in their order."""
+    """Returns each example's logits without padding, float32 on the CPU, in their order.
+
+    Raises:
+        CheckpointError: If one is not finite: whatever was made of it would be no score.
+    """
     found: dict[int, Tensor] = {}
     with evaluation(model), torch.inference_mode():
         for batch in evaluation_batches(
@@ -35,7 +40,23 @@ def predict_logits(
                 output = model(**batch.inputs())
             logits = task.logits(output, batch).float().cpu()
             found.update(zip(batch.positions, remove_padding(task, logits, batch), strict=True))
-    return [found[i] for i in range(len(examples))]
+    rows = [found[i] for i in range(len(examples))]
+    _require_finite(rows, examples, precision)
+    return rows
+
+
+def _require_finite(
+    rows: Sequence[Tensor], examples: EncodedExamples, precision: Precision
+) -> None:
+    broken = [i for i, row in enumerate(rows) if not row.isfinite().all()]
+    if not broken:
+        return
+    narrow = "" if precision == "fp32" else f", or {precision} is too narrow: precision=fp32"
+    raise CheckpointError(
+        f"the model gives {len(broken):,} of {len(rows):,} rows numbers that are not finite, "
+        f"example {examples[broken[0]].index} first, so that there is nothing to score: its "
+        f"weights are damaged or have grown without bound{narrow}"
+    )
 
 
 def describe_model(model: Model, folder: Path) -> ModelSize:

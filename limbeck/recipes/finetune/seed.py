@@ -10,6 +10,7 @@ from typing import Self
 
 import torch
 
+from limbeck.errors import DataError
 from limbeck.methods import apply_methods
 from limbeck.models import Model
 from limbeck.objectives import TaskObjective, TaskTeacher
@@ -20,7 +21,7 @@ from limbeck.recipes._tasks.predictions import describe_model
 from limbeck.recipes.finetune.best import BestWeights, is_evaluation_due
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.report.card import write_card
-from limbeck.runs import SeedRecord, write_predictions
+from limbeck.runs import SeedRecord, hash_model_files, require_model_files, write_predictions
 from limbeck.tasks import TrainBatches
 from limbeck.train import Budget, Progress, TrainState, build_adamw, choose_device, open_run
 
@@ -109,7 +110,17 @@ def train_seed(
     folder = settings.out / f"seed-{seed}"
     if SeedRecord.exists(folder):
         finished = SeedRecord.read(folder)
+        if finished.seed != seed:
+            raise DataError(
+                f"{folder / SeedRecord.FILE_NAME} is that of seed {finished.seed}; put back the "
+                f"right one, or remove {folder} to train this seed again"
+            )
         data.require_same(finished.examples_sha256, folder=folder)
+        require_model_files(
+            folder / "model",
+            finished.model_files,
+            remedy=f"put it back, or remove {folder} to train this seed again",
+        )
         progress.log(f"seed {seed}: finished before")
         return finished
     training = Training.prepare(settings, data, teacher=teacher, seed=seed)
@@ -139,6 +150,7 @@ def train_seed(
         examples_sha256=data.fingerprint,
         tokenizer_sha256=data.tokenizer.fingerprint,
         predictions_sha256=checksum,
+        model_files=hash_model_files(folder / "model"),
         **describe_model(best.model, folder / "model"),
     )
     write_card(folder / "model", make_card(settings, data, record, records=[record]))
