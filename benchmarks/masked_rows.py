@@ -75,7 +75,8 @@ def main() -> None:
     objective = TextObjective(student, losses, teacher=teacher)
 
     def limbeck_step(batch: MaskedBatch) -> None:
-        objective(batch, objective.counts(batch))[0].backward()
+        prepared = objective.prepare(batch)
+        objective(prepared, prepared.counts)[0].backward()
 
     ways = {
         "limbeck": limbeck_step,

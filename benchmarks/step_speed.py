@@ -29,6 +29,7 @@ import math
 import random
 import statistics
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,17 @@ NUM_LINES = 8192
 BATCHES = 8  # different ones, used in turns; the first round is a warm-up
 
 
+@dataclass(frozen=True)
+class WholeBatch:
+    """A batch of which nothing is looked up beforehand."""
+
+    batch: MaskedBatch
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def to(self, device: torch.device) -> WholeBatch:
+        return WholeBatch(self.batch.to(device))
+
+
 class FullLogits:
     """The triple loss as the original code computes it: full logits of both models first."""
 
@@ -60,14 +72,15 @@ class FullLogits:
         self._teacher = teacher
         self._everywhere = everywhere
 
-    def counts(self, batch: MaskedBatch) -> dict[str, int]:  # noqa: ARG002
-        return {}
+    def prepare(self, batch: MaskedBatch) -> WholeBatch:
+        return WholeBatch(batch)
 
     def __call__(
         self,
-        batch: MaskedBatch,
+        prepared: WholeBatch,
         counts: Mapping[str, int],  # noqa: ARG002
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        batch = prepared.batch
         ids, mask = batch.input_ids, batch.attention_mask
         ours = self._student.encode(ids, mask).last_hidden_state
         logits = self._student.head(ours)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import SettingsError
+from limbeck.nn import to_device
 from limbeck.nn.constants import IGNORE_INDEX
 
 
@@ -29,7 +30,14 @@ class MaskedBatch:
     Shape: all (rows, length); attention_mask also (rows, length, length).
     """
 
-    __slots__ = ("_attention_mask", "document_ids", "input_ids", "labels", "position_ids")
+    __slots__ = (
+        "_attention_mask",
+        "_confined_mask",
+        "document_ids",
+        "input_ids",
+        "labels",
+        "position_ids",
+    )
 
     def __init__(
         self,
@@ -45,6 +53,7 @@ class MaskedBatch:
         self.position_ids = position_ids
         self.document_ids = document_ids
         self._attention_mask = attention_mask
+        self._confined_mask: Tensor | None = None
 
     @classmethod
     def from_numpy(
@@ -71,25 +80,32 @@ class MaskedBatch:
 
     @property
     def attention_mask(self) -> Tensor | None:
-        """1 where a token may be seen, or None where all may be.
+        """1 or True where a token may be seen, or None where all may be.
 
         For attention confined to documents it is made when asked for, of a micro-batch on its
         device: (rows, length, length) for a whole step would be far larger than all else.
         """
         if self.document_ids is None:
             return self._attention_mask
-        same = self.document_ids[:, :, None] == self.document_ids[:, None, :]
-        if self._attention_mask is not None:
-            same = same & (self._attention_mask[:, None, :] != 0)
-        return same.long()
+        if self._confined_mask is None:
+            same = self.document_ids[:, :, None] == self.document_ids[:, None, :]
+            if self._attention_mask is not None:
+                same = same & (self._attention_mask[:, None, :] != 0)
+            self._confined_mask = same
+        return self._confined_mask
+
+    @property
+    def is_real(self) -> Tensor:
+        """Whether each token is one that others may see, and no padding; (rows, length)."""
+        mask = self._attention_mask
+        if mask is None:
+            return torch.ones_like(self.input_ids, dtype=torch.bool)
+        return (mask if mask.dim() == 2 else mask.amax(dim=1)) != 0
 
     @property
     def num_tokens(self) -> int:
         """Real tokens: those that are not padding."""
-        if self._attention_mask is None:
-            return self.input_ids.numel()
-        mask = self._attention_mask
-        return int((mask if mask.dim() == 2 else mask.amax(dim=1)).sum())
+        return self.input_ids.numel() if self._attention_mask is None else int(self.is_real.sum())
 
     @property
     def num_masked(self) -> int:
@@ -122,7 +138,7 @@ class MaskedBatch:
 
     def to(self, device: torch.device | str) -> Self:
         """Returns the batch on a device."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        return self._map(lambda tensor: to_device(tensor, device))
 
     def _rows(self, start: int, stop: int) -> Self:
         return self._map(lambda tensor: tensor[start:stop])

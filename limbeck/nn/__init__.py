@@ -12,6 +12,7 @@ from limbeck.nn.masks import Reach, additive_mask
 from limbeck.nn.modes import evaluation
 from limbeck.nn.outputs import EncoderOutput, ModelOutput
 from limbeck.nn.precision import at_least_float32
+from limbeck.nn.transfer import to_device
 
 __all__ = [
     "ACTIVATIONS",
@@ -35,4 +36,5 @@ __all__ = [
     "evaluation",
     "initialise",
     "sinusoidal_positions",
+    "to_device",
 ]

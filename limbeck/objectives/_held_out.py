@@ -11,8 +11,8 @@ from torch import Tensor
 
 from limbeck.data import MaskedBatch
 from limbeck.models import Model
-from limbeck.nn import at_least_float32, evaluation
-from limbeck.objectives._text_rows import TextRows, encode, flatten_states
+from limbeck.nn import at_least_float32, evaluation, to_device
+from limbeck.objectives._text_rows import encode, find_positions, flatten_states
 
 
 @torch.inference_mode()
@@ -36,18 +36,19 @@ def evaluate_language_model(
     num_masked = num_real = 0
     with evaluation(student, *(() if teacher is None else (teacher,))):
         for batch in batches:
-            batch = batch.to(device)
-            positions = TextRows.of(batch)
-            rows = positions.masked.nonzero().squeeze(1)
+            # Looked up before the batch goes to a device, which would have to be waited for.
+            rows, real = find_positions(batch, "masked"), find_positions(batch, "real")
             num_masked += len(rows)
-            num_real += int(positions.real.sum())
+            num_real += len(real)
+            batch, rows, real = batch.to(device), to_device(rows, device), to_device(real, device)
+            flat_labels = batch.labels.flatten()
             student_hidden = flatten_states(encode(student, batch))
             teacher_hidden = None if teacher is None else flatten_states(encode(teacher, batch))
             if teacher_hidden is not None and teacher_hidden.shape == student_hidden.shape:
                 cosines = F.cosine_similarity(student_hidden, teacher_hidden, dim=-1)
-                sums["cosine"] += float(cosines[positions.real].sum())
+                sums["cosine"] += float(cosines[real].sum())
             for chunk in torch.split(rows, chunk_rows):
-                labels = positions.labels[chunk]
+                labels = flat_labels[chunk]
                 logits = at_least_float32(student.score(student_hidden[chunk]))
                 figures = _mlm_sums(logits, labels, prefix="")
                 if teacher is not None and teacher_hidden is not None:

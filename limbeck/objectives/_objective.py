@@ -6,15 +6,47 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from limbeck.losses import Loss, View, Views
 from limbeck.models import Model, ModelConfig
 from limbeck.nn import COLLECTABLE, EncoderOutput, ModelOutput
 
-BatchT = TypeVar("BatchT")
+
+class Movable(Protocol):
+    """What can be put on a device."""
+
+    def to(self, device: torch.device) -> Self:
+        """Returns it on `device`."""
+
+
+BatchT = TypeVar("BatchT", bound=Movable)
+RowsT = TypeVar("RowsT", bound=Movable)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared(Generic[BatchT, RowsT]):
+    """A micro-batch, and what was looked up in it while it was on the CPU.
+
+    What depends on numbers of the batch, such as where its labels are, would make the host wait
+    if it were looked up on a device.
+
+    Attributes:
+        batch: The micro-batch.
+        rows: Which rows of it the losses run over.
+        counts: Per term, how many items it averages over.
+    """
+
+    batch: BatchT
+    rows: RowsT
+    counts: Mapping[str, int]
+
+    def to(self, device: torch.device) -> Prepared[BatchT, RowsT]:
+        """Returns the same on a device."""
+        return Prepared(batch=self.batch.to(device), rows=self.rows.to(device), counts=self.counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +62,7 @@ class Share:
     terms: Mapping[str, Tensor]
 
 
-class Objective(nn.Module, ABC, Generic[BatchT]):
+class Objective(nn.Module, ABC, Generic[BatchT, RowsT]):
     """A student and the losses it learns by; their parameters are what is trained and saved.
 
     Args:
@@ -54,18 +86,22 @@ class Objective(nn.Module, ABC, Generic[BatchT]):
         """What both models have to collect besides their outputs."""
 
     @abstractmethod
-    def counts(self, batch: BatchT) -> dict[str, int]:
-        """Returns, per term, how many rows it averages over; from the batch alone."""
+    def prepare(self, batch: BatchT) -> Prepared[BatchT, RowsT]:
+        """Looks up in a batch on the CPU what its losses run over, and counts it."""
 
     @abstractmethod
-    def shares(self, batch: BatchT, counts: Mapping[str, int]) -> Iterator[Share]:
+    def shares(
+        self, prepared: Prepared[BatchT, RowsT], counts: Mapping[str, int]
+    ) -> Iterator[Share]:
         """Yields what each part adds, each term divided by its count over the whole step."""
 
-    def forward(self, batch: BatchT, counts: Mapping[str, int]) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, prepared: Prepared[BatchT, RowsT], counts: Mapping[str, int]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the batch's share of the step's loss and of each term."""
         total: Tensor | None = None
         terms: dict[str, Tensor] = {}
-        for share in self.shares(batch, counts):
+        for share in self.shares(prepared, counts):
             total = share.weighted if total is None else total + share.weighted
             terms |= share.terms
         assert total is not None

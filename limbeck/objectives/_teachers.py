@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limbeck.losses import Loss
 from limbeck.models import Model, ModelConfig
-from limbeck.nn import ModelOutput
+from limbeck.nn import ModelOutput, to_device
 from limbeck.tasks import EncodedExamples, Task, TaskBatch, collate, restore_padding
 
 
@@ -87,4 +87,4 @@ class CachedTeacher:
     def __call__(self, batch: TaskBatch) -> tuple[None, Tensor]:
         """Returns None, and the teacher's logits."""
         rows = self._look_up(batch.positions)
-        return None, restore_padding(rows).to(batch.input_ids.device)
+        return None, to_device(restore_padding(rows), batch.input_ids.device)

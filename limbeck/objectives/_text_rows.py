@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,37 +10,81 @@ import torch
 from torch import Tensor
 
 from limbeck.data import MaskedBatch
-from limbeck.losses import Loss
+from limbeck.losses import Loss, Positions
 from limbeck.models import Model
-from limbeck.nn import EncoderOutput
+from limbeck.nn import EncoderOutput, to_device
 from limbeck.nn.constants import IGNORE_INDEX
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextRows:
-    """Which flattened positions of a batch carry a label, and which are not padding.
+    """Which flattened positions of a batch losses run over.
+
+    Found while the batch is on the CPU: on a device each look at how many there are is a wait.
+
+    Attributes:
+        positions: For each kind of positions that a loss names.
+        scored: Where the vocabulary head runs, for all losses on logits together.
+        chunks: For each chunk of `scored`, which rows of it each kind of positions has; None for
+            all of them.
 
     Shape:
-        labels, masked, real: (batch * sequence,)
+        positions: (rows,) each.
+        scored: (rows,)
+        chunks: (rows of the chunk,) each.
     """
 
-    labels: Tensor
-    masked: Tensor
-    real: Tensor
+    positions: Mapping[Positions, Tensor]
+    scored: Tensor
+    chunks: Sequence[Mapping[Positions, Tensor | None]]
 
     @classmethod
-    def of(cls, batch: MaskedBatch) -> Self:
-        """Reads a batch's labels and mask."""
-        labels = batch.labels.flatten()
-        mask = batch.attention_mask
-        real = torch.ones_like(labels, dtype=torch.bool)
-        if mask is not None and mask.ndim == 2:
-            real = mask.flatten().bool()
-        return cls(labels=labels, masked=labels != IGNORE_INDEX, real=real)
+    def of(cls, batch: MaskedBatch, losses: Collection[Loss], *, chunk_rows: int) -> Self:
+        """Finds the rows of some losses in a batch that is on the CPU."""
+        selected = {loss.positions: _select(batch, loss.positions) for loss in losses}
+        on_logits = sorted({loss.positions for loss in losses if "logits" in loss.needs})
+        scored = torch.empty(0, dtype=torch.int64)
+        if on_logits:
+            scored = _places(torch.stack([selected[kind] for kind in on_logits]).any(dim=0))
+        return cls(
+            positions={kind: _places(positions) for kind, positions in selected.items()},
+            scored=scored,
+            chunks=[
+                {kind: _places_within(selected[kind][chunk]) for kind in on_logits}
+                for chunk in torch.split(scored, chunk_rows)
+            ],
+        )
 
-    def select(self, loss: Loss) -> Tensor:
-        """Returns which positions a loss runs over, as its settings say."""
-        return self.masked if loss.positions == "masked" else self.real
+    def to(self, device: torch.device) -> Self:
+        """Returns the rows on a device."""
+        return type(self)(
+            positions={kind: to_device(rows, device) for kind, rows in self.positions.items()},
+            scored=to_device(self.scored, device),
+            chunks=[
+                {k: None if rows is None else to_device(rows, device) for k, rows in chunk.items()}
+                for chunk in self.chunks
+            ],
+        )
+
+
+def find_positions(batch: MaskedBatch, kind: Positions) -> Tensor:
+    """Returns which flattened positions of a batch on the CPU are of a kind; shape (rows,)."""
+    return _places(_select(batch, kind))
+
+
+def _select(batch: MaskedBatch, kind: Positions) -> Tensor:
+    """Returns whether each flattened position is of a kind."""
+    if kind == "masked":
+        return batch.labels.flatten() != IGNORE_INDEX
+    return batch.is_real.flatten()
+
+
+def _places(selected: Tensor) -> Tensor:
+    return selected.nonzero().squeeze(1)
+
+
+def _places_within(chunk: Tensor) -> Tensor | None:
+    return None if chunk.all() else _places(chunk)
 
 
 def encode(

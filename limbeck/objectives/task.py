@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +12,9 @@ from torch import Tensor
 
 from limbeck.losses import Compared, Loss, Views
 from limbeck.models import Model
-from limbeck.nn import ModelOutput
+from limbeck.nn import ModelOutput, to_device
 from limbeck.nn.constants import IGNORE_INDEX
-from limbeck.objectives._objective import Objective, Share, views_of
+from limbeck.objectives._objective import Objective, Prepared, Share, views_of
 from limbeck.objectives._teachers import TaskTeacher
 from limbeck.tasks import PADDING, Task, TaskBatch
 
@@ -20,7 +22,30 @@ _LABELS = "task"
 """What the loss against the labels is called among the terms."""
 
 
-class TaskObjective(Objective[TaskBatch]):
+@dataclass(frozen=True, kw_only=True)
+class TaskRows:
+    """Which rows of a batch the losses against a teacher run over.
+
+    Attributes:
+        real: Flattened positions of real tokens; None without a loss on their states.
+        counted: Which of the task's distributions count; None for all.
+
+    Shape:
+        real, counted: (rows,)
+    """
+
+    real: Tensor | None
+    counted: Tensor | None
+
+    def to(self, device: torch.device) -> Self:
+        """Returns the rows on a device."""
+        return type(self)(
+            real=None if self.real is None else to_device(self.real, device),
+            counted=None if self.counted is None else to_device(self.counted, device),
+        )
+
+
+class TaskObjective(Objective[TaskBatch, TaskRows]):
     """The task's loss against its labels, and with a teacher the losses against its outputs.
 
     Args:
@@ -44,15 +69,25 @@ class TaskObjective(Objective[TaskBatch]):
         self._teacher = teacher
         self._label_weight = label_weight
 
-    def counts(self, batch: TaskBatch) -> dict[str, int]:
-        """Returns what each term is averaged over: labels, rows of logits, or real tokens."""
-        return {
-            _LABELS: 0 if batch.labels is None else self._task.loss_count(batch),
+    def prepare(self, batch: TaskBatch) -> Prepared[TaskBatch, TaskRows]:
+        """Finds what each term is averaged over: labels, rows of logits, or real tokens."""
+        is_labelled = batch.labels is not None
+        counts = {
+            _LABELS: self._task.loss_count(batch) if is_labelled else 0,
             **{name: self._num_rows(loss, batch) for name, loss in self.settings.items()},
         }
+        on_logits = ["logits" in loss.needs for loss in self.settings.values()]
+        rows = TaskRows(
+            real=None if all(on_logits) else batch.mask().flatten().nonzero().squeeze(1),
+            counted=self._task.counted(batch) if any(on_logits) else None,
+        )
+        return Prepared(batch=batch, rows=rows, counts=counts)
 
-    def shares(self, batch: TaskBatch, counts: Mapping[str, int]) -> Iterator[Share]:
+    def shares(
+        self, prepared: Prepared[TaskBatch, TaskRows], counts: Mapping[str, int]
+    ) -> Iterator[Share]:
         """Yields the share of the labels' loss, then that of each loss against the teacher."""
+        batch, rows = prepared.batch, prepared.rows
         output = self.student(**batch.inputs(), collect=self.collect)
         logits = self._task.logits(output, batch)
         if batch.labels is None:
@@ -68,9 +103,10 @@ class TaskObjective(Objective[TaskBatch]):
             expected_logits = F.pad(expected_logits, (0, missing), value=PADDING)
             for name, loss in self.settings.items():
                 if "logits" in loss.needs:
-                    seen = self._see_logits(logits, expected_logits, batch)
+                    seen = self._see_logits(logits, expected_logits, rows)
                 else:
-                    seen = _see_states(output, expected, batch, loss)
+                    assert rows.real is not None
+                    seen = _see_states(output, expected, batch, loss, positions=rows.real)
                 yield self.weigh(name, self.losses[name](seen) / max(counts[name], 1))
 
     def _num_rows(self, loss: Loss, batch: TaskBatch) -> int:
@@ -78,20 +114,25 @@ class TaskObjective(Objective[TaskBatch]):
             return self._task.num_distributions(batch)
         return batch.input_ids.shape[:-1].numel() if "pooled" in loss.needs else batch.num_tokens
 
-    def _see_logits(self, student: Tensor, teacher: Tensor, batch: TaskBatch) -> Compared:
+    def _see_logits(self, student: Tensor, teacher: Tensor, rows: TaskRows) -> Compared:
+        ours = self._task.distributions(student, rows.counted)
         return Compared(
-            student=Views(logits=self._task.distributions(student, batch)),
-            teacher=Views(logits=self._task.distributions(teacher, batch)),
-            labels=_no_labels(self._task.num_distributions(batch), student),
+            student=Views(logits=ours),
+            teacher=Views(logits=self._task.distributions(teacher, rows.counted)),
+            labels=_no_labels(len(ours), student),
         )
 
 
 def _see_states(
-    student: ModelOutput, teacher: ModelOutput | None, batch: TaskBatch, loss: Loss
+    student: ModelOutput,
+    teacher: ModelOutput | None,
+    batch: TaskBatch,
+    loss: Loss,
+    *,
+    positions: Tensor,
 ) -> Compared:
     """Shows a loss what both models give at all real tokens."""
     mask = batch.mask()
-    positions = mask.flatten().nonzero().squeeze(1)
     return Compared(
         student=views_of(student, loss.needs),
         teacher=views_of(teacher, loss.needs),

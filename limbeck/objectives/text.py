@@ -11,11 +11,11 @@ from limbeck.data import MaskedBatch
 from limbeck.losses import Compared, Loss, Views, sum_over_chunks
 from limbeck.models import Model
 from limbeck.nn import at_least_float32
-from limbeck.objectives._objective import Objective, Share, views_of
+from limbeck.objectives._objective import Objective, Prepared, Share, views_of
 from limbeck.objectives._text_rows import TextRows, encode, flatten_states
 
 
-class TextObjective(Objective[MaskedBatch]):
+class TextObjective(Objective[MaskedBatch, TextRows]):
     """Weighted losses of a student on masked text, with or without a teacher.
 
     Args:
@@ -41,17 +41,22 @@ class TextObjective(Objective[MaskedBatch]):
         self._chunk_rows = chunk_rows
         self._freeze_body = freeze_body
 
-    def counts(self, batch: MaskedBatch) -> dict[str, int]:
-        """Returns, per loss, the number of positions it averages over; of sequences if pooled."""
-        rows = TextRows.of(batch)
-        return {
-            name: len(batch) if "pooled" in loss.needs else int(rows.select(loss).sum())
-            for name, loss in self.settings.items()
+    def prepare(self, batch: MaskedBatch) -> Prepared[MaskedBatch, TextRows]:
+        """Finds the positions of each loss and counts them; of a loss on pooled vectors, rows."""
+        losses = self.settings
+        rows = TextRows.of(batch, losses.values(), chunk_rows=self._chunk_rows)
+        counts = {
+            name: len(batch) if "pooled" in loss.needs else len(rows.positions[loss.positions])
+            for name, loss in losses.items()
         }
+        return Prepared(batch=batch, rows=rows, counts=counts)
 
-    def shares(self, batch: MaskedBatch, counts: Mapping[str, int]) -> Iterator[Share]:
+    def shares(
+        self, prepared: Prepared[MaskedBatch, TextRows], counts: Mapping[str, int]
+    ) -> Iterator[Share]:
         """Yields the share of each loss on hidden states, then that of all on logits."""
-        rows = TextRows.of(batch)
+        batch, rows = prepared.batch, prepared.rows
+        labels = batch.labels.flatten()
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._freeze_body):
             student = encode(self.student, batch, collect=self.collect)
         # Before the losses: gradients add up in the order of what was computed last, to the bit.
@@ -65,11 +70,11 @@ class TextObjective(Objective[MaskedBatch]):
         scales = {name: 1 / max(count, 1) for name, count in counts.items()}
         for name, loss in self.settings.items():
             if "logits" not in loss.needs:
-                positions = rows.select(loss).nonzero().squeeze(1)
+                positions = rows.positions[loss.positions]
                 seen = Compared(
                     student=views_of(student, loss.needs),
                     teacher=views_of(teacher, loss.needs),
-                    labels=rows.labels[positions],
+                    labels=labels[positions],
                     positions=positions,
                     attention_mask=batch.attention_mask,
                 )
@@ -80,6 +85,7 @@ class TextObjective(Objective[MaskedBatch]):
                 on_logits,
                 rows,
                 scales,
+                labels=labels[rows.scored],
                 student=hidden,
                 teacher=None if teacher is None else flatten_states(teacher),
             )
@@ -90,16 +96,12 @@ class TextObjective(Objective[MaskedBatch]):
         rows: TextRows,
         scales: Mapping[str, float],
         *,
+        labels: Tensor,
         student: Tensor,
         teacher: Tensor | None,
     ) -> Share:
         """Runs both heads chunk by chunk, where one of some losses looks, and adds these up."""
-        selections = {name: rows.select(loss) for name, loss in losses.items()}
-        selected = torch.stack(list(selections.values())).any(dim=0).nonzero().squeeze(1)
-        labels = rows.labels[selected]
-        within = {name: selection[selected] for name, selection in selections.items()}
-        everywhere = {name: bool(keep.all()) for name, keep in within.items()}
-        teacher = None if teacher is None else teacher[selected]
+        teacher = None if teacher is None else teacher[rows.scored]
         needs_teacher = any(loss.uses_teacher for loss in losses.values())
         (teacher_model,) = self._teacher
         terms: dict[str, Tensor] = {}
@@ -110,10 +112,10 @@ class TextObjective(Objective[MaskedBatch]):
             if teacher is not None and teacher_model is not None and needs_teacher:
                 with torch.no_grad():
                     theirs = at_least_float32(teacher_model.score(teacher[chunk]))
+            kept = rows.chunks[chunk.start // self._chunk_rows]
             total = ours.new_zeros(())
             for name, loss in losses.items():
-                keep = None if everywhere[name] else within[name][chunk]
-                seen = _see_logits(ours, theirs, labels[chunk], keep=keep)
+                seen = _see_logits(ours, theirs, labels[chunk], keep=kept[loss.positions])
                 share = self.losses[name](seen) * scales[name]
                 terms[name] = terms.get(name, 0.0) + share.detach()
                 total = total + loss.weight * share
@@ -121,7 +123,7 @@ class TextObjective(Objective[MaskedBatch]):
 
         weighted = sum_over_chunks(
             chunk_loss,
-            student[selected],
+            student[rows.scored],
             parameters=list(self.parameters()),
             chunk_rows=self._chunk_rows,
         )

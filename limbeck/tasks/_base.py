@@ -103,9 +103,18 @@ class Task(ABC):
         """Returns how much of the last dimension of each row's logits is real; None for all."""
         return None
 
-    def distributions(self, logits: Tensor, batch: TaskBatch) -> Tensor:
-        """Returns logits as rows that soft targets compare, (rows, width); see `targets`."""
+    def distributions(self, logits: Tensor, counted: Tensor | None) -> Tensor:
+        """Returns logits as rows that soft targets compare, (rows, width); see `targets`.
+
+        Args:
+            logits: As `logits` gives them.
+            counted: What `counted` gave for the batch, where the logits are.
+        """
         return logits
+
+    def counted(self, batch: TaskBatch) -> Tensor | None:
+        """Returns which rows `distributions` gives of all; None for all. Shape: (rows,)."""
+        return None
 
     def num_distributions(self, batch: TaskBatch) -> int:
         """Returns the number of rows that `distributions` gives, known from the batch alone."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from limbeck.errors import SettingsError, shorten_names
 from limbeck.metrics import Classes, load_metric
 from limbeck.models import AutoModelForSequenceClassification
+from limbeck.nn import to_device
 from limbeck.sources import Data
 from limbeck.tasks._base import Task
 from limbeck.tasks._definition import TaskDefinition, with_defaults
@@ -82,7 +83,9 @@ class ClassificationTask(Task):
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Returns the cross-entropy added up over the batch, each example with its weight."""
         assert batch.labels is not None
-        weights = None if self.class_weights is None else logits.new_tensor(self.class_weights)
+        weights = None
+        if self.class_weights is not None:
+            weights = to_device(torch.tensor(self.class_weights, dtype=logits.dtype), logits.device)
         return F.cross_entropy(logits, batch.labels, weight=weights, reduction="sum")
 
     def predict(

@@ -9,6 +9,8 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor
 
+from limbeck.nn import to_device
+
 SPLITS = ("train", "validation", "test", "transfer")
 """Names of splits; `transfer` is unlabelled text that a teacher labels."""
 
@@ -95,8 +97,8 @@ class TaskBatch:
             return self
         names = ("input_ids", "attention_mask", "token_type_ids", "labels")
         tensors = {name: getattr(self, name) for name in names}
-        moved = {
-            name: tensor.to(device, non_blocking=True)
+        moved: dict[str, Any] = {
+            name: to_device(tensor, device)
             for name, tensor in tensors.items()
             if tensor is not None
         }

@@ -78,7 +78,7 @@ class MultiLabelTask(Task):
             stacked[row, list(present)] = 1
         return stacked
 
-    def distributions(self, logits: Tensor, batch: TaskBatch) -> Tensor:
+    def distributions(self, logits: Tensor, counted: Tensor | None) -> Tensor:
         """Returns each label's yes or no as two logits, (batch * labels, 2)."""
         flat = logits.flatten()
         return torch.stack([flat, torch.zeros_like(flat)], dim=-1)

@@ -155,7 +155,7 @@ class QuestionAnsweringTask(Task):
         """Returns each row's number of tokens."""
         return batch.mask().sum(dim=1).tolist()
 
-    def distributions(self, logits: Tensor, batch: TaskBatch) -> Tensor:
+    def distributions(self, logits: Tensor, counted: Tensor | None) -> Tensor:
         """Returns the distribution of the start and that of the end, (2 * batch, sequence)."""
         return logits.flatten(0, 1)
 

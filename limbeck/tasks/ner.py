@@ -111,16 +111,19 @@ class NerTask(Task):
         """Returns each row's number of tokens."""
         return batch.mask().sum(dim=1).tolist()
 
-    def distributions(self, logits: Tensor, batch: TaskBatch) -> Tensor:
+    def distributions(self, logits: Tensor, counted: Tensor | None) -> Tensor:
         """Returns the scores of first pieces, or of all tokens without labels, (tokens, labels)."""
-        return logits.transpose(1, 2)[self._counted(batch)]
+        assert counted is not None
+        return logits.transpose(1, 2).flatten(0, 1)[counted]
+
+    def counted(self, batch: TaskBatch) -> Tensor:
+        """Returns the flattened places of first pieces, or of tokens where there are no labels."""
+        found = batch.mask() == 1 if batch.labels is None else batch.labels != IGNORE_INDEX
+        return found.flatten().nonzero().squeeze(1)
 
     def num_distributions(self, batch: TaskBatch) -> int:
         """Returns the number of first pieces, or of tokens where there are no labels."""
-        return int(self._counted(batch).sum())
-
-    def _counted(self, batch: TaskBatch) -> Tensor:
-        return batch.mask() == 1 if batch.labels is None else batch.labels != IGNORE_INDEX
+        return len(self.counted(batch))
 
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Returns the cross-entropy added up over words."""

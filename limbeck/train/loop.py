@@ -22,33 +22,44 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 
 class Batch(Protocol):
-    """What the loop needs to know of a micro-batch."""
+    """What the loop needs to know of a micro-batch, whose tensors are on the CPU."""
 
     @property
     def num_tokens(self) -> int:
         """Number of real tokens, for the throughput."""
 
+
+class Prepared(Protocol):
+    """A micro-batch of which an objective has looked up what needs the CPU."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Per term, how many items it averages over."""
+
     def to(self, device: torch.device) -> Self:
-        """Returns the batch with its tensors on `device`."""
+        """Returns the same with its tensors on `device`, without waiting for that."""
 
 
 BatchT = TypeVar("BatchT", bound=Batch)
-BatchT_contra = TypeVar("BatchT_contra", contravariant=True)
+BatchT_contra = TypeVar("BatchT_contra", bound=Batch, contravariant=True)
+PreparedT = TypeVar("PreparedT", bound=Prepared)
 
 
-class Objective(Protocol[BatchT_contra]):
+class Objective(Protocol[BatchT_contra, PreparedT]):
     """A loss as sums and counts, so that splitting a step into micro-batches changes nothing."""
 
-    def counts(self, batch: BatchT_contra) -> Mapping[str, int]:
-        """Returns, per term, how many items it averages over; from the batch alone."""
+    def prepare(self, batch: BatchT_contra) -> PreparedT:
+        """Counts, and looks up all else that depends on numbers of a batch on the CPU."""
 
     def __call__(
-        self, batch: BatchT_contra, counts: Mapping[str, int]
+        self, prepared: PreparedT, counts: Mapping[str, int]
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Returns this micro-batch's share of the step's loss, and of each term (detached).
 
+        No number may be read from the device, since that waits for all that it has yet to do.
+
         Args:
-            batch: The micro-batch.
+            prepared: The micro-batch, on the device.
             counts: Per term, the count over all micro-batches of the step, those of other
                 processes included.
         """
@@ -107,7 +118,7 @@ class TrainState:
 
 
 def train_steps(
-    objective: Objective[BatchT],
+    objective: Objective[BatchT, PreparedT],
     batches: Iterable[Sequence[BatchT]],
     *,
     optimizer: torch.optim.Optimizer,
@@ -154,14 +165,18 @@ def train_steps(
         for group in optimizer.param_groups:
             group["lr"] = group["peak_learning_rate"] * factor
         optimizer.zero_grad(set_to_none=True)
-        loss, terms = _accumulate(
+        names, shares = _accumulate(
             objective, micro_batches, device=device, precision=precision, scaler=scaler, ranks=ranks
         )
         ranks.sum_gradients(parameters)
         scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm or math.inf, foreach=True)
+        # The only wait for the device in a step; with fp16 the scaler has another.
+        *sums, grad_norm = torch.stack([*shares, norm.double()]).tolist()
+        loss, *values = ranks.sum(*sums)
+        terms = dict(zip(names, values, strict=True))
         number += 1
-        grad_norm = _require_finite(number, loss, float(norm), terms, scaler)
+        _require_finite(number, loss, grad_norm, terms, scaler)
         scaler.step(optimizer)
         scaler.update()
         elapsed = ranks.of_main(elapsed + time.perf_counter() - started)
@@ -179,35 +194,36 @@ def train_steps(
 
 
 def _accumulate(
-    objective: Objective[BatchT],
+    objective: Objective[BatchT, PreparedT],
     micro_batches: Sequence[BatchT],
     *,
     device: torch.device,
     precision: Precision,
     scaler: torch.amp.GradScaler,
     ranks: Ranks,
-) -> tuple[float, dict[str, float]]:
-    """Adds up the gradients of all micro-batches; returns the step's loss and terms."""
+) -> tuple[list[str], list[Tensor]]:
+    """Adds up the gradients of all micro-batches.
+
+    Returns:
+        The names of the terms, and this process's share of the loss and of each term, on the
+        device.
+    """
     counts: Counter[str] = Counter()
-    for batch in micro_batches:
-        counts.update(objective.counts(batch))
+    prepared = [objective.prepare(batch) for batch in micro_batches]
+    for part in prepared:
+        counts.update(part.counts)
     totals = ranks.sum_counts(counts)
     losses: list[Tensor] = []
     shares: dict[str, list[Tensor]] = {}
-    for batch in micro_batches:
+    for part in prepared:
         with autocast(device, precision):
-            loss, terms = objective(batch.to(device), totals)
+            loss, terms = objective(part.to(device), totals)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
         for name, value in terms.items():
             shares.setdefault(name, []).append(value)
-    names = list(shares)
-    sums = torch.stack(
-        [torch.stack(values).sum().double() for values in (losses, *shares.values())]
-    )
-    # The only wait for the device in a step, but for the norm.
-    total, *values = ranks.sum(*sums.tolist())
-    return total, dict(zip(names, values, strict=True))
+    sums = [torch.stack(values).sum().double() for values in (losses, *shares.values())]
+    return list(shares), sums
 
 
 def _require_finite(
@@ -216,12 +232,12 @@ def _require_finite(
     grad_norm: float,
     terms: Mapping[str, float],
     scaler: torch.amp.GradScaler,
-) -> float:
-    """Returns the gradient norm; stops the run where it or the loss is not finite."""
+) -> None:
+    """Stops the run where the loss or the gradient norm is not finite."""
     # With fp16, overflowing gradients are part of finding the loss scale: the scaler skips them.
     overflow_is_expected = scaler.is_enabled() and scaler.get_scale() > 1
     if math.isfinite(loss) and (math.isfinite(grad_norm) or overflow_is_expected):
-        return grad_norm
+        return
     shown = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
     raise TrainingError(
         f"step {step}: the loss is {loss:.4g} ({shown}) and the gradient norm {grad_norm:.4g}; "

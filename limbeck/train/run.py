@@ -13,7 +13,15 @@ from torch import nn
 
 from limbeck.train.budget import Budget
 from limbeck.train.interrupt import Interrupt, defer_interrupts
-from limbeck.train.loop import BatchT, Objective, Precision, Step, TrainState, train_steps
+from limbeck.train.loop import (
+    BatchT,
+    Objective,
+    Precision,
+    PreparedT,
+    Step,
+    TrainState,
+    train_steps,
+)
 from limbeck.train.metrics import MetricsWriter
 from limbeck.train.progress import Progress
 from limbeck.train.ranks import Ranks
@@ -64,7 +72,7 @@ class TrainRun:
 
     def steps(
         self,
-        objective: Objective[BatchT],
+        objective: Objective[BatchT, PreparedT],
         batches: Iterable[Sequence[BatchT]],
         *,
         schedule: Schedule,

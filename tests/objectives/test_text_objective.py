@@ -120,9 +120,9 @@ def make(student: nn.Module, teacher: nn.Module, **losses: Loss) -> TextObjectiv
 def test_sees_queries_keys_and_values_and_nothing_else(student, teacher, batch) -> None:
     objective = make(student, teacher, relations=Relations(positions="real", weight=3))
     assert objective.collect == {"queries", "keys", "values"}
-    counts = objective.counts(batch)
-    assert counts == {"relations": 8 + 5 + 8 + 3}
-    total, terms = objective(batch, counts)
+    prepared = objective.prepare(batch)
+    assert prepared.counts == {"relations": 8 + 5 + 8 + 3}
+    total, terms = objective(prepared, prepared.counts)
     collect = objective.collect
     ours = student(batch.input_ids, batch.attention_mask, collect=collect)
     theirs = teacher(batch.input_ids, batch.attention_mask, collect=collect)
@@ -160,7 +160,8 @@ def test_parameters_of_losses_are_trained_and_the_teachers_are_not(student, teac
     assert rates.keys() == {id(p) for p in trained.values()}
     assert all(rates[id(p)] == 1.0 for name, p in trained.items() if name.startswith("losses."))
     assert rates[id(student.encoder.embeddings.word.weight)] == 0.5**3
-    total, _ = objective(batch, objective.counts(batch))
+    prepared = objective.prepare(batch)
+    total, _ = objective(prepared, prepared.counts)
     total.backward()
     for name, parameter in trained.items():
         if not name.startswith("student.head."):  # no loss looks at logits
@@ -181,10 +182,11 @@ def test_micro_batches_change_nothing(student, teacher, batch, parts) -> None:
     def gradients(batches: list[MaskedBatch]) -> list[Tensor]:
         objective.zero_grad()
         counts: Counter[str] = Counter()
-        for part in batches:
-            counts.update(objective.counts(part))
+        prepared = [objective.prepare(part) for part in batches]
+        for part in prepared:
+            counts.update(part.counts)
         assert counts["pooled"] == 4
-        for part in batches:
+        for part in prepared:
             objective(part, counts)[0].backward()
         return [p.grad for p in objective.parameters() if p.grad is not None]
 
@@ -209,7 +211,8 @@ def test_views_of_a_loss_are_those_that_it_lists(student, teacher, batch) -> Non
         return compared.student, compared.teacher
 
     objective = make(student, teacher, pooled=Recorded(), relations=Relations())
-    objective(batch, objective.counts(batch))
+    prepared = objective.prepare(batch)
+    objective(prepared, prepared.counts)
     assert [set(views) for views in seen] == [{"pooled"}, {"pooled"}]
 
 

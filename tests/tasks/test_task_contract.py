@@ -121,12 +121,12 @@ def test_padding_is_taken_off_and_put_back_and_distributions_do_not_see_it(task,
         batch, logits = run(task, model, encoded, range(len(encoded)), tokenizer)
         rows = remove_padding(task, logits, batch)
         torch.testing.assert_close(restore_padding(rows), logits)
-        together = task.distributions(logits, batch).log_softmax(-1)
+        together = task.distributions(logits, task.counted(batch)).log_softmax(-1)
         assert len(together) == task.num_distributions(batch)
         apart = []
         for number in range(len(encoded)):
             single, scores = run(task, model, encoded, [number], tokenizer)
-            values = task.distributions(scores, single).log_softmax(-1)
+            values = task.distributions(scores, task.counted(single)).log_softmax(-1)
             assert len(values) == task.num_distributions(single)
             apart.append(values.exp().square().sum())
     if task.targets == "categorical":
@@ -144,7 +144,7 @@ def test_a_test_set_without_labels_is_predicted_not_scored(name, tmp_path, token
     with torch.no_grad():
         batch, logits = run(task, model, encoded, range(len(encoded)), tokenizer)
     assert batch.labels is None
-    assert len(task.distributions(logits, batch)) == task.num_distributions(batch)
+    assert len(task.distributions(logits, task.counted(batch))) == task.num_distributions(batch)
     records = task.predict(split, encoded, remove_padding(task, logits, batch))
     assert all(record["label"] is None for record in records)
     submission = task.submission(split, records)

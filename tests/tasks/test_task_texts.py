@@ -119,7 +119,7 @@ def test_class_weights_weigh_the_loss_and_sets_of_labels_are_yes_or_no(tmp_path,
         torch.testing.assert_close(task.loss_sum(logits, batch), expected)
     write(tmp_path, train=rows([["a"], ["b"]], column="labels"))
     task = read_task("multi-label-classification", data)
-    yes = task.distributions(logits, batch).softmax(-1)[:, 0]
+    yes = task.distributions(logits, task.counted(batch)).softmax(-1)[:, 0]
     torch.testing.assert_close(yes, logits.sigmoid().flatten())
 
 

@@ -45,16 +45,26 @@ class Examples:
         return [Examples(*pair) for pair in pairs]
 
 
+@dataclass(frozen=True)
+class Counted:
+    batch: Examples
+    counts: Mapping[str, int]
+
+    def to(self, device: torch.device) -> Counted:
+        return Counted(self.batch.to(device), self.counts)
+
+
 class SquaredError:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
 
-    def counts(self, batch: Examples) -> dict[str, int]:
-        return {"squared_error": len(batch.inputs)}
+    def prepare(self, batch: Examples) -> Counted:
+        return Counted(batch, {"squared_error": len(batch.inputs)})
 
     def __call__(
-        self, batch: Examples, counts: Mapping[str, int]
+        self, prepared: Counted, counts: Mapping[str, int]
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        batch = prepared.batch
         error = (self.model(batch.inputs) - batch.targets).square().sum()
         share = error / counts["squared_error"]
         return share, {"squared_error": share.detach()}

@@ -34,6 +34,10 @@ class Numbers:
     def num_tokens(self) -> int:
         return len(self.inputs)
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return {"square": len(self.inputs)}
+
     def to(self, device: torch.device) -> Self:
         return self
 
@@ -47,8 +51,8 @@ class MeanSquare(nn.Module):
         self.common = nn.Linear(2, 1, dtype=torch.float64)
         self.rare = nn.Linear(2, 1, dtype=torch.float64)
 
-    def counts(self, batch: Numbers) -> dict[str, int]:
-        return {"square": len(batch.inputs)}
+    def prepare(self, batch: Numbers) -> Numbers:
+        return batch
 
     def forward(
         self, batch: Numbers, counts: Mapping[str, int]

@@ -1,0 +1,17 @@
+"""Moving what is made on the CPU to a device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Returns a tensor on a device, without waiting for what the device has yet to do.
+
+    A copy from ordinary memory waits for that, `non_blocking` or not; one from pinned memory does
+    not.
+    """
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
