@@ -20,6 +20,8 @@ from limbeck.tasks import PADDING, Task, TaskBatch
 
 _LABELS = "task"
 """What the loss against the labels is called among the terms."""
+_EXAMPLES, _LABELLED = "examples", "labelled examples"
+"""What else is counted over a step: how much of it the labels speak for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,11 @@ class TaskRows:
 class TaskObjective(Objective[TaskBatch, TaskRows]):
     """The task's loss against its labels, and with a teacher the losses against its outputs.
 
+    The labels' loss is the mean over the labelled examples of a step, times their share of it:
+    without labels for the others, a label counts as much as it would in their midst if all had
+    one. So `label_weight` is what a label counts beside what the teacher says of the same example,
+    at every ratio of labelled to unlabelled examples and every batch size.
+
     Args:
         task: The task, which says what rows of logits are compared.
         model: What is trained.
@@ -74,6 +81,8 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
         is_labelled = batch.labels is not None
         counts = {
             _LABELS: self._task.loss_count(batch) if is_labelled else 0,
+            _EXAMPLES: batch.num_examples,
+            _LABELLED: batch.num_examples if is_labelled else 0,
             **{name: self._num_rows(loss, batch) for name, loss in self.settings.items()},
         }
         on_logits = ["logits" in loss.needs for loss in self.settings.values()]
@@ -95,6 +104,7 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
             yield Share(weighted=nothing, terms={_LABELS: nothing})
         else:
             share = self._task.loss_sum(logits, batch) / max(counts[_LABELS], 1)
+            share = share * (counts[_LABELLED] / counts[_EXAMPLES])
             yield Share(weighted=self._label_weight * share, terms={_LABELS: share.detach()})
         if self._teacher is not None:
             expected, expected_logits = self._teacher.outputs(batch)

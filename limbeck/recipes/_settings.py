@@ -84,7 +84,9 @@ class LearningSettings(StepSettings):
     """What a student learns from its teacher, as `limbeck list losses` shows; by default
     `soft_targets`, or `logit_mse` where the task predicts numbers."""
     label_weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    """Weight of the loss against the data set's labels; 0 learns from the teacher alone."""
+    """What a label counts beside what the teacher says of the same example; 0 learns from the
+    teacher alone. Where few examples have labels, these count little as a whole: with one in ten,
+    10 makes them count as much as the teacher."""
     epochs: Shown[float] = Field(default=3.0, gt=0, allow_inf_nan=False)
     """Passes over the training examples, those of `transfer` and `augment` included."""
 
