@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from limbeck.cli._common import COMMON, Common, Flag, align, note
+from limbeck.data.sampling import take_evenly
 from limbeck.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def bench(
     """Measure latency and throughput of models side by side, in turns, so that ratios hold."""
     labels = _labels(models)
     given = _read_texts(texts)
-    lines = _take_evenly(given, max(_NUM_TEXTS, batch_size))
+    lines = take_evenly(given, max(_NUM_TEXTS, batch_size))
     sample = f"{len(lines)} texts"
     if len(lines) < len(given):
         sample += f" taken evenly from the {len(given):,} of {texts}"
@@ -153,17 +154,6 @@ def _read_texts(path: Path | None) -> list[str]:
     if not texts:
         raise SettingsError(f"--texts: {path} holds no text; accepted: one text a line")
     return texts
-
-
-def _take_evenly(texts: Sequence[str], number: int) -> list[str]:
-    """Returns `number` texts from all over the sequence, or all if there are no more.
-
-    Example:
-        >>> _take_evenly("abcdefghij", 4), _take_evenly("ab", 4)
-        (['a', 'c', 'f', 'h'], ['a', 'b'])
-    """
-    number = min(number, len(texts))
-    return [texts[i * len(texts) // number] for i in range(number)]
 
 
 def _load(name_or_path: str) -> nn.Module:

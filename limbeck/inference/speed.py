@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from limbeck.data.sampling import take_evenly
 from limbeck.errors import SettingsError
 from limbeck.inference._timing import Encode, Runner, Text, Timing
 from limbeck.inference.engines import Engine
@@ -206,7 +207,7 @@ def measure_speed(
     _check_limits(models, batch_size=batch_size, max_length=max_length)
     device = _find_device(models)
     encoders = tokenizer if isinstance(tokenizer, Mapping) else dict.fromkeys(models, tokenizer)
-    singles = texts[:: max(1, len(texts) // num_latency_texts)][:num_latency_texts]
+    singles = take_evenly(texts, num_latency_texts)
     runners = {
         label: Runner(model, encoders[label], max_length=max_length)
         for label, model in models.items()

@@ -84,7 +84,7 @@ class LanguageModelSettings(TrainingSettings):
     evaluate_every: int = Field(default=500, ge=1)
     """Steps between held-out measurements; one is always made at the start and the end."""
     evaluate_rows: int = Field(default=256, ge=1)
-    """Most held-out rows a measurement uses."""
+    """Most held-out rows a measurement uses; they are drawn over all of them."""
 
 
 def train_language_model(
@@ -208,7 +208,7 @@ def make_budget(settings: LanguageModelSettings, *, steps_per_epoch: int) -> Bud
 
 
 def make_held_out_batches(corpus: Corpus, settings: LanguageModelSettings) -> list[MaskedBatch]:
-    """Returns the first held-out rows under masks that no setting of the run changes."""
+    """Returns rows from all over the held-out split, under masks that no setting changes."""
     split = corpus.split("heldout")
     batches = MaskedBatches(
         split,

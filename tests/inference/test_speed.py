@@ -191,3 +191,23 @@ def test_wrong_arguments_are_refused(tokenizer):
     models["b"].to("meta")
     with pytest.raises(SettingsError, match="a on cpu, b on meta"):
         measure_speed(models, tokenizer, texts=TEXTS)
+
+
+def test_single_texts_are_taken_from_all_over(tokenizer):
+    seen = []
+
+    def encode(texts, **options):
+        if len(texts) == 1:
+            seen.extend(texts)
+        return tokenizer(texts, **options)
+
+    texts = [f"a text {number}" for number in range(20)]
+    measure_speed(
+        {"m": make_model(tokenizer, num_layers=1)},
+        encode,
+        texts=texts,
+        repeats=1,
+        num_latency_texts=12,
+    )
+    assert len(set(seen)) == 12
+    assert {texts[0], texts[10], texts[19]} <= set(seen)

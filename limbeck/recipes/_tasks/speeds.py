@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from limbeck.checkpoints import resolve_folder
+from limbeck.data.sampling import take_evenly
 from limbeck.errors import DataError
 from limbeck.inference.speed import Speed, measure_speed
 from limbeck.report.runs import FinetuneRun
@@ -54,7 +55,7 @@ def measure_runs(
     return measure_speed(
         models,
         encoders,
-        texts=examples[:: max(1, len(examples) // num_examples)][:num_examples],
+        texts=take_evenly(examples, num_examples),
         repeats=repeats,
         max_seconds=max_seconds,
         max_length=int(runs[0].record.settings.get("max_length", 128)),
