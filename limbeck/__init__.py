@@ -7,9 +7,9 @@ from typing import Any
 
 from limbeck.version import __version__ as __version__
 
-# Rooms with public names of their own. Errors, models and functions are added as `limbeck.errors`,
-# the listing of `limbeck.models` and `limbeck.api` have them. Type checkers read `__init__.pyi`,
-# which `scripts/write_stub.py` writes.
+# Rooms with public names of their own. Errors, models, functions and results are added as
+# `limbeck.errors`, the listing of `limbeck.models` and `limbeck.api` have them. Type checkers read
+# `__init__.pyi`, which `scripts/write_stub.py` writes.
 _ROOMS = {"AutoTokenizer": "tokenizers", "Tokenizer": "tokenizers", "pipeline": "inference"}
 
 
@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Any:
     # gets its answer without an import of torch.
     if name in _ROOMS:
         value = getattr(importlib.import_module(f"limbeck.{_ROOMS[name]}"), name)
-    elif name in _functions():
+    elif name in _of_api():
         value = getattr(importlib.import_module("limbeck.api"), name)
     elif name.endswith("Error"):
         value = _errors().get(name)
@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*_ROOMS, *_errors(), *_functions(), *_models(), "__version__"])
+    return sorted([*_ROOMS, *_errors(), *_of_api(), *_models(), "__version__"])
 
 
 def _errors() -> dict[str, type[Exception]]:
@@ -42,8 +42,9 @@ def _errors() -> dict[str, type[Exception]]:
     return {name: value for name, value in errors.items() if name.endswith("Error")}
 
 
-def _functions() -> tuple[str, ...]:
-    return tuple(importlib.import_module("limbeck.api").FUNCTIONS)
+def _of_api() -> tuple[str, ...]:
+    api = importlib.import_module("limbeck.api")
+    return (*api.FUNCTIONS, *api.CLASSES)
 
 
 def _models() -> dict[str, Any]:

@@ -1,5 +1,12 @@
 """The public names, for type checkers. Written by scripts/write_stub.py."""
 
+from limbeck.api import CompressResult as CompressResult
+from limbeck.api import EvaluateResult as EvaluateResult
+from limbeck.api import FinetuneResult as FinetuneResult
+from limbeck.api import FinetuneSteps as FinetuneSteps
+from limbeck.api import LanguageModelResult as LanguageModelResult
+from limbeck.api import Result as Result
+from limbeck.api import SuiteResult as SuiteResult
 from limbeck.api import build_corpus as build_corpus
 from limbeck.api import compress as compress
 from limbeck.api import distill as distill
@@ -30,6 +37,7 @@ from limbeck.models import Model as _Model
 from limbeck.models.bert import BertConfig as BertConfig
 from limbeck.models.distilbert import DistilBertConfig as DistilBertConfig
 from limbeck.models.mpnet import MPNetConfig as MPNetConfig
+from limbeck.recipes.finetune import FinetuneStep as FinetuneStep
 from limbeck.tokenizers import AutoTokenizer as AutoTokenizer
 from limbeck.tokenizers import Tokenizer as Tokenizer
 from limbeck.version import __version__ as __version__

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
         LanguageModelResult,
         SuiteResult,
     )
+    from limbeck.api._steps import FinetuneSteps
     from limbeck.api._tasks import compress, evaluate, finetune, finetune_steps, suite
     from limbeck.api._text import build_corpus, distill, pretrain
+    from limbeck.recipes.finetune import FinetuneStep
 
 FUNCTIONS: Final = {
     "build_corpus": "_text",
@@ -33,20 +35,26 @@ FUNCTIONS: Final = {
 }
 """The public functions, each with the module here that has it."""
 
-_RESULTS: Final = (
-    "CompressResult",
-    "EvaluateResult",
-    "FinetuneResult",
-    "LanguageModelResult",
-    "Result",
-    "SuiteResult",
-)
+CLASSES: Final = {
+    "CompressResult": "_results",
+    "EvaluateResult": "_results",
+    "FinetuneResult": "_results",
+    "FinetuneStep": "_steps",
+    "FinetuneSteps": "_steps",
+    "LanguageModelResult": "_results",
+    "Result": "_result",
+    "SuiteResult": "_results",
+}
+"""The public classes of what they return."""
 
 __all__ = [
+    "CLASSES",
     "FUNCTIONS",
     "CompressResult",
     "EvaluateResult",
     "FinetuneResult",
+    "FinetuneStep",
+    "FinetuneSteps",
     "LanguageModelResult",
     "Result",
     "SuiteResult",
@@ -63,7 +71,7 @@ __all__ = [
 
 # `import limbeck` asks what there is, and should not have to wait for torch.
 def __getattr__(name: str) -> Any:
-    place = "_results" if name in _RESULTS else FUNCTIONS.get(name)
+    place = {**FUNCTIONS, **CLASSES}.get(name)
     if place is None:
         raise AttributeError(f"module 'limbeck.api' has no attribute '{name}'")
     return getattr(importlib.import_module(f"limbeck.api.{place}"), name)

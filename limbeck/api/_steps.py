@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ class FinetuneSteps(Iterator[FinetuneStep]):
         self._steps = steps
         self._result: FinetuneResult | None = None
         self._signals = SignalTurns()
+        # A generator that is still open when Python ends would be closed too late to save.
+        weakref.finalize(self, steps.close)
 
     def __next__(self) -> FinetuneStep:
         """Makes the next step."""
@@ -51,6 +54,6 @@ class FinetuneSteps(Iterator[FinetuneStep]):
         return self._result
 
     def close(self) -> None:
-        """Ends the run where it stands; the same call goes on from its last checkpoint."""
+        """Ends the run where it stands, with a checkpoint from which the same call goes on."""
         with self._signals.give():
             self._steps.close()

@@ -92,8 +92,9 @@ def finetune_steps(
 
     The body of the `for` is the callback: it sees `step.seed`, `step.number`, `step.epoch`,
     `step.loss`, `step.learning_rate` and, after a validation, `step.scores`. Its time does not
-    count as training time. Whoever leaves early loses the steps since the last checkpoint. Ctrl-C
-    while a step is made saves a checkpoint first; in the body it is the caller's own.
+    count as training time. Ctrl-C while a step is made saves a checkpoint first; in the body it is
+    the caller's own. Whoever leaves early, by `close()` or by dropping the iterator, leaves a
+    checkpoint of the last step: the same call with the same `out` goes on from there.
 
     Args:
         model: As for `finetune`, and so the others.

@@ -14,9 +14,12 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
     RevisionNotFoundError,
 )
 
+from limbeck.checkpoints.folder import CONFIG_NAME
 from limbeck.errors import CheckpointError, did_you_mean
 from limbeck.version import __version__
 
+_MADE = "model"
+"""Where a run's folder has the model that it made."""
 # Nothing else is fetched: neither pickles, nor code, nor other formats of the same weights, nor the
 # other models that some repositories keep in folders.
 _TEXT_PATTERNS = ["*.json", "*.txt"]
@@ -35,6 +38,8 @@ def resolve_folder(
 ) -> Path:
     """Returns the folder of a model: itself if it is one, else a snapshot from the Hub.
 
+    A run's folder stands for the model that the run left in it.
+
     Args:
         name_or_path: A folder, or a Hub id such as `bert-base-uncased` or `organisation/name`.
         revision: Branch, tag or commit on the Hub; its main branch if absent.
@@ -49,7 +54,9 @@ def resolve_folder(
     """
     path = Path(name_or_path).expanduser()
     if path.is_dir():
-        return path
+        made = path / _MADE
+        is_run = not (path / CONFIG_NAME).exists() and (made / CONFIG_NAME).is_file()
+        return made if is_run else path
     if path.is_file():
         raise CheckpointError(f"'{path}' is a file; give its folder, '{path.parent}'.")
     if isinstance(name_or_path, Path):

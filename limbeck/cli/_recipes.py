@@ -146,8 +146,10 @@ def run_recipe(
     except ContractError as error:
         note(*_in_lines(module, error.result))
         raise
-    note(*_in_lines(module, result))
-    return result.to_dict()
+    lines, folders = _in_lines(module, result), _name_folders(settings)
+    note(*lines)
+    note(*(f"The {k}: {v}" for k, v in folders.items() if not any(v in line for line in lines)))
+    return {**result.to_dict(), "folders": folders} if folders else result.to_dict()
 
 
 def _read_arguments(name: str, arguments: Sequence[str]) -> tuple[str, Settings]:
@@ -190,6 +192,15 @@ def _read_arguments(name: str, arguments: Sequence[str]) -> tuple[str, Settings]
         recipe=name,
     )
     return name, settings
+
+
+def _name_folders(settings: Settings) -> dict[str, str]:
+    """Returns where a finished run has left what: its folder, and the model in it, if any."""
+    out = getattr(settings, "out", None)
+    if out is None:
+        return {}
+    folders = {"run": out, "model": out / "model"}
+    return {name: str(folder) for name, folder in folders.items() if folder.is_dir()}
 
 
 def _is_model(name: str, presets: Collection[str]) -> bool:

@@ -32,14 +32,7 @@ def explain(
         where: Says for a setting's location where its value came from.
     """
     lines: dict[Location, str] = {}
-    details = error.errors(include_url=False)
-    for detail in details:
-        # Wrong items are not counted, so that a list of them is too short as well.
-        if detail["type"] == "too_short" and any(
-            other["loc"][: len(detail["loc"])] == detail["loc"] and other is not detail
-            for other in details
-        ):
-            continue
+    for detail in error.errors(include_url=False):
         location = _true_location(cls, detail["loc"])
         if detail["type"] == "extra_forbidden":
             location = (*location, str(detail["loc"][-1]))

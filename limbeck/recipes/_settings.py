@@ -10,7 +10,8 @@ from limbeck.config import Settings, Shown
 from limbeck.errors import SettingsError
 from limbeck.train import Precision, Schedule
 
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+_END_OF_SEEDS = 2**63
+Seed = Annotated[int, Field(ge=0, lt=_END_OF_SEEDS)]
 """What torch and numpy both take to draw by."""
 Decay = Annotated[float, Field(ge=0, lt=1)]
 """One of AdamW's decay rates."""
@@ -78,7 +79,7 @@ class TrainingSettings(StepSettings, PlaceSettings):
 class LearningSettings(StepSettings):
     """What a model learns on a task, and how often."""
 
-    seeds: Shown[tuple[Seed, ...]] = Field(default=(0,), min_length=1)
+    seeds: Shown[tuple[int, ...]] = Field(default=(0,), min_length=1)
     """One run each; a seed decides new weights, dropout and the order of the examples."""
     losses: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """What a student learns from its teacher, as `limbeck list losses` shows; by default
@@ -95,4 +96,6 @@ class LearningSettings(StepSettings):
     def _check_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
             raise ValueError("give each seed once, since every one counts as a run of its own")
+        if not all(0 <= seed < _END_OF_SEEDS for seed in seeds):
+            raise ValueError(f"give whole numbers from 0 to {_END_OF_SEEDS - 1}")
         return seeds

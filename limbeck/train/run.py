@@ -104,8 +104,8 @@ class TrainRun:
             self._watch.show(step)
             if step.number % self._log_every == 0:
                 self.metrics.write_step(step)
-            yield step
             self.state = TrainState.after(step, extra=self.extra)
+            yield step
             if self._save_times.is_due(step.number, measured=step.number == self._evaluated_step):
                 self.save()
             self.raise_if_interrupted()

@@ -76,8 +76,8 @@ def test_steps_with_yield_from(encoder, tmp_path):
     assert end.value.value.record.best.num_steps == 2
 
 
-def test_steps_that_are_left_early_go_on(encoder, tmp_path):
-    given = {"max_steps": 4, "save_every": 2, **FAST}
+def test_steps_that_are_left_early_go_on_from_the_last_one(encoder, tmp_path):
+    given = {"max_steps": 4, "save_every": 100, **FAST}
     out = tmp_path / "run"
     steps = limbeck.finetune_steps(encoder, TRAIN, VALIDATION, out=out, **given)
     for step in steps:
@@ -86,9 +86,41 @@ def test_steps_that_are_left_early_go_on(encoder, tmp_path):
     with pytest.raises(limbeck.TrainingError, match=r"was left before its end.* out='.*run'"):
         _ = steps.result
     rest = limbeck.finetune_steps(encoder, TRAIN, VALIDATION, out=out, **given)
-    assert [step.number for step in rest] == [3, 4]
+    assert [step.number for step in rest] == [4]
     whole = limbeck.finetune(encoder, TRAIN, VALIDATION, out=tmp_path / "whole", **given)
     assert rest.result.scores == whole.scores
+    assert_same_weights(out / "model", tmp_path / "whole/model")
+
+
+def test_steps_that_are_dropped_leave_a_checkpoint(encoder, tmp_path):
+    given = {"max_steps": 3, "save_every": 100, "out": tmp_path / "run", **FAST}
+    for step in limbeck.finetune_steps(encoder, TRAIN, VALIDATION, **given):
+        assert isinstance(step, limbeck.FinetuneStep)
+        if step.number == 2:
+            break
+    rest = limbeck.finetune_steps(encoder, TRAIN, VALIDATION, **given)
+    assert [step.number for step in rest] == [3]
+
+
+def test_a_run_stands_for_the_model_that_it_made(teacher, tmp_path):
+    given = {"out": tmp_path / "run", "progress": False, "device": "cpu"}
+    found = limbeck.evaluate(str(teacher.folder), VALIDATION, **given)
+    assert found.scores["accuracy"] == teacher.record.best.validation["accuracy"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(limbeck.CheckpointError, match=r"empty"):
+        limbeck.evaluate(str(tmp_path / "empty"), VALIDATION, out=tmp_path / "other")
+
+
+def test_a_task_that_was_not_given_is_named_with_the_labels_it_does_not_know(encoder, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("sentence,label\nthe film is good,praise\nthe film is bad,blame\n")
+    files = {"train": str(path), "validation": str(path)}
+    message = r"(?s)praise.*no task was given, so that it is sst2; give task=.*text_classification"
+    with pytest.raises(limbeck.DataError, match=message):
+        limbeck.finetune(encoder, out=tmp_path / "run", **files, **FAST)
+    with pytest.raises(limbeck.DataError) as told:
+        limbeck.finetune(encoder, task="sst2", out=tmp_path / "run", **files, **FAST)
+    assert "no task was given" not in str(told.value)
 
 
 def test_ctrl_c_in_the_callers_turn_is_the_callers(encoder, tmp_path):

@@ -27,6 +27,11 @@ SETTINGS = {
 OWN = {"train", "validation", "test", "transfer", "data", "tokenizer", "out", "progress", "texts"}
 
 
+def test_what_functions_return_is_public():
+    assert set(api.CLASSES) <= set(dir(limbeck))
+    assert {*api.CLASSES, *api.FUNCTIONS} == set(api.__all__) - {"CLASSES", "FUNCTIONS"}
+
+
 def test_every_function_is_public_and_tested_here():
     assert set(api.FUNCTIONS) == set(SETTINGS)
     assert set(api.FUNCTIONS) <= set(dir(limbeck))
@@ -87,8 +92,8 @@ def describe():
             lines.append(f"{name}{inspect.signature(value)}")
         else:
             lines.append(name)
-    for name in sorted(set(api.__all__) - set(dir(limbeck)) - {"FUNCTIONS"}):
-        lines.append(f"api.{name}")
+    for name in sorted(api.CLASSES):
+        lines.append(f"{name}:")
         for attribute in sorted(n for n in dir(getattr(api, name)) if not n.startswith("_")):
             member = inspect.getattr_static(getattr(api, name), attribute)
             words = inspect.signature(member) if inspect.isfunction(member) else ""

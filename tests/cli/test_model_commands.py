@@ -101,7 +101,9 @@ def test_corpus_and_distill(capsys: Captured) -> None:
     assert planned["recipe"] == "distill"
     assert planned["plan"]
     assert main([*command, "--json"]) == 0
-    assert read_json(capsys)["num_layers"] == 1
+    made = read_json(capsys)
+    assert made["num_layers"] == 1
+    assert made["folders"] == {"run": "run", "model": "run/model"}
     record = json.loads(Path("run/run.json").read_text())
     assert record["settings"]["max_steps"] == 2
     assert main([*command, "batch_size=8"]) == 2

@@ -203,6 +203,11 @@ def _read_task(settings: TaskSettings, folder: Path, labels: Sequence[str] | Non
     try:
         return read(labels=labels)
     except DataError as error:
+        if "task" not in settings.model_fields_set and settings.data is not None:
+            raise DataError(
+                f"{error} (no task was given, so that it is {settings.task}; give task=..., such "
+                "as task=text_classification for texts with labels of your own)"
+            ) from error
         if labels is None:
             raise
         try:

@@ -159,7 +159,9 @@ def _read_data(settings: CompressSettings, progress: Progress) -> TaskData:
 
 
 def _teacher_settings(settings: CompressSettings, split: str) -> evaluate.EvaluateSettings:
-    shared = settings.model_dump(include=set(TaskSettings.model_fields))
+    # A task that was not given stays one that was not: errors on the data then say so.
+    unset = {"task"} - settings.model_fields_set
+    shared = settings.model_dump(include=set(TaskSettings.model_fields) - unset)
     return evaluate.EvaluateSettings.from_values(
         {
             **shared,

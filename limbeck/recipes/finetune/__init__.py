@@ -12,7 +12,8 @@ from limbeck.recipes._tasks.folders import share_folder
 from limbeck.recipes._tasks.predictions import format_score
 from limbeck.recipes.finetune.data import read_data, trained_config
 from limbeck.recipes.finetune.distillation import Distillation
-from limbeck.recipes.finetune.seed import FinetuneStep, make_budget, train_seed
+from limbeck.recipes.finetune.seed import FinetuneStep as FinetuneStep
+from limbeck.recipes.finetune.seed import make_budget, train_seed
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.report.card import write_card
 from limbeck.runs import FinetuneRecord, start_run
@@ -47,8 +48,8 @@ def iterate(
 ) -> Generator[FinetuneStep, None, FinetuneRecord]:
     """Does what `run` does, with the caller's turn after each step.
 
-    Whoever leaves early loses the steps since the last checkpoint, as with a kill. SIGINT and
-    SIGTERM ask for a stop at the next step in the caller's turn too, unless it is taken as
+    Whoever leaves early, as by closing the generator, leaves a checkpoint of the last step. SIGINT
+    and SIGTERM ask for a stop at the next step in the caller's turn too, unless it is taken as
     `SignalTurns` does.
 
     Returns:

@@ -220,7 +220,7 @@ def _train(
             if best.is_overdue(settings.patience):
                 progress.log(f"seed {seed}: no better score in {settings.patience} validations")
                 run.stop()
-            yield FinetuneStep(
+            made = FinetuneStep(
                 seed=seed,
                 number=step.number,
                 epoch=step.number / batches.steps_per_epoch,
@@ -228,6 +228,11 @@ def _train(
                 learning_rate=step.learning_rate,
                 scores=scores,
             )
+            try:
+                yield made
+            except GeneratorExit:  # left early: the same call goes on from here
+                run.save()
+                raise
         if best.evaluated_step != run.state.step:
             evaluate(run.state.step)
         run.raise_if_interrupted()
