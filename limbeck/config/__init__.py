@@ -7,7 +7,7 @@ string under a field is its documentation, on the command line and in generated 
 from __future__ import annotations
 
 from limbeck.config._dump import dump_changes, dump_toml
-from limbeck.config._read import is_override, read_settings
+from limbeck.config._read import is_override, read_options, read_settings
 from limbeck.config._settings import SHOWN, Settings, Shown
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "dump_changes",
     "dump_toml",
     "is_override",
+    "read_options",
     "read_settings",
 ]

@@ -22,7 +22,11 @@ _LONGEST_VALUE = 80
 
 
 def explain(
-    cls: type[BaseModel], error: ValidationError, *, where: Callable[[Location], str]
+    cls: type[BaseModel],
+    error: ValidationError,
+    *,
+    where: Callable[[Location], str],
+    table: str = "",
 ) -> str:
     """Formats a validation error: where, what was given, what is accepted, the nearest answer.
 
@@ -30,6 +34,7 @@ def explain(
         cls: The settings class that was being filled.
         error: What pydantic found wrong.
         where: Says for a setting's location where its value came from.
+        table: What stands before a setting's name on the command line, such as `task_options.`.
     """
     lines: dict[Location, str] = {}
     for detail in error.errors(include_url=False):
@@ -37,7 +42,8 @@ def explain(
         if detail["type"] == "extra_forbidden":
             location = (*location, str(detail["loc"][-1]))
         # A union reports once for each of its members: one line says it all.
-        lines.setdefault(location, f"{where(location)}: {_message(cls, location, dict(detail))}")
+        message = _message(cls, location, dict(detail), table=table)
+        lines.setdefault(location, f"{where(location)}: {message}")
     if len(lines) == 1:
         return next(iter(lines.values()))
     return "\n".join([f"{len(lines)} settings are wrong", *(f"  {v}" for v in lines.values())])
@@ -55,7 +61,9 @@ def _true_location(cls: type[BaseModel], raw: Location) -> Location:
     return tuple(location)
 
 
-def _message(cls: type[BaseModel], location: Location, detail: dict[str, Any]) -> str:
+def _message(
+    cls: type[BaseModel], location: Location, detail: dict[str, Any], *, table: str
+) -> str:
     name = dotted(location)
     kind = detail["type"]
     if kind == "extra_forbidden":
@@ -65,7 +73,7 @@ def _message(cls: type[BaseModel], location: Location, detail: dict[str, Any]) -
         accepted = describe(annotation, metadata)
         return (
             f"'{name}' is required: {accepted}{f' ({about})' if about else ''}. "
-            f"Set it in the file, or as {name}=... on the command line."
+            f"Set it in the file, or as {table}{name}=... on the command line."
         )
     given = _show(detail["input"])
     if kind in ("value_error", "assertion_error"):
@@ -78,7 +86,7 @@ def _message(cls: type[BaseModel], location: Location, detail: dict[str, Any]) -
     nearest = did_you_mean(str(detail["input"]), names) if isinstance(detail["input"], str) else ""
     example = None if isinstance(detail["input"], list | tuple) else list_example(annotation)
     as_list = (
-        f" A list is written {name} = {example[0]}, on the command line also {name}={example[1]}."
+        f" A list is written {name} = {example[0]}, on the command line also {table}{name}={example[1]}."
         if example
         else ""
     )

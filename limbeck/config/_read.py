@@ -71,6 +71,48 @@ def read_settings(
         raise SettingsError(explain(cls, error, where=where)) from None
 
 
+def read_options(cls: type[SettingsT], values: Mapping[str, Any], *, name: str) -> SettingsT:
+    """Validates a table whose values were read before it was known what they are for.
+
+    Text is read as on the command line where a list is wanted (`a,b`), and a number is the text
+    that was written where text is wanted (a column called `2020`).
+
+    Args:
+        cls: The class of the options.
+        values: By name.
+        name: The setting that is the table, for messages.
+
+    Raises:
+        SettingsError: If an option is wrong.
+    """
+    wanted = {key: _as_wanted(child(cls, key), value) for key, value in values.items()}
+    try:
+        return cls.model_validate(_unset(cls, wanted))
+    except ValidationError as error:
+        message = explain(cls, error, where=lambda _: name, table=f"{name}.")
+        raise SettingsError(message) from None
+
+
+def _as_wanted(annotation: Any, value: Any) -> Any:
+    """Returns a value that was read as TOML as what an annotation wants."""
+    item = child(annotation, 0)
+    if isinstance(value, dict):
+        return {key: _as_wanted(child(annotation, key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_wanted(item, inner) for inner in value]
+    is_as_wanted = not isinstance(value, str) and _fits(annotation, value)
+    if annotation is None or value is None or is_as_wanted:
+        return value
+    if item is not None:
+        return _parse_value(annotation, _spell(value))
+    return _spell(value) if admits(annotation, str) else value
+
+
+def _spell(value: object) -> str:
+    """Returns a value of TOML as it is written there."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def is_override(text: str) -> bool:
     """Returns whether a command-line argument is written as `key=value`."""
     key, equals, _ = text.partition("=")

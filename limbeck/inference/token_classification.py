@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from limbeck.errors import SettingsError, did_you_mean
+from limbeck.errors import SettingsError, did_you_mean, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._entities import STRATEGIES, Entity, Piece, Strategy, find_entities
 from limbeck.inference._options import Options, require_at_least
@@ -47,10 +47,14 @@ class TokenClassificationOptions(Options):
                 f"{', '.join(STRATEGIES)}."
                 + did_you_mean(str(self.aggregation_strategy), STRATEGIES)
             )
-        if isinstance(self.ignore_labels, str):
+        labels: object = self.ignore_labels
+        if not isinstance(labels, list | tuple | set | frozenset) or not all(
+            isinstance(label, str) for label in labels
+        ):
+            example = labels if isinstance(labels, str) else "O"
             raise SettingsError(
-                f"ignore_labels = {self.ignore_labels!r}; accepted: a list of labels, such as "
-                f"[{self.ignore_labels!r}]"
+                f"ignore_labels = {shorten(labels)}; accepted: a list of labels, such as "
+                f"[{shorten(example)}]"
             )
         if self.stride is not None:
             require_at_least(0, "stride", self.stride)

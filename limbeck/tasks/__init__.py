@@ -74,7 +74,7 @@ def read_task(
         DataError: If the data can't be used; the message names file and line.
     """
     definition = load_task(name)
-    settings = definition.settings.from_values(dict(options or {}), where="task_options")
+    settings = definition.read_options(options or {})
     if data is None:
         data = definition.hub
         if data is None:

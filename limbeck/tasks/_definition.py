@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import Field, create_model
 
-from limbeck.config import Settings
+from limbeck.config import Settings, read_options
 from limbeck.sources import Data
 from limbeck.tasks._base import Task
 
@@ -52,6 +52,14 @@ class TaskDefinition:
     settings: type[Settings]
     read: Reader
     hub: str | None = None
+
+    def read_options(self, values: Mapping[str, Any]) -> Settings:
+        """Returns the task's options from what the setting `task_options` holds.
+
+        Raises:
+            SettingsError: If an option is unknown or wrong.
+        """
+        return read_options(self.settings, values, name="task_options")
 
 
 def with_defaults(settings: type[SomeSettings], **defaults: Any) -> type[SomeSettings]:

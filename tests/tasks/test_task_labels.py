@@ -5,8 +5,10 @@ import json
 
 import pytest
 
+from limbeck.config import read_settings
 from limbeck.errors import DataError, SettingsError
-from limbeck.tasks import read_task
+from limbeck.recipes.evaluate import EvaluateSettings
+from limbeck.tasks import load_task, read_task
 from limbeck.tasks._labels import LabelSet
 
 datasets = pytest.importorskip("datasets")
@@ -209,3 +211,49 @@ def test_a_label_is_found_by_its_spelling_first():
     labels = LabelSet(["US", "us", "1"], numbers=["us", "US"])
     assert [labels.place(text) for text in ("US", "us", "1", "0", "Us")] == [0, 1, 2, 1, None]
     assert labels.place("1", is_number=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("labels=a,b", {"labels": ("a", "b")}),
+        ("labels=-1,0,1", {"labels": ("-1", "0", "1")}),
+        ("labels=[0, 1]", {"labels": ("0", "1")}),
+        ("labels=[true, false]", {"labels": ("true", "false")}),
+        ("labels=none", {"labels": None}),
+        ("class_weights=1,3", {"class_weights": (1.0, 3.0)}),
+        ("class_weights=balanced", {"class_weights": "balanced"}),
+        ("label_column=2020", {"label_column": "2020"}),
+        ("label_column=2020-01-31", {"label_column": "2020-01-31"}),
+        ("text_column=true", {"text_column": "true"}),
+        ("text_column=a,b", {"text_column": "a,b"}),
+        ("rename_labels.1=0", {"rename_labels": {"1": "0"}}),
+        ("stride=8", {"stride": 8}),
+    ],
+)
+def test_options_take_the_forms_that_settings_take(override, expected):
+    settings = read_settings(
+        EvaluateSettings, None, ["model=m", "out=o", f"task_options.{override}"]
+    )
+    options = load_task("text_classification").read_options(settings.task_options)
+    assert options.model_dump(include=set(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("labels=3", r"task_options: labels = .*: give at least two labels"),
+        (
+            "class_weights=1,x",
+            r"class_weights = '1,x' .* also task_options\.class_weights=0\.5,0\.9",
+        ),
+        ("stride=-1", r"task_options: stride = -1 is not accepted\. .*>= 0"),
+        ("labels=[[1], [2]]", r"task_options: labels.* also task_options\.labels=a,b|text"),
+    ],
+)
+def test_wrong_options_are_answered_with_the_form_that_they_take(override, message):
+    settings = read_settings(
+        EvaluateSettings, None, ["model=m", "out=o", f"task_options.{override}"]
+    )
+    with pytest.raises(SettingsError, match=message):
+        load_task("text_classification").read_options(settings.task_options)

@@ -57,7 +57,7 @@ def read_memory(folder: Path) -> TaskMemory | None:
     values = read_json(path, error=CheckpointError)
     try:
         memory = TaskMemory.from_values(values, where=MEMORY_NAME)
-        load_task(memory.task).settings.from_values(memory.task_options, where="task_options")
+        load_task(memory.task).read_options(memory.task_options)
     except SettingsError as error:
         raise CheckpointError(
             f"{path} does not say what the model was fine-tuned for; correct the file, or "
