@@ -86,7 +86,8 @@ def _message(
     nearest = did_you_mean(str(detail["input"]), names) if isinstance(detail["input"], str) else ""
     example = None if isinstance(detail["input"], list | tuple) else list_example(annotation)
     as_list = (
-        f" A list is written {name} = {example[0]}, on the command line also {table}{name}={example[1]}."
+        f" A list is written {name} = {example[0]}, on the command line also "
+        f"{table}{name}={example[1]}."
         if example
         else ""
     )

@@ -124,7 +124,7 @@ def _read_file(path: Path, presets: Mapping[str, Path]) -> tuple[dict[str, Any],
     if name in presets:
         path = presets[name]
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin a file with a mark
     except FileNotFoundError:
         known = f" Presets: {', '.join(sorted(presets))}." if presets else ""
         raise SettingsError(

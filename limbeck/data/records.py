@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from limbeck.data.settings import CorpusSettings
-from limbeck.errors import did_you_mean
+from limbeck.errors import did_you_mean, shorten, shorten_names
 from limbeck.sources import ReadOptions, Row, RowSource
 
 
@@ -52,13 +52,13 @@ def _find_problem(row: Row, field: str) -> str | None:
     if field not in row.values:
         names = list(row.values)
         return (
-            f"{row.place}: no field '{field}'; it has {', '.join(map(repr, names)) or 'none'} "
+            f"{row.place}: no field '{field}'; it has {shorten_names(map(repr, names))} "
             f"(set text_field).{did_you_mean(field, names)}"
         )
     text = row.values[field]
     if not isinstance(text, str):
         kind = type(text).__name__
-        return f"{row.place}: field '{field}' is {kind}, not a string: {str(text)[:60]!r}"
+        return f"{row.place}: field '{field}' is {kind}, not a string: {shorten(str(text))}"
     try:
         text.encode()
     except UnicodeEncodeError as error:

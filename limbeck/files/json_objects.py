@@ -50,7 +50,7 @@ def read_json(path: Path, *, error: type[LimbeckError]) -> dict[str, Any]:
         error: If the file is absent, is not UTF-8 or JSON, or holds something else than an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise error(_explain_absence(path)) from None
     except OSError as problem:

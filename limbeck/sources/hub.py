@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten
 from limbeck.sources.classes import class_names_of
 from limbeck.sources.rows import EVERYTHING, ReadOptions, Row, require_columns
 
@@ -83,8 +83,12 @@ class DatasetSource:
             for values in self.dataset.skip(start) if start else self.dataset:
                 number += 1
                 yield Row(values, f"{self.name}, row {number - 1}", number)
-        except (datasets.exceptions.DatasetsError, OSError, ValueError) as error:
-            raise DataError(f"{self.name} can't be read after row {number}: {error}") from error
+        except (datasets.exceptions.DatasetsError, OSError, ValueError, OverflowError) as error:
+            reason = shorten(str(error), length=200, quoted=False)
+            raise DataError(
+                f"{self.name} can't be read after row {number}: {reason}; where a column that is "
+                "not needed is at fault, leave it out (remove_columns)"
+            ) from error
 
 
 @dataclass(frozen=True)

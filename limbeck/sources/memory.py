@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten
 from limbeck.sources.hub import DatasetSource
-from limbeck.sources.rows import EVERYTHING, ReadOptions, Row, RowSource
+from limbeck.sources.rows import EVERYTHING, ReadOptions, Row, RowSource, require_distinct
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class MemorySource:
                 continue
             place, values, problem = f"{self.name}, row {number}", {}, None
             if isinstance(item, Mapping):
-                values = {name: _as_read(value) for name, value in item.items()}
+                values = {str(name): _as_read(value) for name, value in item.items()}
             else:
                 problem = (
                     f"{place}: expected a mapping from columns to values such as "
-                    f'{{"text": "...", "label": 1}}, got {str(item)[:60]!r}'
+                    f'{{"text": "...", "label": 1}}, got {shorten(str(item))}'
                 )
             yield Row(values, place, number + 1, problem=problem)
 
@@ -67,12 +67,13 @@ def open_rows(name: str, given: object) -> RowSource:
     if hasattr(given, "iter_rows"):  # polars; neither library is imported for what isn't of it
         return MemorySource(name, frame.iter_rows(named=True))
     if hasattr(given, "iloc") and hasattr(given, "columns"):  # pandas, whose gaps are NaN
+        require_distinct(name, list(map(str, frame.columns)))
         present = frame.astype(object).where(frame.notna(), None)
         return MemorySource(name, present.to_dict("records"))
     if isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
         return MemorySource(name, given)
     raise DataError(
-        f"{name} is {type(given).__name__} {str(given)[:60]!r}; accepted: a file, glob or "
+        f"{name} is {type(given).__name__} {shorten(str(given))}; accepted: a file, glob or "
         "hf://owner/name#split as text, a list of dictionaries or another iterable of them, a "
         "datasets.Dataset, or a pandas or polars frame"
     )

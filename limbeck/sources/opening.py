@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import lzma
 import re
@@ -28,6 +29,7 @@ COMPRESSIONS: Final[dict[str, Callable[[IO[bytes]], Any]]] = {
 
 # OSError comprises gzip.BadGzipFile.
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LONE_RETURN = re.compile(r"(?<=\r)(?!\n)")
 
 
@@ -102,9 +104,10 @@ def decode_line(line: Line, path: Path) -> str:
         return line.content.decode("utf-8-sig" if line.number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         there = error.object[max(error.start - 20, 0) : error.start + 20]
+        encoding = "utf-16" if line.content.startswith(_UTF16_MARKS) else "latin1"
         raise DataError(
             f"{path}, line {line.number}: {there!r} is not UTF-8 ({error.reason}); convert the "
-            "file first, such as with iconv -f latin1 -t utf-8"
+            f"file first, such as with iconv -f {encoding} -t utf-8"
         ) from None
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from limbeck.errors import DataError, did_you_mean
+from limbeck.errors import DataError, did_you_mean, shorten_names
 
 
 class Row(NamedTuple):
@@ -23,6 +24,16 @@ class Row(NamedTuple):
     """Bytes on disk that have been read, 0 where there is no file."""
     problem: str | None = None
     """Place and reason where the row is malformed, else None."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What stands where a value can't be read: it does no harm in a column that nobody needs."""
+
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"<{self.reason}>"
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,20 @@ def require_columns(name: str, given: Collection[str], options: ReadOptions) -> 
     for column, setting in options.columns.items():
         if column not in given:
             raise DataError(
-                f"{name} has no column '{column}'; it has {', '.join(map(repr, given)) or 'none'} "
+                f"{name} has no column '{column}'; it has {shorten_names(map(repr, given))} "
                 f"(set {setting}).{did_you_mean(column, given)}"
             )
+
+
+def require_distinct(name: str, given: Sequence[str]) -> None:
+    """Refuses a source in which a column's name stands twice; columns without one may be many.
+
+    Raises:
+        DataError: Names it.
+    """
+    twice = [column for column, count in Counter(given).items() if column and count > 1]
+    if twice:
+        raise DataError(
+            f"{name}: a column's name stands twice: {shorten_names(map(repr, twice))}; rename one "
+            "of the two, or leave it out"
+        )

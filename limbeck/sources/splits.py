@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from limbeck.errors import DataError, did_you_mean
+from limbeck.errors import DataError, did_you_mean, shorten, shorten_names
 from limbeck.sources.classes import merge_class_names
 from limbeck.sources.files import FileSource, expand_glob, formats_by_ending, open_file
 from limbeck.sources.hub import PREFIX, DatasetSource, HubAddress
@@ -71,8 +71,8 @@ def read_splits(data: Data, *, suffix: str = "") -> dict[str, SplitRows]:
         sources = {name: _open_split(name, given) for name, given in data.items()}
     elif not isinstance(data, str):
         raise DataError(
-            f"data is {type(data).__name__} {str(data)[:60]!r}, which does not say of which split; "
-            'give {"train": ..., "validation": ...}, a folder, or '
+            f"data is {type(data).__name__} {shorten(str(data))}, which does not say of which "
+            'split; give {"train": ..., "validation": ...}, a folder, or '
             f"{PREFIX}owner/name"
         )
     elif data.startswith(PREFIX):
@@ -140,7 +140,7 @@ def _open_hub(address: HubAddress, *, suffix: str = "") -> dict[str, Sequence[Ro
     }
     if not parts:
         raise DataError(
-            f"{address} has the splits {', '.join(loaded)}; say which is which, such as "
+            f"{address} has the splits {shorten_names(loaded)}; say which is which, such as "
             f"data.validation={address}#{next(iter(loaded))}"
         )
     return parts
@@ -176,7 +176,7 @@ def _files_by_split(folder: Path, *, suffix: str) -> dict[str, list[Path]]:
     if not found:
         raise DataError(
             f"{folder} has no train, validation or test file (it has: "
-            f"{', '.join(names[:10]) or 'nothing'}); expected names are train.jsonl, "
+            f"{shorten_names(names, count=10)}); expected names are train.jsonl, "
             "validation.csv, test.tsv.gz and the like, or give data.train=FILE"
         )
     return found
@@ -188,7 +188,7 @@ def _require_one_set(matches: list[re.Match[str]], *, folder: Path, split: str) 
     kinds = {(match["stem"], match["format"], match["count"]) for match in matches}
     is_one = len(matches) == 1 or (None not in numbers and len(set(numbers)) == len(numbers))
     if len(kinds) > 1 or not is_one:
-        names = ", ".join(match.string for match in matches)
+        names = shorten_names(match.string for match in matches)
         raise DataError(
             f"{folder} has several files for {split}: {names}; say which with data.{split}=FILE"
         )
@@ -199,6 +199,6 @@ def _require_one_set(matches: list[re.Match[str]], *, folder: Path, split: str) 
     if missing and present != set(range(1, count + 1)):  # some count from 1
         raise DataError(
             f"{folder} has {len(matches)} of the {count} shards of {split}: no number "
-            f"{', '.join(str(number) for number in sorted(missing)[:10])}; add what is missing, or "
+            f"{shorten_names(sorted(missing), count=10)}; add what is missing, or "
             f"give what there is with data.{split}='{folder}/{matches[0]['stem']}-*'"
         )

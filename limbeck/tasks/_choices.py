@@ -15,7 +15,7 @@ from limbeck.errors import DataError, shorten, shorten_names
 from limbeck.sources import Row
 from limbeck.tasks._labels import UNLABELLED, label_text
 from limbeck.tasks._lists import as_list
-from limbeck.tasks._texts import read_text, require_column
+from limbeck.tasks._texts import read_text, require_column, require_whole_characters
 
 _NUMBERED_ENDING = re.compile(r"ending\d+")
 
@@ -75,6 +75,8 @@ def read_choice(row: Row, settings: ChoiceSettings, *, is_labelled: bool) -> Cho
             f"{settings.max_choices} texts in ending0, ending1, ... or in the list that "
             "task_options.choices_column names"
         )
+    for ending in endings:
+        require_whole_characters(ending, f"{row.place}: an ending")
     if is_labelled:
         require_column(row, settings.label_column, "label_column")
     label = _label(row, settings.label_column, names=names, num_choices=len(endings))

@@ -194,7 +194,7 @@ def read_classification(
     if form.num_labels not in (None, len(label_set)):
         raise SettingsError(
             f"task_options.metric = '{settings.metric}' needs {form.num_labels} labels, but the "
-            f"task has {len(label_set)} ({', '.join(label_set.names)}); use macro_f1"
+            f"task has {len(label_set)} ({shorten_names(label_set.names)}); use macro_f1"
         )
     examples = read_texts(
         splits, settings, read_label=lambda split, row: label_sets[split].index(row, column)
@@ -230,7 +230,7 @@ def _class_weights(
     if len(given) != len(labels) or min(given) < 0 or not any(given):
         raise SettingsError(
             f"task_options.class_weights = {list(given)}: give one number of at least 0 for each "
-            f"of the {len(labels)} labels ({', '.join(labels.names)}), or 'balanced'"
+            f"of the {len(labels)} labels ({shorten_names(labels.names)}), or 'balanced'"
         )
     mean = sum(w * count for w, count in zip(given, counts, strict=True)) / sum(counts)
     return tuple(weight / mean for weight in given)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from limbeck.errors import DataError, did_you_mean, shorten, shorten_names
 from limbeck.sources import Row, SplitRows
 from limbeck.tasks._lists import is_list_text
-from limbeck.tasks._texts import require_column
+from limbeck.tasks._texts import require_column, require_whole_characters
 
 UNLABELLED = ("", "-1")
 
@@ -189,6 +189,7 @@ def label_text(row: Row, column: str) -> str:
     if isinstance(value, float) and value.is_integer():  # as a table with gaps has whole numbers
         value = int(value)
     if isinstance(value, int) or (isinstance(value, str) and not is_list_text(value)):
+        require_whole_characters(str(value), f"{row.place}: column '{column}'")
         return as_label(str(value))
     raise DataError(
         f"{row.place}: the label {shorten(value)} in column '{column}' is not a class; a label is "

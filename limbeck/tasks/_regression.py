@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import model_validator
 from torch import Tensor
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten
 from limbeck.metrics import Numbers
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.sources import Data, Row
@@ -162,8 +162,8 @@ def _number(row: Row, settings: RegressionSettings) -> float | None:
         return None
     if not math.isfinite(value):
         raise DataError(
-            f"{row.place}: {given!r} in column '{settings.label_column}' is not a finite number; "
-            "correct or remove the row"
+            f"{row.place}: {shorten(given)} in column '{settings.label_column}' is not a finite "
+            "number; correct or remove the row"
         )
     if (low is not None and value < low) or (high is not None and value > high):
         shown = " to ".join(

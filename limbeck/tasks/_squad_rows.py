@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten, shorten_names
 from limbeck.sources import Row, SplitRows
-from limbeck.tasks._texts import UNLABELLED_SPLITS
+from limbeck.tasks._texts import UNLABELLED_SPLITS, require_whole_characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,17 @@ def read_questions(rows: SplitRows, *, split: str, with_unanswerable: bool) -> l
 
 def _flatten(row: Row) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if "paragraphs" not in row.values:
-        yield f"{row.place}, question {row.values.get('id', '?')}", row.values
+        yield f"{row.place}, question {_shown_id(row.values)}", row.values
         return
     for number, paragraph in enumerate(_objects(row.values, "paragraphs", row.place)):
         where = f"{row.place}, paragraph {number}"
         for values in _objects(paragraph, "qas", where):
-            place = f"{where}, question {values.get('id', '?')}"
+            place = f"{where}, question {_shown_id(values)}"
             yield place, {**values, "context": paragraph.get("context")}
+
+
+def _shown_id(values: Mapping[str, Any]) -> str:
+    return shorten(str(values.get("id", "?")), quoted=False)
 
 
 def _objects(values: Mapping[str, Any], name: str, place: str) -> list[dict[str, Any]]:
@@ -91,16 +95,17 @@ def _objects(values: Mapping[str, Any], name: str, place: str) -> list[dict[str,
     given = values.get(name)
     if isinstance(given, list) and all(isinstance(item, dict) for item in given):
         return given
-    raise DataError(f"{place}: '{name}' must be a list of JSON objects, got {str(given)[:60]!r}")
+    raise DataError(f"{place}: '{name}' must be a list of JSON objects, got {shorten(given)}")
 
 
 def _require_fields(values: Mapping[str, Any], place: str) -> None:
     for name, accepted in (("id", str | int), ("question", str), ("context", str)):
         if not isinstance(values.get(name), accepted) or values[name] == "":
             raise DataError(
-                f"{place}: '{name}' is missing, empty or no text; it has: {', '.join(values)}. A "
-                "question needs id, question, context and answers"
+                f"{place}: '{name}' is missing, empty or no text; it has: {shorten_names(values)}. "
+                "A question needs id, question, context and answers"
             )
+        require_whole_characters(str(values[name]), f"{place}: '{name}'")
 
 
 def _answers(values: Mapping[str, Any], place: str) -> tuple[tuple[str, int], ...] | None:
@@ -114,10 +119,11 @@ def _answers(values: Mapping[str, Any], place: str) -> tuple[tuple[str, int], ..
         there = values["context"][start : start + len(text)] if start >= 0 else ""
         if there != text:
             raise DataError(
-                f"{place}: the answer '{text}' is said to stand at character {start}, but there "
-                f"stands '{there}'; correct answer_start, or remove the question"
+                f"{place}: the answer {shorten(text)} is said to stand at character {start}, but "
+                f"there stands {shorten(there)}; correct answer_start, or remove the question"
             )
-        answers.append((text, start))
+        # Blanks at an answer's ends belong to no token, and so can't be predicted.
+        answers.append((text.strip(), start + len(text) - len(text.lstrip())))
     return tuple(answers)
 
 
@@ -130,9 +136,9 @@ def _texts_and_starts(given: Any, place: str) -> list[tuple[str, int]]:
             pairs = [(answer.get("text"), answer.get("answer_start")) for answer in given]
         case _:
             pairs = [(None, None)]
-    if all(isinstance(text, str) and text and type(start) is int for text, start in pairs):
+    if all(isinstance(text, str) and text.strip() and type(start) is int for text, start in pairs):
         return pairs
     raise DataError(
-        f"{place}: 'answers' is {str(given)[:60]!r}; accepted: a list such as "
+        f"{place}: 'answers' is {shorten(given)}; accepted: a list such as "
         '[{"text": "Rome", "answer_start": 21}], answer_start counted in characters from 0'
     )

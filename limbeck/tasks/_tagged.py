@@ -15,7 +15,12 @@ from limbeck.tasks._labels import as_label
 from limbeck.tasks._lists import as_list
 from limbeck.tasks._main_metric import TagMetric
 from limbeck.tasks._tags import Scheme, guess_scheme, to_bio2
-from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none, require_column
+from limbeck.tasks._texts import (
+    UNLABELLED_SPLITS,
+    require_all_or_none,
+    require_column,
+    require_whole_characters,
+)
 
 
 class NerSettings(Settings):
@@ -96,6 +101,8 @@ def _words(row: Row, column: str) -> tuple[str, ...]:
             f"{row.place}: column '{column}' holds {shorten(words)}; accepted: a list of one or "
             "more words"
         )
+    for word in words:
+        require_whole_characters(word, f"{row.place}: column '{column}'")
     return tuple(words)
 
 

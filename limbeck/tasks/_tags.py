@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten
 
 Scheme = Literal["auto", "iob1", "bio2", "bioes"]
 
@@ -39,15 +39,15 @@ def to_bio2(
     for tag in tags:
         if tag != OUTSIDE and not _TAG.fullmatch(tag):
             raise DataError(
-                f"{place}: '{tag}' is no tag; accepted: O, or B-, I-, E- or S- and a type, such as "
-                "B-PER, or the number of a tag in task_options.labels. Are "
+                f"{place}: {shorten(tag)} is no tag; accepted: O, or B-, I-, E- or S- and a "
+                "type, such as B-PER, or the number of a tag in task_options.labels. Are "
                 "task_options.tokens_column and task_options.tags_column right?"
             )
     dangling = _first_dangling(tags)
     if scheme == "bio2" and dangling is not None:
         raise DataError(
-            f"{place}: '{tags[dangling]}' at word {dangling} has no B- before it; correct it, or "
-            "set task_options.scheme = 'iob1', where entities may begin with I-"
+            f"{place}: {shorten(tags[dangling])} at word {dangling} has no B- before it; correct "
+            "it, or set task_options.scheme = 'iob1', where entities may begin with I-"
         )
     result, inside = [], OUTSIDE
     for tag in tags:

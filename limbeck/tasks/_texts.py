@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from limbeck.config import Settings
-from limbeck.errors import DataError, SettingsError, did_you_mean
+from limbeck.errors import DataError, SettingsError, did_you_mean, shorten, shorten_names
 from limbeck.sources import Data, Row, SplitRows, read_splits
 from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Example, Split
@@ -218,7 +218,11 @@ def _examples(
         examples.append(TextExample(text, text_pair, label))
     if settings.skip_unlabelled and any(example.label is not None for example in examples):
         return [example for example in examples if example.label is not None]
-    require_all_or_none(split, rows, examples, settings.label_column)
+    remedy = (
+        "Leave such rows out with task_options.skip_unlabelled=true; where -1 is a label, list it "
+        "in task_options.labels."
+    )
+    require_all_or_none(split, rows, examples, settings.label_column, remedy=remedy)
     return examples
 
 
@@ -232,9 +236,27 @@ def read_text(row: Row, column: str, option: str) -> str:
     value = row.values[column]
     if not isinstance(value, str):
         raise DataError(
-            f"{row.place}: column '{column}' holds {value!r}, not text; correct or remove the row"
+            f"{row.place}: column '{column}' holds {shorten(value)}, not text; correct or remove "
+            "the row"
         )
+    require_whole_characters(value, f"{row.place}: column '{column}'")
     return value
+
+
+def require_whole_characters(text: str, where: str) -> None:
+    """Refuses half a character: JSON can hold one, as what was cut from an emoji, UTF-8 can't.
+
+    Raises:
+        DataError: Says what stands there.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        there = text[max(error.start - 20, 0) : error.end + 20]
+        raise DataError(
+            f"{where} has half a character, {text[error.start]!a}, in {shorten(there)}; remove "
+            "it, such as with text.encode('utf-8', 'ignore').decode(), or cut the text elsewhere"
+        ) from None
 
 
 class MissingColumnError(DataError):
@@ -257,16 +279,28 @@ def require_column(row: Row, column: str, option: str) -> None:
     """
     if column not in row.values:
         raise MissingColumnError(
-            f"{row.place}: there is no column '{column}'; it has: {', '.join(row.values)}."
+            f"{row.place}: there is no column '{column}'; it has: {shorten_names(row.values)}."
             f"{did_you_mean(column, row.values)} Set task_options.{option} to the right one.",
             option=option.partition(" ")[0],
         )
 
 
 def require_all_or_none(
-    split: str, rows: SplitRows, examples: Sequence[Example], label_column: str
+    split: str,
+    rows: SplitRows,
+    examples: Sequence[Example],
+    label_column: str,
+    *,
+    remedy: str = "Correct or remove the rows.",
 ) -> None:
     """Refuses a split in which labels are missing: only test and transfer may, and then all.
+
+    Args:
+        split: The split.
+        rows: Its rows.
+        examples: What they were read as.
+        label_column: Column of the labels.
+        remedy: What to do about it.
 
     Raises:
         DataError: Names the first row without a label.
@@ -277,5 +311,5 @@ def require_all_or_none(
     raise DataError(
         f"{rows.rows[missing[0]].place}: column '{label_column}' has no label, and so have "
         f"{len(missing):,} of the {len(examples):,} rows of {split}. Only a test split may lack "
-        "labels, and then all of them; where -1 is a label, list it in task_options.labels."
+        f"labels, and then all of them. {remedy}"
     )

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.errors import DataError, did_you_mean
+from limbeck.errors import DataError, did_you_mean, shorten, shorten_names
 from limbeck.metrics import Tags
 from limbeck.models import AutoModelForTokenClassification
 from limbeck.nn import ModelOutput, at_least_float32
@@ -190,9 +190,9 @@ def read(
             unknown = [tag for tag in sentence.label or () if tag not in known]
             if unknown:
                 raise DataError(
-                    f"{row.place}: unknown tag '{unknown[0]}'; known: {', '.join(known)}."
-                    f"{did_you_mean(unknown[0], known)} Map its type with task_options.types, or "
-                    "give all tags in task_options.labels."
+                    f"{row.place}: unknown tag {shorten(unknown[0])}; known: "
+                    f"{shorten_names(known)}.{did_you_mean(unknown[0], known)} Map its type with "
+                    "task_options.types, or give all tags in task_options.labels."
                 )
     return NerTask(
         name=name,

@@ -388,3 +388,9 @@ def test_settings_survive_overrides(settings: Masking) -> None:
         f"whole_word={str(settings.whole_word).lower()}",
     ]
     assert read_settings(Masking, None, overrides) == settings
+
+
+def test_a_settings_file_may_begin_with_a_mark_of_the_byte_order(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('\ufeffteacher = "models/base"\n', encoding="utf-8")
+    assert read_settings(Run, path).teacher == Path("models/base")

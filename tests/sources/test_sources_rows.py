@@ -19,6 +19,7 @@ from limbeck import listing
 from limbeck.errors import DataError
 from limbeck.sources import MemorySource, ReadOptions, open_file, read_splits
 from limbeck.sources.opening import read_lines
+from limbeck.tasks import read_task
 
 FORMATS = listing.list_names("limbeck.sources.formats")
 ROWS = [{"text": f"text {i}, “Straße”", "n": str(i)} for i in range(5)]
@@ -183,3 +184,105 @@ def test_a_dataset_in_memory_declares_its_classes():
 def test_what_is_no_rows_is_refused(given_, message):
     with pytest.raises(DataError, match=message):
         read_splits({"train": given_})
+
+
+def test_what_python_can_not_hold_harms_only_who_needs_it(tmp_path):
+    texts = pa.array([b"fine", b"caf\xe9"]).view(pa.string())
+    days = pa.array([0, 2**30], pa.int32()).view(pa.date32())
+    table = pa.table({"text": texts, "day": days, "label": [0, 1], "note": ["a", "b"]})
+    pq.write_table(table, tmp_path / "train.parquet")
+    source = open_file(tmp_path / "train.parquet", reader="tasks")
+    rows = [row.values for row in source.rows()]
+    assert [row["note"] for row in rows] == ["a", "b"]
+    assert rows[0]["text"] == "fine"
+    assert repr(rows[1]["text"]) == r"<bytes that are not UTF-8: b'caf\xe9'>"
+    assert repr(rows[1]["day"]).startswith("<a date32[day] that Python can't hold: ")
+    read_task("text_classification", str(tmp_path), options={"text_column": "note"})
+    with pytest.raises(DataError, match=r"row 1: column 'text' holds <bytes that are not UTF-8"):
+        read_task("text_classification", str(tmp_path))
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path):
+    pd = pytest.importorskip("pandas")
+    message = r"a column's name stands twice: 'text'; rename one"
+    columns = [pa.array(["a"]), pa.array(["b"])]
+    table = pa.Table.from_arrays(columns, names=["text", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("text,text\na,b\n")
+    for name in ("a.parquet", "a.csv"):
+        with pytest.raises(DataError, match=rf"{name}.*: {message}"):
+            list(open_file(tmp_path / name, reader="tasks").rows())
+    with pytest.raises(DataError, match=rf"train: {message}"):
+        read_splits({"train": pd.DataFrame([["a", "b"]], columns=["text", "text"])})
+    frame = pd.DataFrame({2020: ["a"], "label": [0]})
+    assert read_splits({"train": frame})["train"].rows[0].values == {"2020": "a", "label": 0}
+
+
+@pytest.mark.parametrize("name", ["csv", "tsv"])
+def test_long_fields_blank_lines_and_marks_of_the_byte_order(tmp_path, name):
+    separator = {"csv": ",", "tsv": "\t"}[name]
+    text = "word " * 60_000  # over the 131,072 characters that the csv module takes by itself
+    lines = [f"text{separator}n", f"{text}{separator}1", "", "   ", f"last{separator}2", "\t", ""]
+    path = tmp_path / f"a.{name}"
+    path.write_text("\ufeff" + "\n".join(lines[: 5 if name == "tsv" else 7]), encoding="utf-8")
+    rows = list(open_file(path, reader="tasks").rows())
+    assert [row.values for row in rows] == [{"text": text, "n": "1"}, {"text": "last", "n": "2"}]
+    path.write_bytes("text,n".encode("utf-16"))
+    with pytest.raises(DataError, match=r"line 1: .* is not UTF-8 .*iconv -f utf-16 -t utf-8"):
+        list(open_file(path, reader="tasks").rows())
+
+
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "shown"),
+    [
+        (
+            "a.csv",
+            f"text,{','.join(f'c{i}' for i in range(3000))}\na,b",
+            r"\.\.\. \(3,001 in all\)",
+        ),
+        ("a.jsonl", json.dumps([LONG]), r"got '\[\"x+\.\.\.'"),
+        ("a.jsonl", f'{{"text": {LONG}', r"at '.*x+'; correct it"),
+        ("a.json", json.dumps(LONG), r"got '\"x+\.\.\.'"),
+    ],
+)
+def test_messages_never_hold_whole_values(tmp_path, name, content, shown):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=shown) as caught:
+        read_splits({"train": str(tmp_path / name)})
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("task", ["text_classification", "ner", "swag", "squad", "text_regression"])
+@pytest.mark.parametrize("value", [LONG, [LONG] * 9, {LONG: 1}])
+def test_messages_of_tasks_never_hold_whole_values(task, value):
+    wrong = {"text": ["a"], "tokens": "a", "sent1": "a", "id": 1, "question": "a", "context": ""}
+    rows = [
+        {"text": "a", "label": value, "tokens": value, "ner_tags": value, "sent1": "a"},
+        {**wrong, **{f"c{i}": value for i in range(3000)}},
+        {"text": value, "label": [1], "tokens": ["a"], "ner_tags": value, "sent1": value},
+        {"sent1": "a", "sent2": "b", "ending0": value, "ending1": value, "label": value},
+        {"id": "1", "question": "a", "context": "a", "answers": value},
+        {"id": "1", "paragraphs": value},
+    ]
+    for row in rows:
+        with pytest.raises(DataError) as caught:
+            read_task(task, {"train": [row, row]})
+        assert len(str(caught.value)) < 1500
+
+
+def test_half_a_character_is_refused_with_its_place():
+    half = "so good \ud83d"
+    for task, row in {
+        "sst2": {"sentence": half, "label": 1},
+        "ner": {"tokens": ["so", half], "ner_tags": ["O", "O"]},
+        "swag": {"sent1": "a", "sent2": "b", "ending0": half, "ending1": "c", "label": 0},
+        "squad": {"id": "1", "question": half, "context": "a", "answers": []},
+    }.items():
+        message = r"train, row 0.*has half a character, '\\ud83d', in 'so good \\ud83d'; remove it"
+        with pytest.raises(DataError, match=message):
+            read_task(task, {"train": [row]})
+    with pytest.raises(DataError, match=r"row 0: column 'label' has half a character"):
+        read_task("text_classification", {"train": [{"text": "a", "label": half}]})

@@ -136,7 +136,7 @@ def test_hub_data_sets_are_read_through_datasets(folder, tmp_path_factory, monke
             'text,label\n"a,1\nb,0\n',
             r"csv, line 3: unexpected end of data; quote what",
         ),
-        ("train.csv", "text,text\na,b\n", r"csv, line 1: a column's name stands twice: text, text"),
+        ("train.csv", "text,text\na,b\n", r"csv, line 1: a column's name stands twice: 'text'"),
         ("train.csv", 'text,label\n"a"b,1\n', r"train\.csv, line 2: .*expected after"),
         ("train.tsv", "text\tlabel\n", r"train\.tsv \(train\) has no rows"),
         ("train.jsonl", "", r"train\.jsonl \(train\) has no rows"),

@@ -245,7 +245,7 @@ def test_options_take_the_forms_that_settings_take(override, expected):
         ("labels=3", r"task_options: labels = .*: give at least two labels"),
         (
             "class_weights=1,x",
-            r"class_weights = '1,x' .* also task_options\.class_weights=0\.5,0\.9",
+            r"class_weights = '1,x' .* also task_options\.class_weights=0",
         ),
         ("stride=-1", r"task_options: stride = -1 is not accepted\. .*>= 0"),
         ("labels=[[1], [2]]", r"task_options: labels.* also task_options\.labels=a,b|text"),
@@ -257,3 +257,13 @@ def test_wrong_options_are_answered_with_the_form_that_they_take(override, messa
     )
     with pytest.raises(SettingsError, match=message):
         load_task("text_classification").read_options(settings.task_options)
+
+
+def test_rows_without_a_label_are_refused_with_what_to_do():
+    rows = [{"premise": "a", "hypothesis": "b", "label": label} for label in (0, -1, 2)]
+    message = (
+        r"^train, row 1: column 'label' has no label, and so have 1 of the 3 rows of train\. Only "
+        r"a test .*task_options\.skip_unlabelled=true"
+    )
+    with pytest.raises(DataError, match=message):
+        read_task("mnli", {"train": rows})

@@ -108,7 +108,7 @@ def test_squads_files_and_flat_rows_are_the_same(tmp_path):
         (article("q1"), r"Rome, paragraph 0: 'qas' must be a list of JSON objects, got .*q1"),
         (
             {"data": [{"title": "Rome", "paragraphs": None}]},
-            r"train.json, Rome: 'paragraphs' must be a list of JSON objects, got 'None'",
+            r"train.json, Rome: 'paragraphs' must be a list of JSON objects, got None",
         ),
         (article(), r"train.json has no questions"),
         ({"data": 3}, r"train.json: expected a list of JSON objects, or one under 'data', got"),
@@ -117,6 +117,22 @@ def test_squads_files_and_flat_rows_are_the_same(tmp_path):
 def test_bad_files_are_refused_with_their_place(tmp_path, document, message):
     with pytest.raises(DataError, match=message):
         read_task("squad", write(tmp_path, document))
+
+
+def test_blanks_at_the_ends_of_an_answer_are_no_part_of_it(tmp_path, tokenizer):
+    context = " the men and the rain \n"
+    for answer, start in ((context, 0), (" the men", 0), ("rain \n", 17), (" and ", 8)):
+        asked = question(answer=answer, start=start)
+        task = read_task("squad", write(tmp_path, article(asked, context=context)))
+        (example,) = task.splits["train"].examples
+        begin = start + len(answer) - len(answer.lstrip())
+        assert example.label == ((answer.strip(), begin),)
+        (window,) = task.encode(task.splits["train"], tokenizer, max_length=256)
+        first, last = window.label
+        assert context[window.offsets[first][0] : window.offsets[last][1]] == answer.strip()
+    blank = question(answer="  ", start=0)
+    with pytest.raises(DataError, match=r"question q1: 'answers' is .*; accepted: a list such as"):
+        read_task("squad", write(tmp_path, article(blank, context="  a")))
 
 
 def test_an_unanswerable_question_has_no_answer_whatever_is_plausible(tmp_path):

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten_names
 from limbeck.sources.opening import MAX_LINE_BYTES, decode_line, read_whole_lines, split_returns
-from limbeck.sources.rows import ReadOptions, Row, require_columns
+from limbeck.sources.rows import ReadOptions, Row, require_columns, require_distinct
 
 # A document may stand in one field, and the library's limit is for the whole process.
 csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
@@ -43,12 +43,13 @@ def read_table(
             problem = f"{path}, line {reader.line_num}: {error}; {fix}"
         place = f"{path}, line {reader.line_num}"
         problem, lines.problem = lines.problem or problem, None
-        if problem is None and not fields:
+        is_blank = not fields or (len(fields) == 1 < len(header) and not fields[0].strip())
+        if problem is None and is_blank:
             continue
         if problem is None and len(fields) != len(header):
             problem = (
                 f"{place}: {len(fields)} fields, but the header has {len(header)} "
-                f"({', '.join(header)}); {fix}"
+                f"({shorten_names(header)}); {fix}"
             )
         if reader.line_num > start:
             values = {} if problem else dict(zip(header, fields, strict=True))
@@ -63,9 +64,7 @@ def _read_header(reader: Any, lines: _Lines, options: ReadOptions, *, fix: str) 
         raise DataError(f"{path}, line {reader.line_num}: {error}; {fix}") from None
     if lines.problem:
         raise DataError(lines.problem)
-    named = [name for name in header if name]  # spreadsheets leave empty columns behind
-    if len(set(named)) < len(named):
-        raise DataError(f"{path}, line 1: a column's name stands twice: {', '.join(header)}")
+    require_distinct(f"{path}, line 1", header)  # spreadsheets leave empty columns behind
     if header:
         require_columns(str(path), header, options)
     return header

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+from limbeck.errors import shorten
 from limbeck.sources.opening import decode_line, read_whole_lines, split_returns
 from limbeck.sources.rows import ReadOptions, Row
 
@@ -43,8 +44,8 @@ def read(path: Path, options: ReadOptions, *, start: int) -> Iterator[Row]:
         if 0 < len(bare) < len(words):
             number, word = bare[0]
             problem = (
-                f"{path}, line {number}: '{word}' has a word and no tag; a line needs both, the "
-                "tag in the last column"
+                f"{path}, line {number}: {shorten(word)} has a word and no tag; a line needs both, "
+                "the tag in the last column"
             )
             yield Row({}, place, last, problem=problem)
             continue

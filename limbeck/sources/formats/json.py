@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten
 from limbeck.sources.formats.jsonl import explain, parse_line
 from limbeck.sources.opening import MAX_LINE_BYTES, decode_line, read_lines
 from limbeck.sources.rows import ReadOptions, Row
@@ -34,7 +34,7 @@ def read(path: Path, options: ReadOptions, *, start: int) -> Iterator[Row]:
     rows = document.get("data", [document]) if isinstance(document, dict) else document
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DataError(
-            f"{path}: expected a list of JSON objects, or one under 'data', got {content[:60]!r}"
+            f"{path}: expected a list of JSON objects, or one under 'data', got {shorten(content)}"
         )
     for number, row in enumerate(rows[start:], start=start):
         yield Row(row, f"{path}, {row.get('title', f'row {number}')}", number + 1)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten
 from limbeck.sources.opening import Line, decode_line, read_whole_lines
 from limbeck.sources.rows import ReadOptions, Row
 
@@ -39,7 +39,7 @@ def parse_line(line: Line, path: Path) -> Row:
         if not isinstance(values, dict):
             raise DataError(
                 f"{place}: expected one JSON object a line such as "
-                f'{{"text": "...", "label": 1}}, got {text[:60].strip()!r}'
+                f'{{"text": "...", "label": 1}}, got {shorten(text.strip())}'
             )
     except DataError as error:
         values, problem = {}, str(error)
@@ -66,9 +66,9 @@ def explain(
         there = text[max(error.pos - _SHOWN, 0) : error.pos + _SHOWN]
         return DataError(
             f"{path}, line {first_line + error.lineno - 1}, column {error.colno}: not valid JSON: "
-            f"{error.msg} at {there!r}; correct it"
+            f"{error.msg} at {shorten(there)}; correct it"
         )
     # a number too long, brackets too deep
     return DataError(
-        f"{path}, line {first_line}: JSON that Python can't read ({error}): {text[: 2 * _SHOWN]!r}"
+        f"{path}, line {first_line}: JSON that Python can't read ({error}): {shorten(text)}"
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from limbeck.errors import DataError, shorten
 from limbeck.sources.classes import class_names_of
 from limbeck.sources.opening import open_seekable
-from limbeck.sources.rows import ReadOptions, Row, require_columns
+from limbeck.sources.rows import ReadOptions, Row, Unreadable, require_columns, require_distinct
 
 ENDINGS: Final = (".parquet",)
 SERVES: Final = ("corpora", "tasks")
@@ -32,6 +32,7 @@ def read(path: Path, options: ReadOptions, *, start: int) -> Iterator[Row]:
         with open_seekable(path) as stream:
             size = path.stat().st_size
             table = pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20)
+            require_distinct(str(path), table.schema_arrow.names)
             require_columns(str(path), table.schema_arrow.names, options)
             number = 0
             for batch in table.iter_batches(
@@ -42,7 +43,7 @@ def read(path: Path, options: ReadOptions, *, start: int) -> Iterator[Row]:
                 if number + len(batch) <= start:
                     number += len(batch)
                     continue
-                for values in batch.to_pylist():
+                for values in _read_values(batch):
                     number += 1
                     if number > start:
                         position = size * number // table.metadata.num_rows
@@ -50,6 +51,26 @@ def read(path: Path, options: ReadOptions, *, start: int) -> Iterator[Row]:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataError(f"{path} can't be read as Parquet: {reason}") from error
+
+
+def _read_values(batch: Any) -> list[dict[str, Any]]:
+    """Returns the rows of a batch; what Python can't hold is `Unreadable` there."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (ValueError, OverflowError):  # of which one value in a column is enough
+        columns = [[_read_value(value) for value in column] for column in batch.columns]
+        names = batch.schema.names
+        rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    return rows
+
+
+def _read_value(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError as error:
+        return Unreadable(f"bytes that are not UTF-8: {shorten(error.object)}")
+    except (ValueError, OverflowError) as error:
+        return Unreadable(f"a {value.type} that Python can't hold: {error}")
 
 
 def read_class_names(path: Path) -> dict[str, tuple[str, ...]]:
