@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from limbeck.listing import list_names, load
 from limbeck.metrics._answers import Answers, answer_scores, best_threshold
 from limbeck.metrics._classes import Classes
+from limbeck.metrics._constant import Constant, best_constant
 from limbeck.metrics._label_sets import LabelSets
 from limbeck.metrics._metric import (
+    Favourite,
     Floats,
     Form,
     Metric,
@@ -26,6 +28,8 @@ from limbeck.metrics._tags import Tags
 __all__ = [
     "Answers",
     "Classes",
+    "Constant",
+    "Favourite",
     "Floats",
     "Form",
     "LabelSets",
@@ -36,6 +40,7 @@ __all__ = [
     "Tags",
     "Weighted",
     "answer_scores",
+    "best_constant",
     "best_threshold",
     "find_metric",
     "load_metric",

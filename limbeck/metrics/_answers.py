@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,15 +14,25 @@ import numpy as np
 from limbeck.metrics._metric import Floats, PredictionRecord, Predictions
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b", re.UNICODE)
+_NONE = "no answer"
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @dataclass(frozen=True)
 class Answers(Predictions):
-    """How well each predicted answer matches the gold ones, each (examples,)."""
+    """How well each predicted answer matches the gold ones.
+
+    Attributes:
+        exact_match: Whether it is one of them, (examples,).
+        f1: Its token F1 with the nearest of them, (examples,).
+        gold: The gold ones; none where a question can't be answered.
+        texts: The predicted ones, empty for none.
+    """
 
     exact_match: Floats
     f1: Floats
+    gold: Sequence[Sequence[str]]
+    texts: Sequence[str]
 
     @classmethod
     def from_records(
@@ -36,12 +46,23 @@ class Answers(Predictions):
             np.array([record[name] for record in records], dtype=float)
             for name in ("exact_match", "f1")
         )
-        return cls(exact, f1)
+        gold, texts = ([record[key] for record in records] for key in ("label", "prediction"))
+        return cls(exact, f1, gold, texts)
 
     @staticmethod
     def fits(record: PredictionRecord) -> bool:
         """Tells whether a text stands beside a list of gold ones."""
         return isinstance(record["label"], list) and isinstance(record["prediction"], str)
+
+    def answers(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Returns the first of each question's gold answers, and the predicted one."""
+        first = [gold[0] if gold else "" for gold in self.gold]
+        return [text or _NONE for text in first], [text or _NONE for text in self.texts]
+
+    def constants(self) -> Iterator[tuple[str, Self]]:
+        """Yields no answer, the only one that fits more than one passage."""
+        right = np.array([not gold for gold in self.gold], dtype=float)
+        yield _NONE, type(self)(right, right, self.gold, [""] * len(right))
 
 
 def normalise_answer(text: str) -> str:

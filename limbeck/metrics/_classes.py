@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
@@ -50,6 +50,20 @@ class Classes(Predictions):
     def fits(record: PredictionRecord) -> bool:
         """Tells whether label and prediction are each one name."""
         return not any(isinstance(record[which], list | float) for which in ("label", "prediction"))
+
+    def answers(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Returns the names of the right and of the predicted classes."""
+        names = list(map(str, self.names))
+        return [names[i] for i in self.labels], [names[i] for i in self.predictions]
+
+    def constants(self) -> Iterator[tuple[str, Self]]:
+        """Yields the most frequent class; the other of two as well, which F1 may be of."""
+        most = int(np.bincount(self.labels).argmax())
+        for number in range(2) if self.num_labels == 2 else [most]:
+            yield (
+                str(self.names[number]),
+                replace(self, predictions=np.full_like(self.labels, number)),
+            )
 
     @property
     def num_labels(self) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +33,16 @@ class Numbers(Predictions):
     def fits(record: PredictionRecord) -> bool:
         """Tells whether the prediction is a number with a point."""
         return isinstance(record["prediction"], float)
+
+    def answers(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Returns the numbers with six digits."""
+        right, predicted = ([f"{x:g}" for x in row] for row in (self.labels, self.predictions))
+        return right, predicted
+
+    def constants(self) -> Iterator[tuple[str, Self]]:
+        """Yields the mean: nothing correlates with it, and no other has a smaller squared error."""
+        mean = float(self.labels.mean())
+        yield f"{mean:.3g}, the mean", replace(self, predictions=np.full_like(self.labels, mean))
 
     @property
     def vary(self) -> bool:

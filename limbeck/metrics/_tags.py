@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple, Self
+from itertools import chain
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from limbeck.metrics._counts import CountScore, score_summed
 from limbeck.metrics._metric import Floats, PredictionRecord, Predictions, Weighted
 from limbeck.metrics._per_label import per_label
 
-_OUTSIDE = "O"
+_OUTSIDE, _BEGIN = "O", "B-"
 _AVERAGES = ("micro avg", "macro avg", "weighted avg")
 
 
@@ -28,6 +30,8 @@ class EntityFigures(NamedTuple):
 @dataclass(frozen=True)
 class Tags(Predictions):
     """Predicted tags beside the right ones, in BIO2, a list of them for each sentence."""
+
+    things: ClassVar[str] = "words"
 
     labels: Sequence[list[str]]
     predictions: Sequence[list[str]]
@@ -47,6 +51,18 @@ class Tags(Predictions):
     def fits(record: PredictionRecord) -> bool:
         """Tells whether the prediction is a list without scores."""
         return isinstance(record["prediction"], list) and "scores" not in record
+
+    def answers(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Returns the tags of all words, one after the other."""
+        return list(chain.from_iterable(self.labels)), list(chain.from_iterable(self.predictions))
+
+    def constants(self) -> Iterator[tuple[str, Self]]:
+        """Yields the most frequent tag, and the most frequent one that begins an entity."""
+        counts = Counter(chain.from_iterable(self.labels))
+        first = [tag for tag, _ in counts.most_common(1)]
+        begins = [tag for tag, _ in counts.most_common() if tag.startswith(_BEGIN)][:1]
+        for tag in dict.fromkeys([*first, *begins]):
+            yield tag, replace(self, predictions=[[tag] * len(tags) for tags in self.labels])
 
     @cached_property
     def entities(self) -> EntityFigures:

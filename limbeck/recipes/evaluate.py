@@ -14,7 +14,12 @@ from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import recall_task
 from limbeck.recipes._tasks.models import load_fine_tuned, match_labels
-from limbeck.recipes._tasks.predictions import describe_model, format_score
+from limbeck.recipes._tasks.predictions import (
+    describe_favourites,
+    describe_model,
+    describe_trivial,
+    format_score,
+)
 from limbeck.recipes._tasks.settings import TaskRunSettings
 from limbeck.runs import EvaluateRecord, start_run, write_predictions
 from limbeck.train import Progress, SilentProgress, choose_device
@@ -69,6 +74,7 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
             split=settings.split,
             num_examples=len(split.examples),
             scores=data.score({settings.split: records})[settings.split],
+            trivial=data.judge_trivial({settings.split: records}),
             details=data.task.details(split, records) if split.is_labelled else {},
             submission=None if submission is None else submission[0],
             elapsed_seconds=time.perf_counter() - started,
@@ -97,7 +103,11 @@ def summarise(result: EvaluateRecord) -> str:
         lines = [f"{result.label}: {result.split} has no labels; predicted, not scored"]
     else:
         shown = format_score(result.scores, result.metric)
-        lines = [f"{result.label}: {result.split} {shown}, {result.num_examples} examples"]
+        lines = [
+            f"{result.label}: {result.split} {shown}, {result.num_examples} examples",
+            *describe_favourites(result.trivial),
+            *describe_trivial(result.trivial, result.metric),
+        ]
     matrix = result.details.get("confusion_matrix", ())
     if len(matrix) in range(2, _MOST_LABELS_SHOWN + 1):
         lines += _confusion_lines(result.details.get("labels", ()), matrix)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from limbeck.report import figures, wording
-from limbeck.report.facts import ModelFacts
+from limbeck.report.facts import ConstantFacts, ModelFacts
 from limbeck.report.figures import NONE
 from limbeck.report.page import Table
 from limbeck.report.statistics import Interval
 from limbeck.report.tables import (
     Columns,
+    add_constant,
     latency_or_none,
     model_table,
     seed_range,
     speed_up_or_none,
 )
+
+_NOT_SHOWN = " Not both are shown to do better than one answer for all: nothing is claimed."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +32,15 @@ class OnTest:
         teacher: The teacher's score.
         student: Median of the chosen student's scores over seeds.
         retention: Ratio of the means, with its interval; None if the metric has none.
+        is_shown: Whether a share can be claimed: that both are above a constant answer, as far as
+            that is known.
     """
 
     num_examples: int
     teacher: float
     student: float
     retention: Interval | None
+    is_shown: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +58,7 @@ class Compression:
         test: The choice on the test split, if there is one with labels.
         notes: How the figures were obtained and what they can't tell.
         conditions: Machine and versions, in words.
+        constant: What the models are to be held against, or None if no interval is known.
     """
 
     task: str
@@ -65,6 +73,7 @@ class Compression:
     test: OnTest | None
     notes: Sequence[str]
     conditions: Mapping[str, str]
+    constant: ConstantFacts | None = None
 
     @property
     def teacher(self) -> ModelFacts:
@@ -80,9 +89,15 @@ class Compression:
         """Returns the share of the teacher's score that a model's median over seeds is."""
         return model.scores.median / self.teacher.scores.median
 
+    def is_shown(self, model: ModelFacts) -> bool:
+        """Tells whether a share can be claimed: both beat a constant answer, or it is not known."""
+        return False not in (self.teacher.beats_constant, model.beats_constant)
+
     def is_enough(self, model: ModelFacts) -> bool:
-        """Tells whether a model keeps the share asked for."""
-        return model.scores.median >= self.retain * self.teacher.scores.median
+        """Tells whether a model keeps the share asked for, and more than one answer for all has."""
+        floor = -math.inf if self.constant is None else self.constant.score
+        keeps = model.scores.median >= self.retain * self.teacher.scores.median
+        return keeps and model.favourite is None and model.scores.median > floor
 
     def best(self) -> ModelFacts:
         """Returns the candidate with the highest score."""
@@ -108,12 +123,21 @@ def headline(compression: Compression) -> str:
         whose = (
             f"None of {number} students keeps" if number > 1 else "The one student does not keep"
         )
+        lack = _least_points(enough - best.scores.median)
+        blind = wording.describe_trivial([teacher, best], found.constant)
+        if best.scores.median >= enough:
+            return (
+                f"{whose} {wanted} of the teacher's {metric} on {where} by looking at its input: "
+                f"the best, {figures.quoted(best.label)}, scores "
+                f"{figures.points(best.scores.median)}.{blind}"
+            )
+        kept = ""
+        if found.is_shown(best):
+            kept = f"keeps {format_percent(found.kept(best))}{_in_interval(best)}. It "
         return (
             f"{whose} {wanted} of the teacher's {metric} on {where}: the best, "
-            f"{figures.quoted(best.label)}, keeps {format_percent(found.kept(best))}"
-            f"{_in_interval(best)}. It scores {figures.points(best.scores.median)} where "
-            f"{figures.points(enough)} would do, {_least_points(enough - best.scores.median)} "
-            "short."
+            f"{figures.quoted(best.label)}, {kept}scores {figures.points(best.scores.median)} "
+            f"where {figures.points(enough)} would do, {lack} short.{blind}"
         )
     chosen = next(model for model in found.candidates if model.label == found.chosen)
     size = (
@@ -123,6 +147,14 @@ def headline(compression: Compression) -> str:
     rest = f" and {size}"
     if chosen.speed_up is not None:
         rest = f", {size} and is {wording.speed_clause(chosen.speed_up.latency)}"
+    if not found.is_shown(chosen):
+        return (
+            f"{figures.quoted(chosen.label)} is the smallest student that scores {wanted} of the "
+            f"teacher's {metric} on {where}, which shows nothing kept: "
+            f"{figures.points(chosen.scores.median)} against "
+            f"{figures.points(teacher.scores.median)}{rest}."
+            f"{wording.describe_trivial([teacher, chosen], found.constant)}"
+        )
     return (
         f"{figures.quoted(chosen.label)} is the smallest student that keeps {wanted} of the "
         f"teacher's {metric} on {where}: it keeps {format_percent(found.kept(chosen))}"
@@ -136,7 +168,7 @@ def describe_test(compression: Compression) -> str | None:
     if test is None or compression.chosen is None:
         return None
     kept = verdict = ""
-    if test.teacher > 0:
+    if test.is_shown and test.teacher > 0:
         share = test.student / test.teacher
         kept = f", {format_percent(share)} kept"
         verdict = " That is enough there too."
@@ -147,7 +179,7 @@ def describe_test(compression: Compression) -> str | None:
     return (
         f"On test (n = {figures.count(test.num_examples)}), which had no part in the choice: "
         f"{figures.points(test.student)} against the teacher's {figures.points(test.teacher)}"
-        f"{kept}.{verdict}"
+        f"{kept}.{verdict if test.is_shown else _NOT_SHOWN}"
     )
 
 
@@ -157,6 +189,8 @@ def tried_table(found: Compression) -> Table:
 
     def kept(model: ModelFacts) -> str:
         if model is teacher:
+            return NONE
+        if not found.is_shown(model):
             return NONE
         share = model.retention
         ends = "" if share is None else f" ({figures.interval(share)})"
@@ -184,7 +218,8 @@ def tried_table(found: Compression) -> Table:
         "examples; its interval is of the mean over seeds. Latency includes tokenisation. "
         f"{wording.PAIRED_RATIOS}"
     )
-    return model_table(found.models, columns, title="What was tried", note=note)
+    table = model_table(found.models, columns, title="What was tried", note=note)
+    return add_constant(table, found.constant)
 
 
 def _in_interval(model: ModelFacts) -> str:

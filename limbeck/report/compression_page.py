@@ -137,7 +137,7 @@ def _tiles(found: Compression) -> tuple[Tile, ...]:
     metric, teacher = wording.metric_name(found.metric), found.teacher
     ends = "" if shown.retention is None else f"95 % interval {figures.interval(shown.retention)}, "
     kept = Tile(
-        figure=format_percent(found.kept(shown)),
+        figure=format_percent(found.kept(shown)) if found.is_shown(shown) else figures.NONE,
         name=f"of the teacher's {metric}: {shown.label}",
         more=f"{ends}asked: {format_percent(found.retain)}",
     )

@@ -71,6 +71,20 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConstantFacts:
+    """What one and the same answer to every example reaches: what a model has to beat.
+
+    Attributes:
+        answer: The answer that scores best, in words; None where it is one for each of several
+            tasks.
+        score: By the main metric.
+    """
+
+    answer: str | None
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelFacts:
     """One model of the report.
 
@@ -79,7 +93,12 @@ class ModelFacts:
         folder: Its run folder.
         num_parameters: Parameters, the head included.
         file_bytes: Size of the weight file.
-        retention: Score over the teacher's; None for the teacher itself, or where there is none.
+        retention: Score over the teacher's; None for the teacher itself, where there is none, and
+            where it would say nothing, since not both are shown to beat a constant answer.
+        above_constant: Score minus that of the best constant answer; None if no interval is known.
+        beats_constant: Whether the data show that it is above; None likewise.
+        favourite: What it predicts nearly always, and how often; None for a model that tells
+            examples apart.
         agreement_with_teacher: Share of examples on which it predicts what the teacher predicts;
             None where predictions are measured numbers.
         agreement_between_seeds: The same among its own seeds; None for one seed.
@@ -98,6 +117,9 @@ class ModelFacts:
     file_bytes: int
     scores: SeedScores
     retention: Interval | None = None
+    above_constant: Interval | None = None
+    beats_constant: bool | None = None
+    favourite: str | None = None
     agreement_with_teacher: float | None = None
     agreement_between_seeds: float | None = None
     speed: Speed | None = None
@@ -161,7 +183,9 @@ class BaseReport:
     """What the reports on a task and on several have in common.
 
     Attributes:
-        headline: The result in one sentence.
+        headline: The result in a sentence, and in another one why no share is claimed.
+        remarks: What the headline can't be read without, a paragraph each.
+        constant: What the models are to be held against, or None if no interval is known.
         num_examples: Examples in that split, of all tasks.
         models: Teacher first, then students, baselines and others.
         comparisons: Each student against each baseline and the teacher.
@@ -172,6 +196,8 @@ class BaseReport:
 
     title: str
     headline: str
+    remarks: tuple[str, ...]
+    constant: ConstantFacts | None
     split: str
     num_examples: int
     models: tuple[ModelFacts, ...]

@@ -93,15 +93,28 @@ def hold_against_teacher(
     models: Sequence[ModelFacts], scored: Scores, *, speeds: Mapping[str, Speed]
 ) -> list[ModelFacts]:
     """Returns the models with their speeds, and all but the first with what they kept of it."""
-    teacher = models[0].label
-    timed = [replace(model, speed=speeds.get(model.label)) for model in models]
-    found = timed[:1]
-    for model in timed[1:]:
-        paired, speed = scored.compare(model.label, teacher), model.speed
-        faster = None if speed is None else compare_speed(speed, reference=speeds[teacher])
-        kept = None if paired is None else paired.retention
+    judged = [_judge(model, scored, speeds=speeds) for model in models]
+    teacher, *others = judged
+    found = [teacher]
+    for model in others:
+        paired, speed = scored.compare(model.label, teacher.label), model.speed
+        faster = None if speed is None else compare_speed(speed, reference=speeds[teacher.label])
+        # A share of what needs no model says nothing: of 64, the same answer each time keeps 64.
+        is_shown = model.beats_constant and teacher.beats_constant
+        kept = paired.retention if paired is not None and is_shown else None
         found.append(replace(model, retention=kept, speed_up=faster))
     return found
+
+
+def _judge(model: ModelFacts, scored: Scores, *, speeds: Mapping[str, Speed]) -> ModelFacts:
+    """Returns a model with its speed, and how far it is above the best constant answer."""
+    paired = scored.compare_to_constant(model.label)
+    return replace(
+        model,
+        speed=speeds.get(model.label),
+        above_constant=None if paired is None else paired.difference,
+        beats_constant=None if paired is None else paired.is_ahead,
+    )
 
 
 def join_comparisons(
@@ -163,6 +176,7 @@ def _describe_model(run: FinetuneRun, scored: Scored) -> ModelFacts:
         num_parameters=result.num_parameters,
         file_bytes=result.file_bytes,
         scores=_join_scores(run, scored),
+        favourite=scored.favourites.get(run.label),
         agreement_between_seeds=scored.agreement(run.label, run.label),
         training=read_training(run),
         training_seconds=sum(seed.elapsed_seconds for seed in trained) if trained else None,

@@ -23,15 +23,6 @@ def describe_method(models: Sequence[ModelFacts], scored: Scores) -> list[str]:
     ]
 
 
-def describe_constant(tasks: Sequence[str]) -> list[str]:
-    """Returns the warning of tasks whose teacher has learned nothing; none where there are none."""
-    warning = (
-        f"On {', '.join(tasks)}, the teacher predicts the same for every example: it has "
-        "learned nothing there, and what is kept of its score says nothing."
-    )
-    return [warning] if tasks else []
-
-
 def describe_conditions(runs: Sequence[FinetuneRun]) -> dict[str, str]:
     """Returns machine, versions and runs in words."""
     record = runs[0].record
@@ -53,8 +44,9 @@ def _on_intervals(scored: Scores) -> list[str]:
         "Retention and differences pair the models on the same "
         f"{figures.count(scored.num_examples)} examples. "
         f"Their intervals are 95 % percentile intervals over {RESAMPLES:,} bootstrap "
-        "resamples of the examples and, where a model has several seeds, of its seeds. Where "
-        "the teacher's own score may be 0, no retention is given."
+        "resamples of the examples and, where a model has several seeds, of its seeds. No "
+        "retention is given unless both scores are above that of the best constant answer, and "
+        "the teacher's above 0, by more than the interval."
     )
     called = (
         "A difference is called one only if its interval leaves out 0 and the two models "

@@ -51,10 +51,11 @@ def make_report_page(
             of_score = Tile(figure=figure, name=f"of the teacher's {kept}", more=ends)
         tiles = (
             *some(of_score),
-            score_tile(score, own, teacher.scores.mean),
+            score_tile(score, own, teacher.scores.mean, student.scores.standard_error),
             *cost_tiles(student, teacher),
         )
         remarks = [wording.describe_baselines(report.comparisons), *remarks]
+    remarks = [*report.remarks, *remarks]
     return Page(
         title=report.title,
         headline=report.headline,
@@ -83,9 +84,12 @@ def show_plots(*plots: Plot | None) -> Plots | None:
     return Plots(plots=found, has_legend=True) if found else None
 
 
-def score_tile(name: str, own: float, other: float) -> Tile:
-    """Returns the tile of a student's score beside its teacher's."""
-    return Tile(figure=figures.points(own), name=name, more=f"teacher {figures.points(other)}")
+def score_tile(name: str, own: float, other: float, error: float | None = None) -> Tile:
+    """Returns the tile of a student's score beside its teacher's, with its standard error."""
+    more = f"teacher {figures.points(other)}"
+    if error is not None:
+        more = f"standard error {figures.points(error)}, {more}"
+    return Tile(figure=figures.points(own), name=name, more=more)
 
 
 def cost_tiles(student: ModelFacts, teacher: ModelFacts) -> tuple[Tile, ...]:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from limbeck.errors import DataError
+from limbeck.report.facts import ConstantFacts
 from limbeck.report.runs import FinetuneRun, read_all_predictions
-from limbeck.report.scoring import make_statistics
+from limbeck.report.scoring import find_favourite, judge_constant, make_statistics
 from limbeck.report.statistics import Paired, Resampled, Statistics, compare, resample
 from limbeck.runs.predictions import find_difference
+from limbeck.tasks import Record
 
 _TOLERANCE = 1e-6  # between a score written down and the same score from the predictions
 
@@ -40,8 +42,15 @@ class Scores(Protocol):
     def is_binomial(self) -> bool:
         """Whether the score is a share of the examples, with the binomial standard error."""
 
+    @property
+    def constant(self) -> ConstantFacts | None:
+        """The best that one answer to every example reaches; None if no interval is known of it."""
+
     def compare(self, first: str, second: str) -> Paired | None:
         """Compares two models; None if the metric can't be resampled."""
+
+    def compare_to_constant(self, label: str) -> Paired | None:
+        """Compares a model with `constant`; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +65,10 @@ class Scored:
         resampled: Per model label, scores on resamples of the examples; empty if the metric has
             none.
         is_binomial: Whether the score is a share of the examples, with the binomial standard error.
+        favourites: Per label of a model that predicts nearly always the same, what, and how often.
+        constant: The best that one answer to every example reaches; None if the metric has no
+            resamples.
+        resampled_constant: That on the same resamples.
     """
 
     split: str
@@ -64,6 +77,9 @@ class Scored:
     predictions: Mapping[str, Sequence[Sequence[str]]]
     resampled: Mapping[str, Resampled]
     is_binomial: bool
+    favourites: Mapping[str, str]
+    constant: ConstantFacts | None
+    resampled_constant: Resampled | None
 
     @property
     def has_intervals(self) -> bool:
@@ -76,9 +92,11 @@ class Scored:
             return None
         return compare([self.resampled[first]], [self.resampled[second]])
 
-    def is_constant(self, label: str) -> bool:
-        """Tells whether a model predicts the same for all examples, whatever its seed."""
-        return all(len(set(row)) == 1 < len(row) for row in self.predictions[label])
+    def compare_to_constant(self, label: str) -> Paired | None:
+        """Compares a model with the best constant answer; None if the metric has no resamples."""
+        if self.resampled_constant is None:
+            return None
+        return compare([self.resampled[label]], [self.resampled_constant])
 
     def agreement(self, first: str, second: str) -> float | None:
         """Returns on what share of the examples two models, or a model's seeds, predict the same.
@@ -116,32 +134,58 @@ def read_scored(runs: Sequence[FinetuneRun], split: str, *, seed: int = 0) -> Sc
                 f"{run.folder} and {runs[0].folder} were not scored on the same {split} examples: "
                 f"{problem}; a paired comparison needs the same ones"
             )
+    metric, classes = runs[0].result.metric, runs[0].result.labels
     made = {
         run.label: [
-            make_statistics(records, metric=run.result.metric, classes=run.result.labels)
-            for records in seeds
+            make_statistics(records, metric=metric, classes=run.result.labels) for records in seeds
         ]
         for run, seeds in zip(runs, read, strict=True)
     }
-    known = {
+    known: dict[str | None, list[Statistics]] = {
         label: [found for found in seeds if found is not None] for label, seeds in made.items()
     }
-    has_statistics = all(len(known[label]) == len(made[label]) for label in made)
-    if has_statistics:
+    constant = judge_constant(read[0][0], metric=metric, classes=classes)
+    resampled: dict[str | None, Resampled] = {}
+    if constant is not None and all(len(known[label]) == len(made[label]) for label in made):
         for run in runs:
             _check_scores(run, known[run.label], split=split)
+        resampled = resample({**known, None: [constant[1]]}, seed=seed)
+    favourites = {
+        run.label: _find_favourite(run, seeds, metric=metric)
+        for run, seeds in zip(runs, read, strict=True)
+    }
     return Scored(
         split=split,
-        metric=runs[0].result.metric,
+        metric=metric,
         num_examples=len(read[0][0]),
         predictions={
             run.label: [[json.dumps(r["prediction"]) for r in records] for records in seeds]
             for run, seeds in zip(runs, read, strict=True)
         },
-        resampled=resample(known, seed=seed) if has_statistics else {},
-        is_binomial=has_statistics
+        resampled={label: found for label, found in resampled.items() if label is not None},
+        is_binomial=bool(resampled)
         and all(s.is_binomial for seeds in known.values() for s in seeds),
+        favourites={label: found for label, found in favourites.items() if found is not None},
+        constant=ConstantFacts(answer=constant[0].answer, score=constant[0].score)
+        if constant is not None and resampled
+        else None,
+        resampled_constant=resampled.get(None),
     )
+
+
+def _find_favourite(
+    run: FinetuneRun, seeds: Sequence[Sequence[Record]], *, metric: str
+) -> str | None:
+    """Returns what a run's model predicts nearly always; of several seeds, of the first that does.
+
+    A seed that does so is named, unless all do.
+    """
+    classes = run.result.labels
+    found = [find_favourite(records, metric=metric, classes=classes) for records in seeds]
+    which = next((i for i, favourite in enumerate(found) if favourite is not None), None)
+    if which is None:
+        return None
+    return f"{found[which]}" + ("" if all(found) else f" with seed {run.seeds[which].seed}")
 
 
 def _check_scores(run: FinetuneRun, seeds: Sequence[Statistics], *, split: str) -> None:

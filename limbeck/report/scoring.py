@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from limbeck.metrics import find_metric
+from limbeck.metrics import Constant, Form, Predictions, best_constant, find_metric
 from limbeck.report.statistics import Statistics
 
 
@@ -24,7 +24,48 @@ def make_statistics(
     form = None if known is None else known.form_for(records[0])
     if form is None:
         return None
-    weighted = form.weigh(form.of.from_records(records, classes=classes))
+    return _weigh(form, form.of.from_records(records, classes=classes))
+
+
+def judge_constant(
+    records: Sequence[Mapping[str, Any]], *, metric: str, classes: Sequence[str] = ()
+) -> tuple[Constant[Any], Statistics] | None:
+    """Returns the best that one answer to every example reaches, and its statistics.
+
+    Args:
+        records: As for `make_statistics`, which gives None where this does.
+        metric: Likewise.
+        classes: Likewise.
+    """
+    known = find_metric(metric)
+    form = None if known is None else known.form_for(records[0])
+    if known is None or form is None:
+        return None
+    constant = best_constant(form.of.from_records(records, classes=classes), known)
+    assert constant is not None, "the form is of these predictions"
+    return constant, _weigh(form, constant.predictions)
+
+
+def find_favourite(
+    records: Sequence[Mapping[str, Any]], *, metric: str, classes: Sequence[str] = ()
+) -> str | None:
+    """Returns what is predicted nearly always, and how often; None where it is told apart.
+
+    Args:
+        records: As for `make_statistics`.
+        metric: Likewise; one that can't be resampled says nothing of what it judges.
+        classes: Likewise.
+    """
+    known = find_metric(metric)
+    form = None if known is None else known.form_for(records[0])
+    if form is None:
+        return None
+    found = form.of.from_records(records, classes=classes).favourite()
+    return None if found is None else str(found)
+
+
+def _weigh(form: Form[Any], predictions: Predictions) -> Statistics:
+    weighted = form.weigh(predictions)
     return Statistics(
         values=weighted.values,
         score=weighted.score,

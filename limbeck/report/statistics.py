@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ import numpy.typing as npt
 from limbeck.errors import DataError
 
 Floats = npt.NDArray[np.float64]
+
+Key = TypeVar("Key", bound=Hashable)
 
 RESAMPLES = 4000
 
@@ -112,6 +115,11 @@ class Paired:
         return self.ratio
 
     @property
+    def is_ahead(self) -> bool:
+        """Whether the data show that the first is better."""
+        return self.is_distinguishable and self.difference.estimate > 0
+
+    @property
     def is_distinguishable(self) -> bool:
         """Whether the data tell the two apart: 0 is outside the interval of the difference."""
         outside = self.difference.low > 0 or self.difference.high < 0
@@ -119,15 +127,15 @@ class Paired:
 
 
 def resample(
-    models: Mapping[str, Sequence[Statistics]], *, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, Resampled]:
+    models: Mapping[Key, Sequence[Statistics]], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[Key, Resampled]:
     """Scores all models on the same resamples of their common examples.
 
     The outcome does not depend on the order of the examples: those of which all models' values are
     the same are drawn as one cell of a multinomial.
 
     Args:
-        models: Per label, the statistics of each seed.
+        models: Per label, or whatever names a model, the statistics of each seed.
         resamples: Number of resamples.
         seed: Of the resampling.
 

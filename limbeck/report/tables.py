@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from limbeck.report import figures, wording
 from limbeck.report.distillation import HELD_OUT, OF_TEACHER
-from limbeck.report.facts import Comparison, DistillationFacts, ModelFacts, Report
+from limbeck.report.facts import (
+    Comparison,
+    ConstantFacts,
+    DistillationFacts,
+    ModelFacts,
+    Report,
+)
 from limbeck.report.figures import NONE, or_none
 from limbeck.report.page import Table
 from limbeck.report.training import format_steps
@@ -42,7 +49,17 @@ def quality_table(report: Report) -> Table:
         "teacher's. Agreement is the share of examples that get the teacher's prediction. Steps "
         "are those of fine-tuning, of each seed."
     )
-    return model_table(report.models, columns, title="What was kept", note=note)
+    table = model_table(report.models, columns, title="What was kept", note=note)
+    return add_constant(table, report.constant)
+
+
+def add_constant(table: Table, constant: ConstantFacts | None) -> Table:
+    """Returns a table of models with what one answer for all scores in its second column."""
+    if constant is None:
+        return table
+    name = figures.capitalise(wording.constant_name(constant))
+    cells = [figures.points(constant.score), *[NONE] * (len(table.columns) - 2)]
+    return replace(table, rows=(*table.rows, (name, *cells)))
 
 
 def cost_table(models: Sequence[ModelFacts]) -> Table:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from limbeck.inference.speed import Quartiles
 from limbeck.metrics import find_metric
-from limbeck.report.facts import Comparison, ModelFacts, Verdict
+from limbeck.report.facts import Comparison, ConstantFacts, ModelFacts, Verdict
 from limbeck.report.figures import capitalise, count, interval, points, quoted
 from limbeck.report.scored import Scores
 from limbeck.report.statistics import Paired
@@ -97,18 +97,11 @@ _WIDEST_SHARE = 0.3
 """Width of a retention's interval above which the headline claims nothing."""
 
 
-def headline(
-    models: Sequence[ModelFacts],
-    comparisons: Sequence[Comparison],
-    scored: Scores,
-    *,
-    where: str,
-) -> str:
-    """Returns the result in one sentence, and in another one what it can't be held against.
+def headline(models: Sequence[ModelFacts], scored: Scores, *, where: str) -> str:
+    """Returns the result in one sentence, and in another one why no share is claimed.
 
     Args:
         models: The teacher, then the others; the sentence is on the first student among them.
-        comparisons: Of the students with the others.
         scored: What compared them.
         where: What was scored, with its preposition, such as `on sst2`.
     """
@@ -118,8 +111,8 @@ def headline(
     if not students:
         return (
             f"{quoted(teacher.label)} reaches {points(teacher.scores.mean)} "
-            f"{metric_name(scored.metric)} {conditions}{_error_clause(teacher)}); no student is "
-            "among these runs."
+            f"{metric_name(scored.metric)} {conditions}); no student is among these runs."
+            f"{describe_trivial([teacher], scored.constant)}"
         )
     student = students[0]
     name = f"The student {quoted(student.label)}" if len(students) > 1 else "The student"
@@ -128,8 +121,58 @@ def headline(
         speed = f"is {speed_clause(student.speed_up.latency)} and "
     return (
         f"{name}, with {_layers_clause(teacher, student)}, {speed}"
-        f"{_kept_clause(teacher, student, scored.metric)} {conditions}{_error_clause(student)})."
-        f"{_unequal_clause(student, comparisons)}"
+        f"{_kept_clause(teacher, student, scored.metric)} {conditions})."
+        f"{describe_trivial([teacher, student], scored.constant)}"
+    )
+
+
+def describe_trivial(models: Sequence[ModelFacts], constant: ConstantFacts | None) -> str:
+    """Says which models do no better than one answer to every example; empty if all do.
+
+    Args:
+        models: The teacher, the student, or both.
+        constant: The best such answer.
+
+    Returns:
+        A sentence with a blank before it.
+    """
+    said = []
+    for model in models:
+        who = f"the {model.role}" if model.role in ("teacher", "student") else quoted(model.label)
+        if model.favourite is not None:
+            said.append(f"{who} predicts {model.favourite}")
+        elif model.beats_constant is False:
+            said.append(f"{who} is not shown to do better")
+    if not said:
+        return ""
+    floor = (
+        "" if constant is None else f"; {constant_name(constant)} scores {points(constant.score)}"
+    )
+    return f" {capitalise(' and '.join(said))}{floor}."
+
+
+def constant_name(constant: ConstantFacts) -> str:
+    """Returns what a constant answer is called in sentences."""
+    return "one answer for all" if constant.answer is None else f"always “{constant.answer}”"
+
+
+def describe_limits(
+    models: Sequence[ModelFacts], comparisons: Sequence[Comparison]
+) -> tuple[str, ...]:
+    """Returns what the headline is to be read with, a paragraph each.
+
+    Args:
+        models: The teacher, then the others.
+        comparisons: Of the students with the others.
+    """
+    students = [model for model in models if model.role == "student"]
+    shown = [models[0], *students[:1]]
+    # The headline names those that it is about.
+    others = [m for m in models if m not in shown and m.favourite is not None]
+    said = [f"{quoted(model.label)} predicts {model.favourite}." for model in others]
+    return (
+        *said,
+        *(_describe_unequal(students[0], comparisons) if students else []),
     )
 
 
@@ -209,21 +252,16 @@ def _layers_clause(teacher: ModelFacts, student: ModelFacts) -> str:
     return f"{student.num_layers} layers instead of {teacher.num_layers}"
 
 
-def _unequal_clause(student: ModelFacts, comparisons: Sequence[Comparison]) -> str:
-    """Says which models the student can't be compared with, and why."""
+def _describe_unequal(student: ModelFacts, comparisons: Sequence[Comparison]) -> list[str]:
+    """Says which models the student can't be compared with, and why; empty where there are none."""
     found = [c for c in comparisons if c.model == student.label and c.unequal]
     if not found:
-        return ""
+        return []
     named = "; ".join(
         f"{'the teacher' if c.reference_role == 'teacher' else quoted(c.reference)}, {c.unequal}"
         for c in found
     )
-    return f" No difference is claimed to what was not trained alike: {named}."
-
-
-def _error_clause(model: ModelFacts) -> str:
-    error = model.scores.standard_error
-    return "" if error is None else f", standard error {points(error)} points"
+    return [f"No difference is claimed to what was not trained alike: {named}."]
 
 
 def _seed_clause(model: ModelFacts, reference: ModelFacts) -> str:

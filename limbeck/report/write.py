@@ -13,7 +13,7 @@ from limbeck.report import wording
 from limbeck.report.distillation import read_distillation
 from limbeck.report.facts import ModelFacts, Report
 from limbeck.report.join import join_comparisons, join_models, order_runs
-from limbeck.report.notes import describe_conditions, describe_constant, describe_method
+from limbeck.report.notes import describe_conditions, describe_method
 from limbeck.report.page import Page
 from limbeck.report.render import write_page
 from limbeck.report.runs import Measure, choose_split, read_finetune_run
@@ -65,7 +65,9 @@ def write_report(
     task = read[0].result.task
     report = Report(
         title=title or _title(models, task),
-        headline=shortage or wording.headline(models, comparisons, scored, where=f"on {task}"),
+        headline=shortage or wording.headline(models, scored, where=f"on {task}"),
+        remarks=wording.describe_limits(models, comparisons),
+        constant=scored.constant,
         task=task,
         metric=scored.metric,
         split=split,
@@ -73,11 +75,7 @@ def write_report(
         models=tuple(models),
         comparisons=tuple(comparisons),
         distillation=None if distill_run is None else read_distillation(Path(distill_run)),
-        notes=(
-            *notes,
-            *describe_constant([task] if scored.is_constant(models[0].label) else []),
-            *describe_method(models, scored),
-        ),
+        notes=(*notes, *describe_method(models, scored)),
         conditions=describe_conditions(read),
     )
     return replace(report, files=write_files(make_page(report), Path(out), report.to_dict()))

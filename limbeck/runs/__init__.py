@@ -14,7 +14,7 @@ from limbeck.runs.result import ResultRecord
 from limbeck.runs.run import GitState, Hardware, RunRecord
 from limbeck.runs.speeds import SpeedsRecord
 from limbeck.runs.suite import Share, SuiteModelScores, SuiteRecord, SuiteTaskScores
-from limbeck.runs.task import ModelSize, Role, TaskNames, TaskRecord
+from limbeck.runs.task import ModelSize, Role, TaskNames, TaskRecord, Trivial
 
 __all__ = [
     "DATA_FOLDER",
@@ -43,6 +43,7 @@ __all__ = [
     "SuiteTaskScores",
     "TaskNames",
     "TaskRecord",
+    "Trivial",
     "hash_model_files",
     "read_predictions",
     "read_task_record",

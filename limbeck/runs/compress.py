@@ -32,7 +32,7 @@ class CompressedModel(Part):
     score: float
     """Their median."""
     retained: float | None
-    """Share of the teacher's score; None for the teacher."""
+    """Share of the teacher's score; None for the teacher, and where no share can be claimed."""
     retained_interval: tuple[float, float] | None
     """95 % interval of that share; None where there is none."""
     reached: bool | None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from limbeck.runs.task import TaskRecord
+from pydantic import Field
+
+from limbeck.runs.task import TaskRecord, Trivial
 
 
 class EvaluateRecord(TaskRecord):
@@ -18,6 +20,8 @@ class EvaluateRecord(TaskRecord):
     """Its examples."""
     scores: dict[str, float] | None
     """The metrics; None where the split has no labels."""
+    trivial: dict[str, Trivial] = Field(default_factory=dict)
+    """What the split gives to one and the same answer, under its name; empty without labels."""
     details: dict[str, Any]
     """What the task tells besides, such as a confusion matrix."""
     submission: str | None

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from limbeck.files.typed import TypedFile
 from limbeck.runs.result import REMEDY, RESULT_FILE
-from limbeck.runs.task import TaskRecord
+from limbeck.runs.task import TaskRecord, Trivial
 
 
 class SeedRecord(TypedFile):
@@ -25,6 +25,8 @@ class SeedRecord(TypedFile):
     """Scores of the best weights on the validation split."""
     test: dict[str, float] | None
     """The same on the test split; None where there is none, or it has no labels."""
+    trivial: dict[str, Trivial] = Field(default_factory=dict)
+    """What each split gives to one and the same answer; empty in records of earlier versions."""
     best_epoch: float
     """Epoch after which the weights were kept."""
     best_step: int
@@ -56,6 +58,15 @@ class SeedRecord(TypedFile):
         found = {"validation": self.validation, "test": self.test}
         return {split: scores for split, scores in found.items() if scores is not None}
 
+    def rank(self, metric: str) -> tuple[bool, float]:
+        """Returns what the best of several seeds is highest in.
+
+        A model that predicts nearly always the same has looked at nothing, whatever it scores.
+        """
+        trivial = self.trivial.get("validation")
+        looks = trivial is None or trivial.favourite is None
+        return looks, self.validation[metric]
+
 
 class FinetuneRecord(TaskRecord):
     """All seeds of a fine-tuning."""
@@ -65,9 +76,14 @@ class FinetuneRecord(TaskRecord):
     initialise: Literal["pretrained", "random"]
     """What the weights began as."""
     best_seed: int
-    """The seed whose model is in `model`: the highest score on the validation split."""
+    """The seed whose model is in `model`: the best on the validation split."""
     seeds: tuple[SeedRecord, ...] = Field(min_length=1)
     """Each seed's, in the order in which they were asked for."""
+
+    @property
+    def trivial(self) -> dict[str, Trivial]:
+        """What each split gives to one and the same answer, and how near the best seed is to it."""
+        return self.best.trivial
 
     @property
     def best(self) -> SeedRecord:

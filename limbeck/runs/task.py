@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from limbeck.files.typed import Part
 from limbeck.runs.result import ResultRecord
 
 Role = Literal["teacher", "student", "baseline", "other"]
@@ -27,6 +28,17 @@ class TaskNames(TypedDict):
     label: str
     role: Role
     model: str
+
+
+class Trivial(Part):
+    """What a split gives to a model that never looks at its input."""
+
+    answer: str
+    """The answer that scores best where every example gets it."""
+    score: float
+    """Its score by the main metric."""
+    favourite: str | None
+    """What the run's model predicts and how often, where that is nearly always the same."""
 
 
 class TaskRecord(ResultRecord):

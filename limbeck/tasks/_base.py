@@ -142,12 +142,16 @@ class Task(ABC):
 
     def score(self, split: Split, records: Sequence[Record]) -> dict[str, float]:
         """Returns the metrics of a labelled split from the records of `predict`."""
-        found = self.predictions.from_records(records, classes=self.labels)
+        found = self.judged(records)
         return {**score(found, only=self.metrics), "num_examples": len(records)}
+
+    def judged(self, records: Sequence[Record]) -> Predictions:
+        """Returns a labelled split's records of `predict` as what metrics judge."""
+        return self.predictions.from_records(records, classes=self.labels)
 
     def details(self, split: Split, records: Sequence[Record]) -> dict[str, Any]:
         """Returns what else is worth knowing of a labelled split, such as a confusion matrix."""
-        return self.predictions.from_records(records, classes=self.labels).details()
+        return self.judged(records).details()
 
     def submission(self, split: Split, records: Sequence[Record]) -> tuple[str, str] | None:
         """Returns the name and content of the file that a benchmark's scorer takes, if any."""

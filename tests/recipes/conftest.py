@@ -50,7 +50,7 @@ def ground(tmp_path_factory):
     folder = tmp_path_factory.mktemp("suite")
     write_model(folder / "encoder")
     for name, size in (("SST-2", 48), ("polarity", 40)):
-        write_data(folder / "data" / name, train=size, validation=20, test=0)
+        write_data(folder / "data" / name, train=size, validation=60, test=0)
     return folder
 
 

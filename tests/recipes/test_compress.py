@@ -8,13 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
+import pytest
 import torch
 from huggingface_hub import ModelCard
 from tiny_compress import FAST, make_settings
 from tiny_task import make_rows, write_data, write_model
 
 from limbeck.checkpoints import read_safetensors
-from limbeck.errors import ContractError
+from limbeck.errors import ContractError, DataError
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.recipes._tasks.folders import share_folder
 from limbeck.recipes.compress import CompressSettings, plan, run, summarise
@@ -126,7 +127,9 @@ def test_a_given_student_gets_a_new_head(deep_teacher, data, tmp_path):
     assert described["students"] == {"general": "general with a new head, distilled on the task"}
     assert described["num_train_examples"] == 64
     assert not (tmp_path / "run").exists()
-    result = run(settings, progress=SilentProgress())
+    with suppress(ContractError):  # in so few steps it hardly looks at its input
+        run(settings, progress=SilentProgress())
+    result = CompressRecord.read(tmp_path / "run")
     assert [model.name for model in result.models] == ["teacher", "general"]
     both = plan(settings.model_copy(update={"depths": (2,)}))
     assert list(both["students"]) == ["general", "2 layers"]
@@ -169,15 +172,54 @@ def test_students_learn_from_unlabelled_text_too(deep_teacher, data, tmp_path):
     assert student.seeds[0].num_steps == (64 + 40) // 8
 
 
-def test_a_teacher_that_says_always_the_same_is_named(data, tmp_path):
+def test_a_teacher_that_says_always_the_same_is_refused(data, tmp_path):
     """Any student of it keeps all, by saying the same."""
     model = write_model(tmp_path / "stuck", head=["NEGATIVE", "POSITIVE"], initializer_range=1e-4)
     settings = make_settings(
         model, data, tmp_path / "run", depths=(1,), retain=0.5, learning_rate=1e-9, epochs=1
     )
-    run(settings, progress=SilentProgress())
-    page = (tmp_path / "run/compress.html").read_text(encoding="utf-8")
-    assert "the teacher predicts the same for every example" in page
+    said = r"stuck predicts “\w+” for 24 of 24 examples on validation .*there is nothing to keep; "
+    with pytest.raises(DataError, match=said + "accepted: a model that tells its examples apart"):
+        run(settings, progress=SilentProgress())
+    assert not (tmp_path / "run/students").exists()
+
+
+def test_a_teacher_no_better_than_one_answer_is_refused(deep_teacher, tmp_path):
+    """It tells its examples apart, wrongly."""
+    data = write_data(tmp_path / "data", test=0)
+    path = tmp_path / "data/validation.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [json.dumps(row | {"label": i % 2}) + "\n" for i, row in enumerate(rows)]
+    path.write_text("".join(lines), encoding="utf-8")
+    settings = make_settings(
+        deep_teacher,
+        data,
+        tmp_path / "run",
+        depths=(1,),
+        retain=0.5,
+        task_options={"metric": "f1"},
+    )
+    with pytest.raises(
+        DataError, match=r"has f1 0\.\d+ on validation, where the one answer “.*” has"
+    ):
+        run(settings, progress=SilentProgress())
+
+
+def test_a_student_that_says_always_the_same_keeps_nothing(deep_teacher, data, tmp_path):
+    settings = make_settings(
+        deep_teacher,
+        data,
+        tmp_path / "run",
+        depths=(1,),
+        retain=0.5,
+        epochs=0.1,
+        learning_rate=1e-7,
+    )
+    with pytest.raises(ContractError, match="for 24 of 24 examples; always “NEGATIVE” scores"):
+        run(settings, progress=SilentProgress())
+    (_, student) = CompressRecord.read(tmp_path / "run").models
+    assert student.score > 0.5
+    assert (student.retained, student.reached) == (None, False)
 
 
 def test_a_teacher_whose_score_may_be_0_is_named(deep_teacher, tmp_path):
@@ -204,4 +246,5 @@ def test_a_teacher_whose_score_may_be_0_is_named(deep_teacher, tmp_path):
     assert 0 < result.models[0].score < 0.3
     assert result.models[1].retained_interval is None
     text = (tmp_path / "run/compress.md").read_text(encoding="utf-8")
-    assert "own score may be 0, by its 95 % interval" in text
+    assert "teacher is not shown to do better" in text.split("## ")[0]
+    assert result.models[1].retained is None

@@ -53,7 +53,11 @@ def test_scores_equal_those_of_fine_tuning(tmp_path):
         }
         assert expected.items() <= result.to_dict().items()
         assert summarise(result).startswith(f"A: {split} accuracy {record[split]['accuracy']:.3f}")
-        table = [line.split() for line in summarise(result).splitlines()[1:4]]
+        lines = summarise(result).splitlines()
+        trivial = result.trivial[split]
+        assert f"Always “{trivial.answer}”: {split} accuracy {trivial.score:.3f}" in lines
+        start = next(i for i, line in enumerate(lines) if line.startswith("predicted:"))
+        table = [line.split() for line in lines[start : start + 3]]
         assert table[0] == ["predicted:", "NEGATIVE", "POSITIVE"]
         counts = [int(number) for row in table[1:] for number in row[1:]]
         assert sum(counts) == result.num_examples

@@ -5,7 +5,14 @@ import json
 from limbeck.recipes.suite import SuiteSettings
 from limbeck.runs import FinetuneRecord
 
-FINETUNE = {"epochs": 2, "learning_rate": 3e-3, "max_length": 16, "log_every": 1, "device": "cpu"}
+FINETUNE = {
+    "epochs": 12,
+    "batch_size": 8,
+    "learning_rate": 3e-3,
+    "max_length": 16,
+    "log_every": 1,
+    "device": "cpu",
+}
 
 
 def make_settings(ground, out, **changes):

@@ -16,9 +16,10 @@ def test_headline_names_layers_retention_interval_and_error(four_runs, tmp_path)
         f"{points(share.estimate)} %",
         f"95 % interval {points(share.low)} to {points(share.high)}",
         "accuracy on sst2",
-        "test, n = 400, standard error 1.9 points",
+        "(test, n = 400).",
     ):
         assert said in report.headline
+    assert "standard error 1.9, teacher" in read(report, "html")
 
 
 def test_headline_names_the_student_where_there_are_several(make_run, tmp_path):
@@ -36,9 +37,14 @@ def test_headline_names_the_student_where_there_are_several(make_run, tmp_path):
 
 
 def test_headline_claims_nothing_from_few_examples(make_run, tmp_path):
+    labels = [True] * 10 + [False] * 90
     runs = [
-        make_run("teacher", "teacher", num_examples=16),
-        make_run("s", "student", accuracy=0.5, num_examples=16, num_layers=3),
+        make_binary_run(make_run("teacher", "teacher"), labels, labels),
+        make_binary_run(
+            make_run("s", "student", num_layers=3),
+            labels,
+            [*[False] * 4, *labels[4:95], *[True] * 5],
+        ),
     ]
     headline = write(runs, tmp_path).headline
     assert "half the layers" in headline
@@ -84,24 +90,67 @@ def test_what_is_behind_a_baseline_is_said_to_be(make_run, tmp_path):
     assert "\nBehind “stronger”." in alone
 
 
-def test_a_teacher_that_says_always_the_same_is_named(make_run, tmp_path):
-    """Any student of it keeps all, by saying the same."""
-    runs = [make_run("teacher", "teacher"), make_run("s", "student")]
-    said = "On sst2, the teacher predicts the same for every example"
-    assert not any(said in note for note in write(runs, tmp_path / "before").notes)
-    result = json.loads((runs[0] / "result.json").read_text())
-    for seed in result["seeds"]:
-        path = runs[0] / seed["folder"] / "predictions.jsonl"
-        records = [json.loads(line) for line in path.read_text().splitlines()]
-        write_lines(path, [record | {"prediction": "POSITIVE"} for record in records])
-        for split in ("validation", "test"):
-            labels = [record["label"] for record in records if record["split"] == split]
-            seed[split]["accuracy"] = labels.count("POSITIVE") / len(labels)
-    edit_json(runs[0] / "result.json", seeds=result["seeds"])
-    sign_predictions(runs[0])
+def test_a_model_that_says_always_the_same_keeps_nothing(make_run, tmp_path):
+    """A skewed set: 188 of 300 are ironic, and of F1 that one answer has 77.0."""
+    labels = [True] * 188 + [False] * 112
+    teacher = [*[True] * 150, *[False] * 38, *[True] * 50, *[False] * 62]
+    student = [*[False] * 2, *[True] * 298]
+    runs = [
+        make_binary_run(make_run("teacher", "teacher"), labels, teacher),
+        make_binary_run(make_run("s", "student", num_layers=3), labels, student),
+        make_binary_run(make_run("b", "baseline"), labels, [True] * 300),
+    ]
     report = write(runs, tmp_path)
-    assert said in report.notes[0]
-    assert said in read(report, "md")
+    found = report.model("s")
+    assert found.scores.mean / report.models[0].scores.mean > 0.98
+    assert found.retention is None
+    assert "keeps" not in report.headline
+    assert report.headline.endswith(
+        "reaches 76.5 F1 against the teacher's 77.3 on irony (test, n = 300). The teacher is not "
+        "shown to do better and the student predicts “ironic” for 298 of 300 examples; always "
+        "“ironic” scores 77.0."
+    )
+    assert "“b” predicts “ironic” for 300 of 300 examples." in report.remarks
+    page = read(report, "md")
+    assert "| Always “ironic” | 77.0 | – |" in page
+    assert "|  –  |" not in page
+    values = json.loads(read(report, "json"))
+    assert values["constant"] == {"answer": "ironic", "score": 376 / 488}
+    assert [m["beats_constant"] for m in values["models"]] == [False, False, False]
+
+
+def test_what_beats_one_answer_for_all_keeps_a_share(make_run, tmp_path):
+    labels = [True] * 188 + [False] * 112
+    teacher = [*[True] * 180, *[False] * 8, *[True] * 20, *[False] * 92]
+    student = [*[True] * 178, *[False] * 10, *[True] * 24, *[False] * 88]
+    runs = [
+        make_binary_run(make_run("teacher", "teacher"), labels, teacher),
+        make_binary_run(make_run("s", "student"), labels, student),
+    ]
+    report = write(runs, tmp_path)
+    assert "keeps 98.4 % (95 % interval " in report.headline
+    assert "always" not in report.headline
+    assert [m.beats_constant for m in report.models] == [True, True]
+
+
+def make_binary_run(run, labels, predictions):
+    """Gives a run one seed with these predictions, scored by F1 of "ironic"."""
+    names = {False: "literal", True: "ironic"}
+    hits = sum(a and b for a, b in zip(labels, predictions, strict=True))
+    f1 = 2 * hits / (sum(labels) + sum(predictions))
+    result = json.loads((run / "result.json").read_text())
+    lines = [
+        {"split": split, "index": i, "label": names[a], "prediction": names[b]}
+        for split in ("validation", "test")
+        for i, (a, b) in enumerate(zip(labels, predictions, strict=True))
+    ]
+    write_lines(run / "seed-0" / "predictions.jsonl", lines)
+    seed = result["seeds"][0] | {"validation": {"f1": f1}, "test": {"f1": f1}}
+    edit_json(
+        run / "result.json", metric="f1", task="irony", labels=["literal", "ironic"], seeds=[seed]
+    )
+    sign_predictions(run)
+    return run
 
 
 def test_no_student_makes_a_plain_headline(make_run, tmp_path):

@@ -92,9 +92,9 @@ def test_a_busy_machine_makes_no_claim(make_runs, tmp_path):
     reasons = ["30 steps against 11", "30 steps against 21", "30 steps against 45"]
     assert [c.verdict for c in report.comparisons] == ["not compared"] * 3
     assert [c.unequal for c in report.comparisons] == reasons
-    for text in (report.headline, markdown):
+    for text in (report.remarks[0], markdown):
         assert all(reason in text for reason in reasons)
-    assert "No difference is claimed" in report.headline
+    assert "No difference is claimed" in report.remarks[0]
     assert "Not compared with any baseline" in markdown
     assert page.count('class="finding not-compared"') == 3
     for text in (page, markdown):
@@ -110,7 +110,7 @@ def test_models_that_made_the_same_steps_are_compared(make_runs, tmp_path):
     report, page, _ = write(runs, tmp_path)
     assert [c.verdict for c in report.comparisons][:2] == ["ahead", "ahead"]
     assert 'class="finding ahead"' in page
-    assert "trained alike" not in report.headline
+    assert not report.remarks
     facts = json.loads(report.files["json"].read_text())["models"][1]["training"]
     assert facts["num_steps"] == [30, 30, 30]
     assert facts["seeds"] == [0, 1, 2]
@@ -120,8 +120,9 @@ def test_one_unequal_baseline_leaves_the_other_comparison(make_runs, tmp_path):
     report, _, markdown = write(make_runs(30, 30, 30, 21), tmp_path)
     assert [c.verdict for c in report.comparisons][:2] == ["ahead", "not compared"]
     assert "Ahead of “copied layers”; not compared" in markdown
-    assert "“random weights”, 30 steps against 21." in report.headline
-    assert "“copied layers”" not in report.headline
+    (remark,) = report.remarks
+    assert "“random weights”, 30 steps against 21." in remark
+    assert "“copied layers”" not in remark
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_a_suite_names_the_tasks(tmp_path):
     assert (copied.verdict, copied.unequal) == ("not compared", "on rte, 30 steps against 21")
     assert teacher.verdict == "behind"
     assert [task.comparisons[0].verdict for task in report.tasks] == ["ahead", "not compared"]
-    assert report.headline.endswith("“copied”, on rte, 30 steps against 21.")
+    assert report.remarks[0].endswith("“copied”, on rte, 30 steps against 21.")
     assert "| rte: copied | " in report.files["md"].read_text()
     everything = report_on("sst2", "rte", "cola", "wnli").comparisons[0].unequal
     assert everything == (

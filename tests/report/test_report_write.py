@@ -66,6 +66,9 @@ def test_markdown_figures_are_those_of_the_json(four_runs, tmp_path):
     text = read(report, "md")
     quality = markdown_table(text, "What was kept")
     seeds = markdown_table(text, "Every seed")
+    constant = quality.pop()
+    assert constant["Model"] == f"Always “{values['constant']['answer']}”"
+    assert constant["Accuracy, mean"] == points(values["constant"]["score"])
     for model, row, by_seed in zip(values["models"], quality, seeds, strict=True):
         scores = model["scores"]
         assert row["Model"] == model["label"] == by_seed["Model"]

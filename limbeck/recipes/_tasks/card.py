@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from limbeck.checkpoints import read_inherited
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.losses import build_task_losses
+from limbeck.recipes._tasks.predictions import describe_favourites, describe_trivial
 from limbeck.report.card import Card, CardScore
 from limbeck.runs import SeedRecord
 from limbeck.tasks import Task, load_task
@@ -47,7 +48,11 @@ def make_card(
         dataset=_hub_id(settings.data or load_task(settings.task).hub),
         scores=_scores(data, record, records),
         made=_describe(settings, data.task, record),
-        notes=["Validation chose the best epoch: its scores are somewhat too high."],
+        notes=[
+            *(line.strip() for line in describe_favourites(record.trivial)),
+            *describe_trivial(record.trivial, data.task.metric),
+            "Validation chose the best epoch: its scores are somewhat too high.",
+        ],
         base_model=settings.model,
         tags=["distillation"] if settings.teacher else [],
         inherited=read_inherited(data.folder),

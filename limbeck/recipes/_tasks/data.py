@@ -13,11 +13,12 @@ from torch import Tensor
 from limbeck.checkpoints import resolve_folder
 from limbeck.errors import DataError, SettingsError
 from limbeck.files import sha256_of_texts
+from limbeck.metrics import best_constant, load_metric
 from limbeck.models import AutoConfig, Model, ModelConfig
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes._tasks.settings import TaskRunSettings, TaskSettings
-from limbeck.runs import TaskNames
+from limbeck.runs import TaskNames, Trivial
 from limbeck.tasks import (
     EncodedExamples,
     Record,
@@ -133,6 +134,24 @@ class TaskData:
             name: self.task.score(splits[name], values) if splits[name].is_labelled else None
             for name, values in records.items()
         }
+
+    def judge_trivial(self, records: Mapping[str, Sequence[Record]]) -> dict[str, Trivial]:
+        """Returns of each labelled split what one and the same answer would have scored."""
+        metric = load_metric(self.task.metric)
+        found = {}
+        for name, values in records.items():
+            if not self.task.splits[name].is_labelled:
+                continue
+            predictions = self.task.judged(values)
+            constant = best_constant(predictions, metric)
+            assert constant is not None, "a task's main metric judges its predictions"
+            favourite = predictions.favourite()
+            found[name] = Trivial(
+                answer=constant.answer,
+                score=constant.score,
+                favourite=None if favourite is None else str(favourite),
+            )
+        return found
 
     @cached_property
     def training(self) -> EncodedExamples:

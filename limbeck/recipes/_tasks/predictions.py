@@ -11,7 +11,7 @@ from torch import Tensor
 from limbeck.errors import CheckpointError
 from limbeck.models import Model
 from limbeck.nn import evaluation
-from limbeck.runs import ModelSize
+from limbeck.runs import ModelSize, Trivial
 from limbeck.tasks import EncodedExamples, Task, evaluation_batches, remove_padding
 from limbeck.train import Precision, autocast
 
@@ -77,3 +77,26 @@ def format_score(scores: Mapping[str, float], metric: str) -> str:
     """
     error = scores.get(f"{metric}_standard_error")
     return f"{metric} {scores[metric]:.3f}" + ("" if error is None else f" ± {error:.3f}")
+
+
+def describe_trivial(trivial: Mapping[str, Trivial], metric: str) -> list[str]:
+    """Says what a model that never looks would have scored on each split, in a line.
+
+    Example:
+        >>> from limbeck.runs import Trivial
+        >>> describe_trivial({"test": Trivial(answer="no", score=0.6, favourite=None)}, "accuracy")
+        ['Always “no”: test accuracy 0.600']
+    """
+    by_answer: dict[str, list[str]] = {}
+    for split, found in trivial.items():
+        by_answer.setdefault(found.answer, []).append(f"{split} {metric} {found.score:.3f}")
+    return [f"Always “{answer}”: {', '.join(scores)}" for answer, scores in by_answer.items()]
+
+
+def describe_favourites(trivial: Mapping[str, Trivial]) -> list[str]:
+    """Says on which splits a model predicts nearly always the same, a line each."""
+    return [
+        f"  It hardly looks at its input: on {split} it predicts {found.favourite}."
+        for split, found in trivial.items()
+        if found.favourite is not None
+    ]

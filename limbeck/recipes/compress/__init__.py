@@ -36,7 +36,7 @@ from limbeck.report.compression import (
 )
 from limbeck.report.compression_page import FILES, write_compression
 from limbeck.report.join import join_models
-from limbeck.report.notes import describe_conditions, describe_constant, describe_method
+from limbeck.report.notes import describe_conditions, describe_method
 from limbeck.report.runs import FinetuneRun, read_finetune_run
 from limbeck.report.scored import read_scored
 from limbeck.runs import CompressRecord, EvaluateRecord, FinetuneRecord, start_run
@@ -49,10 +49,6 @@ summarise = summarise_result
 _MAY_CHANGE = ("retain", "depths", "student", "seeds", "task_label")
 _NO_PART = ("workers",)  # of what is tried: how it is run
 _SPLIT = "validation"
-_NO_SHARE = (
-    "The teacher's own score may be 0, by its 95 % interval: what a student keeps of it has no "
-    "interval and says little."
-)
 
 
 def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
@@ -183,13 +179,33 @@ def _evaluate_teacher(
             progress.log(f"scoring {settings.model} on {split}")
             evaluate.run(_teacher_settings(settings, split), progress=progress)
     found = read_finetune_run(settings.out / "teacher" / _SPLIT)
-    score = found.scores(_SPLIT)[0]
+    _require_something_to_keep(found, name=settings.model)
+    return found
+
+
+def _require_something_to_keep(teacher: FinetuneRun, *, name: str) -> None:
+    """Refuses a teacher that has learned nothing, before students are made of it."""
+    metric, score = teacher.result.metric, teacher.scores(_SPLIT)[0]
+    trivial = teacher.result.trivial.get(_SPLIT)
+    help_ = "Was it fine-tuned on this task?"
     if score <= 0:
         raise DataError(
-            f"{settings.model} has {found.result.metric} {score:.4f} on {_SPLIT}: no share of that "
-            "can be kept; accepted: a model that scores above 0. Was it fine-tuned on this task?"
+            f"{name} has {metric} {score:.4f} on {_SPLIT}: no share of that can be kept; accepted: "
+            f"a model that scores above 0. {help_}"
         )
-    return found
+    if trivial is None:
+        return
+    if trivial.favourite is not None:
+        raise DataError(
+            f"{name} predicts {trivial.favourite} on {_SPLIT} ({metric} {score:.4f}): there is "
+            f"nothing to keep; accepted: a model that tells its examples apart. {help_}"
+        )
+    if score <= trivial.score:
+        raise DataError(
+            f"{name} has {metric} {score:.4f} on {_SPLIT}, where the one answer "
+            f"“{trivial.answer}” has {trivial.score:.4f}: there is nothing to keep; accepted: a "
+            f"model that scores above that. {help_}"
+        )
 
 
 def _compare(
@@ -216,14 +232,13 @@ def _compare(
         how={models[0].label: f"{settings.model}, as it was given", **how},
         chosen=None,
         test=None,
+        constant=scored.constant,
         notes=[
             (
                 f"The {_SPLIT} split chose the best epoch of each student, its best seed, and the "
                 "student. That flatters the choice, the more so the more was tried."
             ),
             *([f"Not among these, since they failed: {failures}."] if failures else []),
-            *describe_constant([task] if scored.is_constant(runs[0].label) else []),
-            *([_NO_SHARE] if scored.has_intervals and models[1].retention is None else []),
             *describe_method(models, scored),
         ],
         conditions=describe_conditions(runs),
@@ -246,6 +261,7 @@ def _on_test(settings: CompressSettings, chosen: FinetuneRun) -> OnTest | None:
         teacher=teacher.scores.median,
         student=student.scores.median,
         retention=student.retention,
+        is_shown=False not in (teacher.beats_constant, student.beats_constant),
     )
 
 
@@ -258,7 +274,7 @@ def _write_model(folder: Path, chosen: Candidate, data: TaskData, found: Compres
     made = {
         "Chosen by": "limbeck compress",
         "Asked to retain": f"{found.retain:g}",
-        "Retained on validation": f"{found.kept(model):.4f}",
+        **({"Retained on validation": f"{found.kept(model):.4f}"} if found.is_shown(model) else {}),
     }
     if model.speed is not None and model.speed_up is not None:
         latency, device = model.speed.latency_ms.median, model.speed.device

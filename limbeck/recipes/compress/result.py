@@ -90,7 +90,7 @@ def _describe_model(found: Compression, model: ModelFacts) -> CompressedModel:
         seeds=model.scores.seeds,
         scores=model.scores.values,
         score=model.scores.median,
-        retained=None if is_teacher else found.kept(model),
+        retained=found.kept(model) if not is_teacher and found.is_shown(model) else None,
         retained_interval=None if interval is None else (interval.low, interval.high),
         reached=None if is_teacher else found.is_enough(model),
         latency_ms=None if model.speed is None else model.speed.latency_ms.median,

@@ -9,7 +9,11 @@ from typing import Any
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import AUGMENTED
 from limbeck.recipes._tasks.folders import share_folder
-from limbeck.recipes._tasks.predictions import format_score
+from limbeck.recipes._tasks.predictions import (
+    describe_favourites,
+    describe_trivial,
+    format_score,
+)
 from limbeck.recipes.finetune.data import read_data, trained_config
 from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.seed import FinetuneStep as FinetuneStep
@@ -74,7 +78,7 @@ def iterate(
                 settings, data, teacher=teacher, seed=seed, progress=progress
             )
             seeds.append(record)
-        best = max(seeds, key=lambda record: record.validation[data.task.metric])
+        best = max(seeds, key=lambda record: record.rank(data.task.metric))
         share_folder(settings.out / best.folder / "model", settings.out / "model")
         write_card(settings.out / "model", make_card(settings, data, best, records=seeds))
         result = FinetuneRecord(
@@ -113,11 +117,13 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
 
 
 def summarise(result: FinetuneRecord) -> str:
-    """Formats a result: each seed's main metric on each split."""
+    """Formats a result: each seed's main metric on each split, beside one answer for all."""
     lines = []
     for seed in result.seeds:
         scores = seed.scores.items()
         shown = ", ".join(f"{split} {format_score(v, result.metric)}" for split, v in scores)
         epoch = f"best epoch {seed.best_epoch:g}"
         lines.append(f"{result.label}, seed {seed.seed}: {shown} ({epoch})")
+        lines += describe_favourites(seed.trivial)
+    lines += describe_trivial(result.trivial, result.metric)
     return "\n".join(lines)

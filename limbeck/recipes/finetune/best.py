@@ -18,10 +18,18 @@ class Evaluation:
     step: int
     epoch: float
     scores: dict[str, float]
+    is_near_constant: bool = False
+
+    def rank(self, metric: str) -> tuple[bool, float]:
+        """Returns what the best validation is highest in: telling examples apart, then the score.
+
+        Of a skewed set, one answer for all can score higher than a model that has begun to learn.
+        """
+        return not self.is_near_constant, self.scores[metric]
 
 
 class BestWeights:
-    """The weights with the highest validation score so far; part of every checkpoint.
+    """The weights of the best validation so far; part of every checkpoint.
 
     Args:
         model: What is trained; its weights are copied, now and at every better score.
@@ -37,14 +45,31 @@ class BestWeights:
         """Evaluations since the best one."""
         self._metric = metric
 
-    def offer(self, model: Model, *, step: int, epoch: float, scores: Mapping[str, float]) -> None:
-        """Keeps the weights if they score higher than any before."""
+    def offer(
+        self,
+        model: Model,
+        *,
+        step: int,
+        epoch: float,
+        scores: Mapping[str, float],
+        is_near_constant: bool = False,
+    ) -> None:
+        """Keeps the weights if they are better than any before.
+
+        Args:
+            model: What is trained.
+            step: Steps made.
+            epoch: Passes over the training examples.
+            scores: Of the validation split.
+            is_near_constant: Whether nearly all of its examples got the same prediction.
+        """
         self.evaluated_step = step
         self.num_without_gain += 1
+        offered = Evaluation(step, epoch, dict(scores), is_near_constant)
         best = self.evaluation
-        if best is None or scores[self._metric] > best.scores[self._metric]:
+        if best is None or offered.rank(self._metric) > best.rank(self._metric):
             self.model.load_state_dict(model.state_dict())
-            self.evaluation = Evaluation(step, epoch, dict(scores))
+            self.evaluation = offered
             self.num_without_gain = 0
 
     def is_overdue(self, patience: int | None) -> bool:

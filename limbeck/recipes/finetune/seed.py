@@ -142,6 +142,7 @@ def train_seed(
         folder=folder.name,
         validation=scores["validation"],
         test=scores.get("test"),
+        trivial=data.judge_trivial(records),
         best_epoch=chosen.epoch,
         best_step=chosen.step,
         num_steps=state.step,
@@ -173,15 +174,19 @@ def _train(
     budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
 
     def evaluate(step: int) -> dict[str, float]:
-        scores = data.task.score(data.task.splits["validation"], data.predict(model, "validation"))
+        records = data.predict(model, "validation")
+        scores = data.task.score(data.task.splits["validation"], records)
+        favourite = data.task.judged(records).favourite()
         epoch = round(step / batches.steps_per_epoch, 4)
         epoch = int(epoch) if epoch.is_integer() else epoch
-        best.offer(model, step=step, epoch=epoch, scores=scores)
+        is_near_constant = favourite is not None
+        best.offer(model, step=step, epoch=epoch, scores=scores, is_near_constant=is_near_constant)
         run.extra.update(best.state())
         run.write_evaluation(step=step, epoch=epoch, **scores)
         names = [name for name in (data.task.metric, "loss") if name in scores]
         shown = ", ".join(f"{name} {scores[name]:.4f}" for name in names)
-        progress.log(f"seed {seed}, epoch {epoch:g}: validation {shown}")
+        warning = "" if favourite is None else f"; it predicts {favourite}"
+        progress.log(f"seed {seed}, epoch {epoch:g}: validation {shown}{warning}")
         return scores
 
     folder = settings.out / f"seed-{seed}"

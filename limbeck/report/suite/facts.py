@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from limbeck.report.facts import BaseReport, Comparison, ModelFacts
-from limbeck.report.notes import describe_constant
+from limbeck.report.facts import BaseReport, Comparison, ConstantFacts, ModelFacts
 from limbeck.report.suite.published import Published
 
 
@@ -18,7 +17,7 @@ class TaskFacts:
     Attributes:
         name: The task's name in the suite.
         metric: Its main metric.
-        is_learned: Whether the teacher predicts more than one and the same for all examples.
+        constant: What the models are to be held against, or None if no interval is known.
         models: Teacher first, then students, baselines and others; speeds are not among their
             facts.
         comparisons: Each student against each baseline and the teacher.
@@ -27,9 +26,17 @@ class TaskFacts:
     name: str
     metric: str
     num_examples: int
-    is_learned: bool
+    constant: ConstantFacts | None
     models: tuple[ModelFacts, ...]
     comparisons: tuple[Comparison, ...]
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the teacher is shown to do better than one answer for all, where that is known.
+
+        Tasks on which it is not stay in the averages, as in GLUE's, and are named there.
+        """
+        return self.models[0].beats_constant is not False
 
     def find(self, label: str) -> ModelFacts | None:
         """Returns a model's facts, or None if it was not run on this task."""
@@ -69,12 +76,21 @@ class SuiteReport(BaseReport):
         found = []
         if self.absent:
             found.append(f"Not in the averages: {', '.join(self.absent)}; see below for why.")
-        unlearned = [task.name for task in self.tasks if not task.is_learned]
-        return found + describe_constant(unlearned)
+        near = [
+            f"{model.label} on {task.name} ({model.favourite})"
+            for task in self.tasks
+            for model in task.models
+            if model.favourite is not None
+        ]
+        if near:
+            found.append(f"Nearly always the same is predicted by {', '.join(near)}.")
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything but the files as plain JSON values."""
         values = super().to_dict()
+        for task, written in zip(self.tasks, values["tasks"], strict=True):
+            written["is_learned"] = task.is_learned
         for published, written in zip(self.published, values["published"], strict=True):
             written["average"] = published.average(self.averaged)
         return values

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from limbeck.inference.speed import Speed
-from limbeck.report.facts import ModelFacts, SeedScores
+from limbeck.report.facts import ConstantFacts, ModelFacts, SeedScores
 from limbeck.report.join import hold_against_teacher, join_comparisons, join_models, order_runs
 from limbeck.report.runs import FinetuneRun
 from limbeck.report.scored import Scored, read_scored
@@ -58,7 +58,7 @@ def join_task(name: str, runs: Sequence[FinetuneRun], *, split: str, seed: int) 
         name=name,
         metric=scored.metric,
         num_examples=scored.num_examples,
-        is_learned=not scored.is_constant(ordered[0].label),
+        constant=scored.constant,
         models=tuple(models),
         comparisons=tuple(join_comparisons(models, scored)),
     )
@@ -99,12 +99,35 @@ class Averaged:
         """Whether every task's metric can be resampled."""
         return all(task.scored.resampled for task in self.tasks)
 
+    @property
+    def constant(self) -> ConstantFacts | None:
+        """The average of each task's best constant answer; None if one is not known."""
+        found = [task.facts.constant for task in self.tasks]
+        known = [constant.score for constant in found if constant is not None]
+        if len(known) < len(found):
+            return None
+        answer = found[0].answer if len(found) == 1 and found[0] else None
+        return ConstantFacts(answer=answer, score=statistics.fmean(known))
+
+    @property
+    def unlearned(self) -> tuple[str, ...]:
+        """Names of the tasks on which the teacher is not shown to have learned anything."""
+        return tuple(task.facts.name for task in self.tasks if not task.facts.is_learned)
+
     def compare(self, first: str, second: str) -> Paired | None:
         """Compares two models' averages; None if a task's metric can't be resampled."""
         if not self.has_intervals:
             return None
         rows = [[task.scored.resampled[label] for task in self.tasks] for label in (first, second)]
         return compare(rows[0], rows[1])
+
+    def compare_to_constant(self, label: str) -> Paired | None:
+        """Compares a model's average with that of the constant answers; None likewise."""
+        constants = [task.scored.resampled_constant for task in self.tasks]
+        known = [constant for constant in constants if constant is not None]
+        if not self.has_intervals or len(known) < len(constants):
+            return None
+        return compare([task.scored.resampled[label] for task in self.tasks], known)
 
     def explain_inequality(self, model: ModelFacts, reference: ModelFacts) -> str | None:
         """Says on which tasks two models were not trained alike; None if on none."""
@@ -134,6 +157,7 @@ def _average_model(facts: Sequence[ModelFacts]) -> ModelFacts:
     return replace(
         facts[0],
         scores=_average_scores([model.scores for model in facts]),
+        favourite=None,
         agreement_with_teacher=None,
         agreement_between_seeds=None,
         training=None,

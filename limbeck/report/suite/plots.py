@@ -25,7 +25,15 @@ _BESIDE_LINE: Any = {"textcoords": "offset points", "va": "center", "color": MUT
 
 def retention_plot(report: SuiteReport) -> Plot | None:
     """Draws each task's retention with its interval against 100 %; None if there is none."""
-    others = [m for m in report.models if m.label != report.teacher and m.retention is not None]
+    others = [
+        model
+        for model in report.models
+        if model.label != report.teacher
+        and any(
+            found is not None and found.retention is not None
+            for found in (model, *(task.find(model.label) for task in report.tasks))
+        )
+    ]
     if not others:
         return None
     bare = {task.name: _absence(task, others) for task in report.tasks}

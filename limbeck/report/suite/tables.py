@@ -10,6 +10,7 @@ from limbeck.report.suite.facts import SuiteReport, TaskFacts
 from limbeck.report.suite.published import Published
 from limbeck.report.tables import (
     Columns,
+    add_constant,
     difference_cells,
     model_table,
     seed_columns,
@@ -34,7 +35,8 @@ def average_table(report: SuiteReport) -> Table:
         f"{report.split}, each task's main metric counting alike. Retention is the mean "
         "over seeds divided by the teacher's."
     )
-    return model_table(report.models, columns, title="What was kept", note=note)
+    table = model_table(report.models, columns, title="What was kept", note=note)
+    return add_constant(table, report.constant)
 
 
 def score_table(report: SuiteReport) -> Table:
@@ -43,6 +45,7 @@ def score_table(report: SuiteReport) -> Table:
         (
             describe_task(task),
             figures.count(task.num_examples),
+            or_none(task.constant, lambda constant: figures.points(constant.score)),
             *(_score_cell(task.find(model.label)) for model in report.models),
             *(or_none(found.scores.get(task.name), figures.points) for found in report.published),
         )
@@ -52,6 +55,7 @@ def score_table(report: SuiteReport) -> Table:
         (
             _average_of(report),
             figures.count(report.num_examples),
+            or_none(report.constant, lambda constant: figures.points(constant.score)),
             *(figures.points(model.scores.median) for model in report.models),
             *(
                 or_none(found.average(report.averaged), figures.points)
@@ -59,7 +63,10 @@ def score_table(report: SuiteReport) -> Table:
             ),
         )
     )
-    note = f"Median over seeds on {report.split}, lowest to highest seed in brackets."
+    note = (
+        f"Median over seeds on {report.split}, lowest to highest seed in brackets. One answer for "
+        "all is the best that a model reaches which never looks at its input."
+    )
     if report.published:
         note += (
             " Columns marked as published are other people's figures with other fine-tuning code, "
@@ -70,7 +77,7 @@ def score_table(report: SuiteReport) -> Table:
     published = [f"Published: {found.name}" for found in report.published]
     return Table(
         title="Score on each task",
-        columns=("Task", "Examples", *models, *published),
+        columns=("Task", "Examples", "One answer for all", *models, *published),
         rows=tuple(rows),
         note=note,
     )
@@ -87,7 +94,10 @@ def retention_table(report: SuiteReport) -> Table | None:
     )
     bare = [task.name for task in report.tasks if _lacks_share(task, report.teacher)]
     if bare:
-        note += f" None is given on {', '.join(bare)}, where the teacher's own score may be 0."
+        note += (
+            f" None is given on {', '.join(bare)}, where the teacher, or every other model, is not "
+            "shown to do better than one answer for all."
+        )
     rows = []
     for task in report.tasks:
         found = [task.find(model.label) for model in others]
@@ -169,7 +179,7 @@ def _average_of(report: SuiteReport) -> str:
 
 
 def _lacks_share(task: TaskFacts, teacher: str) -> bool:
-    """Tells whether a task's metric has intervals, and its teacher no score to take a share of."""
+    """Tells whether a task's metric has intervals, and no model a share of the teacher's score."""
     has_intervals = all(model.scores.standard_error is not None for model in task.models)
     shares = [model.retention for model in task.models if model.label != teacher]
     return has_intervals and bool(shares) and not any(shares)

@@ -64,12 +64,9 @@ def write_suite_report(
     partial = [name for name in names if name not in averaged.names]
     report = SuiteReport(
         title=_title(models, suite, num_tasks=len(names)),
-        headline=wording.headline(
-            models,
-            comparisons,
-            averaged,
-            where=f"over {len(averaged.tasks)} of {_shown(suite)} {num_tasks} tasks",
-        ),
+        headline=_headline(models, averaged, suite=suite, num_tasks=num_tasks),
+        remarks=wording.describe_limits(models, comparisons),
+        constant=averaged.constant,
         suite=suite,
         split=split,
         num_examples=averaged.num_examples,
@@ -118,6 +115,18 @@ def _join(
 def _shown(suite: str) -> str:
     """Returns whose the tasks are."""
     return "GLUE's" if suite == "glue" else "the suite's"
+
+
+def _headline(
+    models: Sequence[ModelFacts], averaged: Averaged, *, suite: str, num_tasks: int
+) -> str:
+    """Returns the average in a sentence, and in another one on which tasks it says nothing."""
+    where = f"over {len(averaged.tasks)} of {_shown(suite)} {num_tasks} tasks"
+    found = wording.headline(models, averaged, where=where)
+    if not averaged.unlearned:
+        return found
+    named = " and ".join(filter(None, [", ".join(averaged.unlearned[:-1]), averaged.unlearned[-1]]))
+    return f"{found} The average takes in {named}, where the teacher has shown nothing learned."
 
 
 def _title(models: Sequence[ModelFacts], suite: str, *, num_tasks: int) -> str:
