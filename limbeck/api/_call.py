@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +16,11 @@ from limbeck.api._progress import choose_progress
 from limbeck.api._task import settle_task
 from limbeck.checkpoints import resolve_folder
 from limbeck.config import Settings
+from limbeck.errors import FolderInUseError
+from limbeck.files import own_folder, remove_if_bare
 from limbeck.models import AutoConfig
 from limbeck.recipes._tasks.memory import read_memory
-from limbeck.runs import DATA_FOLDER
+from limbeck.runs import DATA_FOLDER, MODELS_FOLDER, RunRecord
 from limbeck.train import Progress
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -52,6 +56,7 @@ def choose_folder(recipe: str, out: str | Path | None) -> Path:
     return next(_RUNS / name for name in names if not (_RUNS / name).exists())
 
 
+@contextmanager
 def prepare(
     recipe: str,
     settings_type: type[SettingsT],
@@ -59,10 +64,13 @@ def prepare(
     *,
     given: GivenData | None = None,
     recalls_task: bool = False,
+    keeps_data: bool = False,
     out: str | Path | None,
     progress: bool | Progress | None,
-) -> Call[SettingsT]:
+) -> Iterator[Call[SettingsT]]:
     """Checks a call's settings, and puts what it has in memory into the run's folder.
+
+    Where the block fails before its run was begun, what was put there goes again.
 
     Args:
         recipe: Name of the recipe.
@@ -70,6 +78,8 @@ def prepare(
         values: What was given of them; models in whatever form.
         given: The task's data, for a recipe on a task.
         recalls_task: Whether the recipe takes the task that the model remembers.
+        keeps_data: Whether data that the block puts there stay where it fails, since making them
+            took long.
         out: The run's folder, None for a new one.
         progress: See `choose_progress`.
 
@@ -89,11 +99,34 @@ def prepare(
         labels = _remembered_labels(plain["model"]) if is_stored else None
         plain |= settle_task(given, plain, model_labels=labels, progress=shown)
     settings = settings_type.from_values(plain, where=where)
-    models.write()
-    if given is not None:
-        given.write(place, out=folder)
-    shown.log(f"the run's folder: {folder}")
-    return Call(settings, shown, folder)
+    inputs = {MODELS_FOLDER} if keeps_data else {DATA_FOLDER, MODELS_FOLDER}
+    with _no_trace_of_failure(folder, inputs):
+        models.write()
+        if given is not None:
+            given.write(place, out=folder)
+        shown.log(f"the run's folder: {folder}")
+        yield Call(settings, shown, folder)
+
+
+@contextmanager
+def _no_trace_of_failure(folder: Path, inputs: Set[str]) -> Iterator[None]:
+    """Removes the inputs that the block puts into a run's folder if it fails without a run."""
+    before = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    parent_is_new = not folder.parent.exists()
+    try:
+        yield
+    except FolderInUseError:  # by another, whose it is
+        raise
+    except Exception:
+        if folder.is_dir() and not RunRecord.exists(folder):
+            with own_folder(folder, work="a call of limbeck"):
+                for name in inputs - before:
+                    shutil.rmtree(folder / name, ignore_errors=True)
+                remove_if_bare(folder)
+            with suppress(OSError):  # it holds other runs
+                if parent_is_new:
+                    folder.parent.rmdir()
+        raise
 
 
 def _remembered_labels(model: str) -> list[str] | None:

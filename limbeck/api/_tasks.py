@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from limbeck.recipes import compress as compress_recipe
 from limbeck.recipes import evaluate as evaluate_recipe
 from limbeck.recipes import finetune as finetune_recipe
 from limbeck.recipes import suite as suite_recipe
+from limbeck.recipes.finetune import FinetuneStep
+from limbeck.runs import FinetuneRecord
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import Progress
 
@@ -151,7 +154,7 @@ def evaluate(
     if data is not None and not isinstance(data, str | Path | Mapping):
         split = settings.get("split", recipe.SettingsType.model_fields["split"].default)
         data = {split: data}
-    call = prepare(
+    with prepare(
         "evaluate",
         recipe.SettingsType,
         {**settings, "model": with_tokenizer(model, tokenizer)},
@@ -159,8 +162,8 @@ def evaluate(
         recalls_task=True,
         out=out,
         progress=progress,
-    )
-    return EvaluateResult(call.out, recipe.run(call.settings, progress=call.progress))
+    ) as call:
+        return EvaluateResult(call.out, recipe.run(call.settings, progress=call.progress))
 
 
 @takes_settings(compress_recipe.SettingsType)
@@ -202,7 +205,7 @@ def compress(
     """
     given = GivenData.of(data, train=train, validation=validation, test=test, transfer=transfer)
     given.require("train", "validation", function="limbeck.compress")
-    call = prepare(
+    with prepare(
         "compress",
         compress_recipe.SettingsType,
         {**settings, "model": with_tokenizer(model, tokenizer)},
@@ -210,8 +213,8 @@ def compress(
         recalls_task=True,
         out=out,
         progress=progress,
-    )
-    return CompressResult(call.out, compress_recipe.run(call.settings, progress=call.progress))
+    ) as call:
+        return CompressResult(call.out, compress_recipe.run(call.settings, progress=call.progress))
 
 
 @takes_settings(suite_recipe.SettingsType)
@@ -249,7 +252,7 @@ def suite(
         }
     folder, shown = choose_folder("suite", out), choose_progress(progress)
     tasks = SuiteTasks.of(settings.pop("tasks", {}), out=folder, progress=shown)
-    call = prepare(
+    with prepare(
         "suite",
         suite_recipe.SettingsType,
         {
@@ -259,9 +262,9 @@ def suite(
         },
         out=folder,
         progress=shown,
-    )
-    tasks.write()
-    return SuiteResult(call.out, suite_recipe.run(call.settings, progress=call.progress))
+    ) as call:
+        tasks.write()
+        return SuiteResult(call.out, suite_recipe.run(call.settings, progress=call.progress))
 
 
 def _begin(
@@ -274,15 +277,23 @@ def _begin(
     progress: bool | Progress | None,
 ) -> FinetuneSteps:
     given.require("train", "validation", function="limbeck.finetune")
-    call = prepare(
-        "finetune",
-        finetune_recipe.SettingsType,
-        {**settings, "model": with_tokenizer(model, tokenizer)},
-        given=given,
-        out=out,
-        progress=progress,
+    call = ExitStack()
+    begun = call.enter_context(
+        prepare(
+            "finetune",
+            finetune_recipe.SettingsType,
+            {**settings, "model": with_tokenizer(model, tokenizer)},
+            given=given,
+            out=out,
+            progress=progress,
+        )
     )
-    return FinetuneSteps(call.out, finetune_recipe.iterate(call.settings, progress=call.progress))
+
+    def iterate() -> Generator[FinetuneStep, None, FinetuneRecord]:
+        with call:
+            return (yield from finetune_recipe.iterate(begun.settings, progress=begun.progress))
+
+    return FinetuneSteps(begun.out, iterate())
 
 
 def _data_of(model: object) -> DataSet | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -105,7 +106,7 @@ def distill(
         TrainingError: If a loss is not finite.
     """
     given = with_tokenizer(teacher, tokenizer)
-    call = _prepare(
+    with _prepare(
         "distill",
         distill_recipe.SettingsType,
         {**settings, "teacher": given},
@@ -113,9 +114,9 @@ def distill(
         tokenizer=given,
         out=out,
         progress=progress,
-    )
-    record = distill_recipe.run(call.settings, progress=call.progress)
-    return LanguageModelResult(call.out, record)
+    ) as call:
+        record = distill_recipe.run(call.settings, progress=call.progress)
+        return LanguageModelResult(call.out, record)
 
 
 @takes_settings(pretrain_recipe.SettingsType)
@@ -148,7 +149,7 @@ def pretrain(
     """
     if isinstance(model, Model) and isinstance(tokenizer, Tokenizer):
         model = tokenizer = (model, tokenizer)
-    call = _prepare(
+    with _prepare(
         "pretrain",
         pretrain_recipe.SettingsType,
         {**settings, "model": model},
@@ -156,11 +157,12 @@ def pretrain(
         tokenizer=tokenizer if model is None else model,
         out=out,
         progress=progress,
-    )
-    record = pretrain_recipe.run(call.settings, progress=call.progress)
-    return LanguageModelResult(call.out, record)
+    ) as call:
+        record = pretrain_recipe.run(call.settings, progress=call.progress)
+        return LanguageModelResult(call.out, record)
 
 
+@contextmanager
 def _prepare(
     recipe: str,
     settings_type: Any,
@@ -170,7 +172,7 @@ def _prepare(
     tokenizer: Any,
     out: str | Path | None,
     progress: bool | Progress | None,
-) -> Call[Any]:
+) -> Iterator[Call[Any]]:
     """Prepares a call, and builds its corpus where texts were given."""
     folder = choose_folder(recipe, out)
     texts = None
@@ -180,12 +182,17 @@ def _prepare(
         place = Path(corpus)
     else:
         place, texts = folder / DATA_FOLDER / "corpus", corpus
-    call = prepare(
-        recipe, settings_type, {**values, "corpus": place}, out=folder, progress=progress
-    )
-    if texts is not None:
-        build_corpus(texts, tokenizer=tokenizer, out=place, progress=call.progress)
-    return call
+    with prepare(
+        recipe,
+        settings_type,
+        {**values, "corpus": place},
+        keeps_data=True,
+        out=folder,
+        progress=progress,
+    ) as call:
+        if texts is not None:
+            build_corpus(texts, tokenizer=tokenizer, out=place, progress=call.progress)
+        yield call
 
 
 def _find_tokenizer(given: Any) -> Tokenizer:

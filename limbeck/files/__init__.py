@@ -11,7 +11,7 @@ from limbeck.files.atomic import (
 from limbeck.files.checksums import crc32_of, sha256_of, sha256_of_files, sha256_of_texts
 from limbeck.files.json_lines import read_json_lines, write_json_lines
 from limbeck.files.json_objects import read_json, write_json
-from limbeck.files.ownership import own_folder
+from limbeck.files.ownership import own_folder, remove_if_bare
 
 __all__ = [
     "crc32_of",
@@ -21,6 +21,7 @@ __all__ = [
     "partial_path",
     "read_json",
     "read_json_lines",
+    "remove_if_bare",
     "replace_file",
     "replace_folder",
     "sha256_of",

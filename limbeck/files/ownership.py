@@ -8,6 +8,7 @@ the owner. Over NFS it holds between machines as far as the server passes locks 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -101,6 +102,13 @@ def own_folder(
 def is_owned(folder: Path) -> bool:
     """Tells whether a folder has been somebody's own, who keeps it tidy."""
     return (folder / LOCK_FILE).exists()
+
+
+def remove_if_bare(folder: Path) -> None:
+    """Removes a folder that the caller owns, if nothing but its being owned is in it."""
+    own = {LOCK_FILE, OwnerRecord.FILE_NAME}
+    if folder.is_dir() and {entry.name for entry in folder.iterdir()} <= own:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _current_thread() -> tuple[int, int]:

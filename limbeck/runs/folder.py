@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from limbeck.config import Settings
 from limbeck.errors import SettingsError
-from limbeck.files import own_folder
+from limbeck.files import own_folder, remove_if_bare
+from limbeck.runs.begun import forget_if_nothing_was_made
 from limbeck.runs.machine import describe_git, describe_hardware, describe_versions
 from limbeck.runs.result import ResultRecord
 from limbeck.runs.run import RunRecord
@@ -68,7 +69,8 @@ def start_run(
     """Opens the folder of a run, which is its own until the block ends.
 
     A new folder gets a record; one that holds a run with the same settings goes on. Temporary files
-    of a run that was killed are cleared.
+    of a run that was killed are cleared. A new run that fails before it has made anything leaves
+    nothing behind: the next one, with other settings, would be refused.
 
     Args:
         folder: The run's folder; made if it does not exist.
@@ -86,7 +88,14 @@ def start_run(
     _require_room(folder)  # before anything is written, a lock included
     with own_folder(folder, work=f"limbeck {recipe}"):
         _require_room(folder)
-        yield _open(folder, recipe, settings, command=command, may_change=may_change)
+        is_new = not RunRecord.exists(folder)
+        try:
+            yield _open(folder, recipe, settings, command=command, may_change=may_change)
+        except Exception:  # not a stop that was asked for, which leaves a checkpoint
+            if is_new and folder.is_dir():
+                forget_if_nothing_was_made([e for e in folder.iterdir() if not _is_given(e)])
+                remove_if_bare(folder)
+            raise
 
 
 def _require_room(folder: Path) -> None:

@@ -177,3 +177,16 @@ def test_numbers_of_a_task_with_labels_of_its_own_are_matched_by_name(teacher, t
     limit = {"task": "text_regression", "max_steps": 1, **FAST}
     regression = limbeck.finetune(teacher, stars, stars, out=tmp_path / "stars", **limit)
     assert regression.record.task == "text-regression"
+
+
+def test_a_call_that_fails_before_its_run_leaves_nothing(encoder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for changes in ({"max_length": 64}, {"keep_layers": 9}, {"device": "nowhere"}):
+        with pytest.raises(limbeck.SettingsError):
+            limbeck.finetune(encoder, TRAIN, VALIDATION, **{**FAST, **changes})
+        assert not list(tmp_path.iterdir())
+    out = tmp_path / "run"
+    (out / "data").mkdir(parents=True)
+    with pytest.raises(limbeck.SettingsError):
+        limbeck.evaluate(encoder, VALIDATION, out=out, device="nowhere", task="sst2")
+    assert [entry.name for entry in out.iterdir() if not entry.name.startswith(".")] == ["data"]

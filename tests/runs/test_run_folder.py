@@ -196,3 +196,76 @@ def test_nothing_that_the_working_folder_names_is_run(
     start_run(tmp_path / "run", recipe="heat", settings=Heat())
     assert describe_git(tmp_path / "limbeck") is not None  # even if it were our own tree
     assert not trace.exists()
+
+
+def fail_after(folder: Path, write: dict[str, str]) -> None:
+    """Begins a run that writes files and fails."""
+
+    def run() -> None:
+        with start_run(folder, "heat", Heat()):
+            for name, text in write.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(text)
+            raise DataError("too late")
+
+    with pytest.raises(DataError, match="too late"):
+        run()
+
+
+MEASURED = '{"kind": "evaluate", "step": 0, "loss": 1.0}\n'
+TRAINED = '{"kind": "train", "step": 10, "loss": 1.0}\n'
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        {},
+        {"metrics.jsonl": ""},
+        {"metrics.jsonl": MEASURED},
+        {"seed-0/metrics.jsonl": "", "seed-0/tensorboard/events.out": "x", "seed-0/.owner": ""},
+    ],
+)
+def test_a_run_that_fails_before_it_made_anything_leaves_no_folder(
+    tmp_path: Path, write: dict[str, str]
+) -> None:
+    fail_after(tmp_path / "run", write)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        {"metrics.jsonl": MEASURED + TRAINED},
+        {"metrics.jsonl": "damaged\n"},
+        {"augmented.jsonl": "{}"},
+        {"seed-0/checkpoints/step-5/state.json": "{}"},
+    ],
+)
+def test_what_a_failed_run_has_made_stays(tmp_path: Path, write: dict[str, str]) -> None:
+    fail_after(tmp_path / "run", write)
+    assert {name: (tmp_path / "run" / name).read_text() for name in write} == write
+    assert RunRecord.exists(tmp_path / "run")
+
+
+def test_a_failed_run_takes_away_its_own_things_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data/train.jsonl").write_text("given")
+    (folder / ".keep").write_text("hidden")
+    fail_after(folder, {"metrics.jsonl": ""})
+    assert (folder / "data/train.jsonl").read_text() == "given"
+    assert (folder / ".keep").read_text() == "hidden"
+    assert not RunRecord.exists(folder)
+    begin(folder, "heat", Heat(temperature=3.0))  # with other settings
+    with pytest.raises(SettingsError, match="already holds"):
+        begin(folder, "heat", Heat(temperature=4.0))
+    fail_with_same = Heat(temperature=3.0)
+    with pytest.raises(DataError), start_run(folder, "heat", fail_with_same):
+        raise DataError("gone on with, and failed")
+    assert RunRecord.exists(folder)
+
+
+def test_a_run_that_is_stopped_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), start_run(tmp_path / "run", "heat", Heat()):
+        raise KeyboardInterrupt
+    assert RunRecord.exists(tmp_path / "run")
