@@ -82,7 +82,7 @@ class TaskData:
             AutoConfig.from_pretrained(folder),
             AutoTokenizer.from_pretrained(folder),
         )
-        _check_inputs(settings.max_length, config=config, tokenizer=tokenizer)
+        require_inputs(settings.max_length, config=config, tokenizer=tokenizer)
         labels = list(config.id2label.values()) if use_model_labels else None
         task = _read_task(settings, folder, labels)
         for name in needed:
@@ -237,8 +237,12 @@ def _read_task(settings: TaskSettings, folder: Path, labels: Sequence[str] | Non
         raise
 
 
-def _check_inputs(max_length: int, *, config: ModelConfig, tokenizer: Tokenizer) -> None:
-    """Refuses inputs that the model has no embeddings for."""
+def require_inputs(max_length: int, *, config: ModelConfig, tokenizer: Tokenizer) -> None:
+    """Refuses inputs that the model has no embeddings for.
+
+    Raises:
+        SettingsError: If they are too long, or the tokenizer is another model's.
+    """
     if not config.takes(max_length):
         raise SettingsError(
             f"max_length = {max_length}, but the model has {config.max_tokens} positions; "

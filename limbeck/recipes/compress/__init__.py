@@ -20,12 +20,14 @@ from limbeck.recipes._tasks.models import load_fine_tuned, match_labels
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.recipes._tasks.speeds import measure_once
 from limbeck.recipes.compress.candidates import Candidate, list_candidates
+from limbeck.recipes.compress.forecast import forecast, measure_candidates, require_students
 from limbeck.recipes.compress.result import (
     make_record,
     require_contract,
     summarise_result,
 )
 from limbeck.recipes.compress.settings import CompressSettings
+from limbeck.recipes.finetune.shared_steps import decide_steps
 from limbeck.report.card import write_card
 from limbeck.report.compression import (
     Compression,
@@ -68,8 +70,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
         KeyboardInterrupt: When Ctrl-C or SIGTERM asked to stop; finished students stay.
     """
     settings = recall_task(settings, progress)
-    data = _read_data(settings, progress)
-    candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
+    data, candidates = _prepare(settings, progress)
     asked = settings.model_dump(mode="json", include=set(_MAY_CHANGE))
     may_change = (*_MAY_CHANGE, *_NO_PART)
     with start_run(settings.out, "compress", settings, may_change=may_change) as run_folder:
@@ -78,6 +79,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
             data.require_same(earlier.examples_sha256, folder=settings.out)
             progress.log(f"{settings.out} is already complete")
             return require_contract(earlier)
+        candidates = _share_steps(settings, data, candidates, progress)
         record = _try_students(settings, data, candidates, asked=asked, progress=progress)
         return require_contract(record.write(settings.out))
 
@@ -118,8 +120,7 @@ def _try_students(
 def plan(settings: CompressSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     settings = recall_task(settings, SilentProgress())
-    data = _read_data(settings, SilentProgress())
-    candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
+    data, candidates = _prepare(settings, SilentProgress())
     return {
         "recipe": "compress",
         "task": settings.task_label or data.task.name,
@@ -131,7 +132,37 @@ def plan(settings: CompressSettings) -> dict[str, Any]:
         **data.sizes(),
         "seeds": list(settings.seeds),
         "students": {candidate.name: candidate.how for candidate in candidates},
+        **forecast(candidates, data).to_plan(),
     }
+
+
+def _prepare(settings: CompressSettings, progress: Progress) -> tuple[TaskData, list[Candidate]]:
+    """Reads the data and lists the students, all of which can be made."""
+    data = _read_data(settings, progress)
+    candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
+    require_students(candidates, data)
+    return data, candidates
+
+
+def _share_steps(
+    settings: CompressSettings,
+    data: TaskData,
+    candidates: list[Candidate],
+    progress: Progress,
+) -> list[Candidate]:
+    """Gives all students the same steps where a time was asked for."""
+    minutes = candidates[0].settings.max_minutes  # the same for all, a setting of `finetune`
+    if minutes is None:
+        return candidates
+
+    def measure() -> float:
+        paces = measure_candidates(candidates, data).values()
+        return max(pace.seconds_per_step for pace in paces)
+
+    num_steps = decide_steps(
+        settings.out, data.task.name, minutes=minutes, measure=measure, progress=progress
+    )
+    return [candidate.within(num_steps) for candidate in candidates]
 
 
 def _read_data(settings: CompressSettings, progress: Progress) -> TaskData:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from limbeck.recipes._tasks.folders import folder_name
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.recipes.compress.settings import CompressSettings
 from limbeck.recipes.finetune.distillation import learns_from_logits
+from limbeck.recipes.finetune.forecast import within
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.report.card import Card
 
@@ -37,6 +38,18 @@ class Candidate:
     how: str
     job: Job
     card: Callable[..., Card]
+
+    @property
+    def settings(self) -> FinetuneSettings:
+        """Of its fine-tuning."""
+        assert isinstance(self.job.settings, FinetuneSettings)
+        return self.job.settings
+
+    def within(self, num_steps: int) -> Candidate:
+        """Returns it with an end in steps in place of one in minutes."""
+        settings = within(self.settings, num_steps)
+        job = replace(self.job, settings=settings)
+        return replace(self, job=job, card=partial(make_card, settings))
 
     @property
     def name(self) -> str:
