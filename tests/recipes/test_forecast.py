@@ -2,14 +2,17 @@
 
 import pytest
 import tiny_compress
-from tiny_task import Lines
+import tiny_suite
+from tiny_task import Lines, write_model
 
 from limbeck.errors import SettingsError
-from limbeck.recipes import compress
+from limbeck.recipes import compress, suite
 from limbeck.recipes.finetune.forecast import Pace, describe_time
 from limbeck.recipes.finetune.shared_steps import SharedSteps, share_steps
 from limbeck.runs import FinetuneRecord
 from limbeck.train import SilentProgress
+
+SLOW = {**tiny_suite.FINETUNE, "batch_size": 8}
 
 
 def test_a_dry_run_of_compress_says_steps_and_time(deep_teacher, data, tmp_path):
@@ -60,3 +63,63 @@ def test_times_are_as_rough_as_they_are_known():
     assert pace.over(40.0) == Pace(seconds_per_step=2.0, seconds_per_row=0.2, tokens_per_row=40.0)
     assert share_steps(0.001, seconds_per_step=10.0) == 1
     assert describe_time(3 * 3600) == "about 3.0 hours"
+
+
+def test_a_dry_run_of_a_suite_says_steps_and_time(ground, tmp_path):
+    settings = tiny_suite.make_settings(ground, tmp_path / "run", finetune=SLOW)
+    planned = suite.plan(settings)
+    shown = planned["runs"]["sst2"]
+    assert shown["whole"].startswith("finetune, to run: 12 steps a seed, less than a minute")
+    assert shown["half"].startswith("finetune with the teacher whole, to run: 12 steps a seed")
+    assert shown["random weights"].startswith("finetune, to run: 6 steps a seed")
+    assert planned["seconds"] >= 0
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_suite_refuses_runs_that_cannot_be_made(ground, tmp_path):
+    encoder = str(ground / "encoder")
+    models = {
+        "whole": {"model": encoder, "role": "teacher"},
+        "half": {"teacher": "whole", "finetune": {"keep_layers": 1}},
+    }
+    wide = write_model(tmp_path / "wide", hidden_size=32)
+    for changes, message in (
+        (
+            {"models": {**models, "third": {"teacher": "half", "finetune": {"keep_layers": 2}}}},
+            r"models.third on sst2: start",
+        ),
+        ({"finetune": {**SLOW, "max_length": 64}}, r"models.whole on sst2: max_length = 64, but"),
+        ({"finetune": {**SLOW, "device": "nowhere"}}, r"models.whole on sst2: device = 'nowhere'"),
+        (
+            {
+                "models": {**models, "wide": {"model": wide, "teacher": "whole"}},
+                "finetune": {**SLOW, "losses": {"cosine": {}}},
+            },
+            r"models.wide on sst2: losses.cosine .* hidden_size is 16 and the student's 32",
+        ),
+    ):
+        settings = tiny_suite.make_settings(
+            ground, tmp_path / "run", **{"models": models, **changes}
+        )
+        for go in (suite.plan, lambda s: suite.run(s, progress=SilentProgress())):
+            with pytest.raises(SettingsError, match=message):
+                go(settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_time_limit_gives_all_models_of_a_task_the_same_steps(ground, tmp_path):
+    out = tmp_path / "run"
+    limit = {**SLOW, "max_minutes": 0.002, "epochs": 200}
+    models = {
+        "whole": {"model": str(ground / "encoder"), "role": "teacher"},
+        "half": {"teacher": "whole", "finetune": {"keep_layers": 1}},
+    }
+    given = {"finetune": limit, "models": models, "seeds": (0,), "only": ("sst2",)}
+    settings = tiny_suite.make_settings(ground, out, **given)
+    suite.run(settings, progress=SilentProgress())
+    made = {FinetuneRecord.read(f.parent).seeds[0].num_steps for f in out.glob("runs/*/*/run.json")}
+    assert made == set(SharedSteps.read(out).num_steps.values())
+    planned = suite.plan(settings)
+    assert [words.rpartition(", ")[2] for words in planned["runs"]["sst2"].values()] == [
+        "finished"
+    ] * 2

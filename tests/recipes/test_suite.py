@@ -148,7 +148,8 @@ def test_tasks_without_data_are_named(ground, tmp_path):
         }
     )
     found = plan(settings)
-    assert found["runs"] == {"sst2": {"encoder": "finetune, to run"}}
+    (shown,) = found["runs"]["sst2"].values()
+    assert shown == "finetune, to run: 1 steps a seed, less than a minute"
     assert list(found["missing"]) == ["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "stsb", "wnli"]
     assert "there is no folder 'cola'" in found["missing"]["cola"]
     assert "no train" in found["missing"]["rte"]
@@ -172,11 +173,11 @@ def test_report_is_over_the_tasks_that_every_model_has(ground, tmp_path):
             "long": {
                 "task": "sst2",
                 "data": str(ground / "data/SST-2"),
-                "finetune": {"max_length": 33},
+                "finetune": {"learning_rate": 1e30},
             },
         },
     )
-    with pytest.raises(TrainingError, match=r"3 of the suite's runs failed: long, whole: max_leng"):
+    with pytest.raises(TrainingError, match=r"3 of the suite's runs failed: long, whole: step 2"):
         run(settings, progress=SilentProgress())
     report = read_report(tmp_path / "run")
     assert report["averaged"] == ["sst2"]

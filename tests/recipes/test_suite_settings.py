@@ -37,12 +37,13 @@ def test_list_of_models_has_the_teacher_first(tmp_path, models):
 
 def test_evaluate_takes_a_suite(ground, tmp_path, capsys):
     words = [f"models={ground / 'encoder'}", "--data", str(ground / "data"), "--only", '["sst2"]']
-    words += ["--out", str(tmp_path / "run"), "--dry-run", "--json"]
+    words += ["--out", str(tmp_path / "run"), "finetune.max_length=16", "--dry-run", "--json"]
     assert main(["evaluate", "--suite", "glue", *words]) == 0
     planned = json.loads(capsys.readouterr().out)
     assert planned["recipe"] == "suite"
     in_evaluate = planned["settings"]
-    assert planned["plan"]["runs"] == {"sst2": {"encoder": "finetune, to run"}}
+    (shown,) = planned["plan"]["runs"]["sst2"].values()
+    assert shown.startswith("finetune, to run: 6 steps a seed, ")
     assert main(["suite", "glue", *words]) == 0  # the preset, with its own seeds
     planned = json.loads(capsys.readouterr().out)
     assert planned["plan"]["seeds"] == [0, 1, 2, 3, 4]
@@ -56,7 +57,8 @@ def test_evaluate_takes_a_suite(ground, tmp_path, capsys):
 def test_a_preset_counts_before_a_folder_of_its_name(ground, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "glue").symlink_to(ground / "data")
-    words = [f"models={ground / 'encoder'}", "data=glue", "out=run", "--dry-run", "--json"]
+    words = [f"models={ground / 'encoder'}", "data=glue", "out=run", "finetune.max_length=16"]
+    words += ["--dry-run", "--json"]
     for command in (["suite", "glue"], ["evaluate", "suite=glue"]):
         assert main([*command, *words]) == 0
         assert json.loads(capsys.readouterr().out)["plan"]["seeds"] == [0, 1, 2, 3, 4]

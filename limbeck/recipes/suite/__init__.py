@@ -12,6 +12,14 @@ from limbeck.errors import CheckpointError, DataError, TrainingError
 from limbeck.models import AutoConfig
 from limbeck.recipes._jobs import Failures, run_jobs
 from limbeck.recipes._tasks.speeds import measure_runs
+from limbeck.recipes.finetune.forecast import describe_time
+from limbeck.recipes.suite.forecast import (
+    RunForecast,
+    apply_decided,
+    forecast,
+    require_runs,
+    share_minutes,
+)
 from limbeck.recipes.suite.jobs import Plan, SuiteJob, make_plan, require_same_examples
 from limbeck.recipes.suite.settings import SuiteSettings
 from limbeck.report import ModelFacts, figures, wording
@@ -50,6 +58,7 @@ def run(settings: SuiteSettings, *, progress: Progress) -> SuiteRecord:
 def _run_all(settings: SuiteSettings, plan: Plan, progress: Progress) -> SuiteRecord:
     """Runs what has not finished, and reports over all."""
     require_same_examples(plan, settings.out / "runs")
+    plan = share_minutes(settings, plan, progress)
     for name, reason in plan.missing.items():
         progress.log(f"{name}: left out: {reason}")
     for job in plan.jobs:
@@ -71,6 +80,8 @@ def _run_all(settings: SuiteSettings, plan: Plan, progress: Progress) -> SuiteRe
 def plan(settings: SuiteSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     found = _plan(settings)
+    forecasts = forecast(settings, found)
+    left = sum(forecasts[job.name].seconds for job in found.jobs if job.name in forecasts)
     return {
         "suite": settings.suite,
         "out": str(settings.out),
@@ -79,12 +90,15 @@ def plan(settings: SuiteSettings) -> dict[str, Any]:
         "workers": settings.workers,
         "runs": {
             task: {
-                job.label: f"{_describe(job)}, {'finished' if job.is_finished else 'to run'}"
+                job.label: _describe(job, forecasts.get(job.name))
                 for job in found.jobs
                 if job.task == task
             }
             for task in dict.fromkeys(job.task for job in found.jobs)
         },
+        "time": f"{describe_time(left)} for all that is to run, one after the other, by two steps "
+        "of each model on this machine",
+        "seconds": round(left),
         "missing": found.missing,
         "unreadable": found.broken,
     }
@@ -110,8 +124,11 @@ def summarise(result: SuiteRecord) -> str:
     return "\n".join([*lines, f"The report: {result.report}"])
 
 
-def _describe(job: SuiteJob) -> str:
-    return job.recipe if job.teacher is None else f"{job.recipe} with the teacher {job.teacher}"
+def _describe(job: SuiteJob, forecast: RunForecast | None) -> str:
+    what = job.recipe if job.teacher is None else f"{job.recipe} with the teacher {job.teacher}"
+    if job.is_finished:
+        return f"{what}, finished"
+    return f"{what}, to run" if forecast is None else f"{what}, to run: {forecast}"
 
 
 def _plan(settings: SuiteSettings) -> Plan:
@@ -123,6 +140,8 @@ def _plan(settings: SuiteSettings) -> Plan:
         model = settings.models[label].model
         if model is not None:
             _check_model(model, label, others=set(settings.models) - {label})
+    found = apply_decided(settings, found)
+    require_runs(found)
     return found
 
 

@@ -50,12 +50,18 @@ class Plan:
         missing: Tasks that can't be run for lack of data, and why.
         broken: Tasks whose data are there and can't be read, and why.
         examples: For each task, the SHA-256 over the examples and labels of each split.
+        tasks: Those that can be run, with their examples.
     """
 
     jobs: tuple[SuiteJob, ...]
     missing: dict[str, str]
     broken: dict[str, str]
     examples: dict[str, dict[str, str]]
+    tasks: dict[str, Task]
+
+    def job(self, name: str) -> SuiteJob:
+        """Returns the job of a name."""
+        return next(job for job in self.jobs if job.name == name)
 
 
 def make_plan(settings: SuiteSettings) -> Plan:
@@ -68,6 +74,7 @@ def make_plan(settings: SuiteSettings) -> Plan:
     missing: dict[str, str] = {}
     broken: dict[str, str] = {}
     examples: dict[str, dict[str, str]] = {}
+    tasks: dict[str, Task] = {}
     for name in settings.task_names():
         entry = settings.tasks.get(name, SuiteTask())
         data = entry.data or _find_data(settings.data, name)
@@ -83,12 +90,13 @@ def make_plan(settings: SuiteSettings) -> Plan:
         if lacking is not None:
             missing[name] = lacking
             continue
+        tasks[name] = task
         examples[name] = {split: _hash(part) for split, part in task.splits.items()}
         for label, model in settings.by_teachers().items():
             job = _make_job(settings, name, entry, data, task, label=label, model=model)
             if job is not None:
                 jobs.append(job)
-    return Plan(jobs=tuple(jobs), missing=missing, broken=broken, examples=examples)
+    return Plan(jobs=tuple(jobs), missing=missing, broken=broken, examples=examples, tasks=tasks)
 
 
 def require_same_examples(plan: Plan, folder: Path) -> None:
