@@ -57,6 +57,10 @@ class ExportError(LimbeckError):
     """A model can't be written in another format, or the result differs from the model."""
 
 
+class MachineError(LimbeckError, OSError):
+    """The machine refuses: no space or right to write, too few files at once, too little memory."""
+
+
 class MissingExtraError(LimbeckError, ImportError):
     """A feature needs a package that an optional extra installs."""
 

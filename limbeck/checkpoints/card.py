@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import yaml
 from huggingface_hub import ModelCard
 
 from limbeck.errors import CheckpointError
-from limbeck.files import write_text
+from limbeck.files import read_text, write_text
 
 CARD_NAME = "README.md"
 _MARK = "<!-- Written by limbeck, which writes it anew as long as this line stands. -->"
+_MOST_NAMES, _LONGEST_NAME = 200, 500  # languages; characters of a link to a licence
 _INHERITED = ("license", "license_name", "license_link", "language")
 
 
@@ -44,7 +46,7 @@ def has_foreign_card(folder: Path) -> bool:
         CheckpointError: If the file can't be read.
     """
     path = folder / CARD_NAME
-    return path.exists() and _MARK not in _read(path)
+    return os.path.lexists(path) and _MARK not in _read(path)
 
 
 def read_inherited(folder: Path) -> dict[str, Any]:
@@ -58,13 +60,18 @@ def read_inherited(folder: Path) -> dict[str, Any]:
     try:
         card = ModelCard(_read(path), ignore_metadata_errors=True)
         data: dict[str, Any] = card.data.to_dict()  # type: ignore[no-untyped-call]
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, RecursionError, yaml.YAMLError):
         return {}
-    return {name: data[name] for name in _INHERITED if data.get(name)}
+    return {name: data[name] for name in _INHERITED if _is_short(data.get(name))}
+
+
+def _is_short(value: object) -> bool:
+    """Tells whether a value is a name or some: YAML's may be anything, and of any size."""
+    names = value if isinstance(value, list) else [value]
+    if not 0 < len(names) <= _MOST_NAMES:
+        return False
+    return all(isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME for name in names)
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise CheckpointError(f"can't read {path}: {error.strerror or error}.") from error
+    return read_text(path, error=CheckpointError, undecodable="replace")

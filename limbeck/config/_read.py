@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from limbeck import limits
 from limbeck.config._describe import Location, admits, child, settings_classes, takes_any_length
 from limbeck.config._explain import explain, leaf_names
 from limbeck.config._settings import Settings
 from limbeck.errors import SettingsError, did_you_mean
+from limbeck.system_errors import explain as explain_system_error
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -69,6 +71,11 @@ def read_settings(
         return cls.model_validate(_unset(cls, values))
     except ValidationError as error:
         raise SettingsError(explain(cls, error, where=where)) from None
+    except RecursionError:
+        raise SettingsError(
+            f"{file if path is not None else COMMAND_LINE}: tables stand too deep in each other; "
+            "accepted: settings as limbeck init shows them"
+        ) from None
 
 
 def read_options(cls: type[SettingsT], values: Mapping[str, Any], *, name: str) -> SettingsT:
@@ -123,8 +130,11 @@ def _read_file(path: Path, presets: Mapping[str, Path]) -> tuple[dict[str, Any],
     name = str(path)
     if name in presets:
         path = presets[name]
+    limit = limits.FILE_BYTES.value
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin a file with a mark
+        with path.open("rb") as file:  # a pipe too, as <(limbeck init ...) makes one
+            content = file.read(limit + 1)
+        text = content.decode("utf-8-sig")  # editors of Windows begin a file with a mark
     except FileNotFoundError:
         known = f" Presets: {', '.join(sorted(presets))}." if presets else ""
         raise SettingsError(
@@ -134,11 +144,15 @@ def _read_file(path: Path, presets: Mapping[str, Path]) -> tuple[dict[str, Any],
     except UnicodeDecodeError as error:
         raise SettingsError(f"{name}: not UTF-8 text (at byte {error.start})") from None
     except OSError as error:
-        raise SettingsError(f"{name}: can't be read: {error.strerror}") from None
+        raise SettingsError(explain_system_error(error, path=name, writes=False)) from None
+    if len(content) > limit:
+        raise SettingsError(f"{name} is too long; accepted: {limits.FILE_BYTES.describe()} bytes")
     try:
         return tomllib.loads(text), name
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{name}: not valid TOML: {error}{_quote(text, str(error))}") from None
+    except (RecursionError, ValueError) as error:  # brackets too deep, a number too long
+        raise SettingsError(f"{name}: TOML that Python can't read: {error}") from None
 
 
 def _neighbours(path: Path) -> list[str]:
@@ -246,7 +260,7 @@ def _fits(annotation: Any, value: object) -> bool:
 def _parse_scalar(annotation: Any, raw: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {raw}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or more than Python reads
         return raw
     if set(parsed) != {"value"}:  # a line break in the text began a second setting
         return raw

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from limbeck.errors import LimbeckError
+from limbeck.system_errors import explain
 
 _PARTIAL = ".partial-"
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp|\.partial-.+")
@@ -39,7 +40,7 @@ def replace_file(path: Path, *, error: type[LimbeckError] | None) -> Iterator[Pa
     except OSError as problem:
         if error is None:
             raise
-        raise error(f"can't write {path}: {problem.strerror or problem}.") from problem
+        raise error(explain(problem, path=path, writes=True)) from problem
     finally:
         with suppress(OSError):  # in its place already, or never there
             temporary.unlink()

@@ -13,6 +13,8 @@ from typing import Any
 from limbeck.errors import LimbeckError
 from limbeck.files.atomic import replace_file
 from limbeck.files.json_objects import find_not_finite
+from limbeck.files.reading import parse_json
+from limbeck.system_errors import explain
 
 
 def write_json_lines(
@@ -67,10 +69,8 @@ def read_json_lines(
                 if may_be_cut and not line.endswith(b"\n"):
                     return
                 yield _parse(line, where=f"{path}, line {number}", helps=helps, error=error)
-    except FileNotFoundError:
-        raise error(f"there is no file {path}{helps}") from None
     except OSError as problem:
-        raise error(f"can't read {path}: {problem.strerror or problem}{helps}") from problem
+        raise error(explain(problem, path=path, writes=False) + helps) from problem
 
 
 def _parse(line: bytes, *, where: str, helps: str, error: type[LimbeckError]) -> dict[str, Any]:
@@ -80,8 +80,8 @@ def _parse(line: bytes, *, where: str, helps: str, error: type[LimbeckError]) ->
     except UnicodeDecodeError as problem:
         raise error(f"{where}: not UTF-8 text: {problem.reason}{helps}") from None
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text)
+    except ValueError:
         value = None
     if not isinstance(value, dict):
         raise error(f"{where}: not a JSON object: {text.strip()[:60]!r}{helps}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from limbeck.errors import LimbeckError
 from limbeck.files.atomic import write_text
+from limbeck.files.reading import parse_json, read_text
 
 
 def write_json(
@@ -47,17 +49,18 @@ def read_json(path: Path, *, error: type[LimbeckError]) -> dict[str, Any]:
         error: What is raised.
 
     Raises:
-        error: If the file is absent, is not UTF-8 or JSON, or holds something else than an object.
+        error: If the file is absent, is not a file in UTF-8 or not JSON, is beyond
+            `limits.FILE_BYTES` or `limits.DEPTH`, or holds something else than an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise error(_explain_absence(path)) from None
-    except OSError as problem:
-        raise error(f"can't read {path}: {problem.strerror or problem}.") from problem
-    except UnicodeDecodeError as problem:
-        raise error(f"{path} is not UTF-8 text: byte {problem.start} is wrong.") from None
-    except (ValueError, RecursionError) as problem:
+        text = read_text(path, error=error).removeprefix("\ufeff")  # a mark of Windows
+    except error as problem:
+        if isinstance(problem.__cause__, FileNotFoundError):
+            raise error(_explain_absence(path)) from None
+        raise
+    try:
+        value = parse_json(text)
+    except ValueError as problem:
         raise error(f"{path} is not JSON: {problem}.") from None
     if not isinstance(value, dict):
         raise error(f"{path} holds a JSON {type(value).__name__}; accepted: an object, {{...}}.")
@@ -77,7 +80,9 @@ def find_not_finite(value: object, key: str = "") -> Iterator[tuple[str, float]]
 
 
 def _explain_absence(path: Path) -> str:
-    there = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    there: list[str] = []
+    with suppress(OSError):  # no folder, or one that may not be looked into
+        there = sorted(p.name for p in path.parent.iterdir())
     inside = sorted(path.parent.glob(f"*/{path.name}"))  # a run folder holds a model folder
     hint = f" Did you mean '{inside[0].parent}'?" if inside else ""
     return (

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from limbeck.errors import DataError, FolderInUseError, LimbeckError
 from limbeck.files.atomic import remove_leftovers
 from limbeck.files.typed import TypedFile
+from limbeck.system_errors import explain
 
 LOCK_FILE = ".lock"
 _HERE = socket.gethostname()
@@ -127,7 +128,7 @@ def _take(folder: Path, work: str, error: type[LimbeckError] | None) -> FileLock
     except OSError as problem:
         if error is None:
             raise
-        raise error(f"can't write to {folder}: {problem.strerror or problem}") from problem
+        raise error(explain(problem, path=folder, writes=True)) from problem
     try:
         remove_leftovers(folder, belongs_to_others=is_owned)
         now = datetime.now(UTC).isoformat(timespec="seconds")

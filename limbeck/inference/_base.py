@@ -147,6 +147,8 @@ class Pipeline(Generic[OptionsT]):
         }
         inputs = {}
         for name in self.tokenizer.model_input_names:
+            if name not in self.engine.limits.inputs:
+                continue  # a tokenizer of another model's may give more
             padding, values = columns[name]
             inputs[name] = np.full(shape, padding, dtype=np.int64)
             for place, row in enumerate(rows):

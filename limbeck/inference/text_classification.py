@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -61,8 +62,9 @@ class TextClassificationPipeline(Pipeline[Options]):
         Raises:
             SettingsError: If an input is neither a text nor a pair, or `top_k` is below 1.
         """
-        is_single = isinstance(inputs, str | Mapping)
-        texts = [inputs] if isinstance(inputs, str | Mapping) else list(inputs)
+        # What is neither, such as a gap of a table, is named by the check below.
+        is_single = isinstance(inputs, str | Mapping) or not isinstance(inputs, Iterable)
+        texts = [inputs] if is_single else list(inputs)
         pairs = [_as_pair(i, text) for i, text in enumerate(texts)]
         ranked = [
             self._rank(scores.tolist())
@@ -114,6 +116,6 @@ def _as_pair(index: int, text: object) -> tuple[str, str | None]:
         if isinstance(first, str) and isinstance(second, str | None):
             return first, second
     raise SettingsError(
-        f"input {index} is {text!r}; accepted: a text, or a pair such as "
-        '{"text": "...", "text_pair": "..."}'
+        f"input {index} is {reprlib.repr(text)}; accepted: a text, or a pair such as "
+        '{"text": "...", "text_pair": "..."}; leave out what has none'
     )

@@ -9,14 +9,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from limbeck.errors import SettingsError, did_you_mean
+from limbeck import limits
+from limbeck.errors import SettingsError, did_you_mean, shorten
 from limbeck.nn import ACTIVATIONS
 
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
+_SHOWN_WHOLE = 10**15
+
 
 def _checked(default: Any, accepted: str, check: Callable[[Any], bool]) -> Any:
     return field(default=default, metadata={"accepted": accepted, "check": check})
+
+
+def _show(value: object) -> str:
+    """Returns a value for a message: not more of it than a line holds."""
+    if isinstance(value, int) and abs(value) >= _SHOWN_WHOLE:
+        return _count(value)
+    return shorten(value)
+
+
+def _count(number: int) -> str:
+    """Returns a number in words; Python writes out none of more than 4,300 digits."""
+    if abs(number) < _SHOWN_WHOLE:
+        return f"{number:,}"
+    return f"10^{number.bit_length() * math.log10(2):.0f}"
 
 
 def _is_int(value: Any, least: int) -> bool:
@@ -29,7 +46,12 @@ def _is_number(value: Any) -> bool:
 
 def size(default: int, *, least: int = 1) -> Any:
     """A field that counts something of which there is at least one."""
-    return _checked(default, f"a whole number from {least}", lambda v: _is_int(v, least))
+    metadata = {
+        "accepted": f"a whole number from {least}",
+        "check": lambda value: _is_int(value, least),
+        "is_size": True,
+    }
+    return field(default=default, metadata=metadata)
 
 
 def rate(default: float | None, *, optional: bool = False) -> Any:
@@ -98,9 +120,10 @@ class ModelConfig:
     num_labels: int = 0
     """How many labels there are; 0 stands for as many as `id2label` has, or else 2."""
     id2label: Mapping[int, str] = field(default_factory=dict)
-    """Names of the labels; LABEL_0, LABEL_1, ... if absent."""
+    """Names of the labels; LABEL_0, LABEL_1, ... if absent. Two may have the same."""
     label2id: Mapping[str, int] = field(default_factory=dict)
-    """The inverse of `id2label`, and made from it if absent."""
+    """The inverse of `id2label`, and made from it if absent; a file that has both goes by
+    `id2label`."""
 
     if TYPE_CHECKING:  # fields or properties of each family's configuration
 
@@ -115,12 +138,12 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         faults = [
-            f"{f.name} is {getattr(self, f.name)!r}; accepted: {f.metadata['accepted']}"
+            f"{f.name} is {_show(getattr(self, f.name))}; accepted: {f.metadata['accepted']}"
             for f in dataclasses.fields(self)
             if "check" in f.metadata and not f.metadata["check"](getattr(self, f.name))
         ]
         if not faults:
-            faults = self._find_contradictions()
+            faults = self._find_excess() or self._find_contradictions()
         if faults:
             raise SettingsError(f"{type(self).__name__}: " + "; ".join(faults) + ".")
         id2label, label2id = _complete_labels(self.num_labels, self.id2label, self.label2id)
@@ -159,7 +182,12 @@ class ModelConfig:
                 raise SettingsError(
                     f"there is no field '{key}' in {cls.__name__}. Did you mean '{near[0]}'?"
                 )
-        return cls(**{key: value for key, value in renamed.items() if key in own})
+        given = {key: value for key, value in renamed.items() if key in own}
+        if given.get("id2label"):
+            # Whoever names the labels in `transformers` leaves label2id behind as it was, and it
+            # decides no number: the names are those of id2label.
+            given.pop("label2id", None)
+        return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of a `config.json`."""
@@ -208,6 +236,21 @@ class ModelConfig:
         """Says whether an input of this many tokens is within the model's positions."""
         return self.max_tokens is None or num_tokens <= self.max_tokens
 
+    def _find_excess(self) -> list[str]:
+        """Finds what asks for more than is built, before anything is built of it."""
+        layers, width = self.num_hidden_layers, self.hidden_size
+        if layers > limits.LAYERS.value:
+            return [f"it has {_count(layers)} layers; accepted: {limits.LAYERS.describe()}"]
+        sizes = [getattr(self, f.name) for f in dataclasses.fields(self) if "is_size" in f.metadata]
+        # Each size is that of a table of rows as wide as the model, or counts for little.
+        num_parameters = width * (sum(sizes) + layers * (4 * width + 2 * self.intermediate_size))
+        if num_parameters > limits.PARAMETERS.value:
+            return [
+                f"its sizes make some {_count(num_parameters)} parameters; accepted: "
+                + limits.PARAMETERS.describe()
+            ]
+        return []
+
     def _find_contradictions(self) -> list[str]:
         faults = []
         if self.hidden_size % self.num_attention_heads:
@@ -227,25 +270,34 @@ def _complete_labels(
 ) -> tuple[dict[int, str], dict[str, int]]:
     """Fills in what the other two say of the labels, and refuses where they contradict."""
     if not _is_int(num_labels, 0):
-        raise SettingsError(f"num_labels is {num_labels!r}; accepted: a whole number from 1.")
+        raise SettingsError(f"num_labels is {_show(num_labels)}; accepted: a whole number from 1.")
+    if num_labels > limits.LABELS.value:
+        raise SettingsError(
+            f"num_labels is {_count(num_labels)}; accepted: {limits.LABELS.describe()}."
+        )
     try:
         names = {int(index): str(label) for index, label in dict(id2label or {}).items()}
         indices = {str(label): int(index) for label, index in dict(label2id or {}).items()}
     except (TypeError, ValueError):
         raise SettingsError(
-            f"id2label is {id2label!r} and label2id {label2id!r}; accepted: mappings from a number "
-            "to a name, and back."
+            f"id2label is {_show(id2label)} and label2id {_show(label2id)}; accepted: mappings "
+            "from a number to a name, and back."
         ) from None
     if not names:
-        names = {index: label for label, index in indices.items()}
+        # Of several names of a label, the first is its name.
+        names = {index: label for label, index in reversed(indices.items())}
     if not names:
         names = {index: f"LABEL_{index}" for index in range(num_labels or 2)}
     names = dict(sorted(names.items()))
-    if list(names) != list(range(len(names))) or len(set(names.values())) != len(names):
-        raise SettingsError(f"id2label is {names}; accepted: one name each for 0, 1, 2, ...")
+    if list(names) != list(range(len(names))):
+        raise SettingsError(f"id2label is {_show(names)}; accepted: a name each for 0, 1, 2, ...")
     if num_labels not in (0, len(names)):
         raise SettingsError(f"num_labels is {num_labels}, but id2label has {len(names)} labels.")
-    inverse = {label: index for index, label in names.items()}
-    if indices and indices != inverse:
-        raise SettingsError(f"label2id {indices} is not the inverse of id2label {names}.")
-    return names, inverse
+    wrong = [label for label, index in indices.items() if names.get(index) != label]
+    if id2label and wrong:
+        raise SettingsError(
+            f"label2id is not the inverse of id2label {_show(names)}: it gives "
+            f"'{wrong[0]}' the number {indices[wrong[0]]}; leave it out."
+        )
+    # Two labels of one name are told apart by their numbers alone; its number is the first's.
+    return names, {label: index for index, label in reversed(names.items())}

@@ -7,7 +7,6 @@ import codecs
 import gzip
 import lzma
 import re
-import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,10 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
+from limbeck import limits
 from limbeck.errors import DataError
-
-MAX_LINE_BYTES: Final = 256 * 2**20
-"""Longest line accepted: a file without line ends must not be read into memory whole."""
+from limbeck.system_errors import explain
 
 COMPRESSIONS: Final[dict[str, Callable[[IO[bytes]], Any]]] = {
     ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
@@ -71,13 +69,14 @@ def read_lines(path: Path, *, max_bytes: int) -> Iterator[Line]:
             while content := stream.readline(max_bytes):
                 number += not in_line
                 in_line = not content.endswith(b"\n")
-                content, carried = _cut_whole_characters(carried + content)
+                content = carried + content if carried else content
+                content, carried = _cut_whole_characters(content)
                 yield Line(number, content, raw.tell())
             if carried:
                 yield Line(number, carried, raw.tell())
     except _DAMAGE as error:
         after = f" after line {number}" if number else ""
-        raise DataError(f"{path} can't be read{after}: {error}") from error
+        raise DataError(f"{path} can't be read{after}: {_reason(error)}") from error
 
 
 def read_whole_lines(path: Path, *, format_: str) -> Iterator[Line]:
@@ -86,12 +85,33 @@ def read_whole_lines(path: Path, *, format_: str) -> Iterator[Line]:
     Raises:
         DataError: If the file can't be read, is damaged, or has a line that is too long for rows.
     """
-    for line in read_lines(path, max_bytes=MAX_LINE_BYTES):
-        if len(line.content) > MAX_LINE_BYTES - 4:  # a piece may end a character early
+    limit = limits.LINE_BYTES.value
+    for line in read_lines(path, max_bytes=limit + 4):  # a piece may end a character early
+        if len(line.content) > limit:
             raise DataError(
-                f"{path}, line {line.number}: longer than {MAX_LINE_BYTES} bytes; is it {format_}?"
+                f"{path}, line {line.number} is too long; accepted: {limits.LINE_BYTES.describe()} "
+                f"bytes. Is it {format_}?"
             )
         yield line
+
+
+def read_document(path: Path) -> list[Line]:
+    """Returns all lines of a file that is one document.
+
+    Raises:
+        DataError: If the file can't be read, is damaged, or is too long to be read whole.
+    """
+    limit = limits.DOCUMENT_BYTES.value
+    lines, size = [], 0
+    for line in read_lines(path, max_bytes=limit + 4):
+        size += len(line.content)
+        if size > limit:
+            raise DataError(
+                f"{path} is too long for one JSON document; accepted: "
+                f"{limits.DOCUMENT_BYTES.describe()} bytes. Give JSON Lines, an object a line"
+            )
+        lines.append(line)
+    return lines
 
 
 def decode_line(line: Line, path: Path) -> str:
@@ -126,18 +146,43 @@ def open_seekable(path: Path) -> Iterator[IO[bytes]]:
     try:
         raw = path.open("rb")
     except OSError as error:
-        raise DataError(f"{path} can't be read: {error}") from error
+        raise DataError(f"{path} can't be read: {_reason(error)}") from error
     with raw:
         if strip_compression(path.name) == path.name:
             yield raw
             return
         with tempfile.TemporaryFile() as plain:
-            try:
-                shutil.copyfileobj(_decompress(raw, path), plain, length=2**20)
-            except _DAMAGE as error:
-                raise DataError(f"{path} can't be read: {error}") from error
+            _unpack(_decompress(raw, path), plain, path)
             plain.seek(0)
             yield plain
+
+
+def _unpack(packed: IO[bytes], plain: IO[bytes], path: Path) -> None:
+    limit = limits.UNPACKED_BYTES.value
+    while True:
+        try:
+            content = packed.read(2**20)
+        except _DAMAGE as error:
+            raise DataError(f"{path} can't be read: {_reason(error)}") from error
+        if not content:
+            return
+        try:
+            plain.write(content)
+        except OSError as error:
+            reason = explain(error, path=tempfile.gettempdir(), writes=True)
+            raise DataError(f"{path} can't be unpacked: {reason}, named by TMPDIR") from error
+        if plain.tell() > limit:
+            raise DataError(
+                f"{path} is too large to be unpacked; accepted: "
+                f"{limits.UNPACKED_BYTES.describe()} bytes. Parquet needs no compression of its own"
+            )
+
+
+def _reason(error: Exception) -> str:
+    """Returns what is wrong with a file, in the system's case with what helps."""
+    if isinstance(error, OSError) and error.errno:
+        return explain(OSError(error.errno, error.strerror))  # whose path the message has
+    return str(error)
 
 
 def _cut_whole_characters(line: bytes) -> tuple[bytes, bytes]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 
+from limbeck import limits
 from limbeck.errors import CheckpointError
 from limbeck.files import sha256_of_texts
 from limbeck.tokenizers.config import ROLES, TokenizerConfig
@@ -38,9 +41,39 @@ def parse_pipeline(text: str, *, where: str) -> Tokenizer:
             f"{where} holds a {type(backend.model).__name__} tokenizer; supported: WordPiece (BERT "
             "and its relatives)."
         )
+    content = json.loads(text)
+    growth = max(_largest_growth(content.get(part)) for part in ("normalizer", "decoder"))
+    if growth > limits.GROWTH.value:
+        raise CheckpointError(
+            f"{where}: its replacements can make {growth:,} characters of one; accepted: "
+            + limits.GROWTH.describe()
+        )
     backend.no_truncation()
     backend.no_padding()
     return backend
+
+
+def _largest_growth(part: Any) -> int:
+    """Returns how many characters the replacements in a part can make of one, at most.
+
+    Each link of a chain multiplies what the one before has made.
+    """
+    if not isinstance(part, dict):
+        return 1
+    match part.get("type"):
+        case "Sequence":
+            links: list[Any] = part.get("normalizers") or part.get("decoders") or []
+            return math.prod([_largest_growth(link) for link in links])
+        case "Precompiled":  # a table: the length of a trie, the trie, the texts that it leads to
+            table = base64.b64decode(part["precompiled_charsmap"])
+            texts = table[4 + int.from_bytes(table[:4], "little") :].split(b"\0")
+            return max(1, *map(len, texts))
+        case "Replace":
+            length, found = len(part["content"]), part["pattern"].get("String")
+            # What a regular expression finds may be empty, and then stands beside each character.
+            return max(1, -(-length // len(found))) if found else 1 + length
+        case _:
+            return 1
 
 
 def build_pipeline(

@@ -34,6 +34,9 @@ BERT_CLASSES = frozenset(
 GENERIC_CLASSES = frozenset({"PreTrainedTokenizerFast", "TokenizersBackend"})
 """Classes of `transformers` that take `tokenizer.json` as it stands."""
 
+WITHOUT_TOKEN_TYPES = frozenset({"distilbert", "mpnet"})
+"""Types of models that take no token types, as `config.json` names them."""
+
 INPUT_NAMES = ("input_ids", "token_type_ids", "attention_mask")
 
 
@@ -180,17 +183,16 @@ def _input_names(
     values: Mapping[str, Any], model_config: Mapping[str, Any], *, where: str
 ) -> tuple[str, ...]:
     names = values.get("model_input_names")
-    if names is not None:
-        if not isinstance(names, list) or "input_ids" not in names or set(names) - set(INPUT_NAMES):
-            raise CheckpointError(
-                f"{where}: model_input_names is {names!r}; accepted: a list with 'input_ids' and "
-                "any of 'token_type_ids', 'attention_mask'."
-            )
-        return tuple(names)
-    name = str(values.get("tokenizer_class") or model_config.get("tokenizer_class") or "")
-    # Real DistilBERT folders often name no class, and these models have no token types to feed.
-    if name.startswith(("DistilBert", "MPNet")) or name in GENERIC_CLASSES:
-        return ("input_ids", "attention_mask")
-    if model_config.get("model_type") in ("distilbert", "mpnet"):
-        return ("input_ids", "attention_mask")
-    return INPUT_NAMES
+    if names is None:
+        # Real DistilBERT folders often name no class, and these models have no token types.
+        name = str(values.get("tokenizer_class") or model_config.get("tokenizer_class") or "")
+        lacks_types = name.startswith(("DistilBert", "MPNet")) or name in GENERIC_CLASSES
+        names = [name for name in INPUT_NAMES if not (lacks_types and name == "token_type_ids")]
+    elif not isinstance(names, list) or "input_ids" not in names or set(names) - set(INPUT_NAMES):
+        raise CheckpointError(
+            f"{where}: model_input_names is {names!r}; accepted: a list with 'input_ids' and any "
+            "of 'token_type_ids', 'attention_mask'."
+        )
+    if model_config.get("model_type") in WITHOUT_TOKEN_TYPES:  # whatever its tokenizer was for
+        names = [name for name in names if name != "token_type_ids"]
+    return tuple(names)

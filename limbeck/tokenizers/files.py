@@ -6,24 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import CheckpointError
-from limbeck.files import read_json
-
-
-def read_text(path: Path) -> str:
-    """Reads a UTF-8 file.
-
-    Raises:
-        CheckpointError: If the file can't be read or is not UTF-8.
-    """
-    try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(
-            f"{path} is not UTF-8 text (byte {error.start}); the file is damaged or of another "
-            "kind, so copy it again from where it came."
-        ) from None
-    except OSError as error:
-        raise CheckpointError(f"{path} can't be read: {error.strerror}.") from error
+from limbeck.files import read_json, read_text
 
 
 def read_optional_json(path: Path) -> dict[str, Any]:
@@ -43,7 +26,7 @@ def read_vocab(path: Path) -> dict[str, int]:
     Raises:
         CheckpointError: If the file is empty or not UTF-8.
     """
-    lines = read_text(path).split("\n")
+    lines = read_text(path, error=CheckpointError).split("\n")
     if lines[-1] == "":
         lines.pop()
     if not lines:

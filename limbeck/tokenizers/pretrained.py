@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, normalizers
 
 from limbeck.errors import CheckpointError
-from limbeck.files import write_json, write_text
+from limbeck.files import read_text, write_json, write_text
 from limbeck.tokenizers.backend import (
     add_missing_tokens,
     build_pipeline,
@@ -27,7 +27,7 @@ from limbeck.tokenizers.config import (
     read_values,
     token_content,
 )
-from limbeck.tokenizers.files import read_optional_json, read_text, read_vocab
+from limbeck.tokenizers.files import read_optional_json, read_vocab
 
 _NORMALIZER_KEYS = {
     "do_lower_case": "lowercase",
@@ -55,7 +55,7 @@ def load_folder(folder: Path) -> tuple[Tokenizer, TokenizerConfig]:
     settings = _normalizer_settings(values, where=where)
     json_path, vocab_path = folder / "tokenizer.json", folder / "vocab.txt"
     if json_path.is_file():
-        backend = parse_pipeline(read_text(json_path), where=str(json_path))
+        backend = parse_pipeline(read_text(json_path, error=CheckpointError), where=str(json_path))
         if config.is_bert and is_plain_bert(backend):
             # A folder that names no class at all is read by its tokenizer.json alone.
             named = values.get("tokenizer_class") or model_config.get("model_type")

@@ -190,7 +190,7 @@ def test_presets_and_recipe(tmp_path: Path) -> None:
 def test_missing_file_names_its_neighbour(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     assert f"Did you mean '{path}'?" in message(tmp_path / "rum.toml")
-    assert message(tmp_path) == f"{tmp_path}: can't be read: Is a directory"
+    assert message(tmp_path) == f"can't read {tmp_path}: that is a folder, not a file; give a file"
     path.write_bytes(b"seed = \xff")
     assert message(path) == f"{path}: not UTF-8 text (at byte 7)"
 

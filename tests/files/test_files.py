@@ -226,9 +226,9 @@ def test_lines_hold_finite_numbers(tmp_path):
 
 
 def test_lines_that_are_not_there(tmp_path):
-    with pytest.raises(DataError, match=r"there is no file .*rows.jsonl"):
+    with pytest.raises(DataError, match=r"can't read .*rows.jsonl: there is no such file"):
         list(read_json_lines(tmp_path / "rows.jsonl", error=DataError))
-    with pytest.raises(DataError, match=r"can't read .*: Is a directory"):
+    with pytest.raises(DataError, match=r"can't read .*: that is a folder"):
         list(read_json_lines(tmp_path, error=DataError))
 
 

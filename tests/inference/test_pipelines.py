@@ -1,5 +1,6 @@
 """Pipelines give what `transformers.pipeline` gives on the same folder."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -113,12 +114,34 @@ def test_wrong_arguments_are_refused(folder, tmp_path):
     classify = pipeline("sentiment-analysis", folder)
     with pytest.raises(SettingsError, match=r"input 1 is 5; accepted: a text, or a pair"):
         classify(["good", 5])
+    for gap in (None, float("nan"), 5):
+        with pytest.raises(SettingsError, match=rf"input 0 is {gap}; accepted: a text.*leave out"):
+            classify(gap)
     with pytest.raises(SettingsError, match=r"input 0 is \{'txt': 'good'\}"):
         classify({"txt": "good"})
     with pytest.raises(SettingsError, match=r"top_k = -1: must be at least 1"):
         classify("good", top_k=-1)
     with pytest.raises(SettingsError, match=r"top_k = 0: must be at least 1"):
         classify("good", top_k=0)
+
+
+@pytest.mark.parametrize("model_type", ["distilbert", "mpnet"])
+def test_a_tokenizer_that_gives_more_than_the_model_takes(tmp_path, model_type):
+    """Folders of DistilBERT come with the tokenizer of the BERT that they were made of."""
+    write_model(tmp_path / "a", model_type=model_type)
+    expected = pipeline("sentiment-analysis", tmp_path / "a")(TEXTS)
+    path = tmp_path / "a" / "tokenizer_config.json"
+    config = json.loads(path.read_text()) | {"tokenizer_class": "BertTokenizer"}
+    config["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    path.write_text(json.dumps(config))
+    assert pipeline("sentiment-analysis", tmp_path / "a")(TEXTS) == expected
+    assert "token_type_ids" not in AutoTokenizer.from_pretrained(tmp_path / "a")("a")
+    (tmp_path / "b").mkdir()  # the tokenizer alone, which does not say what it is for
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "b" / name).write_text((tmp_path / "a" / name).read_text())
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "b")
+    assert "token_type_ids" in tokenizer("a")
+    assert pipeline("sentiment-analysis", tmp_path / "a", tokenizer=tokenizer)(TEXTS) == expected
 
 
 HEADS = {

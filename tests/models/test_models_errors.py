@@ -230,13 +230,43 @@ def test_no_config(folder):
         ({"hiden_size": 24, "hidden_size": ...}, "no field 'hiden_size' .* mean 'hidden_size'"),
         ({"id2label": {"0": "a", "2": "b"}}, "id2label is {0: 'a', 2: 'b'}; accepted"),
         ({"id2label": ["a"]}, r"id2label is \['a'\]"),
-        ({"label2id": {"LABEL_0": 1, "LABEL_1": 0, "LABEL_2": 2}}, "label2id .* not the inverse"),
     ],
 )
 def test_wrong_config(folder, given, match):
     change_config(folder, **given)
     with pytest.raises(CheckpointError, match=match):
         load(folder)
+
+
+@pytest.mark.parametrize(
+    ("id2label", "label2id"),
+    [
+        ("abc", {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}),  # left behind, by transformers too
+        ("abc", {"a": 0, "first": 0, "b": 1, "c": 2}),
+        ("abc", {"c": 0, "a": 1, "b": 2}),
+        ("aba", {"a": 2, "b": 1}),
+        ("", {"a": 0, "first": 0, "b": 1, "c": 2}),
+    ],
+)
+def test_names_of_labels_stop_no_folder_from_loading(folder, id2label, label2id):
+    expected = load(folder).state_dict()
+    change_config(folder, id2label=dict(enumerate(id2label)), label2id=label2id)
+    model = load(folder)
+    names = dict(enumerate(id2label or "abc"))
+    assert model.config.id2label == names
+    assert {i: names[i] for i in model.config.label2id.values()}.items() <= names.items()
+    assert model.config.label2id["a"] == 0
+    model.save_pretrained(folder / "again")
+    assert load(folder / "again").config == model.config
+    for name, tensor in load(folder / "again").state_dict().items():
+        assert torch.equal(tensor, expected[name])
+
+
+def test_labels_given_in_python_do_not_contradict_each_other():
+    with pytest.raises(
+        SettingsError, match=r"label2id is not .*: it gives 'a' the number 1; leave it out\."
+    ):
+        our_config("bert", id2label={0: "a", 1: "b"}, label2id={"a": 1, "b": 0})
 
 
 @pytest.mark.parametrize("number", [1, 3, True, None])

@@ -118,7 +118,7 @@ def test_licence_and_language_are_passed_on(tmp_path):
 
 def test_a_card_that_cannot_be_read_is_named(tmp_path):
     Path(tmp_path / "README.md").mkdir()
-    with pytest.raises(CheckpointError, match=r"can't read .*README\.md: Is a directory"):
+    with pytest.raises(CheckpointError, match=r"can't read .*README\.md: that is a folder"):
         write_card(tmp_path, make_card())
 
 

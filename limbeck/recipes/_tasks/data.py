@@ -84,6 +84,8 @@ class TaskData:
         )
         require_inputs(settings.max_length, config=config, tokenizer=tokenizer)
         labels = list(config.id2label.values()) if use_model_labels else None
+        if labels is not None and len(set(labels)) < len(labels):
+            labels = None  # names that stand for two labels can't be looked up
         task = _read_task(settings, folder, labels)
         for name in needed:
             if name not in task.splits:

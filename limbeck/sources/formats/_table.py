@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from limbeck import limits
 from limbeck.errors import DataError, shorten_names
-from limbeck.sources.opening import MAX_LINE_BYTES, decode_line, read_whole_lines, split_returns
+from limbeck.sources.opening import decode_line, read_whole_lines, split_returns
 from limbeck.sources.rows import ReadOptions, Row, require_columns, require_distinct
-
-# A document may stand in one field, and the library's limit is for the whole process.
-csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
 
 
 def read_table(
@@ -30,6 +28,8 @@ def read_table(
     Raises:
         DataError: If the file can't be read, or its header is malformed or lacks a column.
     """
+    # A document may stand in one field, over many lines; the library's limit is for the process.
+    csv.field_size_limit(limits.LINE_BYTES.value)
     lines = _Lines(path)
     reader = csv.reader(lines, **dialect)
     header = _read_header(reader, lines, options, fix=fix)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from limbeck.errors import DataError, shorten
+from limbeck.files import parse_json
 from limbeck.sources.formats.jsonl import explain, parse_line
-from limbeck.sources.opening import MAX_LINE_BYTES, decode_line, read_lines
+from limbeck.sources.opening import decode_line, read_document
 from limbeck.sources.rows import ReadOptions, Row
 
 ENDINGS: Final = (".json",)
@@ -22,11 +22,11 @@ def read(path: Path, options: ReadOptions, *, start: int) -> Iterator[Row]:
     Raises:
         DataError: If it is none of these.
     """
-    lines = list(read_lines(path, max_bytes=MAX_LINE_BYTES))
+    lines = read_document(path)
     content = "".join(decode_line(line, path) for line in lines)
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(content)
+    except ValueError as error:
         if getattr(error, "msg", None) != "Extra data":  # after a first object
             raise explain(error, content, path=path) from None
         yield from (parse_line(line, path) for line in lines[start:] if line.content.strip())

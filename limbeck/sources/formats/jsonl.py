@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from limbeck.errors import DataError, shorten
+from limbeck.files import parse_json
 from limbeck.sources.opening import Line, decode_line, read_whole_lines
 from limbeck.sources.rows import ReadOptions, Row
 
@@ -53,14 +54,12 @@ def parse(text: str, *, path: Path, first_line: int = 1) -> Any:
         DataError: If it is not JSON, or more than Python can read; says where and what.
     """
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise explain(error, text, path=path, first_line=first_line) from None
 
 
-def explain(
-    error: ValueError | RecursionError, text: str, *, path: Path, first_line: int = 1
-) -> DataError:
+def explain(error: ValueError, text: str, *, path: Path, first_line: int = 1) -> DataError:
     """Returns what `json.loads` found wrong with a text, with file, line and column."""
     if isinstance(error, json.JSONDecodeError):
         there = text[max(error.pos - _SHOWN, 0) : error.pos + _SHOWN]
