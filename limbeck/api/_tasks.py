@@ -60,7 +60,8 @@ def finetune(
         transfer: Rows without labels, for a `teacher` to label.
         data: All splits at once: a folder, `hf://owner/name`, a `DatasetDict` or a dictionary.
         tokenizer: Of a model in memory.
-        out: The run's folder, which goes on where it stopped; a new one in `runs` if not given.
+        out: The run's folder, where the same call goes on after a stop; a new one in `runs` if not
+            given.
         progress: True shows it, False does not; by default it is shown on a terminal and in a
             notebook.
         **settings: Those of the recipe, listed below.
@@ -190,7 +191,8 @@ def compress(
         transfer: Rows without labels, for the model to label.
         data: All splits at once.
         tokenizer: Of a model in memory.
-        out: The run's folder, which goes on where it stopped; a new one in `runs` if not given.
+        out: The run's folder, where the same call goes on after a stop; a new one in `runs` if not
+            given.
         progress: Whether it is shown, as for `finetune`.
         **settings: Those of the recipe, listed below.
 
@@ -232,7 +234,8 @@ def suite(
     Args:
         models: Models, of which the first is the teacher; or by label, each a model or a
             dictionary of its settings.
-        out: The run's folder, which goes on where it stopped; a new one in `runs` if not given.
+        out: The run's folder, where the same call goes on after a stop; a new one in `runs` if not
+            given.
         progress: Whether it is shown, as for `finetune`.
         **settings: Those of the recipe, listed below.
 

@@ -92,7 +92,8 @@ def distill(
             masked-LM head.
         corpus: From `build_corpus`, its folder, or texts, which are put into the run's folder.
         tokenizer: Of a teacher in memory.
-        out: The run's folder, which goes on where it stopped; a new one in `runs` if not given.
+        out: The run's folder, where the same call goes on after a stop; a new one in `runs` if not
+            given.
         progress: Whether it is shown, as for `finetune`.
         **settings: Those of the recipe, listed below.
 
@@ -135,7 +136,8 @@ def pretrain(
         corpus: From `build_corpus`, its folder, or texts, which are put into the run's folder.
         model: What to start from; random weights if not given.
         tokenizer: Of a model in memory; without a model, the one to build the corpus of texts with.
-        out: The run's folder, which goes on where it stopped; a new one in `runs` if not given.
+        out: The run's folder, where the same call goes on after a stop; a new one in `runs` if not
+            given.
         progress: Whether it is shown, as for `finetune`.
         **settings: Those of the recipe, listed below.
 

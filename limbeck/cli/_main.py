@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except LimbeckError as error:
             return _fail(FAILED, error, str(error), as_json=as_json, debug=debug)
         except KeyboardInterrupt as error:
-            message = "interrupted; a run goes on from its last checkpoint when it is started again"
+            message = "interrupted; the same command goes on from the last checkpoint"
             return _fail(INTERRUPTED, error, message, as_json=as_json, debug=debug)
         except BrokenPipeError:
             # Whoever read our output has gone, as in `limbeck list tasks | head -1`. What Python

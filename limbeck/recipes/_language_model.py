@@ -47,7 +47,7 @@ class LanguageModelSettings(TrainingSettings):
     corpus: Shown[Path]
     """Corpus folder, from `limbeck corpus build`."""
     out: Shown[Path]
-    """Run folder; started again with the same settings, a run goes on where it stopped."""
+    """Run folder; the same command given again goes on where a run stopped."""
     seed: Seed = 0
     """Decides new weights, dropout, the order of the text and the masks."""
 

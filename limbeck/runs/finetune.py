@@ -35,6 +35,8 @@ class SeedRecord(TypedFile):
     """Optimiser steps made."""
     num_epochs: float
     """Passes made over the training examples."""
+    epochs_asked: float | None = None
+    """Passes that the run was asked for; None in records of before this was noted."""
     elapsed_seconds: float
     """Training time."""
     examples_sha256: str

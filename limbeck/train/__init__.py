@@ -22,7 +22,7 @@ from limbeck.train.progress import Progress, SilentProgress, Stage
 from limbeck.train.ranks import Ranks
 from limbeck.train.run import TrainRun, open_run
 from limbeck.train.schedule import Schedule
-from limbeck.train.state import load_state, save_state
+from limbeck.train.state import load_state, peek_state, save_state
 from limbeck.train.watch import StepWatch, watch_steps
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "defer_interrupts",
     "load_state",
     "open_run",
+    "peek_state",
     "read_metrics",
     "save_state",
     "train_steps",

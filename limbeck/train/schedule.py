@@ -24,6 +24,11 @@ class Schedule(Settings):
     warmup_ratio: float = Field(default=0.05, ge=0, lt=1)
     """Share of the run over which the learning rate rises from zero to its peak."""
 
+    @property
+    def fits_any_length(self) -> bool:
+        """Whether a step has the same rate however long the run is."""
+        return self.decay == "constant" and self.warmup_ratio == 0
+
     def factor(self, progress: float) -> float:
         """Returns what the peak learning rate is multiplied by.
 

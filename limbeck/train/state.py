@@ -106,13 +106,27 @@ def load_state(
             logger.warning("checkpoint %s is damaged and is passed over: %s", path, error)
             continue
         _restore(path, tensors, record, modules=modules, optimizer=optimizer)
-        return TrainState(
-            step=record.step,
-            elapsed_seconds=record.elapsed_seconds,
-            loss_scale=record.loss_scale,
-            extra=record.extra,
-        )
+        return _state_of(record)
     return None
+
+
+def peek_state(folder: Path) -> TrainState | None:
+    """Returns where the newest readable checkpoint stands; its tensors are not looked at."""
+    for path in _newest_first(folder):
+        try:
+            return _state_of(StateRecord.read(path))
+        except LimbeckError:  # which `load_state` will tell of
+            continue
+    return None
+
+
+def _state_of(record: StateRecord) -> TrainState:
+    return TrainState(
+        step=record.step,
+        elapsed_seconds=record.elapsed_seconds,
+        loss_scale=record.loss_scale,
+        extra=record.extra,
+    )
 
 
 def _restore(

@@ -22,7 +22,7 @@ class TaskSettings(PlaceSettings):
     """Folder with train, validation and test files, `hf://owner/name[:config]`, or a table with one
     file, glob or `hf://owner/name[:config]#split` per split; by default what the Hub has."""
     out: Shown[Path]
-    """Run folder; started again with the same settings, a run goes on where it stopped."""
+    """Run folder; the same command given again goes on where a run stopped."""
     task: Shown[str] = "sst2"
     """Task, as `limbeck list tasks` shows it. What is not given of task, options and `max_length`,
     `evaluate` and `compress` take as the model was fine-tuned, from its `limbeck.json`."""

@@ -16,7 +16,7 @@ class CompressSettings(LearningSettings, TaskSettings):
     """A fine-tuned model, its task, and what a smaller one has to keep."""
 
     out: Shown[Path] = Path("compressed")
-    """Run folder; started again with the same settings, a run goes on where it stopped."""
+    """Run folder; the same command given again goes on where a run stopped."""
 
     retain: Shown[float] = Field(default=0.97, gt=0, le=1)
     """Share of the model's validation score that a student has to keep; the student's score is the

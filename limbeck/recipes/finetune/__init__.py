@@ -16,6 +16,7 @@ from limbeck.recipes._tasks.predictions import (
 )
 from limbeck.recipes.finetune.data import read_data, trained_config
 from limbeck.recipes.finetune.distillation import Distillation
+from limbeck.recipes.finetune.extension import asks_for_more_epochs
 from limbeck.recipes.finetune.seed import FinetuneStep as FinetuneStep
 from limbeck.recipes.finetune.seed import make_budget, train_seed
 from limbeck.recipes.finetune.settings import FinetuneSettings
@@ -30,7 +31,7 @@ _MAY_CHANGE = ("seeds", "label", "role", "task_label")
 
 
 def run(settings: FinetuneSettings, *, progress: Progress) -> FinetuneRecord:
-    """Fine-tunes and scores each seed; a seed that is already finished is not run again.
+    """Fine-tunes and scores each seed; one that is finished is not run again, but for more epochs.
 
     Returns:
         What stands in `result.json`.
@@ -68,7 +69,8 @@ def iterate(
     """
     data = read_data(settings, progress)
     distillation = Distillation.prepare(settings, data)
-    with start_run(settings.out, "finetune", settings, may_change=_MAY_CHANGE):
+    may_change = (*_MAY_CHANGE, *(("epochs",) if asks_for_more_epochs(settings) else ()))
+    with start_run(settings.out, "finetune", settings, may_change=may_change):
         teacher = None
         if distillation is not None:
             data, teacher = distillation.load(data, progress)

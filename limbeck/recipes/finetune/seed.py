@@ -19,6 +19,11 @@ from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.memory import write_memory
 from limbeck.recipes._tasks.predictions import describe_model
 from limbeck.recipes.finetune.best import BestWeights, is_evaluation_due
+from limbeck.recipes.finetune.extension import (
+    EPOCHS,
+    drop_steps_of_other_rates,
+    explain_rates,
+)
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.report.card import write_card
 from limbeck.runs import SeedRecord, hash_model_files, require_model_files, write_predictions
@@ -116,13 +121,20 @@ def train_seed(
                 f"right one, or remove {folder} to train this seed again"
             )
         data.require_same(finished.examples_sha256, folder=folder)
-        require_model_files(
-            folder / "model",
-            finished.model_files,
-            remedy=f"put it back, or remove {folder} to train this seed again",
-        )
-        progress.log(f"seed {seed}: finished before")
-        return finished
+        if _is_enough(finished, settings, data):
+            require_model_files(
+                folder / "model",
+                finished.model_files,
+                remedy=f"put it back, or remove {folder} to train this seed again",
+            )
+            progress.log(f"seed {seed}: finished before")
+            return finished
+        if not (folder / "checkpoints").exists():
+            progress.log(
+                f"seed {seed}: trained again, finished before after {finished.epochs_asked:g} "
+                f"epochs. {explain_rates(settings)}"
+            )
+    drop_steps_of_other_rates(folder / "checkpoints", settings, seed=seed, progress=progress)
     training = Training.prepare(settings, data, teacher=teacher, seed=seed)
     best = BestWeights(training.model, metric=data.task.metric)
     state = yield from _train(
@@ -147,6 +159,7 @@ def train_seed(
         best_step=chosen.step,
         num_steps=state.step,
         num_epochs=state.step / math.ceil(len(data.training) / settings.batch_size),
+        epochs_asked=settings.epochs,
         elapsed_seconds=state.elapsed_seconds,
         examples_sha256=data.fingerprint,
         tokenizer_sha256=data.tokenizer.fingerprint,
@@ -156,8 +169,20 @@ def train_seed(
     )
     write_card(folder / "model", make_card(settings, data, record, records=[record]))
     record.write(folder)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if not settings.schedule.fits_any_length:  # else more epochs go on from the last one
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return record
+
+
+def _is_enough(finished: SeedRecord, settings: FinetuneSettings, data: TaskData) -> bool:
+    """Tells whether a finished seed is what a run with these settings would give."""
+    steps_per_epoch = math.ceil(len(data.training) / settings.batch_size)
+    asked = finished.epochs_asked or settings.epochs
+    ends = [
+        make_budget(of, steps_per_epoch=steps_per_epoch)
+        for of in (settings, settings.model_copy(update={"epochs": asked}))
+    ]
+    return ends[0] == ends[1]
 
 
 def _train(
@@ -204,7 +229,8 @@ def _train(
         if run.state.step:
             data.require_same(run.state.extra.get("examples"), folder=folder)
             best.restore(run.state.extra)
-        run.extra.update({"examples": data.fingerprint, **best.state()})
+        asked = {"examples": data.fingerprint, EPOCHS: settings.epochs}
+        run.extra.update({**asked, **best.state()})
         if best.is_overdue(settings.patience):
             run.stop()
         model.train()
@@ -241,6 +267,8 @@ def _train(
         if best.evaluated_step != run.state.step:
             evaluate(run.state.step)
         run.raise_if_interrupted()
+        if settings.schedule.fits_any_length:
+            run.save()
     return run.state
 
 

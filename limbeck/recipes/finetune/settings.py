@@ -40,6 +40,10 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     """Makes further training texts that the teacher labels, by a masked LM: `augment.model=MODEL`
     and how."""
 
+    epochs: Shown[float] = Field(default=3.0, gt=0)
+    """Passes over the training examples, those of `transfer` and `augment` included. A finished run
+    that is asked for more ends as if it had been asked at once: with `schedule.decay=constant` and
+    `schedule.warmup_ratio=0` it goes on, elsewhere its steps are made again."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Each layer learns at this many times the rate of the layer above it."""
     evaluations_per_epoch: int = Field(default=1, ge=1)

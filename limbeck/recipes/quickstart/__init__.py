@@ -54,7 +54,7 @@ class QuickstartSettings(Settings):
     """Settings of `limbeck quickstart`."""
 
     out: Shown[Path] = Path("runs/quickstart")
-    """Folder of everything that is written; started again, the quickstart goes on there."""
+    """Folder of everything that is written; the same command given again goes on there."""
     minutes: Shown[float] = Field(default=13.0, ge=0.5)
     """About how long to train and measure, in minutes; more minutes mean more distillation, more
     fine-tuning and, where a model gets more than 5 epochs, more seeds."""

@@ -119,7 +119,7 @@ class SuiteSettings(_WithFinetune):
     """Folder with a subfolder for each task, or a Hub data set with a configuration for each, such
     as `hf://nyu-mll/glue`; by default each task's usual one."""
     out: Shown[Path]
-    """Run folder; started again, what has finished is not run again."""
+    """Run folder; the same command given again runs what has not finished."""
     tasks: dict[str, SuiteTask] = Field(default_factory=dict)
     """By name: what is special to a task, or further tasks."""
     only: Shown[tuple[str, ...] | None] = None
