@@ -118,9 +118,10 @@ class GivenData:
         given = [*(split.name for split in self.in_memory), *self.paths]
         missing = [name for name in splits if name not in given]
         if given and missing:
+            hold_out = ", or hold a part of train out: task_options={'validation_ratio': 0.1}"
             raise SettingsError(
                 f"{function} has no {missing[0]} rows, which it needs (given: {', '.join(given)}); "
-                f"give {missing[0]}=..., such as rows held out of the others"
+                f"give {missing[0]}=...{hold_out if missing[0] == 'validation' else ''}"
             )
 
     def setting(self, folder: Path) -> str | dict[str, str] | None:

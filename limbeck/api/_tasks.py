@@ -206,7 +206,7 @@ def compress(
         MissingHeadError: If the model has no head for the task.
     """
     given = GivenData.of(data, train=train, validation=validation, test=test, transfer=transfer)
-    given.require("train", "validation", function="limbeck.compress")
+    given.require(*_needed(settings), function="limbeck.compress")
     with prepare(
         "compress",
         compress_recipe.SettingsType,
@@ -270,6 +270,12 @@ def suite(
         return SuiteResult(call.out, suite_recipe.run(call.settings, progress=call.progress))
 
 
+def _needed(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the splits that must be given: validation may be held out of the training rows."""
+    holds_out = "validation_ratio" in (settings.get("task_options") or {})
+    return ("train",) if holds_out else ("train", "validation")
+
+
 def _begin(
     model: ModelLike,
     given: GivenData,
@@ -279,7 +285,7 @@ def _begin(
     out: str | Path | None,
     progress: bool | Progress | None,
 ) -> FinetuneSteps:
-    given.require("train", "validation", function="limbeck.finetune")
+    given.require(*_needed(settings), function="limbeck.finetune")
     call = ExitStack()
     begun = call.enter_context(
         prepare(

@@ -32,7 +32,20 @@ def describe_conditions(runs: Sequence[FinetuneRun]) -> dict[str, str]:
         "Processor": f"{hardware.cpu}, {hardware.num_usable_cores} cores usable",
         **({"Accelerator": ", ".join(hardware.gpus)} if hardware.gpus else {}),
         "Versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
+        **_on_held_out(runs),
         **{f"Run of {run.label}": f"{run.folder}, from {run.result.model}" for run in runs},
+    }
+
+
+def _on_held_out(runs: Sequence[FinetuneRun]) -> dict[str, str]:
+    """Says what validation is where the data had none; all runs compared have the same."""
+    count = runs[0].result.num_held_out
+    if not count:
+        return {}
+    seed = (runs[0].record.settings.get("task_options") or {}).get("validation_seed", 0)
+    return {
+        "Validation": f"{figures.count(count)} examples held out of the training split by the seed "
+        f"{seed}, equal texts together; the data have no validation split of their own"
     }
 
 

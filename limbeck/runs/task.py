@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from limbeck.files.typed import Part
 from limbeck.runs.result import ResultRecord
@@ -28,6 +28,7 @@ class TaskNames(TypedDict):
     label: str
     role: Role
     model: str
+    num_held_out: NotRequired[int]
 
 
 class Trivial(Part):
@@ -56,6 +57,8 @@ class TaskRecord(ResultRecord):
     """Part of the model in reports."""
     model: str
     """The model folder or Hub id that was fine-tuned or evaluated."""
+    num_held_out: int = 0
+    """Examples of validation that were held out of the training split, since there was no other."""
     num_layers: int
     """Encoder layers."""
     num_parameters: int

@@ -48,11 +48,13 @@ class SplitRows:
         where: The files or the data set, for messages.
         rows: In the order of the source.
         class_names: For columns of classes, as data sets declare them: the names by number.
+        is_held_out: Whether these are rows of another split, held out of it.
     """
 
     where: str
     rows: list[Row]
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_held_out: bool = False
 
 
 def read_splits(data: Data, *, suffix: str = "") -> dict[str, SplitRows]:
@@ -163,7 +165,8 @@ def _files_by_split(folder: Path, *, suffix: str) -> dict[str, list[Path]]:
         kind = "a single file" if folder.is_file() else "not there"
         raise DataError(
             f"data = '{folder}' is {kind}; give a folder with train, validation and test files, "
-            f"one file per split (data.train={folder}), or a Hub data set ({PREFIX}owner/name)"
+            f"one file per split (data.train={folder}), a file of which a part is held out "
+            f"(task_options.validation_ratio=0.1), or a Hub data set ({PREFIX}owner/name)"
         )
     names = sorted(path.name for path in folder.iterdir())
     named = [match for name in names if (match := _file_pattern().fullmatch(name))]

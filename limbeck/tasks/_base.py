@@ -32,6 +32,7 @@ class Task(ABC):
         metric: The main metric: the best epoch is the one where it is highest.
         splits: The splits that the data set has, among `SPLITS`.
         labels: The labels, in the order of the logits; none for a task whose head has no names.
+        num_held_out: How many examples of validation were held out of the training split.
         places: Where each label stands among a model's outputs; None if in the same order.
     """
 
@@ -52,6 +53,7 @@ class Task(ABC):
     metric: str
     splits: Mapping[str, Split]
     labels: tuple[str, ...] = ()
+    num_held_out: int = 0
     places: tuple[int, ...] | None = None
 
     def head(self) -> dict[str, Any]:

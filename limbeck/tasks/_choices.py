@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import Field
 
-from limbeck.config import Settings
 from limbeck.errors import DataError, shorten, shorten_names
 from limbeck.sources import Row
+from limbeck.tasks._held_out import DataSettings
 from limbeck.tasks._labels import UNLABELLED, label_text
 from limbeck.tasks._lists import as_list
 from limbeck.tasks._texts import read_text, require_column, require_whole_characters
@@ -20,7 +20,7 @@ from limbeck.tasks._texts import read_text, require_column, require_whole_charac
 _NUMBERED_ENDING = re.compile(r"ending\d+")
 
 
-class ChoiceSettings(Settings):
+class ChoiceSettings(DataSettings):
     """Which columns hold what."""
 
     context_column: str = "sent1"

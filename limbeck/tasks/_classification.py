@@ -22,6 +22,7 @@ from limbeck.tasks._definition import TaskDefinition, with_defaults
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._glue import GlueFile
+from limbeck.tasks._held_out import count_held_out
 from limbeck.tasks._labels import LabelSet, find_label_sets, infer_labels
 from limbeck.tasks._main_metric import ClassMetric
 from limbeck.tasks._texts import (
@@ -203,6 +204,7 @@ def read_classification(
         name=name,
         metric=settings.metric,
         splits=examples,
+        num_held_out=count_held_out(splits, examples),
         labels=label_set.names,
         encoding=TextEncoding(settings.long_texts, settings.stride),
         class_weights=_class_weights(settings, label_set, examples.get("train")),

@@ -134,7 +134,8 @@ def find_label_sets(
     renamed_own, renamed_data = rename(own or (), renamed), rename(of_data, renamed)
     if of_model is not None and not has_names(of_model) and len(of_model) == len(renamed_data):
         of_model = None
-    names = given or renamed_own or of_model or renamed_data or infer(splits[first].rows)
+    held_out = [row for rows in splits.values() if rows.is_held_out for row in rows.rows]
+    names = given or renamed_own or of_model or renamed_data or infer(splits[first].rows + held_out)
     folded = {name.casefold() for name in names}
     # Other labels than the task's own, given by the user, are other names for the same numbers.
     is_own = not folded.isdisjoint(name.casefold() for name in renamed_own)

@@ -18,6 +18,7 @@ from limbeck.sources import Data, Row
 from limbeck.tasks._base import Task
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
+from limbeck.tasks._held_out import count_held_out
 from limbeck.tasks._labels import LabelSet, as_label, find_label_sets, rename
 from limbeck.tasks._lists import BRACKETED, parse_list
 from limbeck.tasks._main_metric import LabelSetMetric
@@ -147,14 +148,14 @@ def read_multi_label(
         renamed=settings.rename_labels,
         infer=lambda rows: _infer(rows, settings),
     )
+    examples = read_texts(
+        splits, settings, read_label=lambda split, row: _places(row, settings, label_sets[split])
+    )
     return MultiLabelTask(
         name=name,
         metric=settings.metric,
-        splits=read_texts(
-            splits,
-            settings,
-            read_label=lambda split, row: _places(row, settings, label_sets[split]),
-        ),
+        splits=examples,
+        num_held_out=count_held_out(splits, examples),
         labels=next(iter(label_sets.values())).names,
         encoding=TextEncoding(settings.long_texts, settings.stride),
         threshold=settings.threshold,

@@ -16,15 +16,15 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.config import Settings
 from limbeck.metrics import Answers, answer_scores, best_threshold
 from limbeck.models import AutoModelForQuestionAnswering
 from limbeck.nn import ModelOutput, at_least_float32
 from limbeck.nn.spans import ScoredWindow, rank_answers
-from limbeck.sources import Data, read_splits
+from limbeck.sources import Data, Row
 from limbeck.tasks._base import PADDING, Task
 from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
+from limbeck.tasks._held_out import DataSettings, count_held_out, read_rows
 from limbeck.tasks._main_metric import AnswerMetric
 from limbeck.tasks._squad_rows import Question, read_questions
 from limbeck.tokenizers import Tokenizer
@@ -36,7 +36,7 @@ _METRICS = ("exact_match", "f1")  # in the order of `answer_scores`
 _NO_ANSWER = (0, 0)  # the place of the first token, [CLS] in BERT
 
 
-class QuestionAnsweringSettings(Settings):
+class QuestionAnsweringSettings(DataSettings):
     """How texts are cut into windows, and which spans can be answers."""
 
     stride: int = Field(default=128, ge=0)
@@ -289,16 +289,23 @@ def read_question_answering(
         DataError: If questions or answers are wrong; the message names file and question.
     """
     threshold = settings.null_threshold if isinstance(settings, UnanswerableSettings) else None
+    given = read_rows(data, settings, document=_document)
+    splits = {
+        split: Split(
+            split, read_questions(rows, split=split, with_unanswerable=threshold is not None)
+        )
+        for split, rows in given.items()
+    }
     return QuestionAnsweringTask(
         name=name,
         metric=settings.metric,
-        splits={
-            split: Split(
-                split,
-                read_questions(rows, split=split, with_unanswerable=threshold is not None),
-            )
-            for split, rows in read_splits(data).items()
-        },
+        splits=splits,
+        num_held_out=count_held_out(given, splits),
         settings=settings,
         null_threshold=threshold,
     )
+
+
+def _document(row: Row) -> object:
+    """Returns the article of a row: several questions, and texts, may be from one."""
+    return row.values.get("title") or row.values.get("context") or row.place

@@ -20,6 +20,7 @@ from limbeck.tasks._base import Task
 from limbeck.tasks._definition import TaskDefinition, with_defaults
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
+from limbeck.tasks._held_out import count_held_out
 from limbeck.tasks._main_metric import NumberMetric
 from limbeck.tasks._texts import (
     TextEncoding,
@@ -139,10 +140,12 @@ def read_regression(
         DataError: If rows, columns or numbers are wrong; the message names file and line.
     """
     splits = read_label_rows(data, settings)
+    examples = read_texts(splits, settings, read_label=lambda _, row: _number(row, settings))
     return RegressionTask(
         name=name,
         metric=settings.metric,
-        splits=read_texts(splits, settings, read_label=lambda _, row: _number(row, settings)),
+        splits=examples,
+        num_held_out=count_held_out(splits, examples),
         encoding=TextEncoding(settings.long_texts, settings.stride),
         submission_name=submission_name,
     )

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import Field
 
-from limbeck.config import Settings
 from limbeck.errors import DataError, shorten
 from limbeck.sources import Row, SplitRows
+from limbeck.tasks._held_out import DataSettings
 from limbeck.tasks._labels import as_label
 from limbeck.tasks._lists import as_list
 from limbeck.tasks._main_metric import TagMetric
@@ -23,7 +23,7 @@ from limbeck.tasks._texts import (
 )
 
 
-class NerSettings(Settings):
+class NerSettings(DataSettings):
     """Which columns hold what, and what the tags are."""
 
     tokens_column: str = "tokens"

@@ -10,11 +10,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError, did_you_mean, shorten, shorten_names
-from limbeck.sources import Data, Row, SplitRows, read_splits
+from limbeck.sources import Data, Row, SplitRows
 from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Example, Split
+from limbeck.tasks._held_out import DataSettings, read_rows
 from limbeck.tokenizers import Tokenizer
 
 LongTexts = Literal["truncate", "head_tail", "windows"]
@@ -23,7 +23,7 @@ LongTexts = Literal["truncate", "head_tail", "windows"]
 _HEAD_RATIO = 128 / 510
 
 
-class TextSettings(Settings):
+class TextSettings(DataSettings):
     """Which columns hold what, and what becomes of long texts."""
 
     text_column: str = "text"
@@ -193,7 +193,12 @@ def read_label_rows(
         settings: Which column holds the label.
         split_suffix: What the names of its splits may end in.
     """
-    splits = read_splits(data, suffix=split_suffix)
+    splits = read_rows(
+        data,
+        settings,
+        document=lambda row: row.values.get(settings.text_column),
+        suffix=split_suffix,
+    )
     for name, rows in splits.items():
         if name not in UNLABELLED_SPLITS:
             require_column(rows.rows[0], settings.label_column, "label_column")

@@ -21,11 +21,12 @@ from limbeck.metrics import Tags
 from limbeck.models import AutoModelForTokenClassification
 from limbeck.nn import ModelOutput, at_least_float32
 from limbeck.nn.constants import IGNORE_INDEX
-from limbeck.sources import Data, read_splits
+from limbeck.sources import Data
 from limbeck.tasks._base import PADDING, Task
 from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
+from limbeck.tasks._held_out import count_held_out, read_rows
 from limbeck.tasks._labels import declared_names
 from limbeck.tasks._tagged import NerSettings, Sentence, read_tagged
 from limbeck.tasks._tags import OUTSIDE
@@ -177,14 +178,15 @@ def read(
     Raises:
         DataError: If rows, columns or tags are wrong; the message names file and line.
     """
-    given = read_splits(data)
+    given = read_rows(data, settings, document=lambda row: row.values.get(settings.tokens_column))
     numbers = declared_names(given, settings.tags_column)
     splits = {
         split: read_tagged(rows, settings, split=split, numbers=numbers)
         for split, rows in given.items()
     }
     first = splits.get("train") or next(iter(splits.values()))
-    known = tuple(settings.labels or labels or _infer(first))
+    held_out = [s for split, rows in given.items() if rows.is_held_out for s in splits[split]]
+    known = tuple(settings.labels or labels or _infer([*first, *held_out]))
     for split, sentences in splits.items():
         for row, sentence in zip(given[split].rows, sentences, strict=True):
             unknown = [tag for tag in sentence.label or () if tag not in known]
@@ -194,11 +196,13 @@ def read(
                     f"{shorten_names(known)}.{did_you_mean(unknown[0], known)} Map its type with "
                     "task_options.types, or give all tags in task_options.labels."
                 )
+    read = {split: Split(split, sentences) for split, sentences in splits.items()}
     return NerTask(
         name=name,
         metric=settings.metric,
-        splits={split: Split(split, sentences) for split, sentences in splits.items()},
+        splits=read,
         labels=known,
+        num_held_out=count_held_out(given, read),
     )
 
 

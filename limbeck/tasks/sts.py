@@ -99,8 +99,14 @@ def read(
             f"task = '{name}' compares pairs, each sentence cut at max_length: it needs "
             "task_options.text_pair_column, and task_options.long_texts = 'truncate'"
         )
-    splits = read_regression(name, data, settings=settings).splits
-    return SimilarityTask(name=name, metric=settings.metric, splits=splits, encoding=TextEncoding())
+    read = read_regression(name, data, settings=settings)
+    return SimilarityTask(
+        name=name,
+        metric=settings.metric,
+        splits=read.splits,
+        num_held_out=read.num_held_out,
+        encoding=TextEncoding(),
+    )
 
 
 TASK = TaskDefinition(

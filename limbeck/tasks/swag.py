@@ -18,12 +18,13 @@ from torch import Tensor
 from limbeck.metrics import Classes
 from limbeck.models import AutoModelForMultipleChoice
 from limbeck.nn import ModelOutput, at_least_float32
-from limbeck.sources import Data, read_splits
+from limbeck.sources import Data
 from limbeck.tasks._base import PADDING, Task
 from limbeck.tasks._choices import ChoiceExample, ChoiceSettings, read_choice
 from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
+from limbeck.tasks._held_out import count_held_out, read_rows
 from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none
 from limbeck.tokenizers import Tokenizer
 
@@ -110,13 +111,16 @@ def read(
     Raises:
         DataError: If rows, columns or labels are wrong; the message names file and line.
     """
-    splits = {}
-    for split, rows in read_splits(data).items():
+    splits: dict[str, Split] = {}
+    given = read_rows(data, settings, document=lambda row: row.values.get(settings.context_column))
+    for split, rows in given.items():
         is_labelled = split not in UNLABELLED_SPLITS
         examples = [read_choice(row, settings, is_labelled=is_labelled) for row in rows.rows]
         require_all_or_none(split, rows, examples, settings.label_column)
         splits[split] = Split(split, examples)
-    return ChoiceTask(name=name, metric="accuracy", splits=splits)
+    return ChoiceTask(
+        name=name, metric="accuracy", splits=splits, num_held_out=count_held_out(given, splits)
+    )
 
 
 TASK = TaskDefinition(settings=ChoiceSettings, read=read, hub="hf://allenai/swag:regular")

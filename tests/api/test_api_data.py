@@ -190,3 +190,12 @@ def test_a_call_that_fails_before_its_run_leaves_nothing(encoder, tmp_path, monk
     with pytest.raises(limbeck.SettingsError):
         limbeck.evaluate(encoder, VALIDATION, out=out, device="nowhere", task="sst2")
     assert [entry.name for entry in out.iterdir() if not entry.name.startswith(".")] == ["data"]
+
+
+def test_validation_may_be_held_out_of_the_rows_in_memory(encoder, tmp_path):
+    given = {"max_steps": 1, **FAST}
+    with pytest.raises(limbeck.SettingsError, match=r"no validation .*'validation_ratio': 0\.1}"):
+        limbeck.finetune(encoder, TRAIN, out=tmp_path / "refused", **given)
+    options = {"validation_ratio": 0.25}
+    found = limbeck.finetune(encoder, TRAIN, out=tmp_path / "run", task_options=options, **given)
+    assert found.record.num_held_out == found.record.seeds[0].validation["num_examples"] > 0

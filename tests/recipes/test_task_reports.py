@@ -4,14 +4,17 @@ import json
 import random
 
 import pytest
-from tiny_task import make_rows, write_data, write_model
+from tiny_task import make_rows, make_settings, write_data, write_model
 
+from limbeck.errors import DataError
 from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.recipes.evaluate import EvaluateSettings
 from limbeck.recipes.evaluate import run as evaluate
 from limbeck.recipes.finetune import FinetuneSettings, plan
 from limbeck.recipes.finetune import run as finetune
 from limbeck.report import write_report
+from limbeck.report.notes import describe_conditions
+from limbeck.report.runs import read_finetune_run
 from limbeck.runs import FinetuneRecord
 from limbeck.train import SilentProgress
 
@@ -147,3 +150,22 @@ def test_a_model_that_was_fine_tuned_elsewhere_can_be_the_teacher(tmp_path):
     assert teacher.speed.num_texts == 24
     markdown = report.files["md"].read_text()
     assert "| As given | Seed 0 | Seed 1 |" in markdown
+
+
+def test_a_held_out_validation_is_in_the_record_and_on_the_page(tmp_path):
+    data = write_data(tmp_path / "data", train=40, validation=0)
+    model = write_model(tmp_path / "model")
+    with pytest.raises(DataError, match=r"data\.validation=FILE, or hold a part of train out with"):
+        finetune(make_settings(model, data, tmp_path / "refused"), progress=SilentProgress())
+    options = {"validation_ratio": 0.25, "validation_seed": 3}
+    chosen = make_settings(model, data, tmp_path / "run", task_options=options, max_steps=1)
+    result = finetune(chosen, progress=SilentProgress())
+    assert (result.num_held_out, result.seeds[0].validation["num_examples"]) == (10, 10)
+    settings = EvaluateSettings.from_values(
+        {"model": str(tmp_path / "run/model"), "data": data, "out": str(tmp_path / "scored")}
+    )
+    scored = evaluate(settings, progress=SilentProgress())
+    assert (scored.num_examples, scored.num_held_out) == (10, 10)
+    assert scored.scores["accuracy"] == result.seeds[0].validation["accuracy"]
+    conditions = describe_conditions([read_finetune_run(tmp_path / "run")])
+    assert conditions["Validation"].startswith("10 examples held out of the training split by the")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -28,6 +29,9 @@ from limbeck.tasks import (
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress
 
+_HOLD_OUT = defaultdict(
+    str, validation=", or hold a part of train out with task_options.validation_ratio=0.1"
+)
 AUGMENTED = "augmented"
 """Name of the rows that are made of the training rows, among `TaskData.examples`."""
 
@@ -91,7 +95,7 @@ class TaskData:
             if name not in task.splits:
                 raise DataError(
                     f"data = {settings.data!r} has no {name} split, which this run needs (it has: "
-                    f"{', '.join(task.splits)}); give it with data.{name}=FILE"
+                    f"{', '.join(task.splits)}); give it with data.{name}=FILE{_HOLD_OUT[name]}"
                 )
         examples = {
             name: task.encode(split, tokenizer, max_length=settings.max_length)
@@ -208,7 +212,7 @@ class TaskData:
     def names(self) -> TaskNames:
         """Returns what the model and the task are called in records."""
         label, role = self.settings.default_names()
-        return {
+        names: TaskNames = {
             "task": self.settings.task_label or self.task.name,
             "metric": self.task.metric,
             "labels": tuple(self.task.head().get("id2label", {}).values()),
@@ -216,6 +220,9 @@ class TaskData:
             "role": self.settings.role or role,
             "model": self.settings.model,
         }
+        if self.task.num_held_out:
+            names["num_held_out"] = self.task.num_held_out
+        return names
 
 
 def _read_task(settings: TaskSettings, folder: Path, labels: Sequence[str] | None) -> Task:
