@@ -14,6 +14,7 @@ from limbeck.checkpoints.folder import (
     write_model,
 )
 from limbeck.checkpoints.hub import push_folder, resolve_folder, short_name
+from limbeck.checkpoints.identity import hash_model, is_model_file
 from limbeck.checkpoints.tensors import read_safetensors, write_safetensors
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "CONFIG_NAME",
     "WEIGHTS_NAME",
     "has_foreign_card",
+    "hash_model",
+    "is_model_file",
     "push_folder",
     "read_config",
     "read_inherited",

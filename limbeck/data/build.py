@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_MUCH = 2**30  # bytes that take a second or more to read
+
 
 def build_corpus(
     sources: Sequence[str | Path | MemorySource],
@@ -73,6 +75,8 @@ def build_corpus(
     settings = settings or CorpusSettings()
     progress = progress or make_silent_progress()
     found = find_sources(sources, settings)
+    if (size := total_bytes(found) or 0) >= _MUCH:
+        progress.log(f"reading {size / 2**30:.1f} GiB of sources, to know them again")
     request = BuildRequest.make(
         found, settings=settings, tokenizer_fingerprint=tokenizer.fingerprint
     )

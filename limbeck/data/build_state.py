@@ -21,7 +21,8 @@ from limbeck.data.info import STATE_FILE, CorpusInfo, SourceInfo, WriterState
 from limbeck.data.settings import CorpusSettings
 from limbeck.data.sources import Source
 from limbeck.errors import DataError
-from limbeck.files import write_json
+from limbeck.files import sha256_of, write_json
+from limbeck.sources import FileSource
 
 DIGESTS_FILE: Final = "build-digests.bin"
 
@@ -39,10 +40,14 @@ class BuildRequest(BaseModel):
     def make(
         cls, sources: Sequence[Source], *, settings: CorpusSettings, tokenizer_fingerprint: str
     ) -> BuildRequest:
-        """Describes a build."""
+        """Describes a build; reads all files once, to know them again by what they hold.
+
+        Raises:
+            DataError: If a file can't be read.
+        """
         return cls(
             tokenizer_fingerprint=tokenizer_fingerprint,
-            sources=tuple(SourceInfo(name=s.name, num_bytes=s.num_bytes) for s in sources),
+            sources=tuple(map(_describe_source, sources)),
             settings=settings.identity(),
         )
 
@@ -67,6 +72,16 @@ class BuildRequest(BaseModel):
                 f"the corpus folder {folder} was begun with {difference}. Give what it was begun "
                 "with, another folder, or delete this one"
             )
+
+
+def _describe_source(source: Source) -> SourceInfo:
+    sha256 = None
+    if isinstance(source, FileSource):
+        try:
+            sha256 = sha256_of(source.path)
+        except OSError as error:
+            raise DataError(f"can't read {source.path}: {error.strerror or error}") from error
+    return SourceInfo(name=source.name, num_bytes=source.num_bytes, sha256=sha256)
 
 
 class BuildState(BaseModel):
@@ -143,7 +158,9 @@ def _difference(earlier: BuildRequest, now: BuildRequest) -> str | None:
     if len(earlier.sources) != len(now.sources):
         return f"{len(earlier.sources)} sources, now there are {len(now.sources)}"
     for old, new in zip(earlier.sources, now.sources, strict=True):
-        if old != new:
+        if (old.name, old.num_bytes) == (new.name, new.num_bytes) and not old.is_same(new):
+            return f"another content of {old.name}, which has changed since"
+        if not old.is_same(new):
             return (
                 f"the source {old.name} of {old.num_bytes} bytes, now there is {new.name} of "
                 f"{new.num_bytes} bytes in its place"

@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from limbeck.errors import DataError
+from limbeck.files import sha256_of_texts
 from limbeck.files.typed import Part, TypedFile
+from limbeck.sources import known_format
 
 COUNTS_FILE: Final = "token_counts.npy"
 STATE_FILE: Final = "build-state.json"
@@ -73,6 +75,15 @@ class SourceInfo(Part):
     """File name, or `hf://NAME`."""
     num_bytes: int | None
     """Size on disk; None for a Hub data set."""
+    sha256: str | None = None
+    """Of the file; None for what is no file, and in corpora of earlier versions."""
+
+    def is_same(self, other: SourceInfo) -> bool:
+        """Tells whether both give the same text; a file may lie elsewhere, in the same format."""
+        if self.sha256 is None or other.sha256 is None:
+            return (self.name, self.num_bytes) == (other.name, other.num_bytes)
+        formats = [known_format(Path(source.name), reader="corpora") for source in (self, other)]
+        return self.sha256 == other.sha256 and formats[0] == formats[1]
 
 
 class CorpusInfo(TypedFile):
@@ -106,6 +117,13 @@ class CorpusInfo(TypedFile):
     """What was read, in order."""
     settings: dict[str, Any]
     """The settings that decide the corpus."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over what training reads of the corpus, wherever that came from or lies."""
+        names = {"vocab_size", "tokenizer_fingerprint", "separator_id", "dtype", "splits"}
+        decides = self.model_dump_json(include={*names, "token_counts_sha256"})
+        return sha256_of_texts([decides])
 
     @property
     def num_tokens(self) -> dict[str, int]:

@@ -14,6 +14,7 @@ from limbeck.losses import Loss, build_loss, require_fit
 from limbeck.methods import Start, apply_methods
 from limbeck.methods.keep_layers import KeepLayersSettings, can_hold
 from limbeck.models import AutoModelForMaskedLM, Model
+from limbeck.recipes._inputs import hash_models
 from limbeck.recipes._language_model import (
     LanguageModelSettings,
     describe_missing_lm_head,
@@ -88,6 +89,11 @@ class DistillSettings(LanguageModelSettings):
             raise SettingsError(f"start and {given[0]} are both given; leave one of them out")
         return self
 
+    def named_models(self) -> dict[str, str]:
+        """Returns the models that the settings name, by setting."""
+        student = {} if self.student is None else {"student": self.student}
+        return {"teacher": self.teacher, **student}
+
 
 SettingsType = DistillSettings
 summarise = summarise_language_model
@@ -103,7 +109,8 @@ def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
     """Distils the teacher and writes `out/model`; goes on where an earlier run stopped."""
     torch.manual_seed(settings.seed)
     corpus, teacher, student = _prepare(settings)
-    with start_run(settings.out, "distill", settings) as run_folder:
+    inputs = {**hash_models(settings.named_models()), "corpus": corpus.info.fingerprint}
+    with start_run(settings.out, "distill", settings, inputs=inputs) as run_folder:
         earlier = run_folder.finished(DistillRecord)
         if earlier is not None:
             require_whole_model(earlier, settings.out)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from limbeck.config import Shown
 from limbeck.errors import DataError
 from limbeck.files import write_text
+from limbeck.recipes._inputs import hash_models
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import recall_task
@@ -56,7 +57,8 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
     data = _read_data(settings, progress)
     model = load_fine_tuned(data.task, data.folder, name=settings.model)
     model.to(choose_device(settings.device))
-    with start_run(settings.out, "evaluate", settings, may_change=_MAY_CHANGE):
+    inputs = {**hash_models(settings.named_models()), "data": data.fingerprint}
+    with start_run(settings.out, "evaluate", settings, inputs=inputs, may_change=_MAY_CHANGE):
         split = data.task.splits[settings.split]
         records = data.predict(model, settings.split)
         shown = [

@@ -12,6 +12,7 @@ from limbeck.data import Corpus
 from limbeck.losses import build_loss
 from limbeck.models import AutoModelForMaskedLM, Model, find_architecture
 from limbeck.nn import MaskedLMHead
+from limbeck.recipes._inputs import hash_models
 from limbeck.recipes._language_model import (
     LanguageModelSettings,
     open_corpus,
@@ -58,6 +59,10 @@ class PretrainSettings(LanguageModelSettings):
                 raise ValueError(f"{name} = true needs weights to start from; give a `model` too")
         return self
 
+    def named_models(self) -> dict[str, str]:
+        """Returns the models that the settings name, by setting."""
+        return {} if self.model is None else {"model": self.model}
+
 
 SettingsType = PretrainSettings
 summarise = summarise_language_model
@@ -74,7 +79,8 @@ def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
     corpus = open_corpus(settings)
     torch.manual_seed(settings.seed)
     model = _build_model(settings, corpus)
-    with start_run(settings.out, "pretrain", settings) as run_folder:
+    inputs = {**hash_models(settings.named_models()), "corpus": corpus.info.fingerprint}
+    with start_run(settings.out, "pretrain", settings, inputs=inputs) as run_folder:
         earlier = run_folder.finished(PretrainRecord)
         if earlier is not None:
             require_whole_model(earlier, settings.out)

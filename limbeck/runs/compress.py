@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from limbeck.files.typed import Part
-from limbeck.runs.result import ResultRecord
+from limbeck.runs.result import ResultRecord, move_path
 
 
 class CompressedModel(Part):
@@ -76,3 +77,15 @@ class CompressRecord(ResultRecord):
     """The teacher, then the students."""
     files: dict[str, str]
     """The report's files by kind."""
+
+    def moved(self, old: Path, new: Path) -> Self:
+        """Returns the result with models and files where they are now."""
+        update = {
+            "model": None if self.model is None else move_path(self.model, old, new),
+            "models": tuple(
+                model.model_copy(update={"folder": move_path(model.folder, old, new)})
+                for model in self.models
+            ),
+            "files": {kind: move_path(file, old, new) for kind, file in self.files.items()},
+        }
+        return self.model_copy(update=update)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import shlex
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -11,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import TypeVar
 
 from limbeck.config import Settings
 from limbeck.errors import SettingsError
@@ -20,11 +19,8 @@ from limbeck.runs.begun import forget_if_nothing_was_made
 from limbeck.runs.machine import describe_git, describe_hardware, describe_versions
 from limbeck.runs.result import ResultRecord
 from limbeck.runs.run import RunRecord
+from limbeck.runs.sameness import dump_settings, find_changes, require_same_run
 from limbeck.version import __version__
-
-_WITHOUT_EFFECT = ("log_every", "save_every", "tensorboard")
-"""Settings, of whichever recipe has them, that decide what is written down and no weight."""
-_ABSENT = object()
 
 DATA_FOLDER = "data"
 """Where a run folder holds rows that were in memory, one file a split."""
@@ -42,11 +38,13 @@ class RunFolder:
         path: The folder.
         record: What `run.json` holds.
         resumed: Whether the folder already held this run.
+        moved_from: Where it was when the run was last started.
     """
 
     path: Path
     record: RunRecord
     resumed: bool
+    moved_from: Path | None = None
 
     def finished(self, kind: type[ResultT]) -> ResultT | None:
         """Returns the result if the run had been finished before.
@@ -54,7 +52,12 @@ class RunFolder:
         Raises:
             DataError: If `result.json` can't be used.
         """
-        return kind.read(self.path) if kind.exists(self.path) else None
+        if not kind.exists(self.path):
+            return None
+        result = kind.read(self.path)
+        if self.moved_from is None:
+            return result
+        return result.moved(self.moved_from, self.path).write(self.path)
 
 
 @contextmanager
@@ -63,25 +66,31 @@ def start_run(
     recipe: str,
     settings: Settings,
     *,
+    inputs: Mapping[str, str] = MappingProxyType({}),
     command: str | None = None,
     may_change: Collection[str] = (),
 ) -> Iterator[RunFolder]:
     """Opens the folder of a run, which is its own until the block ends.
 
-    A new folder gets a record; one that holds a run with the same settings goes on. Temporary files
-    of a run that was killed are cleared. A new run that fails before it has made anything leaves
-    nothing behind: the next one, with other settings, would be refused.
+    A new folder gets a record; one that holds a run with the same settings goes on. A run that was
+    killed before it had made anything binds nobody, and its temporary files are cleared. A new one
+    that fails before it has made anything leaves nothing behind.
 
     Args:
         folder: The run's folder; made if it does not exist.
         recipe: Name of the recipe.
         settings: The resolved settings.
+        inputs: Checksums of what models, corpora and data hold that settings name, by setting. The
+            same content may lie elsewhere when the run goes on; another under the same name is
+            refused.
         command: What started the run; the program's command line if not given.
         may_change: Settings (dotted names, or those of whole tables) that may differ from those of
-            the run being resumed, such as a time budget; how often it logs and saves always may.
+            the run being resumed, such as a time budget; the folder and how often the run logs and
+            saves always may.
 
     Raises:
-        DataError: If the folder's `run.json` can't be used, or the folder can't be written.
+        DataError: If an input has changed, the folder's `run.json` can't be used, or the folder
+            can't be written.
         FolderInUseError: If another process runs there.
         SettingsError: If the folder holds another run, or files that are no run.
     """
@@ -90,7 +99,9 @@ def start_run(
         _require_room(folder)
         is_new = not RunRecord.exists(folder)
         try:
-            yield _open(folder, recipe, settings, command=command, may_change=may_change)
+            yield _open(
+                folder, recipe, settings, inputs=inputs, command=command, may_change=may_change
+            )
         except Exception:  # not a stop that was asked for, which leaves a checkpoint
             if is_new and folder.is_dir():
                 forget_if_nothing_was_made([e for e in folder.iterdir() if not _is_given(e)])
@@ -115,21 +126,30 @@ def _open(
     recipe: str,
     settings: Settings,
     *,
+    inputs: Mapping[str, str],
     command: str | None,
     may_change: Collection[str],
 ) -> RunFolder:
-    values = _spell_infinity(settings.model_dump(mode="json"))
+    values = dump_settings(settings)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     if RunRecord.exists(folder):
         record = RunRecord.read(folder)
-        before = record.settings_of(type(settings))
-        _check_same_run(folder, record, before, recipe=recipe, values=values, may_change=may_change)
-        changes = {"settings": values, "resumed_at": (*record.resumed_at, now)}
-        record = record.model_copy(update=changes).write(folder)
-        return RunFolder(folder, record, resumed=True)
+        before = record.settings.get("out")
+        changes = find_changes(record, recipe, settings, inputs=inputs, may_change=may_change)
+        if not (changes and _is_empty(folder)):
+            require_same_run(folder, record, changes)
+            update = {
+                "settings": values,
+                "inputs": {**record.inputs, **inputs},
+                "resumed_at": (*record.resumed_at, now),
+            }
+            record = record.model_copy(update=update).write(folder)
+            moved_from = None if before in (None, str(folder)) else Path(before)
+            return RunFolder(folder, record, resumed=True, moved_from=moved_from)
     record = RunRecord(
         recipe=recipe,
         settings=values,
+        inputs=dict(inputs),
         limbeck_version=__version__,
         versions=describe_versions(),
         seed=values.get("seed"),
@@ -141,58 +161,12 @@ def _open(
     return RunFolder(folder, record.write(folder), resumed=False)
 
 
-def _spell_infinity(value: Any) -> Any:
-    """Replaces numbers that JSON has no word for by the words that settings read: "inf"."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {name: _spell_infinity(inner) for name, inner in value.items()}
-    return [_spell_infinity(inner) for inner in value] if isinstance(value, list) else value
+def _is_empty(folder: Path) -> bool:
+    """Tells whether nothing has come of a run yet, so that it holds nobody to anything."""
+    return all(e.name == RunRecord.FILE_NAME or _is_given(e) for e in folder.iterdir())
 
 
 def _is_given(entry: Path) -> bool:
     """Tells whether something in a new run's folder is what the run is given, or hidden."""
     is_input = entry.name in (DATA_FOLDER, MODELS_FOLDER) and entry.is_dir()
     return is_input or entry.name.startswith(".")
-
-
-def _check_same_run(
-    folder: Path,
-    record: RunRecord,
-    settings_before: Mapping[str, Any],
-    *,
-    recipe: str,
-    values: Mapping[str, Any],
-    may_change: Collection[str],
-) -> None:
-    remedy = f"give another out=..., or remove {folder} to start over"
-    if record.recipe != recipe:
-        raise SettingsError(
-            f"{folder} already holds a '{record.recipe}' run, not a '{recipe}' run; {remedy}"
-        )
-    may_change = {*may_change, *_WITHOUT_EFFECT}
-    before = dict(_flatten(settings_before))
-    now = dict(_flatten(values))
-    differing = [
-        f"{name} was {_show(before.get(name, _ABSENT))}, now {_show(now.get(name, _ABSENT))}"
-        for name in {**before, **now}
-        if before.get(name, _ABSENT) != now.get(name, _ABSENT)
-        and not any(name == free or name.startswith(f"{free}.") for free in may_change)
-    ]
-    if differing:
-        raise SettingsError(
-            f"{folder} already holds a '{recipe}' run with other settings: "
-            f"{'; '.join(differing)}. To go on with it give the same settings; otherwise {remedy}."
-        )
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
-def _show(value: object) -> str:
-    return "not set" if value is _ABSENT else json.dumps(value, ensure_ascii=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from pathlib import Path
+from typing import Literal, Self, TypedDict
 
 from pydantic import Field
 
-from limbeck.runs.result import ResultRecord
+from limbeck.runs.result import ResultRecord, move_path
 
 
 class TrainingFigures(TypedDict):
@@ -39,6 +40,10 @@ class LanguageModelRecord(ResultRecord):
     """Of `metrics.jsonl`."""
     model_files: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each file of the model, but for the card."""
+
+    def moved(self, old: Path, new: Path) -> Self:
+        """Returns the result with the model where it is now."""
+        return self.model_copy(update={"model": move_path(self.model, old, new)})
 
 
 class PretrainRecord(LanguageModelRecord):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
 from limbeck.files.typed import Part
-from limbeck.runs.result import ResultRecord
+from limbeck.runs.result import ResultRecord, move_path
 
 
 class QuickstartModel(Part):
@@ -46,3 +47,13 @@ class QuickstartRecord(ResultRecord):
     """Folder of the student's model."""
     command: str
     """A command that tries it."""
+
+    def moved(self, old: Path, new: Path) -> Self:
+        """Returns the result with the report and the student where they are now."""
+        student = move_path(self.student, old, new)
+        update = {
+            "report": move_path(self.report, old, new),
+            "student": student,
+            "command": self.command.replace(self.student, student),
+        }
+        return self.model_copy(update=update)

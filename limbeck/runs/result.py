@@ -22,6 +22,16 @@ class ResultRecord(TypedFile):
     recipe: str
     """Name of the recipe."""
 
+    def moved(self, old: Path, new: Path) -> Self:
+        """Returns the result as it stands in a run folder that was moved.
+
+        Args:
+            old: The folder as the paths in it name it.
+            new: The folder now.
+        """
+        del old, new
+        return self
+
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Reads the result of a finished run.
@@ -34,6 +44,16 @@ class ResultRecord(TypedFile):
         if recipe != wanted:
             raise DataError(f"{folder} holds a run of '{recipe}', not of '{wanted}'")
         return super().read(folder)
+
+
+def move_path(path: str, old: Path, new: Path) -> str:
+    """Returns a path within a folder that was moved; another one as it is.
+
+    Example:
+        >>> move_path("runs/a/model", Path("runs/a"), Path("b"))
+        'b/model'
+    """
+    return str(new / Path(path).relative_to(old)) if Path(path).is_relative_to(old) else path
 
 
 def read_recipe(folder: Path) -> object:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from limbeck.config import Settings
 from limbeck.files.typed import Part, TypedFile
 
@@ -48,6 +50,8 @@ class RunRecord(TypedFile):
     """Name of the recipe."""
     settings: dict[str, Any]
     """The resolved settings."""
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of what models, corpora and data hold that the settings name, by setting."""
     limbeck_version: str
     """Version of Limbeck."""
     versions: dict[str, str]

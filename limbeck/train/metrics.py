@@ -68,7 +68,8 @@ class MetricsWriter:
         folder: The run folder.
         tensorboard: Also write TensorBoard event files to `folder/tensorboard`.
         resume_step: Lines of steps after this one, left by a run that was stopped past its last
-            checkpoint, are dropped, so that each step stands once.
+            checkpoint, are dropped. What stands for the step itself is not written again, where the
+            run was stopped after a measurement and before the checkpoint knew of it.
         ranks: The processes of the run, of which only the main one writes; one if absent.
 
     Raises:
@@ -85,6 +86,7 @@ class MetricsWriter:
     ) -> None:
         self._file: IO[str] | None = None
         self._board: Any = None
+        self._standing: set[tuple[str, int]] = set()
         if ranks is not None and not ranks.is_main:
             return
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +95,7 @@ class MetricsWriter:
         lines = read_metrics(folder) if resume_step else []
         kept = (line.sealed() for line in lines if line.step <= resume_step)
         write_json_lines(path, kept, error=TrainingError)
+        self._standing = {(line.kind, line.step) for line in lines if line.step == resume_step}
         self._file = path.open("a", encoding="utf-8")
         if tensorboard:
             require_extra("tensorboard", extra="tensorboard", purpose="tensorboard = true")
@@ -110,7 +113,7 @@ class MetricsWriter:
                 the gradient norm of a step that fp16 skipped, becomes null, as JSON has no word
                 for it.
         """
-        if self._file is None:
+        if self._file is None or (kind, step) in self._standing:
             return
         for name, value in values.items():
             if isinstance(value, float) and not math.isfinite(value):

@@ -217,6 +217,41 @@ def test_another_request_for_the_same_folder_names_the_difference(
         assert content_of(out) == before
 
 
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_source_is_known_by_what_it_holds(begun, sources, tmp_path, finished):
+    _, build = begun
+    if finished:
+        build()
+    moved = [tmp_path / source.name for source in sources]
+    for source, target in zip(sources, moved, strict=True):
+        shutil.copy(source, target)
+    text = moved[2].read_bytes()
+    moved[2].write_bytes(bytes([text[0] ^ 1]) + text[1:])
+    with pytest.raises(
+        DataError, match=r"with the source .*c.txt of \d+ bytes, now there is .*c.t"
+    ):
+        build(moved)
+    moved[2].write_bytes(text)
+    assert build(moved) == build()
+
+
+def test_a_source_that_changed_at_equal_size_under_its_name(begun, sources):
+    out, build = begun
+    text = sources[0].read_bytes()
+    state = sources[0].stat()
+    try:
+        sources[0].write_bytes(text.replace(b"e", b"a", 1))
+        os.utime(sources[0], ns=(state.st_atime_ns, state.st_mtime_ns))
+        with pytest.raises(DataError) as caught:
+            build()
+    finally:
+        sources[0].write_bytes(text)
+    assert str(caught.value) == (
+        f"the corpus folder {out} was begun with another content of {sources[0]}, which has "
+        "changed since. Give what it was begun with, another folder, or delete this one"
+    )
+
+
 def test_lost_files_of_a_stopped_build_are_noticed(begun):
     out, build = begun
     shard = out / "train-00000.bin"

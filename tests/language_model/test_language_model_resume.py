@@ -18,9 +18,14 @@ import pytest
 import torch
 from tiny_language_runs import run, values
 
-from limbeck.checkpoints import read_safetensors
+from limbeck import Tokenizer
+from limbeck.checkpoints import read_safetensors, write_safetensors
+from limbeck.data import CorpusSettings, build_corpus
+from limbeck.errors import DataError
 from limbeck.recipes import distill, pretrain
 from limbeck.train import SilentProgress, read_metrics
+
+SPLIT = CorpusSettings(heldout_ratio=0.2)
 
 DRIVER = """
 import json, sys
@@ -125,6 +130,47 @@ def test_half_precision_goes_on_with_its_loss_scale(
     run(distill, **settings)
     actual = read_safetensors(tmp_path / "run/model/model.safetensors")
     assert all(torch.equal(tensor, actual[name]) for name, tensor in expected.items())
+
+
+def damp(weights: Path) -> dict[str, torch.Tensor]:
+    """Writes other weights of the same shapes, and returns those that were there."""
+    before = read_safetensors(weights)
+    write_safetensors(weights, {name: tensor / 2 for name, tensor in before.items()})
+    return before
+
+
+def test_a_run_does_not_go_on_with_another_teacher_or_corpus(
+    tmp_path: Path,
+    text: Path,
+    tokenizer: Tokenizer,
+    teacher_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    teacher, corpus = tmp_path / "teacher", tmp_path / "corpus"
+    shutil.copytree(teacher_folder, teacher)
+    source = shutil.copy(text, tmp_path / "text.txt")
+    build_corpus([source], tokenizer=tokenizer, out=corpus, settings=SPLIT)
+    settings = values(corpus, teacher, tmp_path / "run", max_steps=4)
+    first = run(distill, **settings)
+    before = damp(teacher / "model.safetensors")
+    changed = r" already holds a 'distill' run, and {} = \"{}\" has changed since it was begun"
+    with pytest.raises(DataError, match=changed.format("teacher", teacher)):
+        run(distill, **settings)
+    write_safetensors(teacher / "model.safetensors", before)
+    (teacher / "README.md").write_text("What the model was made for.")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    corpus.rename(tmp_path / "corpora")
+    build_corpus([source], tokenizer=tokenizer, out=corpus, settings=SPLIT)  # the same
+    settings["out"] = tmp_path / "moved"
+    assert run(distill, **settings).held_out_after == first.held_out_after
+    monkeypatch.chdir(tmp_path / "moved")
+    assert run(distill, **{**settings, "corpus": "../corpora", "out": "."}).model == "model"
+    assert run(distill, **settings).model == str(tmp_path / "moved/model")
+    shutil.rmtree(corpus)
+    (tmp_path / "text.txt").write_text(text.read_text() + "\n\none more")
+    build_corpus([source], tokenizer=tokenizer, out=corpus, settings=SPLIT)
+    with pytest.raises(DataError, match=changed.format("corpus", corpus)):
+        run(distill, **settings)
 
 
 class StoppingProgress(SilentProgress):

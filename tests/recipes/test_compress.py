@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from tiny_task import make_rows, write_data, write_model
 from limbeck.checkpoints import read_safetensors
 from limbeck.errors import ContractError, DataError
 from limbeck.models import AutoModelForSequenceClassification
-from limbeck.recipes._tasks.folders import share_folder
+from limbeck.recipes._tasks.folders import share_folder, unshare_folder
 from limbeck.recipes.compress import CompressSettings, plan, run, summarise
 from limbeck.recipes.finetune import FinetuneSettings
 from limbeck.recipes.finetune import run as finetune
@@ -112,6 +113,32 @@ def test_a_card_that_somebody_wrote_stays(finished_compression, tmp_path):
     share_folder(source, tmp_path / "model")
     assert (tmp_path / "model/README.md").read_text() == "# My model\n"
     assert (source / "README.md").read_text() == written
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_somebody_put_beside_a_shared_model_stays(finished_compression, tmp_path):
+    source = tmp_path / "seed"
+    shutil.copytree(Path(finished_compression[1].models[1].folder, "model"), source)
+    (source / ".model.safetensors.0a1b2c3d.tmp").write_text("of a killed process")
+    target = tmp_path / "model"
+    share_folder(source, target)
+    assert names_in(target) == [name for name in names_in(source) if not name.startswith(".")]
+    (target / "onnx").mkdir()
+    (target / "onnx/model.onnx").write_text("mine")
+    (target / "notes.txt").write_text("mine too")
+    (target / "vocab.model").write_text("of a tokenizer that was there before")
+    share_folder(source, target)
+    assert (target / "onnx/model.onnx").read_text() == "mine"
+    assert (target / "notes.txt").read_text() == "mine too"
+    assert not (target / "vocab.model").exists()
+    unshare_folder(target)
+    assert names_in(target) == ["notes.txt", "onnx"]
+    share_folder(source, tmp_path / "other")
+    unshare_folder(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_chosen_model_remembers_its_task(finished_compression):

@@ -1,9 +1,12 @@
 """Runs of a compression: in processes, finished before, stopped, failed."""
 
+import shutil
+
 import pytest
 from tiny_compress import make_settings
 from tiny_task import Lines, write_data, write_model
 
+from limbeck.checkpoints import read_safetensors, write_safetensors
 from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.recipes.compress import run
 from limbeck.train import SilentProgress
@@ -46,9 +49,30 @@ def test_a_finished_run_does_not_answer_for_other_examples(deep_teacher, tmp_pat
         path = tmp_path / f"data/{split}.jsonl"
         whole = path.read_text(encoding="utf-8")
         path.write_text(whole.replace('"label": 1', '"label": 0', 1), encoding="utf-8")
-        with pytest.raises(DataError, match=r"run was begun with other examples than data = '"):
+        with pytest.raises(DataError, match=r"'compress' run, and data = \".*\" has changed since"):
             run(settings, progress=SilentProgress())
         path.write_text(whole, encoding="utf-8")
+    assert run(settings, progress=SilentProgress()) == result
+
+
+def test_a_finished_run_does_not_answer_for_another_model(deep_teacher, data, tmp_path):
+    model, student = tmp_path / "model", tmp_path / "general"
+    shutil.copytree(deep_teacher, model)
+    write_model(student, num_hidden_layers=1)
+    changes = {"depths": (1,), "student": str(student), "epochs": 4, "retain": 0.1}
+    settings = make_settings(str(model), data, tmp_path / "run", **changes)
+    result = run(settings, progress=SilentProgress())
+    assert run(settings, progress=SilentProgress()) == result
+    for folder, message in (
+        (model, rf'run already holds a .compress. run, and model = "{model}" has changed since'),
+        (student, rf'general already holds a .finetune. run, and model = "{student}" has changed'),
+    ):
+        whole = folder / "model.safetensors"
+        tensors = read_safetensors(whole)
+        write_safetensors(whole, {name: tensor / 2 for name, tensor in tensors.items()})
+        with pytest.raises(DataError, match=message):
+            run(settings, progress=SilentProgress())
+        write_safetensors(whole, tensors)
     assert run(settings, progress=SilentProgress()) == result
 
 

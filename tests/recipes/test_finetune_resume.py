@@ -8,8 +8,17 @@ import time
 
 import pytest
 import torch
-from tiny_task import assert_same_weights, finetune, make_settings, write_data
+from tiny_task import (
+    Lines,
+    assert_same_weights,
+    finetune,
+    make_settings,
+    read_weights,
+    write_data,
+    write_model,
+)
 
+from limbeck.checkpoints import write_safetensors
 from limbeck.errors import DataError
 from limbeck.recipes.finetune import run
 from limbeck.train import SilentProgress, read_metrics
@@ -70,10 +79,10 @@ def test_a_run_does_not_go_on_with_other_examples(encoder, tmp_path):
     path = tmp_path / "data/train.jsonl"
     whole = path.read_text(encoding="utf-8")
     path.write_text(whole.replace('"label": 1', '"label": 0', 1), encoding="utf-8")
-    message = r"seed-0 was begun with other examples than data = '.*' has now; give another out="
-    with pytest.raises(DataError, match=message):
+    message = r"{} already holds a 'finetune' run, and data = \".*\" has changed since it was begun"
+    with pytest.raises(DataError, match=message.format("stopped")):
         run(settings, progress=SilentProgress())
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message.format("finished")):
         finetune(encoder, data, tmp_path / "finished", max_steps=2)
     path.write_text(whole, encoding="utf-8")
     finetune(encoder, data, tmp_path / "finished", max_steps=2)
@@ -89,6 +98,37 @@ def test_a_short_run_loses_no_validation(encoder, data, tmp_path):
     run(settings, progress=SilentProgress())
     finetune(encoder, data, tmp_path / "whole")
     assert_same_weights(tmp_path / "whole/seed-0/model", tmp_path / "stopped/seed-0/model")
+
+
+def test_further_seeds_start_from_the_same_model(data, tmp_path):
+    model = write_model(tmp_path / "encoder")
+    finetune(model, data, tmp_path / "run", seeds=(0,), max_steps=2)
+    kept = read_weights(model)
+    write_safetensors(tmp_path / "encoder/model.safetensors", {n: t / 2 for n, t in kept.items()})
+    message = rf'run already holds a .finetune. run, and model = "{model}" has changed since it was'
+    with pytest.raises(DataError, match=message):
+        finetune(model, data, tmp_path / "run", seeds=(0, 1), max_steps=2)
+    write_safetensors(tmp_path / "encoder/model.safetensors", kept)
+    both = finetune(model, data, tmp_path / "run", seeds=(0, 1), max_steps=2)
+    assert [seed.seed for seed in both.seeds] == [0, 1]
+
+
+def test_a_run_goes_on_where_it_was_moved_and_however_paths_are_written(
+    data, tmp_path, monkeypatch
+):
+    model = write_model(tmp_path / "encoder")
+    finetune(model, data, tmp_path / "whole", max_steps=10)
+    settings = make_settings(model, data, tmp_path / "run", save_every=3, max_steps=10)
+    with pytest.raises(_StopError):
+        run(settings, progress=StoppingProgress(4))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    (tmp_path / "encoder").rename(tmp_path / "renamed")
+    monkeypatch.chdir(tmp_path)
+    progress = Lines()
+    result = finetune("renamed", data, "moved", max_steps=10, progress=progress)
+    assert any("going on after step" in line for line in progress.lines)
+    assert result.model == "renamed"
+    assert_same_weights(tmp_path / "whole/model", tmp_path / "moved/model")
 
 
 def test_kill_minus_nine_and_start_again(encoder, data, tmp_path):

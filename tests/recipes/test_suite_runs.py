@@ -1,6 +1,7 @@
 """Runs of a suite: in one process and several, finished before, stopped, failed and killed."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from tiny_suite import FINETUNE, make_settings, read_report, scores_of
 from tiny_task import Lines, write_data
 
+from limbeck.checkpoints import read_safetensors, write_safetensors
 from limbeck.config import dump_toml
 from limbeck.errors import DataError, TrainingError
 from limbeck.recipes.suite import plan, run
@@ -69,6 +71,38 @@ def test_finished_runs_do_not_answer_for_other_examples(ground, tmp_path):
     progress = Lines()
     run(settings, progress=progress)
     assert "sst2, whole: finished before" in progress.lines
+
+
+def test_finished_runs_do_not_answer_for_another_model(ground, tmp_path):
+    shutil.copytree(ground / "encoder", tmp_path / "encoder")
+    models = {
+        "whole": {"model": str(tmp_path / "encoder"), "role": "teacher"},
+        "half": {"teacher": "whole", "finetune": {"keep_layers": 1}},
+    }
+    given = {"models": models, "only": ["sst2"], "seeds": [0]}
+    out = tmp_path / "run"
+    run(make_settings(ground, out, **given), progress=SilentProgress())
+    out.rename(tmp_path / "moved")
+    settings = make_settings(ground, tmp_path / "moved", **given)
+    progress = Lines()
+    run(settings, progress=progress)
+    assert [line for line in progress.lines if "finished before" in line] == [
+        "sst2, whole: finished before",
+        "sst2, half: finished before",
+    ]
+    weights = tmp_path / "encoder/model.safetensors"
+    tensors = read_safetensors(weights)
+    write_safetensors(weights, {name: tensor / 2 for name, tensor in tensors.items()})
+    message = (
+        r'sst2/whole already holds a .finetune. run, and model = ".*encoder" has changed since'
+    )
+    with pytest.raises(DataError, match=message):
+        run(settings, progress=SilentProgress())
+    shutil.rmtree(tmp_path / "moved/runs/sst2/whole")  # as the message advises
+    with pytest.raises(
+        TrainingError, match=r"half: .*sst2/half already holds .*whole/model., which holds somethi"
+    ):
+        run(settings, progress=SilentProgress())
 
 
 def test_interrupted_suite_goes_on(ground, finished_suite, tmp_path):

@@ -34,8 +34,9 @@ class Heat(Settings):
 
 
 def begin(*arguments: Any, **more: Any) -> RunFolder:
-    """Begins a run or goes on with one, and leaves it at once."""
+    """Begins a run or goes on with one, and leaves it when something has come of it."""
     with start_run(*arguments, **more) as run:
+        (run.path / "metrics.jsonl").touch()
         return run
 
 
@@ -60,7 +61,7 @@ def test_record_is_complete(tmp_path: Path) -> None:
     assert record.hardware.num_threads >= 1
     assert record.started_at.endswith("+00:00")
     assert json.loads((folder / "run.json").read_text())["format"] == 1
-    assert sorted(p.name for p in folder.iterdir()) == [".lock", "run.json"]
+    assert sorted(p.name for p in folder.iterdir()) == [".lock", "metrics.jsonl", "run.json"]
 
 
 def test_same_settings_resume(tmp_path: Path) -> None:
@@ -101,6 +102,18 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         begin(tmp_path, recipe="cool", settings=Heat())
 
 
+def test_a_run_that_failed_before_anything_came_of_it_holds_nobody_to_it(tmp_path: Path) -> None:
+    with start_run(tmp_path, "melt", Melt(), inputs={"model": "damaged"}):
+        pass
+    (tmp_path / "data").mkdir()
+    with start_run(tmp_path, "melt", Melt(), inputs={"model": "damaged"}) as run:
+        assert run.resumed
+    with start_run(tmp_path, "melt", Melt(), inputs={"model": "mended"}) as run:
+        assert (run.resumed, run.record.inputs) == (False, {"model": "mended"})
+    with start_run(tmp_path, "heat", Heat(temperature=3)) as run:
+        assert (run.resumed, RunRecord.read(tmp_path).recipe) == (False, "heat")
+
+
 def test_may_change_updates_the_record(tmp_path: Path) -> None:
     begin(tmp_path, recipe="heat", settings=Heat())
     run = begin(tmp_path, recipe="heat", settings=Heat(minutes=3), may_change={"minutes"})
@@ -138,6 +151,52 @@ def test_folders_that_are_no_run(tmp_path: Path) -> None:
         begin(holiday, recipe="heat", settings=Heat())
 
 
+class Melt(Settings):
+    out: Path = Path("x")
+    model: str = "models/a"
+    data: str | dict[str, str] | None = None
+    teacher_cache: Path | None = None
+
+
+def test_an_input_is_known_by_its_content(tmp_path: Path) -> None:
+    begin(tmp_path, "melt", Melt(), inputs={"model": "1", "data": "2"})
+    moved = Melt(model="/elsewhere/a", data={"train": "t.csv"}, teacher_cache=Path("c"))
+    record = begin(tmp_path, "melt", moved, inputs={"model": "1", "data": "2"}).record
+    assert record.settings["model"] == "/elsewhere/a"
+    with pytest.raises(DataError) as caught:
+        begin(tmp_path, "melt", moved, inputs={"model": "3", "data": "4"})
+    assert str(caught.value) == (
+        f"{tmp_path} already holds a 'melt' run, and model = \"/elsewhere/a\" and data have "
+        f"changed since it was begun, at {record.started_at}. To go on with it put back what was "
+        f"there; otherwise give another out=..., or remove {tmp_path} to start over."
+    )
+    with pytest.raises(DataError, match=r'run, and model = "/elsewhere/a" has changed since it'):
+        begin(tmp_path, "melt", moved, inputs={"model": "3", "data": "2"}, may_change={"model"})
+    other = Melt(model="models/b", data={"train": "t.csv"})
+    with pytest.raises(
+        SettingsError,
+        match=r'model was "/elsewhere/a", now "models/b", which holds something else\.',
+    ):
+        begin(tmp_path, "melt", other, inputs={"model": "3", "data": "2"}, may_change={"model"})
+
+
+def test_an_input_that_one_start_does_not_know_is_compared_by_its_setting(tmp_path: Path) -> None:
+    begin(tmp_path, "melt", Melt())
+    with pytest.raises(SettingsError, match=r'model was "models/a", now "models/b"'):
+        begin(tmp_path, "melt", Melt(model="models/b"), inputs={"model": "1"})
+    begin(tmp_path, "melt", Melt(), inputs={"model": "1"})
+    record = begin(tmp_path, "melt", Melt(), inputs={"data": "2"}).record
+    assert record.inputs == {"model": "1", "data": "2"}
+
+
+def test_a_run_that_was_moved_goes_on(tmp_path: Path) -> None:
+    begin(tmp_path / "here", "melt", Melt(out=tmp_path / "here"))
+    (tmp_path / "here").rename(tmp_path / "there")
+    run = begin(tmp_path / "there", "melt", Melt(out=tmp_path / "there"))
+    assert run.resumed
+    assert run.record.settings["out"] == str(tmp_path / "there")
+
+
 def test_a_run_has_its_folder_for_itself(tmp_path: Path) -> None:
     with (
         start_run(tmp_path, recipe="heat", settings=Heat()),
@@ -153,7 +212,7 @@ def test_a_first_write_that_was_killed_does_not_block_the_folder(tmp_path: Path)
     (tmp_path / ".run.json.0a1b2c3d.tmp").write_text('{"for')
     (tmp_path / ".partial-model").mkdir()
     begin(tmp_path, recipe="heat", settings=Heat())
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "run.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "metrics.jsonl", "run.json"]
 
 
 def _git(folder: Path, *arguments: str) -> None:

@@ -145,6 +145,15 @@ def test_metrics_of_steps_after_the_checkpoint_are_dropped(tmp_path: Path) -> No
     ]
 
 
+def test_what_was_measured_before_a_kill_stands_once(tmp_path: Path) -> None:
+    """The run was killed after its last measurement and before the checkpoint knew of it."""
+    for _ in range(2):
+        with MetricsWriter(tmp_path, resume_step=2) as metrics:
+            metrics.write("evaluate", step=2, loss=0.5)
+            metrics.write("train", step=3, loss=0.25)
+    assert [(m.kind, m.step) for m in read_metrics(tmp_path)] == [("evaluate", 2), ("train", 3)]
+
+
 def test_tensorboard_files_hold_the_same_figures(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     with MetricsWriter(tmp_path, tensorboard=True) as metrics:

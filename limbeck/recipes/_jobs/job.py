@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from limbeck import listing
 from limbeck.errors import LimbeckError, SettingsError
+from limbeck.recipes._inputs import hash_present_models
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.runs import ResultRecord, RunRecord
+from limbeck.runs.sameness import Changes, find_changes, require_same_run
 from limbeck.train import Progress
 
 
@@ -37,16 +40,44 @@ class Job:
 
     @property
     def is_finished(self) -> bool:
-        """Whether its folder holds the result of exactly these settings."""
-        if not (RunRecord.exists(self.folder) and ResultRecord.exists(self.folder)):
-            return False
-        before = RunRecord.read(self.folder).settings_of(type(self.settings))
-        return before == self.settings.model_dump(mode="json")
+        """Whether its folder holds the result of just these settings and models."""
+        return self._has_result and not self._changes()
+
+    def require_same_models(self) -> None:
+        """Refuses a result that is of another content of a model than is there now.
+
+        Raises:
+            DataError: Names the model and what helps.
+        """
+        if self._has_result and (inputs := self._changes().inputs):
+            record = RunRecord.read(self.folder)
+            require_same_run(self.folder, record, Changes(inputs=inputs))
+
+    @property
+    def _has_result(self) -> bool:
+        return RunRecord.exists(self.folder) and ResultRecord.exists(self.folder)
+
+    def _changes(self) -> Changes:
+        inputs = hash_present_models(self.settings.named_models())
+        record = RunRecord.read(self.folder)
+        return find_changes(record, self.recipe, self.settings, inputs=inputs)
 
     def to_json(self) -> bytes:
         """Returns the recipe and its settings, for another process."""
         values = {"recipe": self.recipe, "settings": self.settings.model_dump(mode="json")}
         return json.dumps(values).encode()
+
+
+JobT = TypeVar("JobT", bound=Job)
+
+
+def find_waiting(jobs: Sequence[JobT]) -> list[JobT]:
+    """Returns the jobs that are to be run: those not finished, and those after one of them."""
+    waiting: dict[str, JobT] = {}
+    for job in jobs:
+        if job.after in waiting or not job.is_finished:
+            waiting[job.name] = job
+    return list(waiting.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from limbeck.checkpoints import CARD_NAME, has_foreign_card
+from limbeck.checkpoints import CARD_NAME, has_foreign_card, is_model_file
 from limbeck.errors import SettingsError
-from limbeck.files import replace_folder
+from limbeck.files import is_leftover, replace_folder
+from limbeck.recipes._tasks.memory import MEMORY_NAME
 
 
 def folder_name(name: str) -> str:
@@ -53,15 +54,53 @@ def require_own_folders(names: Iterable[str], *, where: str) -> None:
 
 
 def share_folder(source: Path, target: Path) -> None:
-    """Makes `target` the same folder as `source`, with hard links where the file system can.
+    """Makes `target` the same model as `source`, with hard links where the file system can.
 
-    A model card that somebody wrote into `target` stays.
+    What somebody put into `target` stays, and so does a model card that somebody wrote there.
     """
     with replace_folder(target) as partial:
-        shutil.copytree(source, partial, copy_function=_link_or_copy, dirs_exist_ok=True)
-        if has_foreign_card(target):
+        _copy(_list_contents(source), partial)
+        foreign = _list_foreign(target)
+        if target / CARD_NAME in foreign:
             (partial / CARD_NAME).unlink(missing_ok=True)  # a link: not to be written through
-            shutil.copy2(target / CARD_NAME, partial / CARD_NAME)
+        _copy((path for path in foreign if not (partial / path.name).exists()), partial)
+
+
+def unshare_folder(target: Path) -> None:
+    """Removes the model in `target`, and the folder unless somebody put something into it."""
+    if not target.is_dir():
+        return
+    foreign = _list_foreign(target)
+    for path in _list_contents(target):
+        if path not in foreign:
+            path.unlink()
+    if not foreign:
+        target.rmdir()
+
+
+def _list_foreign(folder: Path) -> list[Path]:
+    """Returns what stands in a model folder and neither is of the model nor was written with it."""
+    if not folder.is_dir():
+        return []
+    own = {MEMORY_NAME} if has_foreign_card(folder) else {MEMORY_NAME, CARD_NAME}
+    return [
+        path
+        for path in _list_contents(folder)
+        if path.is_dir() or not (path.name in own or is_model_file(path.name))
+    ]
+
+
+def _list_contents(folder: Path) -> list[Path]:
+    """Returns what stands in a folder, but for what a killed process was just writing."""
+    return [path for path in folder.iterdir() if not is_leftover(path)]
+
+
+def _copy(paths: Iterable[Path], folder: Path) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.copytree(path, folder / path.name, copy_function=_link_or_copy, symlinks=True)
+        else:
+            _link_or_copy(str(path), str(folder / path.name))
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -38,6 +38,10 @@ class TaskSettings(PlaceSettings):
     evaluation_batch_size: int = Field(default=64, ge=1)
     """Examples predicted at a time."""
 
+    def named_models(self) -> dict[str, str]:
+        """Returns the models that the settings name, by setting."""
+        return {"model": self.model}
+
 
 class TaskRunSettings(TaskSettings):
     """One model of a report on a task."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any
 
 from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.recipes import evaluate
+from limbeck.recipes._inputs import hash_models
 from limbeck.recipes._jobs import Failures, run_jobs
 from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.data import TaskData
-from limbeck.recipes._tasks.folders import share_folder
+from limbeck.recipes._tasks.folders import share_folder, unshare_folder
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import recall_task
 from limbeck.recipes._tasks.models import load_fine_tuned, match_labels
@@ -73,10 +73,14 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
     data, candidates = _prepare(settings, progress)
     asked = settings.model_dump(mode="json", include=set(_MAY_CHANGE))
     may_change = (*_MAY_CHANGE, *_NO_PART)
-    with start_run(settings.out, "compress", settings, may_change=may_change) as run_folder:
+    inputs = {**hash_models(settings.named_models()), "data": data.fingerprint}
+    with start_run(
+        settings.out, "compress", settings, inputs=inputs, may_change=may_change
+    ) as run_folder:
         earlier = run_folder.finished(CompressRecord)
+        for candidate in candidates:
+            candidate.job.require_same_models()
         if earlier is not None and earlier.asked == asked:
-            data.require_same(earlier.examples_sha256, folder=settings.out)
             progress.log(f"{settings.out} is already complete")
             return require_contract(earlier)
         candidates = _share_steps(settings, data, candidates, progress)
@@ -103,7 +107,7 @@ def _try_students(
     runs = [teacher, *(read_finetune_run(candidate.folder) for candidate in made)]
     found = _compare(settings, runs, made, failures, progress)
     if found.chosen is None:
-        shutil.rmtree(settings.out / "model", ignore_errors=True)  # of an easier contract
+        unshare_folder(settings.out / "model")  # of an easier contract
     else:
         chosen = next(c for c in candidates if c.name == found.chosen)
         _write_model(settings.out / "model", chosen, data, found)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator
 from typing import Any
 
+from limbeck.recipes._inputs import hash_models
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import AUGMENTED
 from limbeck.recipes._tasks.folders import share_folder
@@ -70,7 +71,8 @@ def iterate(
     data = read_data(settings, progress)
     distillation = Distillation.prepare(settings, data)
     may_change = (*_MAY_CHANGE, *(("epochs",) if asks_for_more_epochs(settings) else ()))
-    with start_run(settings.out, "finetune", settings, may_change=may_change):
+    inputs = {**hash_models(settings.named_models()), "data": data.fingerprint}
+    with start_run(settings.out, "finetune", settings, inputs=inputs, may_change=may_change):
         teacher = None
         if distillation is not None:
             data, teacher = distillation.load(data, progress)

@@ -9,7 +9,7 @@ from typing import Self
 
 from torch import Tensor
 
-from limbeck.checkpoints import resolve_folder
+from limbeck.checkpoints import hash_model, resolve_folder
 from limbeck.errors import SettingsError
 from limbeck.losses import Loss, require_fit
 from limbeck.models import AutoConfig, Model, ModelConfig
@@ -28,7 +28,7 @@ from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes.finetune.augmentation import Augmenter, Made, fill_again
 from limbeck.recipes.finetune.data import trained_config
 from limbeck.recipes.finetune.settings import FinetuneSettings
-from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_folder, hash_rows
+from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_rows
 from limbeck.tasks import EncodedExamples, Task
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, choose_device
@@ -155,7 +155,7 @@ class Distillation:
         cache = TeacherCache(
             folder,
             fingerprint={
-                "teacher": hash_folder(self.folder),
+                "teacher": hash_model(self.folder),
                 "task": data.task.name,
                 "rows": hash_rows(rows),
                 "precision": settings.precision,

@@ -58,6 +58,15 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
         """
         return self.out.resolve().name, "other" if self.teacher is None else "student"
 
+    def named_models(self) -> dict[str, str]:
+        """Returns the models that the settings name, by setting."""
+        named = super().named_models()
+        if self.teacher is not None:
+            named["teacher"] = self.teacher
+        if self.augment is not None:
+            named["augment.model"] = self.augment.model
+        return named
+
     @property
     def methods(self) -> tuple[MethodSettings, ...]:
         """What is applied to the model before training."""

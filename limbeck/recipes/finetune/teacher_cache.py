@@ -27,12 +27,6 @@ Compute = Callable[[int, int], Iterator[list[Tensor]]]
 """Yields the logits of the rows from the first number up to the second, some rows at a time."""
 
 
-def hash_folder(folder: Path) -> str:
-    """Returns the SHA-256 over a model folder's configuration and weights."""
-    files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
-    return sha256_of_texts(sha256_of(path) for path in files)
-
-
 def hash_rows(rows: Sequence[EncodedExample]) -> str:
     """Returns the SHA-256 over what a model sees of encoded rows, in their order."""
     seen = ([_plain(row.input_ids), _plain(row.token_type_ids or ())] for row in rows)

@@ -17,6 +17,7 @@ from limbeck.files import read_json_lines, write_text
 from limbeck.methods.keep_layers import KeepLayersSettings, apply, choose_layers
 from limbeck.models import AutoConfig, AutoModelForMaskedLM
 from limbeck.recipes import distill, pretrain
+from limbeck.recipes._inputs import hash_models
 from limbeck.recipes._language_model import save_language_model
 from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.recipes.finetune.settings import FinetuneSettings
@@ -88,7 +89,8 @@ def plan(settings: QuickstartSettings) -> dict[str, Any]:
 def run(settings: QuickstartSettings, *, progress: Progress) -> QuickstartRecord:
     """Runs every stage and writes `out/report`; finished stages are not run again."""
     out, layers = settings.out, _choose_layers(settings)
-    with start_run(out, "quickstart", settings) as run_folder:
+    named = {} if settings.teacher is None else {"teacher": settings.teacher}
+    with start_run(out, "quickstart", settings, inputs=hash_models(named)) as run_folder:
         earlier = run_folder.finished(QuickstartRecord)
         if earlier is not None:
             progress.log(f"{out} is already complete; give another out=... to run it again")

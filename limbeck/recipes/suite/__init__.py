@@ -10,7 +10,7 @@ from typing import Any
 from limbeck.checkpoints import resolve_folder
 from limbeck.errors import CheckpointError, DataError, TrainingError
 from limbeck.models import AutoConfig
-from limbeck.recipes._jobs import Failures, run_jobs
+from limbeck.recipes._jobs import Failures, find_waiting, run_jobs
 from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.recipes.finetune.forecast import describe_time
 from limbeck.recipes.suite.forecast import (
@@ -62,9 +62,11 @@ def _run_all(settings: SuiteSettings, plan: Plan, progress: Progress) -> SuiteRe
     for name, reason in plan.missing.items():
         progress.log(f"{name}: left out: {reason}")
     for job in plan.jobs:
-        if job.is_finished:
+        job.require_same_models()
+    waiting = find_waiting(plan.jobs)
+    for job in plan.jobs:
+        if job not in waiting:
             progress.log(f"{job.name}: finished before")
-    waiting = [job for job in plan.jobs if not job.is_finished]
     failed = run_jobs(waiting, num_workers=settings.workers, progress=progress)
     failures = Failures({**plan.broken, **failed})
     report = _report(settings, plan, failures, progress=progress)

@@ -1,0 +1,59 @@
+"""What makes a model folder the model that it is: some of its files, and a checksum over them."""
+
+from __future__ import annotations
+
+import fnmatch
+from functools import lru_cache
+from pathlib import Path
+
+from limbeck.errors import CheckpointError
+from limbeck.files import sha256_of, sha256_of_texts
+
+_PATTERNS = (
+    "config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+)
+"""Files of the configuration, the weights and the tokenizer, as Hugging Face names them."""
+
+
+def is_model_file(name: str) -> bool:
+    """Tells whether a file of that name in a model folder is a part of the model.
+
+    Example:
+        >>> is_model_file("model-00001-of-00002.safetensors"), is_model_file("README.md")
+        (True, False)
+    """
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _PATTERNS)
+
+
+def hash_model(folder: Path) -> str:
+    """Returns the SHA-256 over a model folder's configuration, weights and tokenizer.
+
+    Where the folder lies and what else is in it, such as a card, does not count. A file is read
+    once in a process, as long as its size, time and place on the disk stay.
+
+    Raises:
+        CheckpointError: If a file can't be read.
+    """
+    try:
+        files = sorted(path for path in folder.iterdir() if is_model_file(path.name))
+        return sha256_of_texts(f"{path.name} {_hash_file(path)}\n" for path in files)
+    except OSError as error:
+        raise CheckpointError(f"can't read {folder}: {error.strerror or error}.") from error
+
+
+def _hash_file(path: Path) -> str:
+    state = path.stat()
+    return _hash_once(path.resolve(), state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _hash_once(path: Path, _size: int, _time_ns: int, _inode: int) -> str:
+    return sha256_of(path)
