@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from limbeck.cli._common import COMMON, Common, Flag, align
-from limbeck.errors import DataError, SettingsError, did_you_mean
+from limbeck.errors import SettingsError
+
+if TYPE_CHECKING:
+    from limbeck.cli._predict_rows import Given
 
 Result = dict[str, Any]
 
@@ -36,8 +37,16 @@ _RESULTS = {
 def predict(
     model: Annotated[str, Parameter(help="Model folder or Hub id.")],
     *texts: Annotated[str, Parameter(help="Texts; without any, one from each line of stdin.")],
+    data: Annotated[
+        Path | None, Parameter(help="A file with a row for each text, such as a CSV file.")
+    ] = None,
     column: Annotated[
-        str | None, Parameter(help="Of JSON Lines on stdin, the one that holds the text.")
+        str | None,
+        Parameter(help="Which column of --data (else text), or of JSON Lines on stdin, is it."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        Parameter(help="Write the rows with what was found: FILE.jsonl or FILE.csv."),
     ] = None,
     task: Annotated[str | None, Parameter(help="Which pipeline; else the model's own.")] = None,
     question: Annotated[str | None, Parameter(help="What to answer from each text.")] = None,
@@ -57,9 +66,12 @@ def predict(
     common: Common = COMMON,
 ) -> dict[str, Any]:
     """Label texts, find their entities, or answer a question from them: what the model is for."""
+    from limbeck.cli._predict_rows import require_writable, write_rows
     from limbeck.inference import pipeline
 
-    _check_texts(texts, model=model, column=column)
+    _check_texts(texts, model=model, column=column, data=data)
+    if out is not None:
+        require_writable(out)
     run = pipeline(task, model=model, batch_size=batch_size, device=device, engine=engine)
     chosen = {
         "question": question,
@@ -69,18 +81,49 @@ def predict(
     }
     given = {name: value for name, value in chosen.items() if value is not None}
     _check_options(given, model=model, task=run.task)
-    lines = list(texts) or _read_stdin(column)
-    found = _read(run, lines, given)
+    rows = _read_rows(texts, data=data, column=column)
+    found = _read(run, rows, given)
     key = _RESULTS[run.task]
-    show = {"labels": _show_labels, "entities": _show_entities, "answers": _show_answers}[key]
-    for text, items in zip(lines, found, strict=True):
-        common.tell(*show(text, items))
-    predictions = [{"text": t, key: items} for t, items in zip(lines, found, strict=True)]
     asked = {} if question is None else {"question": question}
+    if out is not None:
+        added = [_columns(items, key=key) for items in found]
+        write_rows(out, rows, added)
+        common.tell(f"{len(rows):,} rows with their {key}: {out}")
+        return {"model": model, "task": run.task, **asked, "out": str(out), "num_rows": len(rows)}
+    show = {"labels": _show_labels, "entities": _show_entities, "answers": _show_answers}[key]
+    for row, items in zip(rows, found, strict=True):
+        common.tell(*show(row.shown, items))
+    predictions = [
+        {**row.values, "text": row.shown, key: items}
+        for row, items in zip(rows, found, strict=True)
+    ]
     return {"model": model, "task": run.task, **asked, "predictions": predictions}
 
 
-def _check_texts(texts: Sequence[str], *, model: str, column: str | None) -> None:
+def _read_rows(texts: Sequence[str], *, data: Path | None, column: str | None) -> list[Given]:
+    from limbeck.cli._predict_rows import Given, read_file, read_stdin
+
+    if texts:
+        return [Given(text) for text in texts]
+    return read_stdin(column) if data is None else read_file(data, column or "text")
+
+
+def _columns(items: Sequence[Result], *, key: str) -> dict[str, Any]:
+    """Returns what is written of a row's results: the best one by itself, and several together."""
+    if key == "entities":
+        return {key: items}
+    best = items[0]
+    columns = {"prediction": best["label" if key == "labels" else "answer"], "score": best["score"]}
+    return columns if len(items) == 1 else {**columns, key: items}
+
+
+def _check_texts(
+    texts: Sequence[str], *, model: str, column: str | None, data: Path | None
+) -> None:
+    if texts and data is not None:
+        raise SettingsError(
+            f"command line: --data {data} and a text are both given; leave one of them out"
+        )
     if texts and column is not None:
         raise SettingsError(
             f"command line: --column is for JSON Lines on standard input, and a text is given; "
@@ -89,7 +132,8 @@ def _check_texts(texts: Sequence[str], *, model: str, column: str | None) -> Non
     if len(texts) == 1 and _is_file(texts[0]):
         raise SettingsError(
             f"command line: '{texts[0]}' is a file, and its name would be taken for the text; "
-            f"accepted, for the text of each of its lines: limbeck predict {model} < {texts[0]}"
+            f"accepted, for the text of each of its lines: limbeck predict {model} < {texts[0]}, "
+            f"for a column of a table: limbeck predict {model} --data {texts[0]} --column NAME"
         )
 
 
@@ -114,12 +158,25 @@ def _check_options(given: Mapping[str, Any], *, model: str, task: str) -> None:
         )
 
 
-def _read(run: Any, texts: Sequence[str], given: Mapping[str, Any]) -> list[list[Result]]:
+def _read(run: Any, rows: Sequence[Given], given: Mapping[str, Any]) -> list[list[Result]]:
     """Returns what a pipeline finds in each text, in lists whatever their number."""
+    texts = [row.text for row in rows]
+    has_words = any(isinstance(text, list) for text in texts)
+    if has_words and run.task != "token-classification":
+        raise SettingsError(
+            f"the column holds lists of words, and a model for {run.task} reads whole texts; "
+            "accepted: a column of texts"
+        )
     if run.task == "text-classification":
         found = run(texts, **{"top_k": 1, **given})
     elif run.task == "token-classification":
-        found = run(texts, **{"aggregation_strategy": "first", **given})
+        if has_words:
+            texts = [[text] if isinstance(text, str) else text for text in texts]
+        found = run(
+            texts,
+            is_split_into_words=has_words,
+            **{"aggregation_strategy": "first", **given},
+        )
     else:
         found = run(context=texts, **given)
     return [[item] if isinstance(item, dict) else item for item in found]
@@ -166,45 +223,3 @@ def _on_one_line(text: str) -> str:
 def _shorten(text: str) -> str:
     line = _on_one_line(text)
     return line if len(line) <= _WIDTH else line[: _WIDTH - 3].rstrip() + "..."
-
-
-def _read_stdin(column: str | None = None) -> list[str]:
-    """Returns the lines of standard input, or a column of them where they are JSON objects.
-
-    Raises:
-        DataError: With its number, for a line that is not text, or lacks the column.
-    """
-    lines = []
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            text = line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"standard input, line {number}: byte {error.start} is not UTF-8. "
-                "Convert it first, as with: iconv -f latin1 -t utf-8"
-            ) from None
-        lines.append(_take_column(text, column, number))
-    return lines
-
-
-def _take_column(line: str, column: str | None, number: int) -> str:
-    try:
-        row = json.loads(line) if column is not None or line.lstrip().startswith("{") else None
-    except json.JSONDecodeError:
-        row = None
-    where = f"standard input, line {number}"
-    if column is None:
-        if not isinstance(row, dict):
-            return line
-        raise DataError(
-            f"{where}: a JSON object, not a text; say which column holds the text, with "
-            f"--column NAME. The line has: {', '.join(row) or 'none'}"
-        )
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: no JSON object, of which --column {column} could be taken")
-    if not isinstance(row.get(column), str):
-        raise DataError(
-            f"{where}: has no text '{column}'.{did_you_mean(column, row)} "
-            f"The line has: {', '.join(row) or 'none'}"
-        )
-    return str(row[column])

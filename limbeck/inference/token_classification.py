@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,23 @@ class TokenClassificationOptions(Options):
             require_at_least(0, "stride", self.stride)
 
 
+@dataclass(frozen=True)
+class _Text:
+    """A text, and where its words begin if they are given."""
+
+    whole: str
+    starts: Sequence[int] | None = None
+
+    @classmethod
+    def of_words(cls, words: Sequence[str]) -> _Text:
+        ends = accumulate(len(word) + 1 for word in words)
+        return cls(" ".join(words), [0, *ends][:-1])
+
+    def word_at(self, place: int, *, otherwise: int) -> int:
+        """Returns the number of the word at a character; `otherwise` where none are given."""
+        return otherwise if self.starts is None else bisect_right(self.starts, place) - 1
+
+
 class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     """Finds the entities of texts, or gives each token its label.
 
@@ -90,33 +108,47 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     options_type = TokenClassificationOptions
     finetune_options = "task=ner "
 
-    def __call__(self, inputs: str | Sequence[str], **options: Any) -> Any:
+    def __call__(
+        self,
+        inputs: str | Sequence[str] | Sequence[Sequence[str]],
+        *,
+        is_split_into_words: bool = False,
+        **options: Any,
+    ) -> Any:
         """Labels one text or many; what is not given is as the pipeline was made.
 
         Args:
             inputs: A text, or a list of texts.
+            is_split_into_words: The inputs are the words of a text, or a list of such lists: each
+                of them gets one label, and places are those in the words with a blank between them.
             options: See `TokenClassificationOptions`.
 
         Returns:
             As `transformers.pipeline`, a list of dictionaries for a text, and a list of such lists
-            for a list: `entity`, `score`, `index`, `word`, `start`, `end` for each token with the
-            strategy `none`; otherwise `entity_group`, `score`, `word`, `start`, `end` for each
-            entity. `word` is spelt as the vocabulary has it; `text[start:end]` is the text's own
-            spelling. `index` counts the text's tokens from 1.
+            for a list, or for words: `entity`, `score`, `index`, `word`, `start`, `end` for each
+            token with the strategy `none`; otherwise `entity_group`, `score`, `word`, `start`,
+            `end` for each entity. `word` is spelt as the vocabulary has it; `text[start:end]` is
+            the text's own spelling. `index` counts the text's tokens from 1.
 
         Raises:
             SettingsError: If an input is no text, or an argument is out of range.
         """
         chosen = self._choose(options)
-        texts = [inputs] if isinstance(inputs, str) else _check_texts(inputs)
+        if is_split_into_words:
+            texts, is_single = _check_words(inputs), False
+        else:
+            is_single = isinstance(inputs, str)
+            whole = [inputs] if isinstance(inputs, str) else _check_texts(inputs)
+            texts = [_Text(text) for text in whole]
         found = [
             entities for chunk in self._chunks(texts) for entities in self._find(chunk, chosen)
         ]
-        return found[0] if isinstance(inputs, str) else found
+        return found[0] if is_single else found
 
     def _find(
-        self, texts: Sequence[str], options: TokenClassificationOptions
+        self, given: Sequence[_Text], options: TokenClassificationOptions
     ) -> Iterator[list[Entity]]:
+        texts = [text.whole for text in given]
         stride = options.stride
         if stride is None:
             room = self._max_length - self.tokenizer.num_special_tokens()
@@ -126,7 +158,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
         together = zip(windows, scores, strict=True)
         for index, of_text in groupby(together, key=lambda pair: pair[0].index):
             entities = find_entities(
-                self._pieces(texts[index], list(of_text)),
+                self._pieces(given[index], list(of_text)),
                 strategy=options.aggregation_strategy,
                 labels=self.config.id2label,
                 join=self.tokenizer.convert_tokens_to_string,
@@ -137,7 +169,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
                 if entity.get("entity", entity.get("entity_group")) not in options.ignore_labels
             ]
 
-    def _pieces(self, text: str, windows: Sequence[tuple[TextWindow, FloatArray]]) -> list[Piece]:
+    def _pieces(self, text: _Text, windows: Sequence[tuple[TextWindow, FloatArray]]) -> list[Piece]:
         """Returns each token of a text, as the window sees it in which it is farthest inside."""
         best: dict[int, tuple[float, Piece]] = {}
         for number, (window, scores) in enumerate(windows):
@@ -151,10 +183,11 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
                 index = window.begin + place - window.first
                 if index in best and best[index][0] >= min(left, right):
                     continue
-                spelling = text[start:end] if token_id == self.tokenizer.unk_token_id else token
-                piece = Piece(
-                    spelling, of_token, start, end, index + 1, -1 if word is None else word
+                spelling = (
+                    text.whole[start:end] if token_id == self.tokenizer.unk_token_id else token
                 )
+                number_of_word = text.word_at(start, otherwise=-1 if word is None else word)
+                piece = Piece(spelling, of_token, start, end, index + 1, number_of_word)
                 best[index] = (min(left, right), piece)
         return [piece for _, (_, piece) in sorted(best.items())]
 
@@ -163,13 +196,27 @@ def _probabilities(outputs: Outputs) -> FloatArray:
     return np.asarray(torch.from_numpy(outputs["logits"]).softmax(-1))
 
 
+def _check_words(inputs: object) -> list[_Text]:
+    """Returns lists of words, or one such list, as texts."""
+    given = list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, str) else []
+    is_single = bool(given) and all(isinstance(word, str) for word in given)
+    for index, words in enumerate([given] if is_single else given or [inputs]):
+        is_list = isinstance(words, Sequence) and not isinstance(words, str)
+        if not is_list or not words or not all(isinstance(w, str) and w.strip() for w in words):
+            raise SettingsError(
+                f"input {index} is {shorten(words)}; accepted with is_split_into_words: a list of "
+                "words that are not empty, or a list of such lists"
+            )
+    return [_Text.of_words(words) for words in ([given] if is_single else given)]
+
+
 def _check_texts(inputs: Sequence[object]) -> list[str]:
     if not isinstance(inputs, Sequence):
-        raise SettingsError(f"the input is {inputs!r}; accepted: a text, or a list of texts")
+        raise SettingsError(f"the input is {shorten(inputs)}; accepted: a text, or a list of texts")
     for index, text in enumerate(inputs):
         if not isinstance(text, str):
             raise SettingsError(
-                f"input {index} is {text!r}; accepted: a text, or a list of texts. Join words "
-                "with spaces first"
+                f"input {index} is {shorten(text)}; accepted: a text, or a list of texts; words "
+                "with is_split_into_words=True"
             )
     return [text for text in inputs if isinstance(text, str)]

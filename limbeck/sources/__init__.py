@@ -9,7 +9,7 @@ from __future__ import annotations
 from limbeck.sources.files import FileSource, expand_glob, known_format, open_file
 from limbeck.sources.hub import DatasetSource, HubAddress, HubSource
 from limbeck.sources.memory import MemorySource, open_rows
-from limbeck.sources.rows import EVERYTHING, ReadOptions, Row, RowSource
+from limbeck.sources.rows import EVERYTHING, ReadOptions, Row, RowSource, require_whole_characters
 from limbeck.sources.splits import Data, SplitRows, name_split, read_splits
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "open_file",
     "open_rows",
     "read_splits",
+    "require_whole_characters",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from limbeck.errors import DataError, did_you_mean, shorten_names
+from limbeck.errors import DataError, did_you_mean, shorten, shorten_names
 
 
 class Row(NamedTuple):
@@ -97,3 +97,19 @@ def require_distinct(name: str, given: Sequence[str]) -> None:
             f"{name}: a column's name stands twice: {shorten_names(map(repr, twice))}; rename one "
             "of the two, or leave it out"
         )
+
+
+def require_whole_characters(text: str, where: str) -> None:
+    """Refuses half a character: JSON can hold one, as what was cut from an emoji, UTF-8 can't.
+
+    Raises:
+        DataError: Says what stands there.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        there = text[max(error.start - 20, 0) : error.end + 20]
+        raise DataError(
+            f"{where} has half a character, {text[error.start]!a}, in {shorten(there)}; remove "
+            "it, such as with text.encode('utf-8', 'ignore').decode(), or cut the text elsewhere"
+        ) from None

@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import Field
 
 from limbeck.errors import DataError, shorten, shorten_names
-from limbeck.sources import Row
+from limbeck.sources import Row, require_whole_characters
 from limbeck.tasks._held_out import DataSettings
 from limbeck.tasks._labels import UNLABELLED, label_text
 from limbeck.tasks._lists import as_list
-from limbeck.tasks._texts import read_text, require_column, require_whole_characters
+from limbeck.tasks._texts import read_text, require_column
 
 _NUMBERED_ENDING = re.compile(r"ending\d+")
 

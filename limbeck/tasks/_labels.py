@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from limbeck.errors import DataError, did_you_mean, shorten, shorten_names
-from limbeck.sources import Row, SplitRows
+from limbeck.sources import Row, SplitRows, require_whole_characters
 from limbeck.tasks._lists import is_list_text
-from limbeck.tasks._texts import require_column, require_whole_characters
+from limbeck.tasks._texts import require_column
 
 UNLABELLED = ("", "-1")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from limbeck.errors import DataError, shorten, shorten_names
-from limbeck.sources import Row, SplitRows
-from limbeck.tasks._texts import UNLABELLED_SPLITS, require_whole_characters
+from limbeck.sources import Row, SplitRows, require_whole_characters
+from limbeck.tasks._texts import UNLABELLED_SPLITS
 
 
 @dataclass(frozen=True, slots=True)

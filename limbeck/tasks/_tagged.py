@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from limbeck.errors import DataError, shorten
-from limbeck.sources import Row, SplitRows
+from limbeck.sources import Row, SplitRows, require_whole_characters
 from limbeck.tasks._held_out import DataSettings
 from limbeck.tasks._labels import as_label
 from limbeck.tasks._lists import as_list
@@ -19,7 +19,6 @@ from limbeck.tasks._texts import (
     UNLABELLED_SPLITS,
     require_all_or_none,
     require_column,
-    require_whole_characters,
 )
 
 

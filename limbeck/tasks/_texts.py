@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from limbeck.errors import DataError, SettingsError, did_you_mean, shorten, shorten_names
-from limbeck.sources import Data, Row, SplitRows
+from limbeck.sources import Data, Row, SplitRows, require_whole_characters
 from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Example, Split
 from limbeck.tasks._held_out import DataSettings, read_rows
@@ -246,22 +246,6 @@ def read_text(row: Row, column: str, option: str) -> str:
         )
     require_whole_characters(value, f"{row.place}: column '{column}'")
     return value
-
-
-def require_whole_characters(text: str, where: str) -> None:
-    """Refuses half a character: JSON can hold one, as what was cut from an emoji, UTF-8 can't.
-
-    Raises:
-        DataError: Says what stands there.
-    """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        there = text[max(error.start - 20, 0) : error.end + 20]
-        raise DataError(
-            f"{where} has half a character, {text[error.start]!a}, in {shorten(there)}; remove "
-            "it, such as with text.encode('utf-8', 'ignore').decode(), or cut the text elsewhere"
-        ) from None
 
 
 class MissingColumnError(DataError):

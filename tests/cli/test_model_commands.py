@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import limbeck
-from limbeck.cli import _predict, main
+from limbeck.cli import _predict_rows, main
 from limbeck.errors import DataError
+from limbeck.sources import open_file
 from limbeck.tokenizers.training import train_wordpiece
 
 TEXTS = [
@@ -325,8 +326,8 @@ def test_bytes_on_standard_input_that_are_not_text_are_named_by_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"fine\n\xff bad\n")))
-    with pytest.raises(DataError, match=r"standard input, line 2: byte 0 is not UTF-8.*iconv"):
-        _predict._read_stdin()
+    with pytest.raises(DataError, match=r"standard input, line 2: b'\\xff.* is not UTF-8.*iconv"):
+        _predict_rows.read_stdin(None)
 
 
 def test_predict_takes_no_file_and_no_json_for_a_text(
@@ -353,9 +354,75 @@ def test_predict_takes_no_file_and_no_json_for_a_text(
     assert [item["text"] for item in predictions] == ["the mill", "the {pot}"]
     give(rows)
     assert main(["predict", "teacher", "--column", "texts"]) == 1
-    assert "line 1: has no text 'texts'. Did you mean 'text'?" in capsys.readouterr().err
+    assert "no text 'texts', nor a list of words. Did you mean 'text'?" in capsys.readouterr().err
     give("the mill\n")
     assert main(["predict", "teacher", "--column", "text"]) == 1
-    assert "line 1: no JSON object" in capsys.readouterr().err
+    assert "line 1, column 1: not valid JSON" in capsys.readouterr().err
     give("{the mill}\n")
     assert main(["predict", "teacher"]) == 0
+
+
+def test_predict_keeps_the_other_columns(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = [{"review": "the mill", "n": 1}, {"review": "the, pot", "n": 2, "who": ["a", "b"]}]
+    lines = "\ufeff" + "\n\n".join(json.dumps(row) for row in rows) + "\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+    assert main(["predict", "teacher", "--column", "review", "--json"]) == 0
+    predictions = read_json(capsys)["predictions"]
+    assert isinstance(predictions, list)
+    assert [(item["review"], item["n"], item["text"]) for item in predictions] == [
+        ("the mill", 1, "the mill"),
+        ("the, pot", 2, "the, pot"),
+    ]
+    data = tmp_path / "rows.jsonl"
+    data.write_text(lines, encoding="utf-8")
+    found = {}
+    for ending in ("jsonl", "csv"):
+        out = tmp_path / f"found.{ending}"
+        command = ["predict", "teacher", "--data", str(data), "--column", "review"]
+        assert main([*command, "--out", str(out), "--top-k", "2"]) == 0
+        assert capsys.readouterr().out == f"2 rows with their labels: {out}\n"
+        found[ending] = [row.values for row in open_file(out, reader="tasks").rows()]
+        assert main([*command, "--out", str(out)]) == 2
+        assert "is there already" in capsys.readouterr().err
+    for row, written, cells in zip(rows, found["jsonl"], found["csv"], strict=True):
+        assert {name: written[name] for name in row} == row
+        best = written["labels"][0]
+        assert (written["prediction"], written["score"]) == (best["label"], best["score"])
+        assert cells["review"] == row["review"]
+        assert json.loads(cells["labels"]) == written["labels"]
+        assert float(cells["score"]) == written["score"]
+    again = ["predict", "teacher", "--data", str(tmp_path / "found.csv"), "--column", "review"]
+    assert main([*again, "--out", str(tmp_path / "again.csv")]) == 1
+    assert "have a column 'prediction' already" in capsys.readouterr().err
+    assert not (tmp_path / "again.csv").exists()
+
+
+def test_predict_of_words_that_are_divided_already(capsys: Captured, tmp_path: Path) -> None:
+    data = tmp_path / "words.jsonl"
+    words = ["the", "mill-race", "divides"]
+    data.write_text(json.dumps({"tokens": words, "id": 7}) + "\n", encoding="utf-8")
+    assert main(["predict", "entities", "--data", str(data), "--column", "tokens", "--json"]) == 0
+    (row,) = read_json(capsys)["predictions"]  # type: ignore[misc]
+    assert (row["id"], row["tokens"], row["text"]) == (7, words, "the mill-race divides")
+    edges = {0, 3, 4, 13, 14, 21}  # of the words: none is divided further
+    assert {place for item in row["entities"] for place in (item["start"], item["end"])} <= edges
+    assert main(["predict", "teacher", "--data", str(data), "--column", "tokens"]) == 2
+    assert "the column holds lists of words" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--data", "rows.csv", "a text"], "--data rows.csv and a text are both given"),
+        (["--data", "absent.csv"], "--data absent.csv: there is no such file"),
+        (["--out", "found.txt", "x"], "--out found.txt says no format; accepted: names that end"),
+        (["--out", "no/such/found.csv", "x"], "there is no folder no/such"),
+    ],
+)
+def test_predict_refuses_what_it_can_not_read_or_write(
+    arguments: list[str], expected: str, capsys: Captured
+) -> None:
+    assert main(["predict", "teacher", *arguments]) in (1, 2)
+    assert expected in capsys.readouterr().err

@@ -13,6 +13,8 @@ from limbeck.errors import SettingsError
 from limbeck.inference import TokenClassificationPipeline, pipeline
 from limbeck.inference._entities import STRATEGIES, Piece, find_entities
 from limbeck.models import AutoModelForTokenClassification
+from limbeck.recipes._tasks.predictions import predict_logits
+from limbeck.tasks import read_task
 from limbeck.tokenizers import AutoTokenizer
 
 TEXTS = [
@@ -189,7 +191,52 @@ def test_wrong_arguments_are_refused(folder):
         find("a", stride=62)
     with pytest.raises(SettingsError, match=r"max_length=1 leaves no room for text beside the 2 "):
         pipeline("ner", folder, max_length=1)("a")
-    with pytest.raises(SettingsError, match=r"input 1 is \['a', 'b'\]; accepted: .*Join words"):
+    with pytest.raises(SettingsError, match=r"input 1 is \['a', 'b'\]; .*is_split_into_words=True"):
         find(["a", ["a", "b"]])
     with pytest.raises(SettingsError, match=r"the input is 5; accepted: a text, or a list"):
         find(5)
+
+
+WORDS = [["Anna", "saw", "O'Hara-Smith", "in", "Rome."], ["the", "rain", "Rome"]]
+
+
+@pytest.mark.parametrize("strategy", ["none", "simple"])
+def test_words_that_are_divided_already_equal_those_of_transformers(folder, strategy):
+    transformers = pytest.importorskip("transformers")
+    options = {"aggregation_strategy": strategy, "ignore_labels": []}
+    ours = pipeline("ner", folder, **options)
+    theirs = transformers.pipeline("ner", model=str(folder), device="cpu", **options)
+    for words in WORDS:
+        expected = theirs(words, is_split_into_words=True)
+        assert_equal_entities(ours(words, is_split_into_words=True), expected)
+    both = ours(WORDS, is_split_into_words=True)
+    assert_equal_entities(both, [ours(words, is_split_into_words=True)[0] for words in WORDS])
+
+
+def test_a_word_that_is_given_gets_the_tag_that_the_task_gives_it(folder):
+    """As the task predicts it: by the word's first piece, whatever the tokenizer divides."""
+    task = read_task(
+        "ner",
+        {"test": [{"tokens": words} for words in WORDS]},
+        options={"labels": list(LABELS)},
+    )
+    model = limbeck.AutoModelForTokenClassification.from_pretrained(folder)
+    tokenizer = limbeck.AutoTokenizer.from_pretrained(folder)
+    rows = task.encode(task.splits["test"], tokenizer, max_length=32)
+    logits = predict_logits(task, model, rows, batch_size=2, pad_token_id=tokenizer.pad_token_id)
+    expected = [record["prediction"] for record in task.predict(task.splits["test"], rows, logits)]
+    find = pipeline("ner", folder, aggregation_strategy="first", ignore_labels=[])
+    for words, tags in zip(WORDS, expected, strict=True):
+        text, kinds = " ".join(words), {}
+        for entity in find([words], is_split_into_words=True)[0]:
+            for place in range(entity["start"], entity["end"]):
+                kinds[place] = entity["entity_group"]
+        starts = [len(" ".join(words[:i])) + (i > 0) for i in range(len(words))]
+        assert text[starts[2] :].startswith(words[2])
+        assert [kinds[start] for start in starts] == [tag[tag.find("-") + 1 :] for tag in tags]
+
+
+@pytest.mark.parametrize("given", ["a text", ["a", 3], [["a"], []], [["a", " "]], [], None])
+def test_what_is_no_list_of_words_is_refused(folder, given):
+    with pytest.raises(SettingsError, match=r"accepted with is_split_into_words: a list of words"):
+        pipeline("ner", folder)(given, is_split_into_words=True)

@@ -1,0 +1,149 @@
+"""What `predict` reads and writes: texts with the other columns of their rows."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from limbeck.errors import DataError, SettingsError, did_you_mean, shorten_names
+from limbeck.files import replace_file
+from limbeck.sources import Row, open_file, require_whole_characters
+from limbeck.sources.formats.jsonl import parse_line
+from limbeck.sources.opening import Line, decode_line
+
+_STDIN: Final = Path("standard input")  # what messages call it
+_ENDINGS: Final = (".jsonl", ".csv")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is predicted of, and the row that it stands in.
+
+    Attributes:
+        text: A text, or the words of one that is divided already.
+        values: The row's columns, none where a text stands alone.
+    """
+
+    text: str | list[str]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        """The text, words with blanks between them, in which results give their places."""
+        return self.text if isinstance(self.text, str) else " ".join(self.text)
+
+
+def read_file(path: Path, column: str) -> list[Given]:
+    """Reads a column of a table, with its rows.
+
+    Raises:
+        DataError: With its place, for what is wrong with a row.
+    """
+    if not path.is_file():
+        raise DataError(f"--data {path}: there is no such file")
+    return [_take(row, column) for row in open_file(path, reader="tasks").rows()]
+
+
+def read_stdin(column: str | None) -> list[Given]:
+    """Returns the lines of standard input, or a column of them where they are JSON objects.
+
+    Raises:
+        DataError: With its number, for a line that is not text, or lacks the column.
+    """
+    lines = (Line(n, content, 0) for n, content in enumerate(sys.stdin.buffer, start=1))
+    if column is None:
+        return [_take_line(line) for line in lines]
+    return [_take(parse_line(line, _STDIN), column) for line in lines if line.content.strip()]
+
+
+def _take_line(line: Line) -> Given:
+    text = decode_line(line, _STDIN).rstrip("\r\n")
+    if text.lstrip().startswith("{"):
+        row = parse_line(line, _STDIN)
+        if row.problem is None:
+            raise DataError(
+                f"{row.place}: a JSON object, not a text; say which column holds the text, with "
+                f"--column NAME. The line has: {shorten_names(row.values)}"
+            )
+    return Given(text)
+
+
+def _take(row: Row, column: str) -> Given:
+    if row.problem is not None:
+        raise DataError(row.problem)
+    value: Any = row.values.get(column)
+    words: list[Any] = value if isinstance(value, list) else [value]
+    if not words or not all(isinstance(word, str) for word in words):
+        raise DataError(
+            f"{row.place}: has no text '{column}', nor a list of words."
+            f"{did_you_mean(column, row.values)} It has: {shorten_names(row.values)}"
+        )
+    for word in words:
+        require_whole_characters(word, f"{row.place}: column '{column}'")
+    return Given(value, row.values)
+
+
+def require_writable(path: Path) -> None:
+    """Refuses a file of results before anything is computed for it.
+
+    Raises:
+        SettingsError: If its name says no format, it is there already, or its folder is not.
+    """
+    if path.suffix.lower() not in _ENDINGS:
+        raise SettingsError(
+            f"command line: --out {path} says no format; accepted: names that end in "
+            f"{' or '.join(_ENDINGS)}"
+        )
+    if path.exists():
+        raise SettingsError(
+            f"command line: --out {path} is there already; give another name, or remove it"
+        )
+    if not path.parent.is_dir():
+        raise SettingsError(f"command line: --out {path}: there is no folder {path.parent}")
+
+
+def write_rows(path: Path, given: Sequence[Given], found: Sequence[Mapping[str, Any]]) -> None:
+    """Writes each row with what was found, as JSON Lines or CSV by the file's name.
+
+    Args:
+        path: The file.
+        given: The rows, in their order.
+        found: What is added to each of them, by column.
+
+    Raises:
+        DataError: If the rows have a column of such a name, or the file can't be written.
+    """
+    if path.suffix.lower() == ".jsonl":
+        with replace_file(path, error=DataError) as part, part.open("w", encoding="utf-8") as file:
+            rows = _join(given, found)
+            file.writelines(json.dumps(r, ensure_ascii=False, default=str) + "\n" for r in rows)
+        return
+    columns = list(dict.fromkeys(name for row in _join(given, found) for name in row))
+    with (
+        replace_file(path, error=DataError) as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {name: _as_cell(value) for name, value in row.items()} for row in _join(given, found)
+        )
+
+
+def _join(given: Sequence[Given], found: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for row, more in zip(given, found, strict=True):
+        taken = [name for name in more if name in row.values]
+        if taken:
+            raise DataError(
+                f"the rows have a column '{taken[0]}' already, which --out would write; rename it"
+            )
+        yield {**(row.values or {"text": row.text}), **more}
+
+
+def _as_cell(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
