@@ -159,6 +159,10 @@ class Task(ABC):
         """Returns the name and content of the file that a benchmark's scorer takes, if any."""
         return None
 
+    def for_folder(self, folder: Path) -> Self:
+        """Returns the task for a model whose folder may say how its outputs are to be read."""
+        return self
+
     def for_model(self, labels: Sequence[str]) -> Self:
         """Returns the task for a model that has its labels, in whatever order.
 

@@ -1,4 +1,4 @@
-"""Sentence similarity without fine-tuning: the cosine of mean-pooled embeddings, against 0 to 5.
+"""Sentence similarity without fine-tuning: the cosine of pooled embeddings, against 0 to 5.
 
 Source:
     Reimers, Gurevych, "Sentence-BERT", EMNLP 2019, section 4.1; STS-B: Cer et al., 2017.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -24,14 +25,29 @@ from limbeck.tasks._base import Task
 from limbeck.tasks._definition import TaskDefinition, with_defaults
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
+from limbeck.tasks._pooling import Pooling, pool, read_pooling
 from limbeck.tasks._regression import RegressionSettings, read_regression
 from limbeck.tasks._texts import TextEncoding
 from limbeck.tokenizers import Tokenizer
 
 
+class SimilaritySettings(RegressionSettings):
+    """Which columns hold what, and how a text becomes one vector."""
+
+    pooling: Pooling | None = None
+    """What of a text's hidden states is compared: their `mean`, that of the first token (`cls`), or
+    the largest in each dimension (`max`); None takes what the model's folder says
+    (`1_Pooling/config.json`), and the mean where it says nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SimilarityTask(Task):
-    """Pairs of sentences with a number that says how alike they are."""
+    """Pairs of sentences with a number that says how alike they are.
+
+    Attributes:
+        encoding: How texts become token ids.
+        pooling: How hidden states become one vector; None until the model's folder has been asked.
+    """
 
     predictions = Numbers
     metrics = main_metrics_of(Numbers)  # a squared error of cosine and number says nothing
@@ -40,9 +56,14 @@ class SimilarityTask(Task):
     targets = "real"
 
     encoding: TextEncoding
+    pooling: Pooling | None = None
+
+    def for_folder(self, folder: Path) -> Self:
+        """Returns the task with the pooling that a model's folder says, if none is set."""
+        return self if self.pooling else replace(self, pooling=read_pooling(folder))
 
     def load_model(self, folder: Path, *, new_head: bool) -> Model:
-        """Loads the encoder of a model folder; a pooler plays no part in the mean."""
+        """Loads the encoder of a model folder; a pooler plays no part."""
         return AutoModel.from_pretrained(folder, add_pooling_layer=False)
 
     def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
@@ -59,10 +80,9 @@ class SimilarityTask(Task):
         )
 
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
-        """Returns the mean of the real tokens' hidden states, (batch, hidden_size)."""
+        """Returns one vector for each text, (batch, hidden_size)."""
         hidden = at_least_float32(output.last_hidden_state)
-        mask = batch.mask()[:, :, None].to(hidden.dtype)
-        return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+        return pool(hidden, batch.mask(), self.pooling or "mean")
 
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Is never called, since there is nothing to train."""
@@ -85,7 +105,7 @@ def read(
     name: str,
     data: Data,
     *,
-    settings: RegressionSettings,
+    settings: SimilaritySettings,
     labels: Sequence[str] | None = None,  # noqa: ARG001 - of a classifier
 ) -> SimilarityTask:
     """Reads pairs of sentences with a number each.
@@ -106,9 +126,19 @@ def read(
         splits=read.splits,
         num_held_out=read.num_held_out,
         encoding=TextEncoding(),
+        pooling=settings.pooling,
     )
 
 
 TASK = TaskDefinition(
-    settings=with_defaults(stsb.TASK.settings, metric="spearman"), read=read, hub=stsb.TASK.hub
+    settings=with_defaults(
+        SimilaritySettings,
+        text_column="sentence1",
+        text_pair_column="sentence2",
+        minimum=0.0,
+        maximum=5.0,
+        metric="spearman",
+    ),
+    read=read,
+    hub=stsb.TASK.hub,
 )

@@ -90,7 +90,7 @@ class TaskData:
         labels = list(config.id2label.values()) if use_model_labels else None
         if labels is not None and len(set(labels)) < len(labels):
             labels = None  # names that stand for two labels can't be looked up
-        task = _read_task(settings, folder, labels)
+        task = _read_task(settings, folder, labels).for_folder(folder)
         for name in needed:
             if name not in task.splits:
                 raise DataError(
