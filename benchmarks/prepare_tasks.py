@@ -88,7 +88,7 @@ def _sentences(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _pairs(path: Path, first: str, second: str) -> list[dict[str, str]]:
-    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    rows = map(json.loads, filter(None, path.read_text(encoding="utf-8").split("\n")))
     return [{"sentence1": row[first], "sentence2": row[second]} for row in rows]
 
 

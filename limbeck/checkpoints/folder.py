@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CONFIG_NAME = "config.json"
+_REMEDY = "copy it again from where it came"
 WEIGHTS_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
 _TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
@@ -34,7 +35,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If it is absent or not a JSON object.
     """
-    return read_json(folder / CONFIG_NAME, error=CheckpointError)
+    return read_json(folder / CONFIG_NAME, error=CheckpointError, remedy=_REMEDY)
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
@@ -83,7 +84,7 @@ def _read_shards(folder: Path) -> dict[str, Tensor]:
 
 
 def _names_by_shard(index: Path) -> dict[str, set[str]]:
-    weight_map = read_json(index, error=CheckpointError).get("weight_map")
+    weight_map = read_json(index, error=CheckpointError, remedy=_REMEDY).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index} has no 'weight_map' of tensor names to shards.")
     shards: dict[str, set[str]] = {}

@@ -147,7 +147,8 @@ def _read_texts(path: Path | None) -> list[str]:
     if path is None:
         return list(_SENTENCES) * 4
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Not at U+2028, which texts hold.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--texts: {path} can't be read as text: {error}") from None
     texts = [line for line in lines if line.strip()]

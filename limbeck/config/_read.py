@@ -164,7 +164,7 @@ def _quote(text: str, message: str) -> str:
     found = re.search(r"at line (\d+)", message)
     if found is None:
         return ""
-    line = text.splitlines()[int(found[1]) - 1 : int(found[1])]
+    line = text.split("\n")[int(found[1]) - 1 : int(found[1])]
     shown = f": {line[0].strip()}" if line else ""
     return f"{shown} (text stands in quotes, true and false in small letters)"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,7 @@ from limbeck.data.build_state import (
     DIGESTS_FILE,
     BuildRequest,
     BuildState,
-    load_digests,
-    load_state,
+    DigestFile,
 )
 from limbeck.data.documents import SPLITS, TRAIN, choose_split, digest_text, divide_text
 from limbeck.data.info import (
@@ -125,13 +123,12 @@ def _require_room(out: Path) -> None:
 def _prepare(out: Path, request: BuildRequest) -> BuildState:
     """Returns the state to continue from, written at once so that the folder is known as ours."""
     _require_room(out)
-    state = load_state(out)
-    if state is not None and state.writers:
-        request.require_same(state.request, folder=out)
-        return state
-    state = BuildState(request=request)
-    state.save(out)
-    return state
+    if BuildState.exists(out):
+        state = BuildState.read(out)
+        if state.writers:
+            request.require_same(state.request, folder=out)
+            return state
+    return BuildState(request=request).write(out, error=None)
 
 
 def _remove_state(out: Path) -> None:
@@ -151,8 +148,7 @@ class _Build:
         self._state = state
         self._counters = {"characters": 0, "duplicates": 0, "empty": 0, "malformed": 0}
         self._counters.update(state.counters)
-        self._seen = load_digests(folder, state.num_digests)
-        self._new_digests = array("Q")
+        self._digests = DigestFile(folder, state)
         self._dtype = dtype_for(tokenizer.vocab_size)
         self._writers = {name: self._make_writer(name) for name in SPLITS}
         self._tokeniser = DocumentTokeniser(
@@ -249,11 +245,9 @@ class _Build:
             self._counters["empty"] += 1
             return
         identity, side = digest_text(text)
-        if self._settings.deduplicate:
-            if not self._seen.add(identity):
-                self._counters["duplicates"] += 1
-                return
-            self._new_digests.append(identity)
+        if self._settings.deduplicate and not self._digests.add(identity):
+            self._counters["duplicates"] += 1
+            return
         self._counters["characters"] += len(text)
         split = choose_split(side, heldout_ratio=self._settings.heldout_ratio)
         self._tokeniser.add(text, split=split)
@@ -272,14 +266,10 @@ class _Build:
     def _save(self) -> None:
         """Brings everything read so far to the disk and makes it the point to continue from."""
         self._tokeniser.flush()
-        if self._new_digests:
-            with (self._folder / DIGESTS_FILE).open("ab") as stream:
-                self._new_digests.tofile(stream)
-            self._state.num_digests += len(self._new_digests)
-            self._new_digests = array("Q")
+        self._digests.flush(self._state)
         self._state.writers = {name: writer.state() for name, writer in self._writers.items()}
         self._state.counters = self._count_all()
-        self._state.save(self._folder)
+        self._state.write(self._folder, error=None)
         self._saved_at = time.monotonic()
 
     def _count_all(self) -> dict[str, int]:

@@ -8,29 +8,29 @@ that of a build without interruption.
 
 from __future__ import annotations
 
-import json
+import hashlib
+import os
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict, Field
 
 from limbeck.data.documents import SeenDigests
 from limbeck.data.info import STATE_FILE, CorpusInfo, SourceInfo, WriterState
 from limbeck.data.settings import CorpusSettings
 from limbeck.data.sources import Source
 from limbeck.errors import DataError
-from limbeck.files import sha256_of, write_json
+from limbeck.files import sha256_of
+from limbeck.files.typed import Part, TypedFile
 from limbeck.sources import FileSource
 
 DIGESTS_FILE: Final = "build-digests.bin"
 
 
-class BuildRequest(BaseModel):
+class BuildRequest(Part):
     """What decides a corpus: equal requests give equal corpora."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokenizer_fingerprint: str
     sources: tuple[SourceInfo, ...]
@@ -84,65 +84,88 @@ def _describe_source(source: Source) -> SourceInfo:
     return SourceInfo(name=source.name, num_bytes=source.num_bytes, sha256=sha256)
 
 
-class BuildState(BaseModel):
-    """A point at which a build can continue."""
+class BuildState(TypedFile):
+    """A point at which a build can continue; the build moves it as it goes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(frozen=False)
+
+    FILE_NAME: ClassVar[str] = STATE_FILE
+    REMEDY: ClassVar[str] = "delete the folder {folder} and build again"
 
     request: BuildRequest
+    """What was asked for."""
     source: int = 0
     """Index of the source being read."""
     record: int = 0
     """Records of it that are done."""
     num_digests: int = 0
     """Digests of documents in `build-digests.bin`."""
-    counters: dict[str, int] = {}
-    writers: dict[str, WriterState] = {}
+    digests_sha256: str = ""
+    """Checksum of them."""
+    counters: dict[str, int] = Field(default_factory=dict)
+    """What was left out or skipped, by the reason."""
+    writers: dict[str, WriterState] = Field(default_factory=dict)
     """State of each split's writer; none before the first point."""
 
-    def save(self, folder: Path) -> None:
-        """Replaces the folder's state."""
-        write_json(folder / STATE_FILE, self.model_dump(mode="json"), error=None)
 
+class DigestFile:
+    """The digests of the documents read so far, in `build-digests.bin`.
 
-def load_state(folder: Path) -> BuildState | None:
-    """Returns the state of an interrupted build, None if the folder has none.
+    Args:
+        folder: The corpus folder.
+        state: Says how many there are and their checksum; what stands after them is cut off.
 
-    Raises:
-        DataError: If the state file is damaged.
-    """
-    path = folder / STATE_FILE
-    try:
-        return BuildState.model_validate(json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return None
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path} is damaged ({error}); delete the folder {folder} and build again"
-        ) from None
-
-
-def load_digests(folder: Path, count: int) -> SeenDigests:
-    """Reads the first `count` digests and cuts off the rest.
+    Attributes:
+        seen: All of them.
 
     Raises:
-        DataError: If there are fewer.
+        DataError: If the file does not hold them.
     """
-    seen = SeenDigests()
-    path = folder / DIGESTS_FILE
-    if not count:
-        path.unlink(missing_ok=True)
-        return seen
-    if not path.exists() or path.stat().st_size < 8 * count:
-        raise DataError(
-            f"{path} is missing or too short; delete the folder {folder} and build again"
-        )
-    with path.open("r+b") as stream:
-        stream.truncate(8 * count)
-        while chunk := stream.read(2**20):
-            for digest in array("Q", chunk):
-                seen.add(digest)
-    return seen
+
+    def __init__(self, folder: Path, state: BuildState) -> None:
+        self.seen = SeenDigests()
+        self._path = folder / DIGESTS_FILE
+        self._hash = hashlib.sha256()
+        self._new = array("Q")
+        if not state.num_digests:
+            self._path.unlink(missing_ok=True)
+            return
+        remedy = state.REMEDY.format(folder=folder)
+        num_bytes = 8 * state.num_digests
+        if not self._path.exists() or self._path.stat().st_size < num_bytes:
+            raise DataError(f"{self._path} is missing or too short; {remedy}")
+        with self._path.open("r+b") as stream:
+            stream.truncate(num_bytes)
+            while chunk := stream.read(2**20):
+                self._hash.update(chunk)
+                for digest in array("Q", chunk):
+                    self.seen.add(digest)
+        if self._hash.hexdigest() != state.digests_sha256:
+            raise DataError(
+                f"{self._path} is damaged: it differs from what the interrupted build wrote; "
+                f"{remedy}"
+            )
+
+    def add(self, digest: int) -> bool:
+        """Adds a digest; returns whether it is new."""
+        is_new = self.seen.add(digest)
+        if is_new:
+            self._new.append(digest)
+        return is_new
+
+    def flush(self, state: BuildState) -> None:
+        """Appends what is new to the file, and says so in the state."""
+        if not self._new:
+            return
+        content = self._new.tobytes()
+        with self._path.open("ab") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())  # the state, which says that they are there, comes after
+        self._hash.update(content)
+        state.num_digests += len(self._new)
+        state.digests_sha256 = self._hash.hexdigest()
+        self._new = array("Q")
 
 
 def _difference(earlier: BuildRequest, now: BuildRequest) -> str | None:

@@ -253,7 +253,8 @@ corpus build`
         if counts.shape != expected or counts.sum() != sum(self.info.num_tokens.values()):
             raise DataError(
                 f"the corpus file {path} is damaged: it counts {int(counts.sum())} tokens in shape "
-                f"{counts.shape}, expected {sum(self.info.num_tokens.values())} in {expected}"
+                f"{counts.shape}, expected {sum(self.info.num_tokens.values())} in {expected}; "
+                "build the corpus again"
             )
         self._checker.require_whole(path, self.info.token_counts_sha256)
         result: npt.NDArray[np.int64] = counts.astype(np.int64)

@@ -64,6 +64,10 @@ class WriterState(Part):
     """Documents written."""
     open_documents: int
     """Documents that end in the shard that is not finished."""
+    open_tokens_sha256: str
+    """Checksum of what its token file held."""
+    open_documents_sha256: str
+    """Checksum of what its document index held."""
     shards: tuple[ShardInfo, ...]
     """The finished shards in order."""
 

@@ -7,6 +7,7 @@ stream after each document that ends in the shard (little-endian uint64).
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -16,9 +17,9 @@ import numpy.typing as npt
 
 from limbeck.data.info import ShardInfo, SplitInfo, WriterState
 from limbeck.errors import DataError
-from limbeck.files import sha256_of
 
 INDEX_DTYPE: Final = "<u8"
+_CHUNK_BYTES: Final = 2**22
 
 Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -39,7 +40,10 @@ def index_path(folder: Path, shard: str) -> Path:
 
 
 class SplitWriter:
-    """Appends documents to a split, and can be taken back to an earlier `state`."""
+    """Appends documents to a split, and can be taken back to an earlier `state`.
+
+    Checksums are over what was written, not over what the disk has of it: damage never gets one.
+    """
 
     def __init__(
         self, folder: Path, split: str, *, dtype: str, shard_tokens: int, vocab_size: int
@@ -54,6 +58,7 @@ class SplitWriter:
         self._done: list[ShardInfo] = []
         self._open_documents = 0
         self._files: tuple[IO[bytes], IO[bytes]] | None = None
+        self._hashes = hashlib.sha256(), hashlib.sha256()
 
     def append(self, tokens: npt.NDArray[Any], ends: list[int]) -> None:
         """Appends tokens to the stream.
@@ -78,12 +83,11 @@ class SplitWriter:
         positions = np.asarray(ends, dtype=INDEX_DTYPE) + np.uint64(self.num_tokens)
         while len(stored):
             room = self._shard_tokens - self.num_tokens % self._shard_tokens
-            token_file, index_file = self._open_files()
-            token_file.write(stored[:room].tobytes())
+            self._write(0, stored[:room].tobytes())
             self.num_tokens += min(room, len(stored))
             stored = stored[room:]
             num_inside = int(np.searchsorted(positions, self.num_tokens, side="right"))
-            index_file.write(positions[:num_inside].tobytes())
+            self._write(1, positions[:num_inside].tobytes())
             positions = positions[num_inside:]
             self._open_documents += num_inside
             self.num_documents += num_inside
@@ -99,6 +103,8 @@ class SplitWriter:
             num_tokens=self.num_tokens,
             num_documents=self.num_documents,
             open_documents=self._open_documents,
+            open_tokens_sha256=self._hashes[0].hexdigest(),
+            open_documents_sha256=self._hashes[1].hexdigest(),
             shards=tuple(self._done),
         )
 
@@ -106,19 +112,28 @@ class SplitWriter:
         """Goes back to an earlier `state`: later bytes are cut off, counts are taken anew.
 
         Raises:
-            DataError: If a file is shorter than it was then.
+            DataError: If a file is not as it was then.
         """
         self.num_tokens = state.num_tokens
         self.num_documents = state.num_documents
         self._open_documents = state.open_documents
         self._done = list(state.shards)
         for shard in self._done:
-            self._count(shard.name, shard.num_tokens)
+            tokens, index = self._paths(shard.name)
+            self._read_back(tokens, shard.num_tokens * self._dtype.itemsize, shard.tokens_sha256)
+            self._read_back(index, shard.num_documents * 8, shard.documents_sha256)
+            self._count(tokens)
         num_open = self.num_tokens - sum(shard.num_tokens for shard in self._done)
         if num_open:
-            self._truncate(tokens_path(self._folder, self._shard), num_open * self._dtype.itemsize)
-            self._truncate(index_path(self._folder, self._shard), self._open_documents * 8)
-            self._count(self._shard, num_open)
+            tokens, index = self._paths(self._shard)
+            sizes = num_open * self._dtype.itemsize, self._open_documents * 8
+            self._truncate(tokens, sizes[0])
+            self._truncate(index, sizes[1])
+            self._hashes = (
+                self._read_back(tokens, sizes[0], state.open_tokens_sha256),
+                self._read_back(index, sizes[1], state.open_documents_sha256),
+            )
+            self._count(tokens)
 
     def finish(self) -> SplitInfo:
         """Closes the last shard and returns what was written."""
@@ -141,15 +156,21 @@ class SplitWriter:
     def _shard(self) -> str:
         return f"{self._split}-{len(self._done):05d}"
 
+    def _paths(self, shard: str) -> tuple[Path, Path]:
+        return tokens_path(self._folder, shard), index_path(self._folder, shard)
+
     def _open_files(self) -> tuple[IO[bytes], IO[bytes]]:
         if self._files is None:
             # a shard that begins here may have left-overs of an interrupted build
             mode = "ab" if self.num_tokens % self._shard_tokens else "wb"
-            self._files = (
-                tokens_path(self._folder, self._shard).open(mode),
-                index_path(self._folder, self._shard).open(mode),
-            )
+            tokens, index = self._paths(self._shard)
+            self._files = tokens.open(mode), index.open(mode)
         return self._files
+
+    def _write(self, which: Literal[0, 1], content: bytes) -> None:
+        """Appends to the token file, or to the document index, of the shard."""
+        self._open_files()[which].write(content)
+        self._hashes[which].update(content)
 
     def _finish_shard(self) -> None:
         for file in self._files or ():
@@ -161,10 +182,11 @@ class SplitWriter:
             name=self._shard,
             num_tokens=self.num_tokens - before,
             num_documents=self._open_documents,
-            tokens_sha256=sha256_of(tokens_path(self._folder, self._shard)),
-            documents_sha256=sha256_of(index_path(self._folder, self._shard)),
+            tokens_sha256=self._hashes[0].hexdigest(),
+            documents_sha256=self._hashes[1].hexdigest(),
         )
         self._done.append(shard)
+        self._hashes = hashlib.sha256(), hashlib.sha256()
         self._open_documents = 0
 
     def _truncate(self, path: Path, num_bytes: int) -> None:
@@ -176,15 +198,26 @@ class SplitWriter:
             )
         os.truncate(path, num_bytes)
 
-    def _count(self, shard: str, num_tokens: int) -> None:
-        path = tokens_path(self._folder, shard)
-        num_bytes = num_tokens * self._dtype.itemsize
+    def _read_back(self, path: Path, num_bytes: int, sha256: str) -> hashlib._Hash:
+        """Returns what a file hashes to, which is what it did when its state was taken."""
         if not path.exists() or path.stat().st_size != num_bytes:
             raise DataError(
                 f"{path} is missing or doesn't have the {num_bytes} bytes it had when the build "
                 f"was interrupted; delete the folder {self._folder} and build again"
             )
+        found = hashlib.sha256()
         with path.open("rb") as stream:
-            while chunk := stream.read(2**22):
+            while chunk := stream.read(_CHUNK_BYTES):
+                found.update(chunk)
+        if found.hexdigest() != sha256:
+            raise DataError(
+                f"{path} is damaged: it differs from what the interrupted build wrote; delete the "
+                f"folder {self._folder} and build again"
+            )
+        return found
+
+    def _count(self, path: Path) -> None:
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
                 tokens = np.frombuffer(chunk, dtype=self._dtype)
                 self.token_counts += np.bincount(tokens, minlength=len(self.token_counts))

@@ -41,29 +41,34 @@ def write_json(
     write_text(path, text + "\n", error=error)
 
 
-def read_json(path: Path, *, error: type[LimbeckError]) -> dict[str, Any]:
+def read_json(path: Path, *, error: type[LimbeckError], remedy: str = "") -> dict[str, Any]:
     """Reads a file that holds one JSON object.
 
     Args:
         path: The file.
         error: What is raised.
+        remedy: What helps, for the messages.
 
     Raises:
         error: If the file is absent, is not a file in UTF-8 or not JSON, is beyond
             `limits.FILE_BYTES` or `limits.DEPTH`, or holds something else than an object.
     """
+    helps = f"; {remedy}" if remedy else "."
     try:
         text = read_text(path, error=error).removeprefix("\ufeff")  # a mark of Windows
     except error as problem:
         if isinstance(problem.__cause__, FileNotFoundError):
-            raise error(_explain_absence(path)) from None
-        raise
+            raise error(_explain_absence(path, helps)) from None
+        if not remedy:
+            raise
+        raise error(f"{str(problem).rstrip('.')}; {remedy}") from problem.__cause__
     try:
         value = parse_json(text)
     except ValueError as problem:
-        raise error(f"{path} is not JSON: {problem}.") from None
+        raise error(f"{path} is not JSON: {problem}{helps}") from None
     if not isinstance(value, dict):
-        raise error(f"{path} holds a JSON {type(value).__name__}; accepted: an object, {{...}}.")
+        found = type(value).__name__
+        raise error(f"{path} holds a JSON {found}; accepted: an object, {{...}}{helps}")
     return value
 
 
@@ -79,12 +84,10 @@ def find_not_finite(value: object, key: str = "") -> Iterator[tuple[str, float]]
             yield from find_not_finite(inner, f"{key}[{index}]")
 
 
-def _explain_absence(path: Path) -> str:
+def _explain_absence(path: Path, helps: str) -> str:
     there: list[str] = []
     with suppress(OSError):  # no folder, or one that may not be looked into
         there = sorted(p.name for p in path.parent.iterdir())
     inside = sorted(path.parent.glob(f"*/{path.name}"))  # a run folder holds a model folder
-    hint = f" Did you mean '{inside[0].parent}'?" if inside else ""
-    return (
-        f"{path.parent} has no {path.name}; it holds: {', '.join(there[:12]) or 'nothing'}." + hint
-    )
+    hint = f". Did you mean '{inside[0].parent}'?" if inside else helps
+    return f"{path.parent} has no {path.name}; it holds: {', '.join(there[:12]) or 'nothing'}{hint}"

@@ -11,18 +11,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from limbeck.errors import DataError, LimbeckError
 from limbeck.files.checksums import sha256_of_texts
-from limbeck.files.json_objects import read_json, write_json
+from limbeck.files.json_objects import find_not_finite, read_json, write_json
 
 SEAL = "checksum"
 """Where a file says what the checksum of all else in it is."""
 
 
 class Part(BaseModel):
-    """A frozen value of a typed file; unknown fields and numbers that are not finite are errors."""
+    """A frozen value of a typed file; unknown fields are errors."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class TypedFile(Part):
@@ -82,7 +80,7 @@ class TypedFile(Part):
         """
         path, key = folder / cls.FILE_NAME, cls.FORMAT_KEY
         remedy = cls.REMEDY.format(folder=folder)
-        sealed = read_values(path, remedy=remedy)
+        sealed = read_json(path, error=DataError, remedy=remedy)
         values = {name: value for name, value in sealed.items() if name != SEAL}
         version = values.pop(key, None)
         if version != cls.FORMAT:
@@ -96,6 +94,8 @@ class TypedFile(Part):
             found = cls.model_validate(values)
         except ValidationError as error:
             raise DataError(f"{path} is damaged: {_explain(error)}; {remedy}") from None
+        for name, number in find_not_finite(sealed):
+            raise DataError(f"{path} is damaged: {name} is {number}; {remedy}")
         require_seal(sealed, path=path, remedy=remedy, error=DataError)
         return found
 
@@ -111,7 +111,7 @@ def seal(values: Mapping[str, Any]) -> dict[str, Any]:
         True
     """
     bare = {name: value for name, value in values.items() if name != SEAL}
-    text = json.dumps(bare, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(bare, sort_keys=True, separators=(",", ":"))
     return {**bare, SEAL: sha256_of_texts([text])}
 
 
@@ -134,18 +134,6 @@ def require_seal(
             f"{path} is damaged: its values differ from its {SEAL}; {remedy}. If you changed it "
             f"yourself, remove its line '{SEAL}'"
         )
-
-
-def read_values(path: Path, *, remedy: str) -> dict[str, Any]:
-    """Reads a file that holds one JSON object.
-
-    Raises:
-        DataError: If it can't be read; the message ends with what helps.
-    """
-    try:
-        return read_json(path, error=DataError)
-    except DataError as error:
-        raise DataError(f"{str(error).rstrip('.')}; {remedy}") from error.__cause__
 
 
 def _explain(error: ValidationError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -15,6 +16,8 @@ from limbeck.inference._options import Options, require_positive
 from limbeck.inference.engines import Engine, Outputs
 from limbeck.models import Kind, find_architecture
 from limbeck.tokenizers import Tokenizer
+
+logger = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float32]
 ItemT = TypeVar("ItemT")
@@ -70,6 +73,9 @@ class Pipeline(Generic[OptionsT]):
         self.engine = engine
         self.config = engine.config
         self.tokenizer = tokenizer
+        shortage = tokenizer.describe_shortage(self.config.vocab_size)
+        if shortage is not None:
+            logger.warning("%s", shortage)
         self.options = cast(OptionsT, self.options_type().override(options, task=self.task))
         self._batch_size = self._choose_batch_size(batch_size)
         self._max_length = self._choose_max_length(max_length)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from limbeck.errors import DataError
-from limbeck.files.typed import TypedFile, read_values
+from limbeck.files import read_json
+from limbeck.files.typed import TypedFile
 from limbeck.runs.run import RunRecord
 
 RESULT_FILE = "result.json"
@@ -71,4 +72,4 @@ def read_recipe(folder: Path) -> object:
             "to let it finish"
         )
     remedy = REMEDY.format(folder=folder)
-    return read_values(folder / RESULT_FILE, remedy=remedy).get("recipe")
+    return read_json(folder / RESULT_FILE, error=DataError, remedy=remedy).get("recipe")

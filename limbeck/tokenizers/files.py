@@ -15,7 +15,9 @@ def read_optional_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If the file is there and can't be read, or is no JSON object.
     """
-    return read_json(path, error=CheckpointError) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    return read_json(path, error=CheckpointError, remedy="copy it again from where it came")
 
 
 def read_vocab(path: Path) -> dict[str, int]:

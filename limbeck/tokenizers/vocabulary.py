@@ -15,6 +15,9 @@ from limbeck.tokenizers.config import TokenizerConfig
 from limbeck.tokenizers.decoding import clean_up, read_ids
 from limbeck.tokenizers.framing import Frame, read_frame
 
+_PADDING = 8, 128
+"""Models' vocabularies are filled up to multiples of 8 to 128, for the matrix product's sake."""
+
 
 class Vocabulary:
     """Ids, pieces and special tokens of a pipeline; the base of `Tokenizer`.
@@ -90,6 +93,24 @@ class Vocabulary:
     def vocab_size(self) -> int:
         """Number of rows that an embedding table needs: the largest id plus one."""
         return max(self.get_vocab().values()) + 1
+
+    def describe_shortage(self, num_embedded: int) -> str | None:
+        """Says that a model embeds more pieces than there are here, as where a file was cut short.
+
+        None where it does not, or the model's number is one that vocabularies are filled up to.
+
+        Args:
+            num_embedded: Pieces that the model embeds.
+        """
+        step, most = _PADDING
+        missing = num_embedded - self.vocab_size
+        if missing <= 0 or (num_embedded % step == 0 and missing < most):
+            return None
+        return (
+            f"the tokenizer has {self.vocab_size:,} of the {num_embedded:,} pieces that the model "
+            "embeds; unless that is meant so, its files were cut short or are another model's: "
+            "copy them again from where the model came"
+        )
 
     @cached_property
     def continuation_mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:

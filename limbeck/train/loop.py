@@ -99,12 +99,14 @@ class TrainState:
         elapsed_seconds: Training time so far.
         loss_scale: State of the loss scale; empty but for fp16.
         extra: What the recipe keeps beside the weights; plain JSON.
+        num_metrics: Lines that the metrics had; None where that is not known.
     """
 
     step: int = 0
     elapsed_seconds: float = 0.0
     loss_scale: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    num_metrics: int | None = None
 
     @classmethod
     def after(cls, step: Step, extra: dict[str, Any]) -> Self:

@@ -70,10 +70,15 @@ class MetricsWriter:
         resume_step: Lines of steps after this one, left by a run that was stopped past its last
             checkpoint, are dropped. What stands for the step itself is not written again, where the
             run was stopped after a measurement and before the checkpoint knew of it.
+        resume_lines: How many lines there were at that checkpoint; None if that is not known.
         ranks: The processes of the run, of which only the main one writes; one if absent.
+
+    Attributes:
+        num_lines: Lines written so far.
 
     Raises:
         MissingExtraError: If TensorBoard is asked for and not installed.
+        TrainingError: If the file is damaged, or lacks lines that it had.
     """
 
     def __init__(
@@ -82,8 +87,10 @@ class MetricsWriter:
         *,
         tensorboard: bool = False,
         resume_step: int = 0,
+        resume_lines: int | None = None,
         ranks: Ranks | None = None,
     ) -> None:
+        self.num_lines = 0
         self._file: IO[str] | None = None
         self._board: Any = None
         self._standing: set[tuple[str, int]] = set()
@@ -93,9 +100,17 @@ class MetricsWriter:
         path = folder / METRICS_FILE
         # Without a checkpoint the run starts anew, and measures its step 0 again.
         lines = read_metrics(folder) if resume_step else []
-        kept = (line.sealed() for line in lines if line.step <= resume_step)
+        if path.exists() and resume_step and resume_lines is not None:
+            if len(lines) < resume_lines:
+                raise TrainingError(
+                    f"{path} has {len(lines)} of the {resume_lines} lines that it had after step "
+                    f"{resume_step}; {_REMEDY}"
+                )
+            lines = lines[:resume_lines]
+        kept = [line.sealed() for line in lines if line.step <= resume_step]
         write_json_lines(path, kept, error=TrainingError)
         self._standing = {(line.kind, line.step) for line in lines if line.step == resume_step}
+        self.num_lines = len(kept)
         self._file = path.open("a", encoding="utf-8")
         if tensorboard:
             require_extra("tensorboard", extra="tensorboard", purpose="tensorboard = true")
@@ -120,6 +135,7 @@ class MetricsWriter:
                 values[name] = None
         self._file.write(json.dumps(MetricLine(kind, step, values).sealed()) + "\n")
         self._file.flush()
+        self.num_lines += 1
         if self._board is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):

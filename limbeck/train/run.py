@@ -22,7 +22,7 @@ from limbeck.train.loop import (
     TrainState,
     train_steps,
 )
-from limbeck.train.metrics import MetricsWriter
+from limbeck.train.metrics import METRICS_FILE, MetricsWriter
 from limbeck.train.progress import Progress
 from limbeck.train.ranks import Ranks
 from limbeck.train.saving import SaveTimes
@@ -123,7 +123,7 @@ class TrainRun:
 
     def save(self) -> None:
         """Writes a checkpoint of where the run stands."""
-        self.state = replace(self.state, extra=dict(self.extra))
+        self.state = replace(self.state, extra=dict(self.extra), num_metrics=self.metrics.num_lines)
         if self._ranks.is_main:
             with self._save_times.saving():
                 save_state(
@@ -174,9 +174,15 @@ def open_run(
     state = load_state(checkpoints, modules=modules, optimizer=optimizer) or TrainState()
     if state.step:
         progress.log(f"{description}: going on after step {state.step}")
+        if not (folder / METRICS_FILE).exists():
+            progress.log(f"{folder / METRICS_FILE} is missing: it begins again after this step")
     with (
         MetricsWriter(
-            folder, tensorboard=tensorboard, resume_step=state.step, ranks=ranks
+            folder,
+            tensorboard=tensorboard,
+            resume_step=state.step,
+            resume_lines=state.num_metrics,
+            ranks=ranks,
         ) as metrics,
         defer_interrupts() as interrupt,
         watch_steps(progress, description, budget=budget, start=state) as watch,

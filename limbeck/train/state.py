@@ -38,6 +38,8 @@ class StateRecord(TypedFile):
     """What the recipe keeps."""
     param_groups: list[dict[str, Any]]
     """The optimiser's settings."""
+    num_metrics: int | None = None
+    """Lines that the metrics had."""
     sha256: str
     """Of the tensors' file."""
 
@@ -74,6 +76,7 @@ def save_state(
             elapsed_seconds=state.elapsed_seconds,
             loss_scale=state.loss_scale,
             extra=state.extra,
+            num_metrics=state.num_metrics,
             param_groups=optimizer_state["param_groups"],
             sha256=sha256_of(partial / _TENSORS),
         )
@@ -126,6 +129,7 @@ def _state_of(record: StateRecord) -> TrainState:
         elapsed_seconds=record.elapsed_seconds,
         loss_scale=record.loss_scale,
         extra=record.extra,
+        num_metrics=record.num_metrics,
     )
 
 

@@ -208,7 +208,7 @@ def test_bench(capsys: Captured) -> None:
     result = read_json(capsys)
     assert result["reference"] == "teacher"
     assert set(result["speeds"]) == {"teacher", "bare"}  # type: ignore[call-overload]
-    Path("lines.txt").write_text("the mill\n\nthe pot\n")
+    Path("lines.txt").write_text("the mill\n\nthe\u2028pot\n", encoding="utf-8")
     assert main([*measure, "--device", "cpu", "--texts", "lines.txt"]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in rows[:3]] == ["model", "teacher", "bare"]

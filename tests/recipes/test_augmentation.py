@@ -10,6 +10,7 @@ from tiny_task import LABELS, finetune, make_settings, read_loss, write_model
 from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.models import AutoModelForMaskedLM
 from limbeck.recipes.finetune import plan
+from limbeck.recipes.finetune.augmentation import AugmentedRecord
 from limbeck.tasks import read_task
 from limbeck.tokenizers import AutoTokenizer
 
@@ -128,5 +129,11 @@ def test_masked_lms_that_do_not_fit_are_refused(tmp_path, data, teacher, masked_
     path = tmp_path / "run/augmented.jsonl"
     path.write_text(path.read_text().split("\n", 1)[1])
     shutil.rmtree(tmp_path / "run/seed-0")
-    message = r"augmented.jsonl has 63 rows that were not made of the 64 training rows"
+    message = (
+        r"augmented.jsonl is missing or not what was made of the rows; .* remove .*ed.json to m"
+    )
+    refused(message, error=DataError, augment={"model": masked_lm})
+    record = AugmentedRecord.read(tmp_path / "run")
+    record.model_copy(update={"made_of": "0" * 64}).write(tmp_path / "run")
+    message = r"augmented.jsonl was made of other training rows than those of now; give another out"
     refused(message, error=DataError, augment={"model": masked_lm})

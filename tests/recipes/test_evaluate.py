@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_task import write_data, write_model
+from tiny_task import Lines, make_tokenizer, write_data, write_model
 
 from limbeck.checkpoints import read_safetensors, write_safetensors
 from limbeck.errors import CheckpointError, DataError, MissingHeadError, SettingsError
@@ -171,3 +171,34 @@ def test_what_is_not_finite_is_not_scored(tmp_path):
     write_safetensors(path, weights)
     with pytest.raises(CheckpointError, match=r"NaN or infinite in 'bert\.embeddings\.word_embed"):
         evaluate(path.parent, data, tmp_path / "out")
+
+
+def test_a_vocabulary_that_was_cut_short_is_said(tmp_path):
+    data = write_data(tmp_path / "data")
+    model = Path(write_model(tmp_path / "model", head=["NEGATIVE", "POSITIVE"]))
+    settings = EvaluateSettings(
+        model=str(model), data=data, out=tmp_path / "out", max_length=16, device="cpu"
+    )
+    progress = Lines()
+    plain = run(settings, progress=progress)
+    assert not any("pieces" in line for line in progress.lines)
+    (model / "tokenizer.json").unlink()
+    vocabulary = (model / "vocab.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+    (model / "vocab.txt").write_text("".join(vocabulary[:-9]), encoding="utf-8")
+    progress = Lines()
+    size = len(vocabulary)
+    run(settings.model_copy(update={"out": tmp_path / "cut"}), progress=progress)
+    said = (
+        f"{model}: the tokenizer has {size - 9} of the {size} pieces that the model embeds; unless"
+    )
+    assert any(line.startswith(said) for line in progress.lines)
+    assert plain.scores is not None
+
+
+@pytest.mark.parametrize(
+    ("num_embedded", "is_short"), [(88, False), (90, False), (96, False), (97, True), (256, True)]
+)
+def test_padding_of_a_vocabulary_is_no_shortage(num_embedded, is_short):
+    tokenizer = make_tokenizer()
+    assert tokenizer.vocab_size == 90
+    assert (tokenizer.describe_shortage(num_embedded) is not None) == is_short

@@ -104,7 +104,9 @@ def test_what_is_damaged_or_missing_is_computed_again(tmp_path, data, teacher, s
     index = json.loads(whole["index.json"])
     for number, content in enumerate(["{", "[]", json.dumps(index | {"shards": 5})]):
         (folder / "index.json").write_text(content, encoding="utf-8")
-        finetune(student, data, tmp_path / f"index-{number}", **changes)
+        progress = Lines()
+        finetune(student, data, tmp_path / f"index-{number}", progress=progress, **changes)
+        assert any("index.json is damaged: its logits are" in line for line in progress.lines)
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,9 @@ def test_a_value_that_was_damaged_and_is_still_one_is_refused(
             change(record, tmp_path, **{name: other})
             with pytest.raises(DataError, match=rf"{path.name} is damaged: "):
                 type(record).read(tmp_path)
+    change(record, tmp_path, checksum=math.inf)
+    with pytest.raises(DataError, match=rf"{path.name} is damaged: checksum is inf; "):
+        type(record).read(tmp_path)
     remedy = re.escape(record.REMEDY.format(folder=tmp_path))
     change(record, tmp_path, checksum="0" * 64)
     with pytest.raises(DataError, match=rf"differ from its checksum; {remedy}. If you changed it"):

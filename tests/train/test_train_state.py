@@ -186,3 +186,18 @@ def test_a_figure_that_was_damaged_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("1.5", "1.7"))
     with pytest.raises(TrainingError, match=r"metrics.jsonl, line 1 differs from its checksum; "):
         read_metrics(tmp_path)
+
+
+def test_metrics_that_lost_lines_before_the_checkpoint_are_refused(tmp_path: Path) -> None:
+    with MetricsWriter(tmp_path) as metrics:
+        for step in (1, 2, 2, 3):
+            metrics.write("train", step=step, loss=1 / step)
+        assert metrics.num_lines == 4
+    with MetricsWriter(tmp_path, resume_step=2, resume_lines=2) as metrics:
+        assert metrics.num_lines == 2  # what was measured again stands once
+    message = r"metrics.jsonl has 2 of the 5 lines that it had after step 9; remove the file to go"
+    with pytest.raises(TrainingError, match=message):
+        MetricsWriter(tmp_path, resume_step=9, resume_lines=5)
+    (tmp_path / "metrics.jsonl").unlink()
+    with MetricsWriter(tmp_path, resume_step=9, resume_lines=5) as metrics:
+        assert metrics.num_lines == 0

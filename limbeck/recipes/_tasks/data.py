@@ -87,6 +87,9 @@ class TaskData:
             AutoTokenizer.from_pretrained(folder),
         )
         require_inputs(settings.max_length, config=config, tokenizer=tokenizer)
+        shortage = tokenizer.describe_shortage(config.vocab_size)
+        if shortage is not None:
+            progress.log(f"{settings.model}: {shortage}")
         labels = list(config.id2label.values()) if use_model_labels else None
         if labels is not None and len(set(labels)) < len(labels):
             labels = None  # names that stand for two labels can't be looked up

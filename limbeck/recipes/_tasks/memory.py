@@ -33,6 +33,7 @@ class TaskMemory(Settings):
 
 
 _NAMES = tuple(TaskMemory.model_fields)
+_REMEDY = f"correct the file, or remove it and give {', '.join(_NAMES)}"
 
 
 def write_memory(folder: Path, settings: TaskSettings) -> None:
@@ -54,14 +55,13 @@ def read_memory(folder: Path) -> TaskMemory | None:
     path = folder / MEMORY_NAME
     if not path.exists():
         return None
-    values = read_json(path, error=CheckpointError)
+    values = read_json(path, error=CheckpointError, remedy=_REMEDY)
     try:
         memory = TaskMemory.from_values(values, where=MEMORY_NAME)
         load_task(memory.task).read_options(memory.task_options)
     except SettingsError as error:
         raise CheckpointError(
-            f"{path} does not say what the model was fine-tuned for; correct the file, or "
-            f"remove it and give {', '.join(_NAMES)}: {error}"
+            f"{path} does not say what the model was fine-tuned for; {_REMEDY}: {error}"
         ) from None
     return memory
 

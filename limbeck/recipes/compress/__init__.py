@@ -41,7 +41,13 @@ from limbeck.report.join import join_models
 from limbeck.report.notes import describe_conditions, describe_method
 from limbeck.report.runs import FinetuneRun, read_finetune_run
 from limbeck.report.scored import read_scored
-from limbeck.runs import CompressRecord, EvaluateRecord, FinetuneRecord, start_run
+from limbeck.runs import (
+    CompressRecord,
+    EvaluateRecord,
+    FinetuneRecord,
+    require_model_files,
+    start_run,
+)
 from limbeck.train import Progress, SilentProgress, choose_device
 
 SettingsType = CompressSettings
@@ -81,6 +87,13 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
         for candidate in candidates:
             candidate.job.require_same_models()
         if earlier is not None and earlier.asked == asked:
+            for chosen in (c for c in candidates if c.name == earlier.chosen):
+                require_model_files(
+                    settings.out / "model",
+                    FinetuneRecord.read(chosen.folder).best.model_files,
+                    remedy=f"remove {settings.out / earlier.FILE_NAME}, and the same command puts "
+                    "the model there again",
+                )
             progress.log(f"{settings.out} is already complete")
             return require_contract(earlier)
         candidates = _share_steps(settings, data, candidates, progress)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -17,13 +17,15 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.config import Settings
 from limbeck.data.by_length import batches_by_length
 from limbeck.errors import DataError, MissingHeadError, SettingsError
-from limbeck.files import read_json_lines, write_json_lines
+from limbeck.files import read_json_lines, sha256_of, write_json_lines
+from limbeck.files.typed import TypedFile
 from limbeck.models import AutoConfig, AutoModelForMaskedLM, Model
 from limbeck.recipes._language_model import describe_missing_lm_head
 from limbeck.recipes._settings import Seed
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import find_head
 from limbeck.recipes._tasks.models import require_same_inputs
+from limbeck.recipes.finetune.teacher_cache import hash_rows
 from limbeck.tasks import EncodedExamples, collate
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, autocast, choose_device
@@ -45,6 +47,20 @@ class AugmentSettings(Settings):
     """A token is drawn among this many that the model finds likeliest there."""
     seed: Seed = 0
     """Decides which tokens are drawn anew, and what they become."""
+
+
+class AugmentedRecord(TypedFile):
+    """What was made: of which rows, and the checksum of the file that it is in."""
+
+    FILE_NAME: ClassVar[str] = "augmented.json"
+    REMEDY: ClassVar[str] = "remove it to make the augmented rows again"
+
+    num_rows: int
+    """Rows that were made."""
+    sha256: str
+    """Of `augmented.jsonl`."""
+    made_of: str
+    """SHA-256 over the token ids of the training rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +112,12 @@ class Augmenter:
             progress: Where it reports.
 
         Raises:
-            DataError: If the file was made of other rows.
+            DataError: If the file was damaged, or made of other rows.
         """
         rows = data.encode_again("train", self.tokenizer)
-        if path.exists():
-            return self._read(path, rows)
+        made_of = hash_rows(rows)
+        if AugmentedRecord.exists(path.parent):
+            return self._read(path, AugmentedRecord.read(path.parent), made_of)
         made = self._draw_all(data, rows, progress)
         texts = data.tokenizer.batch_decode([ids for _, ids in made], skip_special_tokens=True)
         written = (
@@ -108,20 +125,22 @@ class Augmenter:
             for (index, ids), text in zip(made, texts, strict=True)
         )
         write_json_lines(path, written, error=DataError)
+        AugmentedRecord(num_rows=len(made), sha256=sha256_of(path), made_of=made_of).write(
+            path.parent
+        )
         progress.log(f"{len(made):,} augmented rows are in {path}")
         return made
 
-    def _read(self, path: Path, rows: EncodedExamples) -> Made:
+    def _read(self, path: Path, record: AugmentedRecord, made_of: str) -> Made:
+        remedy = (
+            f"give another out=..., or remove {path.with_name(record.FILE_NAME)} to make it again"
+        )
+        if record.made_of != made_of:
+            raise DataError(f"{path} was made of other training rows than those of now; {remedy}")
+        if not path.exists() or sha256_of(path) != record.sha256:
+            raise DataError(f"{path} is missing or not what was made of the rows; {remedy}")
         lines = read_json_lines(path, error=DataError)
-        made = [itemgetter("index", "input_ids")(line) for line in lines]
-        lengths = rows.lengths.tolist() * self.settings.copies
-        if [len(ids) for _, ids in made] != lengths:
-            raise DataError(
-                f"{path} has {len(made):,} rows that were not made of the {len(rows):,} training "
-                f"rows of now, {self.settings.copies} of each; give another out=..., or remove the "
-                "file to make it again"
-            )
-        return made
+        return [itemgetter("index", "input_ids")(line) for line in lines]
 
     @torch.inference_mode()
     def _draw_all(self, data: TaskData, rows: EncodedExamples, progress: Progress) -> Made:

@@ -8,20 +8,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from limbeck.checkpoints import read_safetensors, write_safetensors
-from limbeck.errors import CheckpointError
-from limbeck.files import read_json, sha256_of, sha256_of_texts, write_json
+from limbeck.errors import CheckpointError, DataError
+from limbeck.files import sha256_of, sha256_of_texts
+from limbeck.files.typed import TypedFile
 from limbeck.tasks import EncodedExample
 from limbeck.train import Progress
 
-INDEX_NAME = "index.json"
 ROWS_PER_SHARD = 4096
-_FORMAT = 1
 
 Compute = Callable[[int, int], Iterator[list[Tensor]]]
 """Yields the logits of the rows from the first number up to the second, some rows at a time."""
@@ -65,6 +65,22 @@ class _Shard:
         return self.values[start : self._ends[number]].reshape(self.shapes[number].tolist())
 
 
+class CacheIndex(TypedFile):
+    """What a cache is of, and the checksums of its shards."""
+
+    FILE_NAME: ClassVar[str] = "index.json"
+    REMEDY: ClassVar[str] = "remove {folder} to compute its logits again"
+
+    fingerprint: dict[str, str | int]
+    """What decides the logits."""
+    num_rows: int
+    """Rows of all shards."""
+    rows_per_shard: int
+    """Rows of a shard; the last may have fewer."""
+    shards: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each shard by its file's name."""
+
+
 class TeacherCache:
     """The logits of every training row, as safetensors shards beside an index of their checksums.
 
@@ -84,14 +100,12 @@ class TeacherCache:
         num_rows: int,
         rows_per_shard: int = ROWS_PER_SHARD,
     ) -> None:
-        self._values = {
-            "format": _FORMAT,
-            "fingerprint": dict(fingerprint),
-            "num_rows": num_rows,
-            "rows_per_shard": rows_per_shard,
-        }
-        identity = json.dumps(self._values, sort_keys=True)
-        self._folder = folder / sha256_of_texts([identity])[:16]
+        self._empty = CacheIndex(
+            fingerprint=dict(fingerprint), num_rows=num_rows, rows_per_shard=rows_per_shard
+        )
+        identity = {k: v for k, v in self._empty.to_dict().items() if k != "shards"}
+        name = sha256_of_texts([json.dumps(identity, sort_keys=True)])[:16]
+        self._folder = folder / name
         self._num_rows = num_rows
         self._rows_per_shard = rows_per_shard
         self._shards: list[_Shard] = []
@@ -113,7 +127,7 @@ class TeacherCache:
                         rows += part
                         stage.advance(len(part))
                     shard = _Shard.of(rows)
-                    self._write_shard(number, shard)
+                    self._write_shard(number, shard, progress)
                 else:
                     stage.advance(len(shard))
                 self._shards.append(shard)
@@ -123,18 +137,22 @@ class TeacherCache:
         places = [divmod(position, self._rows_per_shard) for position in positions]
         return [self._shards[number].row(row) for number, row in places]
 
-    def _read_index(self) -> dict[str, str]:
-        """Returns the checksums by file name; none where the index is absent or damaged."""
-        with suppress(CheckpointError):
-            found = read_json(self._folder / INDEX_NAME, error=CheckpointError)
-            shards = found.pop("shards", {})
-            if found == self._values and isinstance(shards, dict):
-                return shards
-        return {}
+    def _read_index(self, progress: Progress) -> CacheIndex:
+        """Returns the index; one without shards where it is absent or damaged."""
+        if not CacheIndex.exists(self._folder):
+            return self._empty
+        with suppress(DataError):  # its rows cost only time
+            found = CacheIndex.read(self._folder)
+            if found.model_copy(update={"shards": {}}) == self._empty:
+                return found
+        progress.log(
+            f"{self._folder / CacheIndex.FILE_NAME} is damaged: its logits are computed again"
+        )
+        return self._empty
 
     def _read_shard(self, number: int, progress: Progress) -> _Shard | None:
         path = self._folder / _shard_name(number)
-        expected = self._read_index().get(path.name)
+        expected = self._read_index(progress).shards.get(path.name)
         if expected is None:
             return None
         with suppress(CheckpointError, OSError):  # the file is not there, or cannot be read
@@ -143,14 +161,13 @@ class TeacherCache:
         progress.log(f"{path} is missing or damaged: its logits are computed again")
         return None
 
-    def _write_shard(self, number: int, shard: _Shard) -> None:
+    def _write_shard(self, number: int, shard: _Shard, progress: Progress) -> None:
         path = self._folder / _shard_name(number)
         write_safetensors(path, {"values": shard.values, "shapes": shard.shapes})
         # Read again: another student may have added to it meanwhile.
-        shards = {**self._read_index(), path.name: sha256_of(path)}
-        write_json(
-            self._folder / INDEX_NAME, {**self._values, "shards": shards}, error=CheckpointError
-        )
+        index = self._read_index(progress)
+        shards = {**index.shards, path.name: sha256_of(path)}
+        index.model_copy(update={"shards": shards}).write(self._folder, error=CheckpointError)
 
 
 def _shard_name(number: int) -> str:

@@ -1,0 +1,158 @@
+"""What all scenes are given: texts, rows, models; and short calls of every recipe on them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from tiny_task import (
+    FILLER,
+    LABELS,
+    WORDS,
+    Lines,
+    make_rows,
+    make_tokenizer,
+    write_data,
+    write_model,
+)
+
+from limbeck.data import CorpusSettings, build_corpus
+from limbeck.errors import ContractError
+from limbeck.models import AutoModelForMaskedLM
+from limbeck.recipes import compress, distill, evaluate, finetune, pretrain, suite
+from limbeck.tokenizers import AutoTokenizer
+from limbeck.train import SilentProgress
+
+_FAST = {"max_length": 16, "batch_size": 8, "learning_rate": 3e-3, "device": "cpu"}
+_CORPUS = CorpusSettings(
+    heldout_ratio=0.2, deduplicate=True, shard_tokens=512, save_every_seconds=0, documents="line"
+)
+
+
+class StopError(Exception):
+    """Ends a run as abruptly as an exception can."""
+
+
+class StopAt(SilentProgress):
+    """Stops at a line that holds a text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def log(self, message: str) -> None:
+        if self._text in message:
+            raise StopError
+
+
+class StopAfter(SilentProgress):
+    """Stops after some advances of a stage."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    @contextmanager
+    def stage(self, description: str, *, total: float | None, unit: str) -> Iterator[Any]:
+        yield self
+
+    def advance(self, amount: float = 1) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise StopError
+
+    def update(self, **fields: Any) -> None:
+        pass
+
+
+class Ground:
+    """A folder with inputs that nobody writes to, and calls of recipes on them.
+
+    Args:
+        folder: A new folder.
+
+    Attributes:
+        lines: What runs have said, where they were given no progress of their own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self._progress = Lines()
+        self.lines: list[str] = self._progress.lines
+        self.text = folder / "text.txt"
+        source = random.Random(0)
+        words = [*FILLER, *WORDS[0], *WORDS[1]]
+        lines = (" ".join(source.choices(words, k=source.randint(5, 40))) for _ in range(160))
+        self.text.write_text("\n".join(lines))
+        self.data = write_data(folder / "data", train=24, validation=12, test=8)
+        # What JSON lets stand in a text, and `str.splitlines` would cut at.
+        validation = Path(self.data, "validation.jsonl")
+        validation.write_text(validation.read_text().replace(" the ", r"\u2028the\u0085"))
+        rows = [{"sentence": row["sentence"]} for row in make_rows(8, seed=9)]
+        transfer = Path(self.data, "transfer.jsonl")
+        transfer.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        self.encoder = write_model(folder / "encoder")
+        self.teacher = write_model(folder / "teacher", head=LABELS)
+        self.masked_lm = str(folder / "masked-lm")
+        torch.manual_seed(3)
+        model = AutoModelForMaskedLM.from_pretrained(self.encoder, new_head=True)
+        model.save_pretrained(self.masked_lm)
+        AutoTokenizer.from_pretrained(self.encoder).save_pretrained(self.masked_lm)
+        self.corpus = folder / "corpus"
+        self.build(self.corpus)
+
+    def build(self, out: Path, progress: Any = None) -> None:
+        tokenizer = make_tokenizer()
+        build_corpus([self.text], tokenizer=tokenizer, out=out, settings=_CORPUS, progress=progress)
+
+    def pretrain(self, out: Path, progress: Any = None, **changes: Any) -> None:
+        self._train_text(pretrain, out, progress, **{"model": self.masked_lm, **changes})
+
+    def distill(self, out: Path, progress: Any = None, **changes: Any) -> None:
+        self._train_text(distill, out, progress, **{"teacher": self.masked_lm, **changes})
+
+    def finetune(self, out: Path, progress: Any = None, **changes: Any) -> None:
+        values = {"model": self.encoder, "data": self.data, "epochs": 2, "log_every": 1, **_FAST}
+        self._run(finetune, progress, **{**values, "out": out, **changes})
+
+    def teach(self, folder: Path, progress: Any = None) -> None:
+        """Fine-tunes with a teacher, its cache, unlabelled and augmented text."""
+        self.finetune(
+            folder / "run",
+            progress,
+            teacher=self.teacher,
+            teacher_cache=folder / "cache",
+            augment={"model": self.masked_lm},
+            keep_layers=1,
+            save_every=3,
+        )
+
+    def evaluate(self, model: str, out: Path, **changes: Any) -> None:
+        values = {"model": model, "data": self.data, "max_length": 16, "device": "cpu", "out": out}
+        self._run(evaluate, None, **{**values, **changes})
+
+    def compress(self, out: Path, **changes: Any) -> None:
+        values = {"model": self.teacher, "data": self.data, "out": out, "depths": [1], **_FAST}
+        with suppress(ContractError):  # a share that is not kept is an outcome, too
+            self._run(compress, None, **{**values, "epochs": 1, **changes})
+
+    def suite(self, out: Path) -> None:
+        models = {
+            "whole": {"model": self.encoder, "role": "teacher"},
+            "half": {"model": self.encoder, "teacher": "whole", "finetune": {"keep_layers": 1}},
+        }
+        values = {"suite": "custom", "tasks": {"sst2": {"data": self.data}}, "models": models}
+        values |= {"finetune": {"epochs": 1, **_FAST}, "measure": False, "out": out, "seeds": [0]}
+        self._run(suite, None, **values)
+
+    def _train_text(self, recipe: Any, out: Path, progress: Any, **changes: Any) -> None:
+        values = {"corpus": self.corpus, "sequence_length": 16, "batch_size": 8, "max_steps": 6}
+        values |= {"save_every": 2, "log_every": 1, "evaluate_every": 3, "evaluate_rows": 8}
+        self._run(recipe, progress, **{**values, "out": out, **changes})
+
+    def _run(self, recipe: Any, progress: Any, **settings: Any) -> None:
+        made = recipe.SettingsType.from_values(settings)
+        recipe.run(made, progress=progress or self._progress)
