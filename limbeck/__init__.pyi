@@ -21,6 +21,7 @@ from limbeck.errors import DataError as DataError
 from limbeck.errors import ExportError as ExportError
 from limbeck.errors import FolderInUseError as FolderInUseError
 from limbeck.errors import LimbeckError as LimbeckError
+from limbeck.errors import MachineError as MachineError
 from limbeck.errors import MissingExtraError as MissingExtraError
 from limbeck.errors import MissingHeadError as MissingHeadError
 from limbeck.errors import SettingsError as SettingsError

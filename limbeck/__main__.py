@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from limbeck.cli import main
+_INTERRUPTED = 130
+
+
+def run() -> int:
+    """Runs the command line; Ctrl-C ends it without a traceback while it is still imported, too."""
+    try:
+        from limbeck.cli import main
+
+        return main()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

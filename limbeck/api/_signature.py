@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic.fields import FieldInfo
 
 from limbeck.config import SHOWN, Settings
+from limbeck.system_errors import machine_errors
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -16,13 +17,17 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 def takes_settings(settings: type[Settings]) -> Callable[[FunctionT], FunctionT]:
     """Makes a function with `**settings` show those of its recipe, with their defaults.
 
+    What the system refuses on the way, and nobody below has put in words, it raises as
+    `MachineError`.
+
     Args:
         settings: Class of the recipe's settings; the function has parameters of its own for those
             that are required.
     """
 
-    def show(function: FunctionT) -> FunctionT:
-        own = inspect.signature(function)
+    def show(inner: FunctionT) -> FunctionT:
+        function = machine_errors()(inner)  # which keeps name and signature
+        own = inspect.signature(inner)
         *first, rest = own.parameters.values()
         open_fields = {
             name: field

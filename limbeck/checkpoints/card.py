@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from limbeck.files import read_text, write_text
 CARD_NAME = "README.md"
 _MARK = "<!-- Written by limbeck, which writes it anew as long as this line stands. -->"
 _MOST_NAMES, _LONGEST_NAME = 200, 500  # languages; characters of a link to a licence
+_LINK = re.compile(r"https?://[^\s<>\"]+|[\w.-]+")
 _INHERITED = ("license", "license_name", "license_link", "language")
 
 
@@ -62,7 +64,10 @@ def read_inherited(folder: Path) -> dict[str, Any]:
         data: dict[str, Any] = card.data.to_dict()  # type: ignore[no-untyped-call]
     except (ValueError, RecursionError, yaml.YAMLError):
         return {}
-    return {name: data[name] for name in _INHERITED if _is_short(data.get(name))}
+    kept = {name: data[name] for name in _INHERITED if _is_short(data.get(name))}
+    if not _LINK.fullmatch(str(kept.get("license_link", "LICENSE"))):
+        del kept["license_link"]  # pages show it as a link, and it might run a script
+    return kept
 
 
 def _is_short(value: object) -> bool:

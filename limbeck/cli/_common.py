@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from limbeck.cli._streams import note, write_lines
 from limbeck.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -35,15 +35,12 @@ class Common:
     def tell(self, *lines: str) -> None:
         """Prints the answer of a command for people; with `--json` the object stands in for it."""
         if not self.json:
-            sys.stdout.writelines(f"{line}\n" for line in lines)
+            write_lines(*lines)
 
 
 COMMON = Common()
 
-
-def note(*lines: str) -> None:
-    """Prints lines for people on stderr."""
-    sys.stderr.writelines(f"{line}\n" for line in lines)
+__all__ = ["COMMON", "Common", "Flag", "align", "note", "split_arguments"]
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

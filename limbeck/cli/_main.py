@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
 
-from limbeck.errors import ContractError, LimbeckError, SettingsError
+from limbeck.cli._streams import drop_output, flush_output, note, settle_streams, write_json
+from limbeck.errors import ContractError, LimbeckError, MachineError, SettingsError
+from limbeck.system_errors import machine_errors
 
 DONE, FAILED, WRONG_COMMAND, INTERRUPTED = 0, 1, 2, 130
 
@@ -24,23 +25,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 the run failed, 2 the command or its settings are wrong, 130
         interrupted.
     """
+    try:
+        settle_streams()
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:  # another one, while the first was being told
+        return INTERRUPTED
+
+
+def _run(words: list[str]) -> int:
+    """Runs one command and words its errors."""
     from cyclopts import CycloptsError
 
     from limbeck.cli._app import build_app
 
-    words = list(sys.argv[1:] if arguments is None else arguments)
     as_json, debug = "--json" in words, "--debug" in words
     with _log_to_stderr():
         try:
-            result = build_app()(
-                words,
-                exit_on_error=False,
-                print_error=False,
-                result_action="return_value",
-            )
-            if as_json and result is not None:
-                _write_json(result)
-            sys.stdout.flush()
+            with machine_errors():
+                result = build_app()(
+                    words,
+                    exit_on_error=False,
+                    print_error=False,
+                    result_action="return_value",
+                )
+                if as_json and result is not None:
+                    write_json(result)
+                flush_output()
             return DONE
         except CycloptsError as error:
             hint = f"See: limbeck {' '.join([*(error.command_chain or ()), '--help'])}"
@@ -50,12 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except LimbeckError as error:
             return _fail(FAILED, error, str(error), as_json=as_json, debug=debug)
         except KeyboardInterrupt as error:
+            _end_at_the_next_interrupt()
             message = "interrupted; the same command goes on from the last checkpoint"
             return _fail(INTERRUPTED, error, message, as_json=as_json, debug=debug)
         except BrokenPipeError:
             # Whoever read our output has gone, as in `limbeck list tasks | head -1`. What Python
             # still holds back must not be written at exit either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop_output()
             return DONE
         except Exception as error:  # the one place; all code below says what it expects
             message = (
@@ -65,21 +76,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(FAILED, error, message, as_json=as_json, debug=debug)
 
 
+def _end_at_the_next_interrupt() -> None:
+    """Has another Ctrl-C end the process at once, without a traceback of its clearing up."""
+    with suppress(ValueError):  # not in the main thread, where no Ctrl-C arrives
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _fail(code: int, error: BaseException, message: str, *, as_json: bool, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error, file=sys.stderr)
-    sys.stderr.write(f"limbeck: {message}\n")
+        note("".join(traceback.format_exception(error)).rstrip("\n"))
+    note(f"limbeck: {message}")
     if as_json:
         found = {"result": error.result.to_dict()} if isinstance(error, ContractError) else {}
         said = {"type": type(error).__name__, "message": message, "code": code}
-        _write_json({"error": said, **found})
+        with suppress(MachineError, BrokenPipeError):  # which may be what is to be told
+            write_json({"error": said, **found})
     return code
-
-
-def _write_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
 
 
 class _StderrHandler(logging.Handler):
@@ -87,7 +102,7 @@ class _StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one record."""
-        sys.stderr.write(f"{record.levelname.lower()}: {record.getMessage()}\n")
+        note(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 class _log_to_stderr:  # noqa: N801 - used as a verb

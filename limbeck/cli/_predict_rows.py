@@ -55,6 +55,11 @@ def read_stdin(column: str | None) -> list[Given]:
     Raises:
         DataError: With its number, for a line that is not text, or lacks the column.
     """
+    if sys.stdin is None:
+        raise DataError(
+            "standard input is closed, and no text is given; accepted: texts after the model, or "
+            "limbeck predict MODEL < FILE"
+        )
     lines = (Line(n, content, 0) for n, content in enumerate(sys.stdin.buffer, start=1))
     if column is None:
         return [_take_line(line) for line in lines]
@@ -119,14 +124,17 @@ def write_rows(path: Path, given: Sequence[Given], found: Sequence[Mapping[str, 
         DataError: If the rows have a column of such a name, or the file can't be written.
     """
     if path.suffix.lower() == ".jsonl":
-        with replace_file(path, error=DataError) as part, part.open("w", encoding="utf-8") as file:
+        with (
+            replace_file(path, error=DataError) as part,
+            part.open("w", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             rows = _join(given, found)
             file.writelines(json.dumps(r, ensure_ascii=False, default=str) + "\n" for r in rows)
         return
     columns = list(dict.fromkeys(name for row in _join(given, found) for name in row))
     with (
         replace_file(path, error=DataError) as part,
-        part.open("w", encoding="utf-8", newline="") as file,
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()

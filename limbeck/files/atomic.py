@@ -47,13 +47,15 @@ def replace_file(path: Path, *, error: type[LimbeckError] | None) -> Iterator[Pa
 
 
 def write_text(path: Path, text: str, *, error: type[LimbeckError] | None) -> None:
-    """Writes UTF-8 text atomically, lines ending as they are given on every system.
+    r"""Writes UTF-8 text atomically, lines ending as they are given on every system.
+
+    What is not Unicode, as in a file's name in Latin-1, stands as `\udce9`, which JSON reads back.
 
     Raises:
         error: If the file can't be written.
     """
     with replace_file(path, error=error) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 @contextmanager

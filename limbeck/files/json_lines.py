@@ -33,7 +33,7 @@ def write_json_lines(
     """
     with (
         replace_file(path, error=error) as temporary,
-        temporary.open("w", encoding="utf-8", newline="\n") as file,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         for number, row in enumerate(rows, start=1):
             try:

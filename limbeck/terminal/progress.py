@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from limbeck.terminal.printable import printable
+
 if TYPE_CHECKING:
     from limbeck.train.progress import Progress
 
@@ -173,7 +175,7 @@ class PlainProgress:
 
     def log(self, message: str) -> None:
         """Writes one line."""
-        sys.stderr.write(f"{message}\n")
+        sys.stderr.write(f"{printable(message)}\n")
         sys.stderr.flush()
 
 
@@ -223,7 +225,7 @@ class BarProgress:
             self._bars.start()
         self._num_open += 1
         meter = Meter(total, unit)
-        number = self._bars.add_task(description, total=total, words="")
+        number = self._bars.add_task(printable(description), total=total, words="")
         try:
             yield _BarStage(self._bars, number, meter)
             self.log(f"{description}: {meter.summarise()}")
@@ -235,7 +237,7 @@ class BarProgress:
 
     def log(self, message: str) -> None:
         """Writes one line above the bars."""
-        self._console.print(message, markup=False)
+        self._console.print(printable(message), markup=False)
 
 
 class _BarStage:

@@ -49,7 +49,8 @@ def test_every_keyword_is_a_setting(name):
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_defaults_stand_in_the_settings_alone(name):
-    function = getattr(limbeck, name)
+    public = getattr(limbeck, name)
+    function = inspect.unwrap(public)
     code = function.__code__
     own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     written = dict(
@@ -61,7 +62,7 @@ def test_defaults_stand_in_the_settings_alone(name):
     )
     written |= function.__kwdefaults__ or {}
     assert set(written.values()) <= {None}
-    for parameter in inspect.signature(function).parameters.values():
+    for parameter in inspect.signature(public).parameters.values():
         if parameter.name not in own and parameter.name in SETTINGS[name].model_fields:
             field = SETTINGS[name].model_fields[parameter.name]
             assert parameter.default == field.get_default(call_default_factory=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,28 @@ def test_checksums(tmp_path):
         (tmp_path / name).write_text("y")
     found = sha256_of_files(tmp_path, but=("README.md",))
     assert found == {"in/y": sha256_of_texts(["y"]), "x": expected}
+
+
+def test_names_that_are_not_unicode_come_back_from_json(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9/\xff")
+    write_json(tmp_path / "a.json", {"path": name}, error=DataError)
+    write_json_lines(tmp_path / "a.jsonl", [{"path": name}], error=DataError)
+    assert read_json(tmp_path / "a.json", error=DataError) == {"path": name}
+    assert list(read_json_lines(tmp_path / "a.jsonl", error=DataError)) == [{"path": name}]
+
+
+def test_what_is_in_the_way_of_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, match in (
+        (
+            tmp_path / "file/a/b",
+            r"can't write .*b: a part of its path is a file, not a folder: .*file;",
+        ),
+        (
+            tmp_path / ("a" * 300),
+            r"can't write .*aaa: its name is too long .*; give a shorter one$",
+        ),
+        (Path("/proc/none/a"), r"can't write /proc/none/a: there is no such file; check its name$"),
+    ):
+        with pytest.raises(CheckpointError, match=match):
+            write_json(path, {}, error=CheckpointError)

@@ -1,5 +1,7 @@
 """The model card, read back with the Hub's own library."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,30 @@ def test_licence_and_language_are_passed_on(tmp_path):
     for text in ("no metadata", "---\n- a list\n---\n", "---\nlicense: [\n---\n"):
         path.write_text(text)
         assert read_inherited(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("link", "is_kept"),
+    [
+        ("https://a.org/b", True),
+        ("LICENSE.md", True),
+        ("javascript:a()", False),
+        ("//a", False),
+    ],
+)
+def test_a_link_that_a_page_would_run_is_not_passed_on(tmp_path, link, is_kept):
+    card = {"license": "other", "license_link": link, "language": {"a": [{"b": "c"}]}}
+    (tmp_path / "README.md").write_text(f"---\n{json.dumps(card)}\n---\n")
+    expected = {"license": "other"} | ({"license_link": link} if is_kept else {})
+    assert read_inherited(tmp_path) == expected
+
+
+def test_labels_make_no_links_and_no_images(tmp_path):
+    for label in ("![a](https://b/c.png)", "[a](javascript:d)", "<img src=x>", "a\n\n[b]: c\n![b]"):
+        write_card(tmp_path, make_card(name=label, summary=label, notes=[label]))
+        body = ModelCard.load(tmp_path / "README.md").text
+        page = MarkdownIt("gfm-like", {"linkify": False}).render(body)
+        assert not re.search("<a |<img ", page)
 
 
 def test_a_card_that_cannot_be_read_is_named(tmp_path):

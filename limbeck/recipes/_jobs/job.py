@@ -14,6 +14,7 @@ from limbeck.recipes._inputs import hash_present_models
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.runs import ResultRecord, RunRecord
 from limbeck.runs.sameness import Changes, find_changes, require_same_run
+from limbeck.system_errors import machine_errors
 from limbeck.train import Progress
 
 
@@ -132,7 +133,8 @@ def run_job(content: bytes, *, progress: Progress) -> Failure | None:
     job = json.loads(content)
     module = listing.load("limbeck.recipes", job["recipe"])
     try:
-        module.run(module.SettingsType.from_values(job["settings"]), progress=progress)
+        with machine_errors():
+            module.run(module.SettingsType.from_values(job["settings"]), progress=progress)
     except LimbeckError as error:
         why = str(error) or type(error).__name__
         return Failure(why=why, is_of_settings=isinstance(error, SettingsError))

@@ -1,0 +1,21 @@
+"""Text that comes from elsewhere, made safe to show: it can't drive the terminal it is shown on."""
+
+from __future__ import annotations
+
+import re
+
+# Controls but for tab and line feed, and what turns the direction of writing: with them labels
+# and texts could hide or forge what stands on screen.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]"
+)
+
+
+def printable(text: str) -> str:
+    r"""Returns text with control characters spelt out.
+
+    Example:
+        >>> print(printable("label \x1b[31mred"))
+        label \x1b[31mred
+    """
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
