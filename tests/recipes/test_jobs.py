@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+from tiny_task import finetune, make_settings
+
 from limbeck.recipes._jobs import Failures, Job, run_jobs
 from limbeck.recipes._jobs.pool import spread_over_gpus
 from limbeck.recipes.evaluate import EvaluateSettings
@@ -47,6 +49,13 @@ def test_a_job_says_all_that_another_process_needs(tmp_path):
     values = json.loads(job.to_json())
     assert values["recipe"] == "evaluate"
     assert EvaluateSettings.from_values(values["settings"]) == job.settings
+
+
+def test_how_often_a_job_saved_does_not_make_it_another(encoder, data, tmp_path):
+    finetune(encoder, data, tmp_path / "run", max_steps=1, save_every=500)
+    for changes, is_finished in (({}, True), ({"log_every": 7}, True), ({"epochs": 5}, False)):
+        settings = make_settings(encoder, data, tmp_path / "run", max_steps=1, **changes)
+        assert Job(name="a", recipe="finetune", settings=settings).is_finished == is_finished
 
 
 def test_failures_in_words():
