@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -95,10 +96,12 @@ def shorten(value: object, *, length: int = 60, quoted: bool = True) -> str:
     """
     if isinstance(value, str) and len(value) > length:  # not all of a novel is quoted
         value = value[: length - 3] + "..."
-    text = repr(value)
-    if isinstance(value, str) and not quoted:
-        text = text[1:-1]
-    if isinstance(value, str) or len(text) <= length:
+    if isinstance(value, str):
+        return repr(value) if quoted else repr(value)[1:-1]
+    short = reprlib.Repr()  # does not look at all of a long list
+    short.maxstring = short.maxother = short.maxlong = length
+    text = short.repr(value)
+    if len(text) <= length:
         return text
     return f"{text[: length - 4]}...{text[-1]}"
 

@@ -16,7 +16,7 @@ from limbeck.config._describe import (
     list_example,
     settings_classes,
 )
-from limbeck.errors import SettingsError, did_you_mean
+from limbeck.errors import SettingsError, did_you_mean, shorten
 
 _LONGEST_VALUE = 80
 
@@ -167,7 +167,6 @@ def dotted(location: Location) -> str:
 
 
 def _show(value: object) -> str:
-    text = repr(value)
     if value is None or isinstance(value, bool):
-        text = text.lower()
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+        return repr(value).lower()
+    return shorten(value, length=_LONGEST_VALUE)

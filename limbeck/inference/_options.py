@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-from limbeck.errors import SettingsError, did_you_mean
+from limbeck.errors import SettingsError, did_you_mean, shorten
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ def require_at_least(least: int, name: str, value: Any) -> int:
         SettingsError: If it is below, or something else.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise SettingsError(f"{name} = {value!r}: must be a whole number of at least {least}")
+        raise SettingsError(
+            f"{name} = {shorten(value)}: must be a whole number of at least {least}"
+        )
     if value < least:
         raise SettingsError(f"{name} = {value}: must be at least {least}")
     return value

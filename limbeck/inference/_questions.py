@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, shorten
 
 _FORMS = 'accepted: {"question": "...", "context": "..."}, or a list of these'
 
@@ -44,7 +44,7 @@ def as_questions(
     if isinstance(inputs, Mapping):
         return [_from_mapping(inputs, 0)], True
     if isinstance(inputs, str) or not isinstance(inputs, Sequence):
-        raise SettingsError(f"the input is {inputs!r}; {_FORMS}, or question= and context=")
+        raise SettingsError(f"the input is {shorten(inputs)}; {_FORMS}, or question= and context=")
     return [_from_mapping(given, index) for index, given in enumerate(inputs)], False
 
 
@@ -71,13 +71,13 @@ def _as_list(name: str, value: object) -> tuple[list[object], bool]:
     if isinstance(value, str):
         return [value], True
     if not isinstance(value, Sequence):
-        raise SettingsError(f"{name} = {value!r}; accepted: a text, or a list of texts")
+        raise SettingsError(f"{name} = {shorten(value)}; accepted: a text, or a list of texts")
     return list(value), False
 
 
 def _from_mapping(given: object, index: int) -> Question:
     if not isinstance(given, Mapping) or set(given) != {"question", "context"}:
-        raise SettingsError(f"input {index} is {given!r}; {_FORMS}")
+        raise SettingsError(f"input {index} is {shorten(given)}; {_FORMS}")
     return _checked(given["question"], given["context"], index)
 
 
@@ -85,7 +85,7 @@ def _checked(question: object, context: object, index: int) -> Question:
     for name, value in (("question", question), ("context", context)):
         if not isinstance(value, str) or not value.strip():
             raise SettingsError(
-                f"input {index}: the {name} is {value!r}; accepted: a text that is not empty"
+                f"input {index}: the {name} is {shorten(value)}; accepted: a text that is not empty"
             )
     assert isinstance(question, str)
     assert isinstance(context, str)

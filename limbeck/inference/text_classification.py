@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Encoding
 
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference.engines import Outputs
@@ -116,6 +115,6 @@ def _as_pair(index: int, text: object) -> tuple[str, str | None]:
         if isinstance(first, str) and isinstance(second, str | None):
             return first, second
     raise SettingsError(
-        f"input {index} is {reprlib.repr(text)}; accepted: a text, or a pair such as "
+        f"input {index} is {shorten(text)}; accepted: a text, or a pair such as "
         '{"text": "...", "text_pair": "..."}; leave out what has none'
     )

@@ -253,3 +253,11 @@ def test_scores_that_are_not_finite_are_refused(folder):
         CheckpointError, match=r"the model gives logits that are not finite \(NaN or"
     ):
         run(TEXTS)
+
+
+def test_messages_never_hold_whole_inputs(tmp_path):
+    long = {"text": "x" * 5000, "other": ["y"] * 5000}
+    classify = limbeck.pipeline("text-classification", write_model(tmp_path))
+    with pytest.raises(SettingsError, match=r"input 0 is \{.*\.\.\..*\}; accepted") as caught:
+        classify([long])
+    assert len(str(caught.value)) < 300
