@@ -109,11 +109,12 @@ def test_no_student_at_all(deep_teacher, data, tmp_path):
         run(settings, progress=SilentProgress())
 
 
-def test_settings_that_fit_no_student_are_no_failed_training(deep_teacher, data, tmp_path):
+def test_settings_that_fit_a_student_not_are_refused_before(deep_teacher, data, tmp_path):
     changes = {"depths": (2, 1), "losses": {"hidden_mse": {"teacher_layers": (7,)}}}
     settings = make_settings(deep_teacher, data, tmp_path / "run", **changes)
-    with pytest.raises(SettingsError, match=r"no student could be made: 2 layers: .*; 1 layer: "):
+    with pytest.raises(SettingsError, match=r"the student '2 layers': .*teacher_layers.*7"):
         run(settings, progress=SilentProgress())
+    assert not (tmp_path / "run").exists()
 
 
 def test_processes_make_the_same_students(deep_teacher, data, tmp_path, finished_compression):
