@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from limbeck.config._describe import describe, settings_classes
-from limbeck.config._read import UNSET
+from limbeck.config._read import UNSET, inside, is_like_unset
 from limbeck.config._settings import Settings
 
 _LINE_LENGTH = 98
@@ -52,20 +52,20 @@ def dump_changes(settings: Settings) -> str:
     """
     cls = type(settings)
     return "".join(
-        _dump_change(getattr(settings, name), _current(cls, name, field), name=_key(name))
+        _dump_change(getattr(settings, name), _current(cls, name, field), field, name=_key(name))
         for name, field in cls.model_fields.items()
     )
 
 
-def _dump_change(value: Any, default: Any, *, name: str) -> str:
+def _dump_change(value: Any, default: Any, field: FieldInfo, *, name: str) -> str:
     if value == default:
         return ""
     if isinstance(value, Settings) and type(value) is type(default):
         return "".join(
-            _dump_change(getattr(value, n), getattr(default, n), name=f"{name}.{_key(n)}")
-            for n in type(value).model_fields
+            _dump_change(getattr(value, n), getattr(default, n), f, name=f"{name}.{_key(n)}")
+            for n, f in type(value).model_fields.items()
         )
-    return f"{name} = {_value(value)}\n"
+    return f"{name} = {_value(value, field.annotation)}\n"
 
 
 def _dump_table(settings: Settings | type[Settings], *, prefix: str) -> Iterator[str]:
@@ -83,7 +83,7 @@ def _dump_table(settings: Settings | type[Settings], *, prefix: str) -> Iterator
         elif value is None and field.default is None:
             yield f"# {name} ="
         else:
-            yield f"{name} = {_value(value)}"
+            yield f"{name} = {_value(value, field.annotation)}"
         yield ""
     for name, field, value in tables:
         yield from _comment(field, accepted=False)
@@ -140,7 +140,8 @@ def _key(name: str) -> str:
     return name if name and set(name) <= _BARE_KEY else _value(name)
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, annotation: Any = None) -> str:
+    """Writes a value, whose annotation says whether the word for None would be taken for it."""
     if value is None:
         return f'"{UNSET}"'
     if isinstance(value, bool):
@@ -150,14 +151,22 @@ def _value(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, Settings):
-        fields = ((n, getattr(value, n), f.default) for n, f in type(value).model_fields.items())
+        fields = ((n, f, getattr(value, n)) for n, f in type(value).model_fields.items())
         # What is None unless told otherwise is left out, as it is from tables of their own.
-        return _value({n: v for n, v, default in fields if (v, default) != (None, None)})
+        written = ((n, f, v) for n, f, v in fields if (v, f.default) != (None, None))
+        return _table((n, _value(v, f.annotation)) for n, f, v in written)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items()) + "}"
+        return _table((str(k), _value(v, inside(annotation, str(k)))) for k, v in value.items())
     if isinstance(value, (set, frozenset)):
         value = sorted(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
+        return "[" + ", ".join(_value(item, inside(annotation, 0)) for item in value) + "]"
+    text = str(value)
+    if is_like_unset(annotation, text):
+        text = f'"{text}"'
     # A JSON string is a TOML string, but for the one control character JSON leaves as it is.
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _table(items: Iterable[tuple[str, str]]) -> str:
+    return "{" + ", ".join(f"{_key(name)} = {value}" for name, value in items) + "}"

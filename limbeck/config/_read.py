@@ -24,6 +24,7 @@ COMMAND_LINE = "command line"
 UNSET = "none"
 """How TOML and the command line write Python's None, for which TOML has no word."""
 
+_LIKE_UNSET = re.compile(rf'"*{UNSET}"*')
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 
 
@@ -43,7 +44,8 @@ def read_settings(
         overrides: `key=value` texts, the last one winning. A dotted key reaches into nested
             settings. The value is read as TOML; what is not TOML, and what a text setting would
             otherwise get as a number, is text. Where a list is wanted, `a,b` is one, and `a` is
-            one of a single item. `key=` goes back to the default, `key=none` unsets.
+            one of a single item. `key=` goes back to the default, `key=none` unsets; a text that is
+            this word stands in further quotes.
         presets: Where the named presets lie.
         recipe: The recipe that is about to run. A file may begin with `recipe = "..."`; one that
             names another recipe is refused.
@@ -272,11 +274,26 @@ def _parse_scalar(annotation: Any, raw: str) -> Any:
 
 
 def _unset(annotation: Any, value: Any) -> Any:
-    """Puts None where a setting that may be None was given as the word `none`."""
-    if value == UNSET and admits(annotation, type(None)):
-        return None
+    """Puts None where a setting that may be None was given as the word `none`.
+
+    The text itself is written in quotes of its own, `"none"`, and each further pair stands for one.
+    """
     if isinstance(value, dict):
-        return {k: _unset(child(annotation, k), v) for k, v in value.items()}
-    if isinstance(value, list) and settings_classes(child(annotation, 0)):
-        return [_unset(child(annotation, 0), v) for v in value]
+        return {k: _unset(inside(annotation, k), v) for k, v in value.items()}
+    if isinstance(value, list) and (annotation is Any or settings_classes(child(annotation, 0))):
+        return [_unset(inside(annotation, 0), v) for v in value]
+    if is_like_unset(annotation, value):
+        return None if value == UNSET else value[1:-1]
     return value
+
+
+def inside(annotation: Any, part: str | int) -> Any:
+    """Returns the annotation of what is in a value: in one that may be anything, again anything."""
+    return Any if annotation is Any else child(annotation, part)
+
+
+def is_like_unset(annotation: Any, value: object) -> bool:
+    """Tells whether a text is the word for None, in quotes or not, where there may be None."""
+    if not isinstance(value, str) or not admits(annotation, type(None)):
+        return False
+    return _LIKE_UNSET.fullmatch(value) is not None

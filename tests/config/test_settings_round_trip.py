@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,16 @@ PLAIN = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=5,
 )
+NONES: list[Any] = [
+    None,
+    "none",
+    '"none"',
+    ["none"],
+    {"a": None},
+    {"a": [None, "none"]},
+    {"a": [{"b": None, "c": '"none"'}]},
+    {"a": {"none": "none"}},
+]
 REQUIRED: dict[str, Any] = {"models": ["a", "b"]}
 
 
@@ -54,7 +65,7 @@ def values_of(settings_type: type[Settings], name: str) -> st.SearchStrategy[Any
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_written_file_reads_back(
     recipe: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -73,3 +84,19 @@ def test_a_written_file_reads_back(
     for text in (dump_toml(made, recipe=recipe), dump_changes(made)):
         path.write_text(text, encoding="utf-8", newline="")
         assert read_settings(settings_type, path, recipe=recipe) == made
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_word_for_none_is_told_from_the_text(recipe: str, tmp_path: Path) -> None:
+    settings_type = listing.load("limbeck.recipes", recipe).SettingsType
+    fields = settings_type.model_fields
+    required = {n: REQUIRED.get(n, "x") for n, field in fields.items() if field.is_required()}
+    path = tmp_path / "run.toml"
+    for name in fields:
+        for value in NONES:
+            try:
+                made = settings_type.from_values({**required, name: value})
+            except LimbeckError:
+                continue
+            path.write_text(dump_toml(made, recipe=recipe), encoding="utf-8")
+            assert read_settings(settings_type, path, recipe=recipe) == made, (name, value)
