@@ -23,7 +23,7 @@ from limbeck.train import SilentProgress
 
 
 def test_an_easier_contract_takes_the_students_there_are(deep_teacher, data, tmp_path):
-    changes = {"depths": (1,), "epochs": 0.75}
+    changes = {"depths": (1,), "epochs": 1.25}
     settings = make_settings(deep_teacher, data, tmp_path / "run", retain=1.0, **changes)
     with pytest.raises(ContractError) as raised:
         run(settings, progress=SilentProgress())
