@@ -16,10 +16,15 @@ from limbeck.train import SignalTurns
 class FinetuneSteps(Iterator[FinetuneStep]):
     """An iterator over the steps of a fine-tuning, which are made as it is asked for them.
 
-    With `yield from` its value is the result, as that of a generator.
+    With `yield from` its value is the result, as that of a generator. New steps in a folder end
+    those that were left there, as when a notebook's cell is run again, and go on after them.
     """
 
     def __init__(self, folder: Path, steps: Generator[FinetuneStep, None, FinetuneRecord]) -> None:
+        earlier = _open.get(folder.resolve())
+        if earlier is not None:
+            earlier.close()
+        _open[folder.resolve()] = self
         self.folder = folder
         self._steps = steps
         self._result: FinetuneResult | None = None
@@ -57,3 +62,7 @@ class FinetuneSteps(Iterator[FinetuneStep]):
         """Ends the run where it stands, with a checkpoint from which the same call goes on."""
         with self._signals.give():
             self._steps.close()
+
+
+_open: weakref.WeakValueDictionary[Path, FinetuneSteps] = weakref.WeakValueDictionary()
+"""The steps that somebody still holds, by their run's folder."""

@@ -123,6 +123,17 @@ def test_a_task_that_was_not_given_is_named_with_the_labels_it_does_not_know(enc
     assert "no task was given" not in str(told.value)
 
 
+def test_steps_that_are_begun_again_go_on_after_those_that_were_left(encoder, tmp_path):
+    given = {"max_steps": 4, "save_every": 100, "out": tmp_path / "run", **FAST}
+    left = limbeck.finetune_steps(encoder, TRAIN, VALIDATION, **given)
+    assert [next(left).number, next(left).number] == [1, 2]
+    again = limbeck.finetune_steps(encoder, TRAIN, VALIDATION, **given)  # as in a cell run again
+    assert [step.number for step in again] == [3, 4]
+    assert list(left) == []
+    whole = limbeck.finetune(encoder, TRAIN, VALIDATION, **{**given, "out": tmp_path / "whole"})
+    assert again.result.scores == whole.scores
+
+
 def test_ctrl_c_in_the_callers_turn_is_the_callers(encoder, tmp_path):
     given = {"max_steps": 3, "save_every": 100, **FAST}
     own = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
