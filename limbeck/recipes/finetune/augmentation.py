@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -30,7 +31,7 @@ from limbeck.tasks import EncodedExamples, collate
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress, autocast, choose_device
 
-Made = list[tuple[int, list[int]]]
+Made = list[tuple[int, npt.NDArray[np.int32]]]
 """Rows that were made: which training row each is made of, and its token ids."""
 
 
@@ -119,10 +120,9 @@ class Augmenter:
         if AugmentedRecord.exists(path.parent):
             return self._read(path, AugmentedRecord.read(path.parent), made_of)
         made = self._draw_all(data, rows, progress)
-        texts = data.tokenizer.batch_decode([ids for _, ids in made], skip_special_tokens=True)
+        decode = partial(data.tokenizer.decode, skip_special_tokens=True)
         written = (
-            {"index": index, "input_ids": ids, "text": text}
-            for (index, ids), text in zip(made, texts, strict=True)
+            {"index": index, "input_ids": ids.tolist(), "text": decode(ids)} for index, ids in made
         )
         write_json_lines(path, written, error=DataError)
         AugmentedRecord(num_rows=len(made), sha256=sha256_of(path), made_of=made_of).write(
@@ -140,7 +140,7 @@ class Augmenter:
         if not path.exists() or sha256_of(path) != record.sha256:
             raise DataError(f"{path} is missing or not what was made of the rows; {remedy}")
         lines = read_json_lines(path, error=DataError)
-        return [itemgetter("index", "input_ids")(line) for line in lines]
+        return [(line["index"], np.array(line["input_ids"], dtype=np.int32)) for line in lines]
 
     @torch.inference_mode()
     def _draw_all(self, data: TaskData, rows: EncodedExamples, progress: Progress) -> Made:
@@ -148,7 +148,11 @@ class Augmenter:
         model.to(choose_device(data.settings.device))
         copies = self.settings.copies
         size = data.settings.evaluation_batch_size
-        made: Made = [(i, list(row.input_ids)) for _ in range(copies) for i, row in enumerate(rows)]
+        made: Made = [
+            (i, np.array(row.input_ids, dtype=np.int32))
+            for _ in range(copies)
+            for i, row in enumerate(rows)
+        ]
         with progress.stage("augmenting", total=copies * len(rows), unit="rows") as stage:
             for chosen in batches_by_length(rows.lengths.tolist(), size):
                 batch = collate(
@@ -166,7 +170,7 @@ class Augmenter:
         self,
         model: Model,
         inputs: dict[str, Tensor],
-        targets: Sequence[list[int]],
+        targets: Sequence[npt.NDArray[np.int32]],
         keys: Sequence[tuple[int, int, int]],
     ) -> None:
         """Draws some tokens of each target row anew, in place; `keys` decide which and how."""
@@ -197,11 +201,13 @@ class Augmenter:
 
 def fill_again(rows: EncodedExamples, made: Made) -> EncodedExamples:
     """Returns the rows that were made of some rows, without labels."""
-    return EncodedExamples.of(replace(rows[i], input_ids=ids, label=None) for i, ids in made)
+    return EncodedExamples.of(
+        replace(rows[i], input_ids=ids.tolist(), label=None) for i, ids in made
+    )
 
 
 def _pick(
-    ids: Sequence[int], special: Sequence[int], *, ratio: float, key: tuple[int, int, int]
+    ids: npt.NDArray[np.int32], special: Sequence[int], *, ratio: float, key: tuple[int, int, int]
 ) -> tuple[list[int], np.ndarray[Any, np.dtype[np.float64]]]:
     """Returns which positions of a row are drawn anew, and a number in [0, 1) for each."""
     random = np.random.default_rng(key)
