@@ -77,6 +77,11 @@ UNPACKED_BYTES: Final = Limit(
 GROWTH: Final = Limit(
     "LIMBECK_MAX_GROWTH", 100, "characters that a tokenizer's replacements make of one"
 )
+TEXT_CHARACTERS: Final = Limit(
+    "LIMBECK_MAX_TEXT_CHARACTERS",
+    10**7,
+    "characters of a text that is tokenized whole, as for windows and answers; some 1.5 GB",
+)
 
 LIMITS: Final = (
     LAYERS,
@@ -88,5 +93,6 @@ LIMITS: Final = (
     DOCUMENT_BYTES,
     UNPACKED_BYTES,
     GROWTH,
+    TEXT_CHARACTERS,
 )
 """All of them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, chain
 from typing import Any, TypeAlias, overload
 
@@ -230,6 +230,16 @@ def join(columns: Sequence[Column]) -> Column:
     is_one_kind = all(type(column) is type(first) for column in columns)
     joined = first._join(columns) if is_one_kind else None
     return Joined(columns) if joined is None else joined
+
+
+def share_starts(columns: Mapping[str, Column]) -> dict[str, Column]:
+    """Lets columns with rows of the same lengths, such as ids and token types, say so once."""
+    found = dict(columns)
+    ragged = {name: column for name, column in columns.items() if isinstance(column, Ragged)}
+    for name, column in ragged.items():
+        like = next(o for o in ragged.values() if np.array_equal(o.starts, column.starts))
+        found[name] = Ragged(column.values, like.starts, column.kind)
+    return found
 
 
 def _shrink(values: Array) -> Array:

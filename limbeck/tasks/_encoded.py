@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import cached_property
 from itertools import islice
@@ -11,8 +12,10 @@ from typing import Any, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from limbeck.tasks._columns import Column, Int64Array, Nested, Ragged, join, pack
+from limbeck.errors import DataError
+from limbeck.tasks._columns import Column, Int64Array, Nested, Ragged, join, pack, share_starts
 from limbeck.tasks._examples import EncodedExample
+from limbeck.tokenizers import TextError
 
 ItemT = TypeVar("ItemT")
 
@@ -55,7 +58,7 @@ class EncodedExamples(Sequence[EncodedExample]):
         if len(parts) == 1:
             return first
         columns = {name: join([part._columns[name] for part in parts]) for name in first._columns}
-        return cls(first._row_type, columns)
+        return cls(first._row_type, share_starts(columns))
 
     def __len__(self) -> int:
         return len(self._columns["index"])
@@ -119,3 +122,21 @@ def texts_at_a_time(
             start, size = place + 1, 0
     if start < len(items):
         yield start, items[start:]
+
+
+@contextmanager
+def naming_examples(start: int, owners: Sequence[int] | None = None) -> Iterator[None]:
+    """Names the example whose text the tokenizer can't encode.
+
+    Args:
+        start: Where the part begins that is encoded.
+        owners: For each of its texts, which of the part's examples has it; by default one each.
+
+    Raises:
+        DataError: In place of the tokenizer's own, which counts the texts of the part.
+    """
+    try:
+        yield
+    except TextError as error:
+        place = error.index if owners is None else owners[error.index]
+        raise DataError(f"example {start + place} {error.problem}") from None

@@ -22,7 +22,7 @@ from limbeck.nn import ModelOutput, at_least_float32
 from limbeck.nn.spans import ScoredWindow, rank_answers
 from limbeck.sources import Data, Row
 from limbeck.tasks._base import PADDING, Task
-from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
+from limbeck.tasks._encoded import EncodedExamples, naming_examples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._held_out import DataSettings, count_held_out, read_rows
 from limbeck.tasks._main_metric import AnswerMetric
@@ -119,15 +119,16 @@ class QuestionAnsweringTask(Task):
             examples, num_characters=lambda example: len(example.question) + len(example.context)
         ):
             questions = [example.question for example in part]
-            windows = cut_windows(
-                tokenizer,
-                [example.context for example in part],
-                max_length=max_length,
-                stride=self.settings.stride,
-                questions=cut_texts(
-                    tokenizer, questions, max_tokens=self.settings.max_question_tokens
-                ),
-            )
+            with naming_examples(start):
+                windows = cut_windows(
+                    tokenizer,
+                    [example.context for example in part],
+                    max_length=max_length,
+                    stride=self.settings.stride,
+                    questions=cut_texts(
+                        tokenizer, questions, max_tokens=self.settings.max_question_tokens
+                    ),
+                )
             for index, group in groupby(windows, lambda window: window.index):
                 example, of_text = part[index], list(group)
                 if example.context not in of_texts:

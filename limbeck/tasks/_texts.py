@@ -12,7 +12,7 @@ from torch import Tensor
 
 from limbeck.errors import DataError, SettingsError, did_you_mean, shorten, shorten_names
 from limbeck.sources import Data, Row, SplitRows, require_whole_characters
-from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
+from limbeck.tasks._encoded import EncodedExamples, naming_examples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Example, Split
 from limbeck.tasks._held_out import DataSettings, read_rows
 from limbeck.tokenizers import Tokenizer
@@ -107,9 +107,12 @@ class TextEncoding:
     ) -> Iterator[EncodedExample]:
         frame, has_types = tokenizer.frame, "token_type_ids" in tokenizer.model_input_names
         for start, part in texts_at_a_time(examples, num_characters=_num_characters):
-            found = tokenizer.encode_batch_ids(
-                [example.text for example in part], add_special_tokens=False
-            )
+            with naming_examples(start):
+                found = tokenizer.encode_batch_ids(
+                    [example.text for example in part],
+                    add_special_tokens=False,
+                    num_at_ends=room if self.long_texts == "head_tail" else None,
+                )
             for index, (example, array) in enumerate(zip(part, found, strict=True), start):
                 for piece in self._pieces(array.tolist(), room=room):
                     yield EncodedExample(
@@ -134,12 +137,13 @@ def _cut(
 ) -> Iterator[EncodedExample]:
     for start, part in texts_at_a_time(examples, num_characters=_num_characters):
         pairs = [example.text_pair for example in part if example.text_pair is not None]
-        encoded = tokenizer(
-            [example.text for example in part],
-            pairs or None,
-            truncation="longest_first",
-            max_length=max_length,
-        )
+        with naming_examples(start):
+            encoded = tokenizer(
+                [example.text for example in part],
+                pairs or None,
+                truncation="longest_first",
+                max_length=max_length,
+            )
         segments = encoded.get("token_type_ids") or [None] * len(part)
         rows = zip(part, encoded["input_ids"], segments, strict=True)
         for index, (example, ids, types) in enumerate(rows, start):

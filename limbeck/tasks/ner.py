@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,7 +25,7 @@ from limbeck.nn.constants import IGNORE_INDEX
 from limbeck.sources import Data
 from limbeck.tasks._base import PADDING, Task
 from limbeck.tasks._definition import TaskDefinition
-from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
+from limbeck.tasks._encoded import EncodedExamples, naming_examples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._held_out import count_held_out, read_rows
 from limbeck.tasks._labels import declared_names
@@ -68,13 +69,14 @@ class NerTask(Task):
         for start, part in texts_at_a_time(
             sentences, num_characters=lambda sentence: sum(map(len, sentence.words))
         ):
-            encoded = tokenizer(
-                [list(sentence.words) for sentence in part],
-                is_split_into_words=True,
-                truncation=True,
-                max_length=max_length,
-                return_overflowing_tokens=True,
-            )
+            with naming_examples(start):
+                encoded = tokenizer(
+                    [list(sentence.words) for sentence in part],
+                    is_split_into_words=True,
+                    truncation=True,
+                    max_length=max_length,
+                    return_overflowing_tokens=True,
+                )
             has_types, owners = "token_type_ids" in encoded, encoded["overflow_to_sample_mapping"]
             last_word = [-1] * len(part)  # of each sentence, in the rows so far
             for row, owner in zip(encoded.encodings, owners, strict=True):
@@ -97,10 +99,10 @@ class NerTask(Task):
 
     def label_tensor(self, labels: Sequence[Any], batch_shape: torch.Size) -> Tensor:
         """Returns the tags at first pieces and IGNORE_INDEX elsewhere, (batch, sequence)."""
-        stacked = torch.full(batch_shape, IGNORE_INDEX)
+        stacked = np.full(batch_shape, IGNORE_INDEX, dtype=np.int64)
         for number, row in enumerate(labels):
-            stacked[number, : len(row)] = torch.tensor(row)
-        return stacked
+            stacked[number, : len(row)] = row
+        return torch.from_numpy(stacked)
 
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
         """Returns each token's scores, (batch, labels, sequence)."""

@@ -22,7 +22,7 @@ from limbeck.sources import Data
 from limbeck.tasks._base import PADDING, Task
 from limbeck.tasks._choices import ChoiceExample, ChoiceSettings, read_choice
 from limbeck.tasks._definition import TaskDefinition
-from limbeck.tasks._encoded import EncodedExamples, texts_at_a_time
+from limbeck.tasks._encoded import EncodedExamples, naming_examples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._held_out import count_held_out, read_rows
 from limbeck.tasks._texts import UNLABELLED_SPLITS, require_all_or_none
@@ -82,12 +82,14 @@ def _rows(
         examples, num_characters=lambda e: sum(len(e.context) + len(x) for x in e.endings)
     ):
         pairs = [(example.context, ending) for example in part for ending in example.endings]
-        encoded = tokenizer(
-            [first for first, _ in pairs],
-            [second for _, second in pairs],
-            truncation="longest_first",
-            max_length=max_length,
-        )
+        owners = [place for place, example in enumerate(part) for _ in example.endings]
+        with naming_examples(start, owners):
+            encoded = tokenizer(
+                [first for first, _ in pairs],
+                [second for _, second in pairs],
+                truncation="longest_first",
+                max_length=max_length,
+            )
         types = encoded.get("token_type_ids")
         bounds = pairwise(accumulate((len(example.endings) for example in part), initial=0))
         for index, (example, (first, last)) in enumerate(zip(part, bounds, strict=True), start):

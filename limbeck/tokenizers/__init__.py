@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from limbeck.tokenizers.encoding import BatchEncoding
 from limbeck.tokenizers.framing import Frame
+from limbeck.tokenizers.texts import TextError
 from limbeck.tokenizers.tokenizer import AutoTokenizer, Tokenizer
 from limbeck.tokenizers.training import train_wordpiece
 
-__all__ = ["AutoTokenizer", "BatchEncoding", "Frame", "Tokenizer", "train_wordpiece"]
+__all__ = ["AutoTokenizer", "BatchEncoding", "Frame", "TextError", "Tokenizer", "train_wordpiece"]

@@ -72,7 +72,13 @@ class Request:
 
 
 def resolve_options(
-    request: Request, config: TokenizerConfig, *, pad_token_id: int, num_special: int, pair: bool
+    request: Request,
+    config: TokenizerConfig,
+    *,
+    pad_token_id: int,
+    num_special: int,
+    framed: int,
+    pair: bool,
 ) -> Options:
     """Checks a request and resolves it against the tokenizer's own settings.
 
@@ -81,6 +87,7 @@ def resolve_options(
         config: The tokenizer's settings.
         pad_token_id: Id of the padding token.
         num_special: Number of special tokens that the call adds to each input.
+        framed: Number of special tokens around a single text, where they are added.
         pair: Whether the call has pairs of texts.
 
     Raises:
@@ -97,6 +104,7 @@ def resolve_options(
         length = _length(request, config, asked_by=f"truncation={strategy!r}")
         truncation = Truncation(length, request.stride, strategy, config.truncation_side)
         _check_room(truncation, num_special=num_special)
+        _check_windows(request, truncation, num_special=num_special, framed=framed, pair=pair)
     if filling is not None:
         asked_by = "padding='max_length'"
         padding = Padding(
@@ -170,17 +178,36 @@ def _length(request: Request, config: TokenizerConfig, *, asked_by: str) -> int:
 
 
 def _check_room(truncation: Truncation, *, num_special: int) -> None:
-    room = truncation.max_length - num_special
-    if room < 1:
+    if truncation.max_length - num_special < 1:
         raise SettingsError(
             f"max_length={truncation.max_length} leaves no room for text beside the {num_special} "
             f"special tokens; it must be at least {num_special + 1}."
         )
-    if truncation.stride >= room:
+
+
+def _check_windows(
+    request: Request, truncation: Truncation, *, num_special: int, framed: int, pair: bool
+) -> None:
+    """Refuses windows that the library answers with a panic, or makes longer than they may be."""
+    length, stride = truncation.max_length, truncation.stride
+    room = length - num_special
+    if room < 2 and pair and request.overflow and truncation.strategy == "longest_first":
+        # What is left of a text that is cut to nothing becomes one window, however long.
         raise SettingsError(
-            f"stride={truncation.stride} must be smaller than the {room} tokens of text in a "
-            f"window (max_length={truncation.max_length} less {num_special} special tokens); use "
+            f"max_length={length} has room for one token of text, and the windows of a pair need "
+            f"one of each text; it must be at least {num_special + 2}."
+        )
+    if stride >= room:
+        raise SettingsError(
+            f"stride={stride} must be smaller than the {room} tokens of text in a "
+            f"window (max_length={length} less {num_special} special tokens); use "
             f"a stride of at most {room - 1}."
+        )
+    if stride and stride >= length - framed:
+        raise SettingsError(
+            f"stride={stride} is too long for max_length={length}: the tokenizers library takes "
+            f"{framed} special tokens off it even where none are added; use a max_length of at "
+            f"least {stride + framed + 1}, or a shorter stride."
         )
 
 

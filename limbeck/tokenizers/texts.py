@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -9,9 +10,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
+from limbeck import limits
 from limbeck.errors import DataError
+from limbeck.tokenizers.long_texts import cut_into_pieces
 from limbeck.tokenizers.options import Truncation
 
+_CHARACTERS_AT_A_TIME = 2**21
+"""Of texts whose ids alone are wanted; some 200 MB in the library's form."""
+
+IdArray: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
 Words: TypeAlias = Sequence[str]
 Text: TypeAlias = "str | Words"
 """One text: a string, or its words where the call says `is_split_into_words=True`."""
@@ -75,53 +82,162 @@ def encode_batch(
     """Encodes checked inputs on all cores.
 
     Raises:
-        DataError: If a text has half of a surrogate pair, which is no Unicode character.
+        TextError: If the library can't encode a text.
     """
-    with _naming_surrogates(inputs):
+    _require_short(enumerate(inputs))
+    with naming_texts(backend, inputs, words=words):
         return backend.encode_batch(
             inputs, add_special_tokens=add_special_tokens, is_pretokenized=words
         )
 
 
 def encode_ids(
-    backend: Tokenizer, texts: list[str], *, add_special_tokens: bool
-) -> list[np.ndarray[Any, np.dtype[np.int32]]]:
+    backend: Tokenizer,
+    texts: list[str],
+    *,
+    add_special_tokens: bool,
+    cuts: re.Pattern[str] | None = None,
+) -> list[IdArray]:
     """Encodes checked texts to ids alone on all cores; faster because offsets are not kept.
 
+    Args:
+        backend: The pipeline.
+        texts: The texts.
+        add_special_tokens: Whether to frame them.
+        cuts: Where long texts can be cut, which are then read piece by piece.
+
     Raises:
-        DataError: If a text has half of a surrogate pair, which is no Unicode character.
+        TextError: If the library can't encode a text.
     """
-    with _naming_surrogates(texts):
-        rows = backend.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
-    return [np.array(row.ids, dtype=np.int32) for row in rows]
+    found: list[list[IdArray]] = [[] for _ in texts]
+    pieces = (
+        (place, piece)
+        for place, text in enumerate(texts)
+        for piece in cut_into_pieces(text, None if add_special_tokens else cuts)
+    )
+    with naming_texts(backend, texts):
+        for group in _groups(pieces):
+            _require_short(group)
+            rows = backend.encode_batch_fast(
+                [piece for _, piece in group], add_special_tokens=add_special_tokens
+            )
+            for (place, _), row in zip(group, rows, strict=True):
+                found[place].append(np.array(row.ids, dtype=np.int32))
+    return [rows[0] if len(rows) == 1 else np.concatenate(rows) for rows in found]
+
+
+def _groups(pieces: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """Divides pieces, so that the library's form of all tokens is never there at once."""
+    group: list[tuple[int, str]] = []
+    size = 0
+    for place, piece in pieces:
+        group.append((place, piece))
+        size += len(piece)
+        if size >= _CHARACTERS_AT_A_TIME:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def count_tokens(backend: Tokenizer, texts: list[str]) -> list[int]:
+    """Returns the number of tokens of each checked text, without special ones."""
+    with naming_texts(backend, texts):
+        return [len(row) for row in backend.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+class TextError(DataError):
+    """A text of several that the library can't encode.
+
+    Attributes:
+        index: Which one.
+        problem: What is wrong with it, and what to do.
+    """
+
+    def __init__(self, index: int, problem: str) -> None:
+        super().__init__(f"text {index} {problem}")
+        self.index = index
+        self.problem = problem
+
+
+def _require_short(inputs: Iterable[tuple[int, Any]]) -> None:
+    """Refuses a text, pair or list of words that would take all memory, read as a whole."""
+    limit = limits.TEXT_CHARACTERS.value
+    for index, item in inputs:
+        size = len(item) if isinstance(item, str) else sum(map(len, item))
+        if size > limit:
+            raise TextError(
+                index,
+                f"has {size:,} characters, which have to be read at once; accepted: "
+                f"{limits.TEXT_CHARACTERS.describe()} characters. Divide it",
+            )
 
 
 @contextmanager
-def _naming_surrogates(inputs: Sequence[Any]) -> Iterator[None]:
-    """Turns the library's TypeError into one that names the text; looking first would cost more."""
+def naming_texts(
+    backend: Tokenizer, inputs: Sequence[Any], *, words: bool = False
+) -> Iterator[None]:
+    """Turns what the library raises into an error that names the text; looking first costs more.
+
+    A panic of its Rust code is a `BaseException`, which no `except Exception` would stop.
+
+    Raises:
+        TextError: For half of a surrogate pair, which the library answers with a TypeError, and for
+            a panic.
+    """
     try:
         yield
     except TypeError:
         for index, item in enumerate(inputs):
-            check_unicode(item, f"text {index}")
+            problem = find_surrogate(item)
+            if problem is not None:
+                raise TextError(index, problem) from None
         raise
+    except BaseException as error:
+        if not _is_panic(error):
+            raise
+        raise _name_panic(backend, inputs, error, words=words) from None
 
 
-def check_unicode(item: object, place: str) -> None:
-    """Raises a `DataError` that names the first lone surrogate in a text, pair or word list."""
+def _is_panic(error: BaseException) -> bool:
+    return type(error).__module__ == "pyo3_runtime"
+
+
+def _name_panic(
+    backend: Tokenizer, inputs: Sequence[Any], panic: BaseException, *, words: bool
+) -> DataError:
+    """Returns an error that names the first input which alone makes the library panic."""
+    fault = str(panic).partition("\n")[0][:200]
+    for index, item in enumerate(inputs):
+        try:
+            backend.encode_batch([item], is_pretokenized=words)
+        except BaseException as error:
+            if not _is_panic(error):
+                raise
+            shown = _show(item)
+            return TextError(
+                index,
+                f"is {shown}, on which the tokenizers library gave up: {fault}. Leave it out, or "
+                "update the package tokenizers",
+            )
+    return DataError(f"the tokenizers library gave up on {len(inputs):,} texts together: {fault}")
+
+
+def find_surrogate(item: object) -> str | None:
+    """Returns what is wrong with a text, pair or list of words that has a lone surrogate."""
     if not isinstance(item, str):
-        for part in item if isinstance(item, (tuple, list)) else ():
-            check_unicode(part, place)
-        return
+        parts = item if isinstance(item, (tuple, list)) else ()
+        return next(filter(None, map(find_surrogate, parts)), None)
     try:
         item.encode("utf-8")
     except UnicodeEncodeError as error:
         code = ord(item[error.start])
-        raise DataError(
-            f"{place} has a lone surrogate U+{code:04X} at character {error.start}, which is not "
+        return (
+            f"has a lone surrogate U+{code:04X} at character {error.start}, which is not "
             "a Unicode character. Read the source with errors='replace', or repair the text with "
             "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
-        ) from None
+        )
+    return None
 
 
 def check_pair_truncation(

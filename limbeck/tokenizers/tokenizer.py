@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from limbeck.errors import DataError
 from limbeck.tokenizers.backend import copy_pipeline
 from limbeck.tokenizers.config import TokenizerConfig
 from limbeck.tokenizers.encoding import BatchEncoding, TensorKind, as_tensors, collect, unbatch
+from limbeck.tokenizers.long_texts import find_cuts, shorten, shorten_pairs
 from limbeck.tokenizers.options import (
     Options,
     PaddingName,
     Request,
+    Truncation,
     TruncationName,
     resolve_options,
 )
@@ -26,6 +30,7 @@ from limbeck.tokenizers.pretrained import load_folder, save_folder
 from limbeck.tokenizers.texts import (
     as_batch,
     check_pair_truncation,
+    count_tokens,
     encode_batch,
     encode_ids,
     pair_up,
@@ -165,6 +170,7 @@ class Tokenizer(Vocabulary):
             self.config,
             pad_token_id=self.pad_token_id,
             num_special=num_special,
+            framed=self.num_special_tokens(),
             pair=pair,
         )
         words = is_split_into_words
@@ -172,6 +178,8 @@ class Tokenizer(Vocabulary):
             check_pair_truncation(
                 self._backend, inputs, options.truncation, num_special=num_special, words=words
             )
+        if options.truncation and not words and not return_overflowing_tokens:
+            inputs = self._shorten(inputs, options.truncation, num_special=num_special, pair=pair)
         batch = collect(
             encode_batch(
                 self._pipeline(options), inputs, add_special_tokens=add_special_tokens, words=words
@@ -185,9 +193,15 @@ class Tokenizer(Vocabulary):
         return batch if batched or return_overflowing_tokens else unbatch(batch)
 
     def encode_batch_ids(
-        self, texts: Sequence[str], *, add_special_tokens: bool
+        self, texts: Sequence[str], *, add_special_tokens: bool, num_at_ends: int | None = None
     ) -> list[np.ndarray[Any, np.dtype[np.int32]]]:
-        """Encodes texts to ids alone, whole, on all cores: the fast path for building a corpus.
+        """Encodes texts to ids alone on all cores: the fast path for building a corpus.
+
+        Args:
+            texts: The texts.
+            add_special_tokens: Whether to frame them.
+            num_at_ends: How many ids at each end of a text matter: of one far longer, some of those
+                between may be left out, which are then not read. By default all do.
 
         Raises:
             DataError: If an item is not a str or has a lone surrogate.
@@ -195,12 +209,43 @@ class Tokenizer(Vocabulary):
         inputs, batched = as_batch(texts, name="texts", words=False)
         if not batched:
             raise DataError("texts is a single str; encode_batch_ids takes a list of str.")
-        return encode_ids(self._backend, inputs, add_special_tokens=add_special_tokens)
+        if num_at_ends is not None and self._cuts is not None:
+            count = partial(count_tokens, self._backend)
+            inputs = shorten(
+                inputs, num_tokens=num_at_ends, cuts=self._cuts, count=count, with_end=True
+            )
+        return encode_ids(
+            self._backend, inputs, add_special_tokens=add_special_tokens, cuts=self._cuts
+        )
 
     def tokenize(self, text: str) -> list[str]:
         """Returns the pieces of a text, without special tokens."""
         inputs, _ = as_batch([text], name="text", words=False)
         return list(encode_batch(self._backend, inputs, add_special_tokens=False)[0].tokens)
+
+    @cached_property
+    def _cuts(self) -> re.Pattern[str] | None:
+        return find_cuts(self._backend)
+
+    def _shorten(
+        self, inputs: list[Any], truncation: Truncation, *, num_special: int, pair: bool
+    ) -> list[Any]:
+        """Leaves out what truncation would, and what need not be read for it."""
+        # A text that is cut on the left would have its characters counted from another place.
+        if self._cuts is None or truncation.direction != "right":
+            return inputs
+        room = truncation.max_length - num_special
+        count = partial(count_tokens, self._backend)
+        if not pair:
+            return shorten(inputs, num_tokens=room, cuts=self._cuts, count=count)
+        if truncation.strategy == "longest_first":
+            return list(shorten_pairs(inputs, num_tokens=room, cuts=self._cuts, count=count))
+        firsts, seconds = (list(texts) for texts in zip(*inputs, strict=True))
+        if truncation.strategy == "only_first":
+            firsts = shorten(firsts, num_tokens=room, cuts=self._cuts, count=count)
+        else:
+            seconds = shorten(seconds, num_tokens=room, cuts=self._cuts, count=count)
+        return list(zip(firsts, seconds, strict=True))
 
     def __getstate__(self) -> dict[str, Any]:
         # Worker processes get the tokenizer without the pipelines, which are cheap to make again.

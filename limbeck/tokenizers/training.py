@@ -20,7 +20,7 @@ from limbeck.tokenizers.backend import (
     set_bert_template,
 )
 from limbeck.tokenizers.config import ROLES, UNLIMITED_LENGTH, TokenizerConfig
-from limbeck.tokenizers.texts import check_unicode
+from limbeck.tokenizers.texts import find_surrogate
 from limbeck.tokenizers.tokenizer import Tokenizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -105,7 +105,8 @@ def _read_texts(corpus: Iterable[str | PathLike[str]]) -> Iterator[str]:
         )
     for index, item in enumerate(corpus):
         if isinstance(item, str):
-            check_unicode(item, f"text {index} of the corpus")
+            if (problem := find_surrogate(item)) is not None:
+                raise DataError(f"text {index} of the corpus {problem}")
             yield item
         elif isinstance(item, PathLike):
             yield from _read_lines(Path(item))

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from limbeck.errors import DataError
 from limbeck.tasks import EncodedExamples, collate, read_task
-from limbeck.tasks._columns import Nested, Numbers, Objects, Ragged, join, pack
-from limbeck.tasks._encoded import texts_at_a_time
+from limbeck.tasks._columns import Nested, Numbers, Objects, Ragged, join, pack, share_starts
+from limbeck.tasks._encoded import naming_examples, texts_at_a_time
 from limbeck.tasks._texts import TextEncoding, TextExample
-from limbeck.tokenizers import train_wordpiece
+from limbeck.tokenizers import TextError, train_wordpiece
 
 WORDS = [f"w{i}" for i in range(400)]
 
@@ -73,6 +74,18 @@ def test_numbers_that_are_all_alike_take_no_room():
     column = join([pack([[0] * 5]), pack([[0] * 9])])
     assert isinstance(column, Ragged)
     assert column.values.strides == (0,)
+
+
+def test_rows_of_the_same_lengths_have_their_places_once():
+    columns = share_starts(
+        {"a": pack([[1, 2], [3]]), "b": pack([[0, 0], [1]]), "c": pack([[4], [5]])}
+    )
+    assert columns["a"].starts is columns["b"].starts
+    assert {name: list(column) for name, column in columns.items()} == {
+        "a": [[1, 2], [3]],
+        "b": [[0, 0], [1]],
+        "c": [[4], [5]],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +158,10 @@ def test_rows_that_are_encoded_part_by_part_are_those_of_the_whole(tokenizer, mo
             patch.setattr("limbeck.tasks._encoded._ROWS_AT_A_TIME", 2)
             assert list(encoding.encode(examples, tokenizer, max_length=32)) == whole
         assert isinstance(encoding.encode(examples, tokenizer, max_length=32), EncodedExamples)
+
+
+def test_a_text_that_can_not_be_encoded_is_named_by_its_example():
+    with pytest.raises(DataError, match=r"^example 17 is bad$"), naming_examples(15):
+        raise TextError(2, "is bad")
+    with pytest.raises(DataError, match=r"^example 16 is bad$"), naming_examples(15, [0, 0, 1, 1]):
+        raise TextError(2, "is bad")
