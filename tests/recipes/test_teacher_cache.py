@@ -5,7 +5,7 @@ import json
 import pytest
 from tiny_task import LABELS, finetune, make_rows, read_loss, write_data, write_model
 
-from limbeck.errors import CheckpointError, SettingsError
+from limbeck.errors import SettingsError
 from limbeck.recipes.finetune import teacher_cache
 from limbeck.recipes.finetune.teacher_cache import TeacherCache
 from limbeck.train import SilentProgress
@@ -150,7 +150,9 @@ def test_other_logits_stand_beside_them(tmp_path, data, teacher, student):
 def test_folders_that_can_not_be_used(tmp_path, data, teacher, student):
     file = tmp_path / "file"
     file.write_text("years of work", encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"can't write .*file/"):
+    with pytest.raises(
+        SettingsError, match=r"teacher_cache = '.*file' is a file; accepted: a folder"
+    ):
         finetune(student, data, tmp_path / "run", teacher=teacher, teacher_cache=str(file))
     assert file.read_text(encoding="utf-8") == "years of work"
     message = r"teacher_cache = '.*' keeps a teacher's logits, but there is none; give teacher="
