@@ -24,6 +24,11 @@ _CAUSES: Final = {
     errno.ENOSPC: _Cause(
         "no space is left on its disk", "free some", "free some, or give a folder on another disk"
     ),
+    errno.EFBIG: _Cause(
+        "it gets larger than its disk or a limit allows",
+        "take a smaller one",
+        "give a folder on another disk, or raise the limit (ulimit -f)",
+    ),
     errno.EDQUOT: _Cause(
         "your share of its disk is used up", "free some", "free some, or give a folder elsewhere"
     ),
@@ -58,6 +63,12 @@ _CAUSES: Final = {
         "the file server has let go of it", "try again", "try again, or give a folder elsewhere"
     ),
 }
+_BY_CLASS: Final = {  # which libraries raise without the number
+    FileNotFoundError: errno.ENOENT,
+    PermissionError: errno.EACCES,
+    NotADirectoryError: errno.ENOTDIR,
+    IsADirectoryError: errno.EISDIR,
+}
 _ONLY_IN_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EEXIST)
 _OF_OTHER_LIBRARIES = re.compile(r"(?:os error |[Ee]rrno |Error code )(\d+)")
 
@@ -73,8 +84,9 @@ def find_errno(error: BaseException) -> int | None:
     """
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    found = _OF_OTHER_LIBRARIES.search(str(error))
-    return int(found[1]) if found else None
+    if found := _OF_OTHER_LIBRARIES.search(str(error)):
+        return int(found[1])
+    return next((number for kind, number in _BY_CLASS.items() if isinstance(error, kind)), None)
 
 
 def explain(
@@ -96,23 +108,26 @@ folder on another disk"
     if path is None and isinstance(named, str | bytes):
         path = os.fsdecode(named)
     number = find_errno(error)
-    if writes is None:
-        writes = number in _ONLY_IN_WRITING or (path is not None and not os.path.lexists(path))
-    start = f"can't {'write' if writes else 'read'} {path}: " if path is not None else ""
+    verb = "open" if writes is None else "write" if writes else "read"
+    if writes is None and number in _ONLY_IN_WRITING:
+        verb, writes = "write", True
+    elif writes is None and path is not None and os.path.lexists(path):
+        verb, writes = "read", False
+    start = f"can't {verb} {path}: " if path is not None else ""
     cause = _CAUSES.get(number) if number is not None else None
     if cause is None:
         reason = (isinstance(error, OSError) and error.strerror) or error
         return f"{start}{' '.join(str(reason).split()) or type(error).__name__}"
     where = _find_obstacle(Path(path), number) if path is not None else ""
-    return f"{start}{cause.why}{where}; {cause.to_write if writes else cause.to_read}"
+    return f"{start}{cause.why}{where}; {cause.to_read if writes is False else cause.to_write}"
 
 
 def _find_obstacle(path: Path, number: int | None) -> str:
     """Names the folder on the way that is in the way, if it is not the path itself."""
     for parent in path.parents:
-        if number == errno.ENOTDIR and parent.is_file():
+        if number == errno.ENOTDIR and os.path.isfile(parent):  # noqa: PTH113 - raises nothing
             return f": {parent}"
-        if number in (errno.EACCES, errno.EROFS) and parent.is_dir():
+        if number == errno.EACCES and os.path.isdir(parent):  # noqa: PTH112
             return "" if os.access(parent, os.W_OK | os.X_OK) else f" in {parent}"
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
@@ -16,6 +17,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 
 from limbeck.checkpoints.folder import CONFIG_NAME
 from limbeck.errors import CheckpointError, did_you_mean
+from limbeck.system_errors import explain
 from limbeck.version import __version__
 
 _MADE = "model"
@@ -24,6 +26,7 @@ _MADE = "model"
 # other models that some repositories keep in folders.
 _TEXT_PATTERNS = ["*.json", "*.txt"]
 _WEIGHTS_PATTERN = "*.safetensors"
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 _OTHER_MODELS_PATTERN = "*/*.safetensors"
 
 
@@ -156,6 +159,8 @@ def _explain(error: Exception, *, name: str, revision: str | None, offline: bool
             f"there is no folder {where} here and no such model on the Hub; if it is private, pass "
             "token= or run 'hf auth login'."
         )
+    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+        return f"{where} can't be kept: {explain(error)}; cache_dir=... or HF_HOME says where"
     if offline:
         return (
             f"there is no folder {where} here, and the Hub cache does not have it; offline=True "

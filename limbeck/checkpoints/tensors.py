@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from limbeck.errors import CheckpointError
 from limbeck.files import replace_file
+from limbeck.system_errors import explain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +43,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
             "Fetch or write it again."
         ) from error
     except OSError as error:
-        raise CheckpointError(f"can't read {path}: {error.strerror or error}.") from error
+        raise CheckpointError(explain(error, path=path, writes=False)) from error
     expected = metadata.get(_CHECKSUM)
     if expected is not None and _checksum_of(tensors) != expected:
         raise CheckpointError(
@@ -78,7 +79,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
             save_file(plain, temporary, metadata=metadata)
             _order_metadata(temporary, metadata)
         except SafetensorError as error:
-            raise CheckpointError(f"can't write {path}: {error}.") from error
+            raise CheckpointError(explain(error, path=path, writes=True)) from error
 
 
 def _order_metadata(path: Path, metadata: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from limbeck.cli._common import COMMON, Common, Flag, align, note
 from limbeck.data.sampling import take_evenly
 from limbeck.errors import SettingsError
+from limbeck.system_errors import explain
 
 if TYPE_CHECKING:
     from torch import nn
@@ -149,8 +150,10 @@ def _read_texts(path: Path | None) -> list[str]:
     try:
         # Not at U+2028, which texts hold.
         lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise SettingsError(f"--texts: {path} can't be read as text: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"--texts: {explain(error, path=path, writes=False)}") from None
     texts = [line for line in lines if line.strip()]
     if not texts:
         raise SettingsError(f"--texts: {path} holds no text; accepted: one text a line")

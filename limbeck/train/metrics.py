@@ -12,6 +12,7 @@ from typing import IO, Any, Self
 
 from limbeck.errors import TrainingError, require_extra
 from limbeck.files import crc32_of, read_json_lines, write_json_lines
+from limbeck.system_errors import raised_as
 from limbeck.train.loop import Step
 from limbeck.train.ranks import Ranks
 
@@ -133,8 +134,9 @@ class MetricsWriter:
         for name, value in values.items():
             if isinstance(value, float) and not math.isfinite(value):
                 values[name] = None
-        self._file.write(json.dumps(MetricLine(kind, step, values).sealed()) + "\n")
-        self._file.flush()
+        with raised_as(TrainingError, self._file.name, writes=True):
+            self._file.write(json.dumps(MetricLine(kind, step, values).sealed()) + "\n")
+            self._file.flush()
         self.num_lines += 1
         if self._board is not None:
             for name, value in values.items():

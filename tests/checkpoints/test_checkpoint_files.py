@@ -110,7 +110,7 @@ def test_a_number_that_was_damaged_is_found(tmp_path):
 
 def test_damaged_tensors(tmp_path):
     path = tmp_path / "x.safetensors"
-    with pytest.raises(CheckpointError, match=r"can't read .*x.safetensors: No such file"):
+    with pytest.raises(CheckpointError, match=r"can't read .*x.safetensors: there is no such file"):
         read_safetensors(path)
     write_safetensors(path, {"a": torch.ones(100)})
     whole = path.read_bytes()
@@ -271,3 +271,18 @@ def test_no_weights_at_all(tmp_path):
     snapshot.mkdir(parents=True)
     with pytest.raises(CheckpointError, match=r"nothing\. From the Hub only safetensors are fetch"):
         read_tensors(snapshot)
+
+
+def test_weights_that_the_disk_does_not_take(tmp_path):
+    """A limit on the size of files stands for a full disk, which a test can't have."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(
+            CheckpointError, match=r"can't write .*x\.safetensors: it gets larger .*ulimit -f\)$"
+        ):
+            write_safetensors(tmp_path / "x.safetensors", {"a": torch.zeros(9999)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())

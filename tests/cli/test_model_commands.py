@@ -242,7 +242,10 @@ def test_bench_takes_an_even_sample_of_many_texts(capsys: Captured) -> None:
     [
         (["bench"], "no model given; accepted: model folders or Hub ids"),
         (["bench", "bare", "bare"], "'bare' is given twice; accepted: once each"),
-        (["bench", "bare", "--texts", "no.txt"], "--texts: no.txt can't be read as text"),
+        (
+            ["bench", "bare", "--texts", "no.txt"],
+            "--texts: can't read no.txt: there is no such file",
+        ),
         (["bench", "bare", "--texts", "empty.txt"], "--texts: empty.txt holds no text"),
         (["predict", "teacher", "x", "--top-k", "0"], "top_k = 0: must be at least 1"),
         (

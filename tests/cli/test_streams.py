@@ -95,7 +95,7 @@ def test_an_error_with_a_surrogate_is_json(capsys: Captured) -> None:
             "can't read /: too many files are open; .* ulimit -n 4096",
         ),
         (PermissionError(errno.EACCES, "x", "/"), r"can't read /: no permission; have its owner"),
-        (OSError(errno.ENAMETOOLONG, "x", "a"), "can't write a: its name is too long for the disk"),
+        (OSError(errno.ENAMETOOLONG, "x", "a"), "can't open a: its name is too long for the disk"),
         (MemoryError(), "memory is short; take a smaller batch_size"),
         (
             RuntimeError(

@@ -201,3 +201,17 @@ def test_metrics_that_lost_lines_before_the_checkpoint_are_refused(tmp_path: Pat
     (tmp_path / "metrics.jsonl").unlink()
     with MetricsWriter(tmp_path, resume_step=9, resume_lines=5) as metrics:
         assert metrics.num_lines == 0
+
+
+def test_a_measurement_that_the_disk_does_not_take_names_its_file(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with MetricsWriter(tmp_path) as metrics:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        try:
+            with pytest.raises(
+                TrainingError, match=r"can't write .*metrics\.jsonl: it gets larger"
+            ):
+                metrics.write("train", step=1, loss=0.5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
