@@ -1,4 +1,4 @@
-"""Lays out the data of benchmarks/tasks.toml: a folder a task, with text for a teacher to label.
+"""Lays out the data of benchmarks/tasks.toml and the like: a folder a task, with text for a teacher to label.
 
     python benchmarks/prepare_tasks.py DATA runs/data
     python benchmarks/prepare_tasks.py DATA runs/labelled --labelled-only
@@ -26,6 +26,7 @@ COPIED = {
     "cola": ("glue/cola", ("train", "validation")),
     "sst2": ("glue/sst2", ("train", "validation")),
     "rte": ("glue/rte", ("train", "validation")),
+    "wnli": ("glue/wnli", ("train", "validation")),
     "qqp": ("glue/qqp_subset", ("train", "validation")),
     "mrpc": ("glue/mrpc", ("train", "validation", "test")),
     "stsb": ("glue/stsb", ("train", "validation", "test")),
