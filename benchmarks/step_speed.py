@@ -152,7 +152,7 @@ def read_lengths(source: Path, tokenizer: str) -> list[int]:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for line in file:
                 paragraphs += [p for p in json.loads(line)["text"].split("\n\n") if p.strip()]
-    chosen = random.Random(0).sample(paragraphs, NUM_LINES)
+    chosen = random.Random(0).sample(paragraphs, min(NUM_LINES, len(paragraphs)))
     return [len(pieces(paragraph)["input_ids"]) for paragraph in chosen]
 
 

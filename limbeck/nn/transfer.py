@@ -13,5 +13,5 @@ def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
     not.
     """
     if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
-        tensor = tensor.pin_memory()
+        tensor = tensor.contiguous().pin_memory()  # an expanded one can't be pinned
     return tensor.to(device, non_blocking=True)
