@@ -1,4 +1,4 @@
-"""Lays out the data of benchmarks/tasks.toml and the like: a folder a task, with text for a teacher to label.
+"""Lays out the data of the suites beside it: a folder a task, with text for a teacher to label.
 
     python benchmarks/prepare_tasks.py DATA runs/data
     python benchmarks/prepare_tasks.py DATA runs/labelled --labelled-only
