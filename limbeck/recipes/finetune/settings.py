@@ -40,7 +40,7 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     """Makes further training texts that the teacher labels, by a masked LM: `augment.model=MODEL`
     and how."""
 
-    epochs: Shown[float] = Field(default=3.0, gt=0)
+    epochs: Shown[float] = Field(default=3.0, gt=0, allow_inf_nan=False)
     """Passes over the training examples, those of `transfer` and `augment` included. A finished run
     that is asked for more ends as if it had been asked at once: with `schedule.decay=constant` and
     `schedule.warmup_ratio=0` it goes on, elsewhere its steps are made again."""
