@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tokenizer_cases import KINDS, TEXTS
 
@@ -116,6 +116,8 @@ def test_any_pair_is_cut_as_by_the_oracle_or_refused(
     strategy: str,
     side: str,
 ) -> None:
+    # With room for one token the library makes a window as long as the text: we refuse that.
+    assume(room > 1 or strategy != "longest_first")
     ours, theirs = tokenizers_of[side]
     options: dict[str, Any] = {
         "truncation": strategy,
