@@ -61,10 +61,13 @@ def report(
     from limbeck.report import write_report
     from limbeck.report.runs import read_finetune_run
 
-    if not runs:
+    if not runs and distill_run is None:
         raise SettingsError(
-            "command line: no run given; accepted: one or more folders of finetune or evaluate"
+            "command line: no run given; accepted: one or more folders of finetune or evaluate, "
+            "or --distill-run with that of a distillation"
         )
+    if not runs and distill_run is not None:
+        return _report_distillation(distill_run, out=out, title=title, dry_run=dry_run)
     if dry_run:
         read = [read_finetune_run(folder) for folder in runs]
         common.tell(*align((str(run.folder), run.role, run.label) for run in read))
@@ -80,6 +83,22 @@ def report(
     files = [str(out / name) for name in ("report.md", "report.html", "report.json")]
     note(written.headline, f"written: {', '.join(files)}")
     return {"headline": written.headline, "files": files}
+
+
+def _report_distillation(
+    folder: Path, *, out: Path, title: str | None, dry_run: bool
+) -> dict[str, Any]:
+    """Writes the page of a distillation from which nothing was fine-tuned yet."""
+    from limbeck.report import write_distillation_report
+    from limbeck.report.distillation import read_distillation
+
+    if dry_run:
+        read_distillation(folder)
+        return {"dry_run": True, "labels": [], "out": str(out)}
+    headline, written = write_distillation_report(folder, out=out, title=title)
+    files = [str(path) for path in written.values()]
+    note(headline, f"written: {', '.join(files)}")
+    return {"headline": headline, "files": files}
 
 
 def bench(

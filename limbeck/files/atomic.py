@@ -33,7 +33,11 @@ def replace_file(path: Path, *, error: type[LimbeckError] | None) -> Iterator[Pa
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Safetensors writes for the owner alone; what the umask allows is what it gives a new file.
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)
         flush_to_disk(temporary)
         temporary.replace(path)
         flush_to_disk(path.parent)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 import torch
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
+from limbeck.checkpoints import read_inherited, resolve_folder
 from limbeck.config import Shown
 from limbeck.data import Corpus
 from limbeck.errors import MissingHeadError, SettingsError
@@ -26,9 +27,14 @@ from limbeck.recipes._language_model import (
     summarise_language_model,
     train_language_model,
 )
+from limbeck.recipes._tasks.card import show_model
+from limbeck.report.card import Card, write_card
+from limbeck.report.distillation import HELD_OUT
 from limbeck.runs import DistillRecord, hash_model_files, start_run
+from limbeck.runs.language_model import TrainingFigures
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
+from limbeck.version import __version__
 
 
 def _build_losses(values: Any) -> Any:
@@ -125,6 +131,7 @@ def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
             progress=progress,
         )
         folder = save_language_model(student, corpus.tokenizer, settings.out / "model")
+        write_card(folder, _make_card(settings, student, figures))
         record = DistillRecord(
             model=str(folder),
             model_files=hash_model_files(folder),
@@ -136,6 +143,33 @@ def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
             **figures,
         )
         return record.write(settings.out)
+
+
+def _make_card(settings: DistillSettings, student: Model, figures: TrainingFigures) -> Card:
+    """Returns the card of the distilled model: what it is of, and its figures on held-out text."""
+    teacher = show_model(settings.teacher)
+    after = figures["held_out_after"]
+    words = {name: title for name, title in HELD_OUT.items() if name in after}
+    return Card(
+        name=f"{teacher}, distilled",
+        summary=(
+            f"A student of {teacher} with {student.config.num_hidden_layers} layers, distilled on "
+            f"running text with limbeck {__version__}. It is to be fine-tuned on a task."
+        ),
+        auto_class="AutoModelForMaskedLM",
+        made={
+            "Recipe": f"limbeck distill {__version__}",
+            "Teacher": teacher,
+            "Losses": ", ".join(settings.losses),
+            "Parameters": f"{student.num_parameters:,}",
+            "Steps": f"{figures['num_steps']:,}",
+            "Tokens": f"{figures['num_tokens']:,}",
+            **{f"Held out: {title}": f"{after[name]:.4f}" for name, title in words.items()},
+        },
+        base_model=settings.teacher,
+        tags=["distillation"],
+        inherited=read_inherited(resolve_folder(settings.teacher)),
+    )
 
 
 def _prepare(

@@ -52,7 +52,7 @@ class Card:
         name: The model's name.
         summary: What it is, in a sentence or two.
         auto_class: Class that loads it, such as `AutoModelForSequenceClassification`.
-        task: Name of the task that it was scored on.
+        task: Name of the task that it was scored on; None for a model of running text.
         dataset: Hub id of the data set (`owner/name` or `owner/name:config`), None for local files.
         scores: What it scored, the main metric first.
         made: How it was made: word to value, a row each.
@@ -65,7 +65,7 @@ class Card:
     name: str
     summary: str
     auto_class: str
-    task: str
+    task: str | None = None
     dataset: str | None = None
     scores: Sequence[CardScore] = ()
     made: Mapping[str, str]
@@ -103,7 +103,7 @@ def _metadata(card: Card) -> ModelCardData:
             task_type=pipeline_tag or "other",
             task_name=card.task,
             dataset_type=dataset or "local",
-            dataset_name=card.task,
+            dataset_name=card.task or dataset,
             dataset_config=config or None,
             dataset_split=score.split,
             metric_type=_metric_type(score.metric),

@@ -215,8 +215,7 @@ def tried_table(found: Compression) -> Table:
     note = (
         f"Scores on {found.task} {found.split}, {figures.count(found.num_examples)} examples, "
         "median over seeds. What is kept is the median over the teacher's score on the same "
-        "examples; its interval is of the mean over seeds. Latency includes tokenisation. "
-        f"{wording.PAIRED_RATIOS}"
+        "examples; its interval is of the mean over seeds. Latency includes tokenisation."
     )
     table = model_table(found.models, columns, title="What was tried", note=note)
     return add_constant(table, found.constant)

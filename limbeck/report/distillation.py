@@ -7,6 +7,7 @@ from pathlib import Path
 
 from limbeck.errors import DataError
 from limbeck.files import sha256_of
+from limbeck.report import figures
 from limbeck.report.facts import DistillationFacts
 from limbeck.runs import DistillRecord
 from limbeck.train.metrics import METRICS_FILE, MetricLine, read_metrics
@@ -20,8 +21,15 @@ HELD_OUT = {
 }
 """Held-out figures in the order of the report."""
 
+LOWER_IS_BETTER = frozenset({"mlm_loss", "kl_to_teacher"})
+"""Those of them that fall as a student learns; the others rise."""
+
 OF_TEACHER = {"mlm_loss": "teacher_mlm_loss", "mlm_accuracy": "teacher_mlm_accuracy"}
 """Figures that the teacher has too, on the same masks."""
+
+_LEAST_TEACHING = 0.15
+"""Masked-LM accuracy below which a teacher's opinion on masked words is hardly one: the most
+frequent word of English text alone gets about 5 %, a pretrained BERT over 50 %."""
 
 _BOOKKEEPING = {
     "num_tokens",
@@ -69,6 +77,36 @@ def read_distillation(folder: Path) -> DistillationFacts:
         train=_curves(train, tokens_per_step=tokens_per_step),
         evaluate=_curves(evaluate, tokens_per_step=tokens_per_step),
     )
+
+
+def describe_teaching(found: DistillationFacts) -> str | None:
+    """Says that a teacher knows too little of masked words to teach by them; None if it does."""
+    accuracy = found.after.get("teacher_mlm_accuracy")
+    if accuracy is None or accuracy >= _LEAST_TEACHING:
+        return None
+    return (
+        f"The teacher gets {figures.percent(accuracy)} of the masked words right, where a "
+        "pretrained one gets more than half: its logits teach next to nothing. Fit it a masked-LM "
+        "head first: limbeck pretrain model=TEACHER new_head=true freeze_body=true."
+    )
+
+
+def describe_distillation(found: DistillationFacts) -> str:
+    """Returns what a distillation came to, in a sentence."""
+    after = found.after
+    state = "" if found.is_complete else ", not finished"
+    head = f"After {figures.count(found.num_steps)} steps{state}"
+    own, teacher = after.get("mlm_accuracy"), after.get("teacher_mlm_accuracy")
+    said = []
+    if own is not None:
+        than = "" if teacher is None else f", its teacher {figures.percent(teacher)}"
+        said.append(f"the student gets {figures.percent(own)} of held-out masked words right{than}")
+    if "teacher_agreement" in after:
+        who = "it" if said else "the student"
+        said.append(
+            f"{who} says what the teacher says for {figures.percent(after['teacher_agreement'])}"
+        )
+    return f"{head}, {'; '.join(said)}." if said else f"{head}; nothing was held out to measure on."
 
 
 def _last_of_each_step(lines: Sequence[MetricLine], kind: str) -> list[MetricLine]:

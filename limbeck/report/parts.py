@@ -100,8 +100,7 @@ def cost_tiles(student: ModelFacts, teacher: ModelFacts) -> tuple[Tile, ...]:
         ratio = student.speed_up.latency
         more = (
             f"quartiles {ratio.lower:.2f} to {ratio.upper:.2f}; median latency "
-            f"{figures.milliseconds(own)} against {figures.milliseconds(other)}. "
-            f"{wording.PAIRED_RATIOS}"
+            f"{figures.milliseconds(own)} against {figures.milliseconds(other)}"
         )
         name = "the teacher's speed, batch 1"
         speed = Tile(figure=f"{ratio.median:.2f}×", name=name, more=more)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from limbeck.report import figures, wording
-from limbeck.report.distillation import HELD_OUT, OF_TEACHER
+from limbeck.report.distillation import HELD_OUT, LOWER_IS_BETTER, OF_TEACHER
 from limbeck.report.facts import (
     Comparison,
     ConstantFacts,
@@ -90,7 +90,7 @@ def cost_table(models: Sequence[ModelFacts]) -> Table:
         }
         note = (
             "Times include tokenisation unless they say otherwise. Medians over rounds in which "
-            f"all models took turns, quartiles in brackets. {wording.PAIRED_RATIOS}"
+            "all models took turns, quartiles in brackets."
         )
     return model_table(models, columns, title="What it costs", note=note)
 
@@ -146,13 +146,15 @@ def distillation_table(distillation: DistillationFacts) -> Table | None:
             _held_out(name, before.get(name)),
             _held_out(name, after[name]),
             _held_out(name, after.get(OF_TEACHER.get(name, ""))),
+            "lower" if name in LOWER_IS_BETTER else "higher",
         )
         for name, words in HELD_OUT.items()
         if name in after
     )
     if not rows:
         return None
-    columns = ("Figure", f"Step {figures.count(distillation.before_step)}", "End", "Teacher")
+    start = f"Step {figures.count(distillation.before_step)}"
+    columns = ("Figure", start, "End", "Teacher", "Better is")
     return Table(title="Held-out text, before and after", columns=columns, rows=rows)
 
 

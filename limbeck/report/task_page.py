@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from limbeck.report import figures, plots, tables, wording
+from limbeck.report.distillation import describe_teaching
 from limbeck.report.facts import DistillationFacts, Report
 from limbeck.report.page import Page, Paragraph, Plots, Section
 from limbeck.report.parts import fold, make_report_page, show_plots, some
@@ -14,7 +15,7 @@ def make_page(report: Report) -> Page:
     sections = some(
         _results(report),
         Section(title="What it costs", blocks=(tables.cost_table(report.models),)),
-        None if found is None else _distillation(found),
+        None if found is None else distillation_section(found),
     )
     return make_report_page(report, sections, kept=metric, score=f"{metric} on {report.split}")
 
@@ -40,19 +41,21 @@ def _results(report: Report) -> Section:
     )
 
 
-def _distillation(found: DistillationFacts) -> Section:
+def distillation_section(found: DistillationFacts) -> Section:
+    """Returns the part of a page that is on a distillation's way."""
     facts = [f"{figures.count(found.num_steps)} steps"]
     if found.num_tokens is not None:
         facts.append(f"{figures.magnitude(found.num_tokens)} tokens")
     if found.elapsed_seconds is not None:
         facts.append(figures.duration(found.elapsed_seconds))
     state = "" if found.is_complete else " The run has not finished."
-    drawn = plots.curve_plots(found)
+    drawn, weak = plots.curve_plots(found), describe_teaching(found)
     return Section(
         title="The distillation on running text",
         blocks=some(
             Paragraph(text=f"{', '.join(facts)}.{state} Figures are on text that was held out."),
             tables.distillation_table(found),
+            None if weak is None else Paragraph(text=weak),
             Plots(plots=drawn, is_small=True) if drawn else None,
         ),
     )

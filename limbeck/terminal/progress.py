@@ -18,6 +18,9 @@ Clock = Callable[[], float]
 
 _WINDOW_SECONDS = 60.0
 _LINE_EVERY_SECONDS = 10.0
+_FEWEST_SAMPLES, _FEWEST_SECONDS = 5, 5.0
+"""Reports, or their seconds, before a guess of the time left: the first steps take many times as
+long as those after them."""
 
 
 def open_progress(*, quiet: bool = False) -> Progress:
@@ -83,8 +86,11 @@ class Meter:
         return ", ".join([self.amount(of_total=True), *self._outlook(), *self._figures()])
 
     def _outlook(self) -> Iterator[str]:
-        """Yields the rate and the time left, as far as they are known."""
-        left = None if self.total is None else max(self.total - self.done, 0)
+        """Yields the rate and the time left, as far as they are known, and there is any left.
+
+        After the last unit there may be more to do, such as an evaluation; nothing is known of it.
+        """
+        left = None if self.total is None or self.done >= self.total else self.total - self.done
         if self._is_time:
             if left is not None:
                 yield f"{_minutes(left)} left"
@@ -93,8 +99,13 @@ class Meter:
         if rate:
             if not self._is_share:
                 yield f"{_number(rate / self._scale)} {self._units}/s"
-            if left is not None:
+            if left is not None and self._is_settled():
                 yield f"{format_seconds(left / rate)} left"
+
+    def _is_settled(self) -> bool:
+        """Tells whether enough was seen to guess from."""
+        seconds = self._samples[-1][0] - self._samples[0][0]
+        return len(self._samples) >= _FEWEST_SAMPLES or seconds >= _FEWEST_SECONDS
 
     def summarise(self) -> str:
         """Says what was done in which time: `1,000 steps in 5:22, loss 1.4`."""
@@ -115,7 +126,12 @@ class Meter:
         return f"{words} {self._units}"
 
     def _figures(self) -> list[str]:
-        return [f"{name.replace('_', ' ')} {_number(v)}" for name, v in self.fields.items()]
+        """Returns the figures; not the number that is shown as what is done anyway."""
+        return [
+            f"{name.replace('_', ' ')} {_number(value)}"
+            for name, value in self.fields.items()
+            if f"{name}s" != self._units
+        ]
 
 
 def format_seconds(seconds: float) -> str:

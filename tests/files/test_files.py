@@ -32,6 +32,20 @@ def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.skipif(os.name == "nt", reason="has no umask")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_a_file_is_for_whom_the_umask_allows_whoever_wrote_it(tmp_path, umask, mode):
+    """Safetensors writes for the owner alone."""
+    before = os.umask(umask)
+    try:
+        with replace_file(tmp_path / "file", error=CheckpointError) as temporary:
+            temporary.unlink()
+            temporary.touch(mode=0o600)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
 def test_replaced_whole(tmp_path):
     path = tmp_path / "new" / "value.txt"
     with replace_file(path, error=CheckpointError) as temporary:

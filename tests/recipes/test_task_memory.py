@@ -1,12 +1,15 @@
 """A fine-tuned model remembers its task: `evaluate` and `compress` need not be told again."""
 
 import json
+import shutil
 
 import pytest
 from tiny_task import finetune, write_model
 
 from limbeck.errors import CheckpointError, DataError
 from limbeck.recipes import compress, evaluate
+from limbeck.recipes._tasks import memory
+from limbeck.recipes.finetune import FinetuneSettings
 from limbeck.train import SilentProgress
 
 TASK = {
@@ -39,6 +42,28 @@ def recorded(out):
 def test_every_model_folder_says_what_it_is_for(tuned):
     for folder in (tuned / "seed-0/model", tuned / "model"):
         assert json.loads((folder / "limbeck.json").read_text(encoding="utf-8")) == TASK
+
+
+def test_names_for_reports_are_remembered_too(tuned, data, tmp_path):
+    named = {"task_label": "polarity", "label": "small one"}
+    folder = tmp_path / "model"
+    shutil.copytree(tuned / "model", folder)
+    path = folder / "limbeck.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **named}))
+    settings = evaluate.EvaluateSettings(model=str(folder), data=data, out=tmp_path / "e")
+    result = evaluate.run(settings, progress=SilentProgress())
+    assert (result.task, result.label) == ("polarity", "small one")
+    smaller = compress.CompressSettings(model=str(folder), data=data, out=tmp_path / "c")
+    assert compress.plan(smaller)["task"] == "polarity"
+    other = settings.from_values({**settings.model_dump(exclude_unset=True), "label": "x"})
+    assert memory.recall_task(other, SilentProgress()).label == "x"
+
+
+def test_what_was_named_is_written_down(tuned, data, tmp_path):
+    settings = FinetuneSettings(model="m", data=data, out=tmp_path, task_label="t", label="l")
+    memory.write_memory(tmp_path, settings)
+    found = memory.read_memory(tmp_path)
+    assert (found.task_label, found.label) == ("t", "l")
 
 
 def test_evaluate_takes_what_is_not_given(tuned, data, tmp_path):

@@ -34,6 +34,25 @@ def test_meter_says_rate_and_rest() -> None:
     assert meter.summarise() == "520 steps in 10 s, loss 1.235, tokens per second 12,346"
 
 
+def test_meter_guesses_only_once_it_has_seen_enough() -> None:
+    clock = Clock()
+    meter = Meter(100, "step", clock=clock)
+    for seconds in (0.0, 1.2, 0.2, 0.2):  # the first steps are slow
+        clock.now += seconds
+        meter.advance(1)
+    assert meter.describe() == "4/100 steps, 1.875 steps/s"
+    clock.now += 0.2
+    meter.advance(1)
+    assert meter.describe() == "5/100 steps, 2.222 steps/s, 43 s left"
+
+
+def test_meter_does_not_say_the_step_twice() -> None:
+    meter = Meter(10, "steps", clock=Clock())
+    meter.advance(3)
+    meter.fields |= {"step": 3, "loss": 0.5}
+    assert meter.describe() == "3/10 steps, loss 0.5"
+
+
 def test_meter_forgets_what_is_over_a_minute_old() -> None:
     clock = Clock()
     meter = Meter(None, "bytes", clock=clock)
@@ -71,7 +90,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
             stage.update(loss=2.5)
     assert capsys.readouterr().err.splitlines() == [
         "distilling: 2/4 steps, 0.1667 steps/s, 12 s left, loss 2.5",
-        "distilling: 4/4 steps, 0.1667 steps/s, 0.0 s left, loss 2.5",
+        "distilling: 4/4 steps, 0.1667 steps/s, loss 2.5",
         "distilling: 4 steps in 24 s, loss 2.5",
     ]
 

@@ -30,10 +30,15 @@ class TaskMemory(Settings):
     """As in the settings of `finetune`: columns, labels and the like."""
     max_length: int = Field(ge=8)
     """As in the settings of `finetune`."""
+    task_label: str | None = None
+    """As in the settings of `finetune`; None for the task's own name."""
+    label: str | None = None
+    """As in the settings of `finetune`; None for the model's own name."""
 
 
 _NAMES = tuple(TaskMemory.model_fields)
-_REMEDY = f"correct the file, or remove it and give {', '.join(_NAMES)}"
+_NEEDED = tuple(name for name, field in TaskMemory.model_fields.items() if field.is_required())
+_REMEDY = f"correct the file, or remove it and give {', '.join(_NEEDED)}"
 
 
 def write_memory(folder: Path, settings: TaskSettings) -> None:
@@ -42,7 +47,8 @@ def write_memory(folder: Path, settings: TaskSettings) -> None:
     Raises:
         CheckpointError: If the file can't be written.
     """
-    values = settings.model_dump(mode="json", include=set(_NAMES))
+    known = settings.model_dump(mode="json", include=set(_NAMES))
+    values = {name: value for name, value in known.items() if value is not None}
     write_json(folder / MEMORY_NAME, values, error=CheckpointError, sort_keys=True)
 
 
@@ -79,13 +85,17 @@ def recall_task(settings: SettingsT, progress: Progress) -> SettingsT:
     Raises:
         CheckpointError: If there is no such model, or its `limbeck.json` is wrong.
     """
-    open_names = [name for name in _NAMES if name not in settings.model_fields_set]
-    memory = read_memory(resolve_folder(settings.model)) if open_names else None
+    known = [name for name in _NAMES if name in type(settings).model_fields]
+    open_names = [name for name in known if name not in settings.model_fields_set]
+    is_needed = any(name in open_names for name in _NEEDED)
+    memory = read_memory(resolve_folder(settings.model)) if is_needed else None
     if memory is None:
         return settings
-    taken = {name: getattr(memory, name) for name in open_names}
+    found = {name: getattr(memory, name) for name in open_names}
+    taken = {name: value for name, value in found.items() if value is not None}
     if _plain(taken.get("task", settings.task)) != _plain(memory.task):
-        taken.pop("task_options", None)
+        for name in ("task_options", "task_label"):
+            taken.pop(name, None)
     if not taken:
         return settings
     shown = [

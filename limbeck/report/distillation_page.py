@@ -1,0 +1,53 @@
+"""The page of a distillation by itself, before anything was fine-tuned from it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from limbeck.report.distillation import (
+    describe_distillation,
+    describe_teaching,
+    read_distillation,
+)
+from limbeck.report.facts import DistillationFacts
+from limbeck.report.page import Page
+from limbeck.report.parts import some
+from limbeck.report.task_page import distillation_section
+from limbeck.report.write import write_files
+
+
+def write_distillation_report(
+    folder: Path, *, out: Path, title: str | None = None
+) -> tuple[str, dict[str, Path]]:
+    """Writes `report.md`, `report.html` and `report.json` of a distillation, finished or not.
+
+    Args:
+        folder: Its run folder.
+        out: Folder to write to; made if it does not exist.
+        title: Heading; by default the folder's name.
+
+    Returns:
+        The headline, and the path of each kind of file.
+
+    Raises:
+        DataError: If there are no metrics in the folder, or its result can't be used.
+    """
+    found = read_distillation(folder)
+    page = make_page(found, title=title or f"The distillation {folder.resolve().name}")
+    values = {"title": page.title, "headline": page.headline, **asdict(found)}
+    return page.headline, write_files(page, out, values)
+
+
+def make_page(found: DistillationFacts, *, title: str) -> Page:
+    """Returns what the page says."""
+    return Page(
+        title=title,
+        headline=describe_distillation(found),
+        remarks=some(
+            describe_teaching(found),
+            "What a student keeps on a task is measured after fine-tuning: limbeck report with the "
+            "runs of teacher and student.",
+        ),
+        sections=(distillation_section(found),),
+    )
