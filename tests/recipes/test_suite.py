@@ -259,9 +259,8 @@ def test_teachers_that_learned_nothing_are_named(ground, tmp_path):
     found = {task["name"]: task for task in report["tasks"]}
     assert [name for name, task in found.items() if task["is_learned"]] == ["sst2", "sts"]
     assert found["stuck"]["models"][1]["retention"] is None
-    assert report["headline"].endswith(
-        " The average takes in stuck and hopeless and with a name that is long, where the teacher "
-        "has shown nothing learned."
+    assert report["remarks"][0].startswith(
+        "The average takes in stuck and hopeless and with a name that is long, where the teacher "
     )
     hopeless = found["hopeless and with a name that is long"]["models"][1]
     assert (hopeless["scores"]["mean"], hopeless["retention"]) == (0.0, None)

@@ -64,7 +64,9 @@ def retention_plot(report: SuiteReport) -> Plot | None:
         # An interval of a task that is hardly learned would hide all others.
         axes.set_xlim(max(0, min(estimates) - _BESIDE), max(estimates) + _BESIDE)
         for row, (name, _) in enumerate(rows):
-            axes.annotate(bare.get(name, ""), (100, row), (8, 0), **_BESIDE_LINE)
+            # At the left, where there is always room: no model has a mark in that row.
+            place: Any = {"xy": (0, row), "xycoords": ("axes fraction", "data")}
+            axes.annotate(bare.get(name, ""), xytext=(8, 0), **place, **_BESIDE_LINE)
         _finish(axes, [name for name, _ in rows])
         axes.axhline(_edge(1), color=MUTED, linewidth=0.8)
         axes.set_xlabel("share of the teacher's score (%), with its interval")

@@ -64,8 +64,15 @@ def write_suite_report(
     partial = [name for name in names if name not in averaged.names]
     report = SuiteReport(
         title=_title(models, suite, num_tasks=len(names)),
-        headline=_headline(models, averaged, suite=suite, num_tasks=num_tasks),
-        remarks=wording.describe_limits(models, comparisons),
+        headline=wording.headline(
+            models,
+            averaged,
+            where=f"over {len(averaged.tasks)} of {_shown(suite)} {num_tasks} tasks",
+        ),
+        remarks=(
+            *_describe_unlearned(averaged.unlearned),
+            *wording.describe_limits(models, comparisons),
+        ),
         constant=averaged.constant,
         suite=suite,
         split=split,
@@ -117,16 +124,15 @@ def _shown(suite: str) -> str:
     return "GLUE's" if suite == "glue" else "the suite's"
 
 
-def _headline(
-    models: Sequence[ModelFacts], averaged: Averaged, *, suite: str, num_tasks: int
-) -> str:
-    """Returns the average in a sentence, and in another one on which tasks it says nothing."""
-    where = f"over {len(averaged.tasks)} of {_shown(suite)} {num_tasks} tasks"
-    found = wording.headline(models, averaged, where=where)
-    if not averaged.unlearned:
-        return found
-    named = " and ".join(filter(None, [", ".join(averaged.unlearned[:-1]), averaged.unlearned[-1]]))
-    return f"{found} The average takes in {named}, where the teacher has shown nothing learned."
+def _describe_unlearned(tasks: Sequence[str]) -> list[str]:
+    """Says on which tasks an average holds nothing; empty where there are none."""
+    if not tasks:
+        return []
+    named = " and ".join(filter(None, [", ".join(tasks[:-1]), tasks[-1]]))
+    return [
+        f"The average takes in {named}, where the teacher is not shown to do better than one answer "
+        "for all: nothing can be kept there."
+    ]
 
 
 def _title(models: Sequence[ModelFacts], suite: str, *, num_tasks: int) -> str:
