@@ -16,6 +16,7 @@ from limbeck.config._describe import (
     list_example,
     settings_classes,
 )
+from limbeck.config._habits import our_name
 from limbeck.errors import SettingsError, did_you_mean, shorten
 
 _LONGEST_VALUE = 80
@@ -105,7 +106,9 @@ def _unknown_key(cls: type[BaseModel], location: Location, value: object) -> str
         for name in settings.model_fields
     ]
     given = dotted(location)
-    hint = did_you_mean(given, names) or _elsewhere(cls, str(location[-1]))
+    ours = our_name(given, names)
+    hint = f" It is called '{ours}' here." if ours else did_you_mean(given, names)
+    hint = hint or _elsewhere(cls, str(location[-1]))
     return (
         f"there is no setting '{given}' (given: {_show(value)}).{hint} "
         f"Accepted: {', '.join(names) or 'nothing'}."

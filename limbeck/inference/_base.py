@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +97,16 @@ class Pipeline(Generic[OptionsT]):
         if require_positive("max_length", given) > limit:
             raise SettingsError(f"max_length = {given}, but the model takes {limit} tokens")
         return given
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """Returns the same pipeline, its model shared, with another number of rows at a time.
+
+        Raises:
+            SettingsError: If it is below 1, or above what the engine takes.
+        """
+        other = copy.copy(self)
+        other._batch_size = self._choose_batch_size(batch_size)
+        return other
 
     def _choose(self, given: dict[str, Any]) -> OptionsT:
         """Returns the options of one call."""

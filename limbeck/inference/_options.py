@@ -34,8 +34,26 @@ class Options:
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
+_HABITS = {
+    "torch_dtype": "load the model with dtype=... and give it with tokenizer=",
+    "dtype": "load the model with dtype=... and give it with tokenizer=",
+    "return_all_scores": "give top_k=None with each call",
+    "function_to_apply": "the model's problem_type decides it",
+    "truncation": "what is longer than max_length is cut, or read in windows, anyway",
+    "padding": "rows of about one length are padded together anyway",
+    "framework": "there is one only",
+    "trust_remote_code": "no code of a model folder is ever run",
+}
+"""What those who know `transformers` may give, and what to do instead."""
+
+
 def unknown_option(name: str, accepted: Sequence[str], *, task: str) -> SettingsError:
     """Returns the error that a pipeline has no such option."""
+    if name in _HABITS:
+        return SettingsError(
+            f"the {task} pipeline has no option '{name}': {_HABITS[name]}; accepted: "
+            f"{', '.join(accepted) or 'none'}"
+        )
     return SettingsError(
         f"the {task} pipeline has no option '{name}'; accepted: {', '.join(accepted) or 'none'}."
         + did_you_mean(name, accepted)

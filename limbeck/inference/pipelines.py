@@ -6,6 +6,8 @@ import inspect
 from pathlib import Path
 from typing import Any, Literal, overload
 
+import torch
+
 from limbeck.checkpoints import read_config, resolve_folder
 from limbeck.errors import MissingHeadError, SettingsError, did_you_mean
 from limbeck.inference._base import Pipeline
@@ -54,7 +56,7 @@ def pipeline(
     *,
     tokenizer: str | Path | Tokenizer | None = None,
     batch_size: int | None = None,
-    device: str | None = None,
+    device: str | int | torch.device | None = None,
     max_length: int | None = None,
     engine: str | None = None,
     **options: Any,
@@ -67,7 +69,8 @@ def pipeline(
         model: A model folder, a Hub id, a model, or an engine.
         tokenizer: A folder, a Hub id, or a tokenizer; by default the one beside the model.
         batch_size: Texts, or windows of them, that go through the model at a time; by default 32.
-        device: `auto`, `cpu`, `cuda`, ...; by default the first accelerator, else the CPU.
+        device: `auto`, `cpu`, `cuda`, ..., or the number of a GPU, -1 for the CPU; by default the
+            first accelerator, else the CPU.
         max_length: Longest input in tokens; by default the longest that the model takes, and 384
             for question answering.
         engine: What runs the model, as `limbeck list engines` shows it; by default `torch`.
@@ -88,12 +91,19 @@ def pipeline(
     cls = _PIPELINES[find_task(model) if task is None else task]
     _check_options(cls, options)
     return cls(
-        _find_engine(cls, model, name=engine, device=device),
+        _find_engine(cls, model, name=engine, device=_name_device(device)),
         _find_tokenizer(tokenizer, model),
         batch_size=batch_size,
         max_length=max_length,
         **options,
     )
+
+
+def _name_device(device: str | int | torch.device | None) -> str | None:
+    """Returns a device's name; numbers are those of `transformers.pipeline`."""
+    if isinstance(device, int):
+        return "cpu" if device < 0 else f"cuda:{device}"
+    return None if device is None else str(device)
 
 
 def _find_engine(

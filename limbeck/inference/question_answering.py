@@ -95,6 +95,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         *,
         question: str | Sequence[str] | None = None,
         context: str | Sequence[str] | None = None,
+        batch_size: int | None = None,
         **options: Any,
     ) -> Any:
         """Answers one question or many; options that are not given are as it was made.
@@ -103,6 +104,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
             inputs: `{"question": ..., "context": ...}`, or a list of these.
             question: In their place a question, or a list of them.
             context: Likewise the text that has the answer; one of either may serve many.
+            batch_size: For this call, in place of the pipeline's own.
             options: See `QuestionAnsweringOptions`.
 
         Returns:
@@ -113,6 +115,9 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         Raises:
             SettingsError: If an input or an option is wrong; the message names it.
         """
+        if batch_size is not None:
+            asked = {"question": question, "context": context}
+            return self.with_batch_size(batch_size)(inputs, **asked, **options)
         chosen = self._choose(options)
         questions, is_single = as_questions(inputs, question=question, context=context)
         ranked = [

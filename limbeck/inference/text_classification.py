@@ -44,7 +44,11 @@ class TextClassificationPipeline(Pipeline[Options]):
     kind = AutoModelForSequenceClassification.kind
 
     def __call__(
-        self, inputs: Text | Sequence[Text], *, top_k: int | Literal["best"] | None = "best"
+        self,
+        inputs: Text | Sequence[Text],
+        *,
+        top_k: int | Literal["best"] | None = "best",
+        batch_size: int | None = None,
     ) -> Any:
         """Classifies one text or many.
 
@@ -52,6 +56,7 @@ class TextClassificationPipeline(Pipeline[Options]):
             inputs: A text, a pair `{"text": ..., "text_pair": ...}`, or a list of these.
             top_k: How many labels to give for each text, the best first; None gives all. With
                 `best` each text has its best label alone, not in a list of its own.
+            batch_size: For this call, in place of the pipeline's own.
 
         Returns:
             As `transformers.pipeline`: `[{"label", "score"}]` for one text, a list with one such
@@ -61,6 +66,8 @@ class TextClassificationPipeline(Pipeline[Options]):
         Raises:
             SettingsError: If an input is neither a text nor a pair, or `top_k` is below 1.
         """
+        if batch_size is not None:
+            return self.with_batch_size(batch_size)(inputs, top_k=top_k)
         # What is neither, such as a gap of a table, is named by the check below.
         is_single = isinstance(inputs, str | Mapping) or not isinstance(inputs, Iterable)
         texts = [inputs] if is_single else list(inputs)

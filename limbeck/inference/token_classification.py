@@ -113,6 +113,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
         inputs: str | Sequence[str] | Sequence[Sequence[str]],
         *,
         is_split_into_words: bool = False,
+        batch_size: int | None = None,
         **options: Any,
     ) -> Any:
         """Labels one text or many; what is not given is as the pipeline was made.
@@ -121,6 +122,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
             inputs: A text, or a list of texts.
             is_split_into_words: The inputs are the words of a text, or a list of such lists: each
                 of them gets one label, and places are those in the words with a blank between them.
+            batch_size: For this call, in place of the pipeline's own.
             options: See `TokenClassificationOptions`.
 
         Returns:
@@ -133,6 +135,9 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
         Raises:
             SettingsError: If an input is no text, or an argument is out of range.
         """
+        if batch_size is not None:
+            resized = self.with_batch_size(batch_size)
+            return resized(inputs, is_split_into_words=is_split_into_words, **options)
         chosen = self._choose(options)
         if is_split_into_words:
             texts, is_single = _check_words(inputs), False

@@ -17,6 +17,7 @@ from limbeck.models._architecture import Architecture
 from limbeck.models._config import ModelConfig
 from limbeck.models._inputs import check_inputs, flatten_choices
 from limbeck.models._kinds import Kind
+from limbeck.models._loss import compute_loss
 from limbeck.models._pretrained import read_model_config, read_weights
 from limbeck.nn import Encoder, EncoderOutput, ModelOutput, initialise
 
@@ -76,6 +77,7 @@ class Model(nn.Module):
         problem_type: str | None = None,
         add_pooling_layer: bool | None = None,
         dtype: torch.dtype | None = None,
+        torch_dtype: torch.dtype | None = None,
     ) -> Self:
         """Loads a model from a folder or the Hub, whole or not at all, in evaluation mode.
 
@@ -96,6 +98,7 @@ class Model(nn.Module):
                 `regression`.
             add_pooling_layer: For bare encoders: False leaves the pooler out.
             dtype: Type of the weights in memory; float32 if absent, whatever the file has.
+            torch_dtype: The same, under its older name.
 
         Raises:
             CheckpointError: If there is no such model, or it is not one that this class can hold
@@ -103,6 +106,11 @@ class Model(nn.Module):
                 shape.
             SettingsError: If the arguments contradict each other.
         """
+        if None not in (dtype, torch_dtype) and dtype != torch_dtype:
+            raise SettingsError(
+                f"dtype is {dtype} and torch_dtype {torch_dtype}, which are one thing; give dtype"
+            )
+        dtype = dtype or torch_dtype
         if new_head and not cls.kind.has_head:
             raise SettingsError(f"new_head is True, but {cls.__name__} has no head.")
         given = {
@@ -227,12 +235,33 @@ class Model(nn.Module):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         *,
+        labels: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
         collect: AbstractSet[str] = frozenset(),
     ) -> ModelOutput:
-        """Runs the model; arguments and errors are those of `encode`.
+        """Runs the model; inputs, `collect` and errors are those of `encode`.
 
         For multiple choice each input has one more dimension, (batch, choices, sequence).
+
+        Args:
+            input_ids: As in `encode`, like the next three.
+            attention_mask: See there.
+            token_type_ids: See there.
+            position_ids: See there.
+            labels: What is right, for `loss` in the output; -100 counts for nothing. A class a
+                text, number or set of labels, a class a token, or a choice.
+            start_positions: (batch,) for question answering, in place of `labels`.
+            end_positions: Likewise.
+            output_hidden_states: As "hidden_states" in `collect`.
+            output_attentions: As "attentions" in `collect`.
+            collect: What else to return: `hidden_states`, `attentions`, `attention_scores`,
+                `queries`, `keys`, `values`.
         """
+        asked = {"hidden_states": output_hidden_states, "attentions": output_attentions}
+        collect = collect | {name for name, is_asked in asked.items() if is_asked}
         choices = input_ids.shape[:-1]
         others = [attention_mask, token_type_ids, position_ids]
         if self.kind.has_choices:
@@ -246,7 +275,13 @@ class Model(nn.Module):
             scores = self.kind.fields(self.score(first if self.kind.reads_sequence else hidden))
         if self.kind.has_choices:
             scores = {name: score.reshape(choices) for name, score in scores.items()}
+        given = {
+            "labels": labels,
+            "start_positions": start_positions,
+            "end_positions": end_positions,
+        }
         return ModelOutput(
+            loss=compute_loss(self.kind, self.config, scores, given),
             last_hidden_state=hidden,
             pooler_output=pooled,
             hidden_states=encoded.hidden_states,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from torch.export import register_dataclass
@@ -36,7 +38,11 @@ class EncoderOutput:
 class ModelOutput:
     """What a model computed; what it does not have, or was not asked to collect, is None.
 
+    It is read by attribute (`output.logits`), by name (`output["logits"]`), and as the tuple that
+    the same model of `transformers` returns (`output[0]`, `loss, logits = output`).
+
     Shape:
+        loss: (), where labels were given.
         last_hidden_state, hidden_states, attentions, attention_scores, queries, keys, values: As
             in `EncoderOutput`.
         pooler_output: (batch, hidden_size).
@@ -47,6 +53,7 @@ class ModelOutput:
 
     last_hidden_state: Tensor
     pooler_output: Tensor | None = None
+    loss: Tensor | None = None
     logits: Tensor | None = None
     start_logits: Tensor | None = None
     end_logits: Tensor | None = None
@@ -56,6 +63,34 @@ class ModelOutput:
     queries: tuple[Tensor, ...] | None = None
     keys: tuple[Tensor, ...] | None = None
     values: tuple[Tensor, ...] | None = None
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """Returns loss, scores, hidden states and attention, as far as they are there, in order.
+
+        A bare encoder has its last hidden state and pooler output in place of scores.
+        """
+        scores = (self.loss, self.logits, self.start_logits, self.end_logits)
+        has_head = any(score is not None for score in scores)
+        first = scores if has_head else (self.last_hidden_state, self.pooler_output)
+        every = (*first, self.hidden_states, self.attentions)
+        return tuple(value for value in every if value is not None)
+
+    def __getitem__(self, key: str | int | slice) -> Any:
+        """Returns what stands under a name, or in that place of `to_tuple`.
+
+        Raises:
+            KeyError: If there is nothing of that name; the message lists what there is.
+        """
+        if not isinstance(key, str):
+            return self.to_tuple()[key]
+        value = vars(self).get(key)
+        if value is None:
+            there = [name for name, found in vars(self).items() if found is not None]
+            raise KeyError(f"the output has no '{key}'; it has: {', '.join(there)}")
+        return value
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.to_tuple())
 
 
 # torch.export flattens outputs into tensors; it has to be told that these are containers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -191,6 +191,49 @@ class Tokenizer(Vocabulary):
         if return_tensors is not None:
             return as_tensors(batch, return_tensors)
         return batch if batched or return_overflowing_tokens else unbatch(batch)
+
+    def encode(self, text: str, text_pair: str | None = None, **options: Any) -> list[int]:
+        """Returns the ids of a text or pair alone; options and errors are those of a call."""
+        ids: list[int] = self(text, text_pair, **options)["input_ids"]
+        return ids
+
+    def pad(
+        self,
+        rows: Sequence[Mapping[str, Sequence[int]]],
+        *,
+        return_tensors: TensorKind | None = None,
+    ) -> BatchEncoding:
+        """Fills encoded texts up to the longest, as a collate function does.
+
+        Args:
+            rows: What calls gave for single texts; of each the model's inputs are taken.
+            return_tensors: `pt` or `np` for tensors; default lists.
+
+        Raises:
+            DataError: If there is no row, or one has no `input_ids`.
+        """
+        for number, row in enumerate(rows):
+            if "input_ids" not in row:
+                raise DataError(f"row {number} has no input_ids; it has: {', '.join(row)}")
+        if not rows:
+            raise DataError("there is no row to pad; accepted: what calls of the tokenizer gave")
+        width = max(len(row["input_ids"]) for row in rows)
+        padding = {
+            "input_ids": self.pad_token_id,
+            "token_type_ids": self.config.pad_token_type_id,
+            "attention_mask": 0,
+        }
+        is_left = self.config.padding_side == "left"
+
+        def fill(ids: Sequence[int], value: int) -> list[int]:
+            filling = [value] * (width - len(ids))
+            return [*filling, *ids] if is_left else [*ids, *filling]
+
+        names = [name for name in self.model_input_names if all(name in row for row in rows)]
+        batch = BatchEncoding(
+            {name: [fill(row[name], padding[name]) for row in rows] for name in names}
+        )
+        return batch if return_tensors is None else as_tensors(batch, return_tensors)
 
     def encode_batch_ids(
         self, texts: Sequence[str], *, add_special_tokens: bool, num_at_ends: int | None = None

@@ -174,6 +174,34 @@ class Vocabulary:
         """Id of the token for words that the vocabulary can't spell."""
         return self._ids["unk_token"]
 
+    @property
+    def pad_token(self) -> str:
+        """Padding, as the vocabulary has it; likewise the next four."""
+        return self._token_of(self.pad_token_id)
+
+    @property
+    def cls_token(self) -> str:
+        """First token of a text in BERT."""
+        return self._token_of(self.cls_token_id)
+
+    @property
+    def sep_token(self) -> str:
+        """Token between and after texts."""
+        return self._token_of(self.sep_token_id)
+
+    @property
+    def mask_token(self) -> str:
+        """Token in the place of a masked one."""
+        return self._token_of(self.mask_token_id)
+
+    @property
+    def unk_token(self) -> str:
+        """Token for what is not in the vocabulary."""
+        return self._token_of(self.unk_token_id)
+
+    def _token_of(self, number: int) -> str:
+        return self.convert_ids_to_tokens([number])[0]
+
     def __len__(self) -> int:
         return self.vocab_size
 

@@ -261,3 +261,18 @@ def test_messages_never_hold_whole_inputs(tmp_path):
     with pytest.raises(SettingsError, match=r"input 0 is \{.*\.\.\..*\}; accepted") as caught:
         classify([long])
     assert len(str(caught.value)) < 300
+
+
+def test_habits_of_transformers(folder):
+    classify = pipeline("text-classification", folder, device=-1)
+    assert classify.engine.device == "cpu"
+    expected = classify(TEXTS)
+    for batch_size in (1, 2):
+        assert_equal_answers(classify(TEXTS, batch_size=batch_size), expected)
+    with pytest.raises(SettingsError, match="batch_size = 0: must be at least 1"):
+        classify(TEXTS, batch_size=0)
+    assert pipeline("text-classification", folder, device=torch.device("cpu"))(TEXTS) == expected
+    with pytest.raises(SettingsError, match="no option 'torch_dtype': load the model with dtype="):
+        pipeline("text-classification", folder, torch_dtype=torch.float16)
+    with pytest.raises(SettingsError, match="device = 'cuda:99' can't be used"):
+        pipeline("text-classification", folder, device=99)

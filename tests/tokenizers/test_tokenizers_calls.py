@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizer_cases import KINDS, TEXTS
 
+from limbeck.errors import DataError
 from limbeck.tokenizers import BatchEncoding, Tokenizer
 
 STRINGS = list(TEXTS.values())
@@ -170,3 +171,26 @@ def test_padding_changes_nothing_but_the_padding(
         assert row[: len(expected)] == expected
         assert set(row[len(expected) :]) <= {tokenizer.pad_token_id}
         assert mask == [1] * len(expected) + [0] * (len(row) - len(expected))
+
+
+def test_habits_of_transformers(tokenizers_of: Any) -> None:
+    for ours, theirs in tokenizers_of.values():
+        for role in ("pad", "cls", "sep", "mask", "unk"):
+            assert getattr(ours, f"{role}_token") == getattr(theirs, f"{role}_token")
+        first, second = STRINGS[0], STRINGS[1]
+        assert ours.encode(first) == theirs.encode(first)
+        assert ours.encode(first, second, add_special_tokens=False) == (
+            theirs.encode(first, second, add_special_tokens=False)
+        )
+        rows = [ours("a"), ours("a b c a b c")]
+        expected = theirs.pad([theirs("a"), theirs("a b c a b c")])
+        padded = ours.pad(rows)
+        assert {name: padded[name] for name in expected} == dict(expected)
+        assert ours.pad(rows, return_tensors="pt").input_ids.shape[0] == 2
+
+
+def test_what_can_not_be_padded_is_named(tokenizer: Tokenizer) -> None:
+    with pytest.raises(DataError, match="row 1 has no input_ids; it has: ids"):
+        tokenizer.pad([tokenizer("a"), {"ids": [1]}])
+    with pytest.raises(DataError, match="there is no row to pad"):
+        tokenizer.pad([])

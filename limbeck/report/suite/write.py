@@ -129,10 +129,11 @@ def _describe_unlearned(tasks: Sequence[str]) -> list[str]:
     if not tasks:
         return []
     named = " and ".join(filter(None, [", ".join(tasks[:-1]), tasks[-1]]))
-    return [
-        f"The average takes in {named}, where the teacher is not shown to do better than one answer "
-        "for all: nothing can be kept there."
-    ]
+    warning = (
+        f"The average takes in {named}, where the teacher is not shown to do better than one "
+        "answer for all: nothing can be kept there."
+    )
+    return [warning]
 
 
 def _title(models: Sequence[ModelFacts], suite: str, *, num_tasks: int) -> str:
