@@ -116,8 +116,8 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
             SettingsError: If an input or an option is wrong; the message names it.
         """
         if batch_size is not None:
-            asked = {"question": question, "context": context}
-            return self.with_batch_size(batch_size)(inputs, **asked, **options)
+            resized = self.with_batch_size(batch_size)
+            return resized(inputs, question=question, context=context, **options)
         chosen = self._choose(options)
         questions, is_single = as_questions(inputs, question=question, context=context)
         ranked = [

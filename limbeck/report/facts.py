@@ -85,6 +85,21 @@ class ConstantFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelFacts:
+    """All models on one label, or one type of entity.
+
+    Attributes:
+        name: The label.
+        support: How often it is right.
+        f1: Per model's label, F1, mean over seeds.
+    """
+
+    name: str
+    support: int
+    f1: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelFacts:
     """One model of the report.
 
@@ -254,11 +269,13 @@ class Report(BaseReport):
 
     Attributes:
         metric: The task's main metric.
+        labels: Every model on each label or type of entity, where the task has some.
         distillation: The student's distillation, or None.
     """
 
     task: str
     metric: str
+    labels: tuple[LabelFacts, ...] = ()
     distillation: DistillationFacts | None
 
 

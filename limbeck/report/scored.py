@@ -6,12 +6,13 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Protocol
 
 from limbeck.errors import DataError
-from limbeck.report.facts import ConstantFacts
+from limbeck.report.facts import ConstantFacts, LabelFacts
 from limbeck.report.runs import FinetuneRun, read_all_predictions
-from limbeck.report.scoring import find_favourite, judge_constant, make_statistics
+from limbeck.report.scoring import find_favourite, judge_constant, make_statistics, score_labels
 from limbeck.report.statistics import Paired, Resampled, Statistics, compare, resample
 from limbeck.runs.predictions import find_difference
 from limbeck.tasks import Record
@@ -66,6 +67,7 @@ class Scored:
             none.
         is_binomial: Whether the score is a share of the examples, with the binomial standard error.
         favourites: Per label of a model that predicts nearly always the same, what, and how often.
+        labels: F1 of every model on each label, where predictions are of labels.
         constant: The best that one answer to every example reaches; None if the metric has no
             resamples.
         resampled_constant: That on the same resamples.
@@ -78,6 +80,7 @@ class Scored:
     resampled: Mapping[str, Resampled]
     is_binomial: bool
     favourites: Mapping[str, str]
+    labels: tuple[LabelFacts, ...]
     constant: ConstantFacts | None
     resampled_constant: Resampled | None
 
@@ -166,10 +169,37 @@ def read_scored(runs: Sequence[FinetuneRun], split: str, *, seed: int = 0) -> Sc
         is_binomial=bool(resampled)
         and all(s.is_binomial for seeds in known.values() for s in seeds),
         favourites={label: found for label, found in favourites.items() if found is not None},
+        labels=_join_labels(runs, read),
         constant=ConstantFacts(answer=constant[0].answer, score=constant[0].score)
         if constant is not None and resampled
         else None,
         resampled_constant=resampled.get(None),
+    )
+
+
+def _join_labels(
+    runs: Sequence[FinetuneRun], read: Sequence[Sequence[Sequence[Record]]]
+) -> tuple[LabelFacts, ...]:
+    """Returns every model's F1 on each label, the mean over its seeds."""
+    found = {
+        run.label: [
+            score_labels(records, metric=run.result.metric, classes=run.result.labels)
+            for records in seeds
+        ]
+        for run, seeds in zip(runs, read, strict=True)
+    }
+    first = found[runs[0].label][0]
+    return tuple(
+        LabelFacts(
+            name=name,
+            support=round(figures["support"]),
+            f1={
+                label: fmean(scores.get(name, {"f1": 0.0})["f1"] for scores in seeds)
+                for label, seeds in found.items()
+            },
+        )
+        for name, figures in first.items()
+        if figures["support"] > 0
     )
 
 

@@ -64,6 +64,25 @@ def find_favourite(
     return None if found is None else str(found)
 
 
+def score_labels(
+    records: Sequence[Mapping[str, Any]], *, metric: str, classes: Sequence[str] = ()
+) -> dict[str, dict[str, float]]:
+    """Returns precision, recall, F1 and support of each label; empty where there are none.
+
+    Args:
+        records: As for `make_statistics`.
+        metric: Likewise.
+        classes: Likewise.
+    """
+    known = find_metric(metric)
+    form = None if known is None else known.form_for(records[0])
+    if form is None:
+        return {}
+    predictions = form.of.from_records(records, classes=classes)
+    found: dict[str, dict[str, float]] = predictions.details().get("per_label", {})
+    return found
+
+
 def _weigh(form: Form[Any], predictions: Predictions) -> Statistics:
     weighted = form.weigh(predictions)
     return Statistics(

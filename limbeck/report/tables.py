@@ -114,6 +114,27 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table | None:
     )
 
 
+def labels_table(report: Report) -> Table | None:
+    """Returns every model's F1 on each label or type of entity; None where there are none."""
+    if not report.labels:
+        return None
+    models = [model.label for model in report.models]
+    rows = [
+        (
+            label.name,
+            figures.count(label.support),
+            *(figures.points(label.f1[model]) for model in models),
+        )
+        for label in report.labels
+    ]
+    return Table(
+        title="Each label",
+        columns=("Label", "Examples of it", *models),
+        rows=tuple(rows),
+        note=f"F1 on {report.split}, mean over seeds; of few examples it is known only roughly.",
+    )
+
+
 def seeds_table(report: Report) -> Table:
     """Returns every seed's score."""
     names, cells = seed_columns(report.models)

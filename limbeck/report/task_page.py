@@ -35,6 +35,7 @@ def _results(report: Report) -> Section:
         blocks=some(
             table,
             drawn,
+            fold("F1 of each label, in figures", tables.labels_table(report)),
             fold("Paired differences, in figures", differences),
             fold("Every seed, in figures", tables.seeds_table(report)),
         ),

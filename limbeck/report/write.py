@@ -70,6 +70,7 @@ def write_report(
         constant=scored.constant,
         task=task,
         metric=scored.metric,
+        labels=scored.labels,
         split=split,
         num_examples=scored.num_examples,
         models=tuple(models),

@@ -210,6 +210,23 @@ def test_an_accuracy_over_words_has_the_error_of_a_bootstrap_over_sentences(make
     assert "test examples, by bootstrap over the examples." in read(report, "md")
 
 
+def test_every_label_has_its_f1(make_run, tmp_path):
+    labels = [True] * 40 + [False] * 60
+    student = [*labels[:30], *[False] * 10, *labels[40:]]
+    runs = [
+        make_binary_run(make_run("teacher", "teacher"), labels, labels),
+        make_binary_run(make_run("s", "student"), labels, student),
+    ]
+    report = write(runs, tmp_path)
+    assert [(label.name, label.support) for label in report.labels] == [
+        ("literal", 60),
+        ("ironic", 40),
+    ]
+    assert report.labels[1].f1 == {"teacher": 1.0, "s": 60 / 70}
+    assert "| ironic | 40 | 100.0 | 85.7 |" in read(report, "md")
+    assert "F1 of each label, in figures" in read(report, "html")
+
+
 def test_an_accuracy_over_classes_has_the_error_of_a_share(make_run, tmp_path):
     report = write([make_run("teacher", "teacher", seeds=[0])], tmp_path)
     scores = report.models[0].scores
