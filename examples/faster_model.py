@@ -42,7 +42,9 @@ if __name__ == "__main__":
     tiny = parser.parse_args().tiny
     if tiny:
         reviews = datasets.load_dataset(f"{tiny}/reviews")
-        main(f"{tiny}/my-bert", reviews, retain=0.1, epochs=1)
+        # In so few steps a tiny model learns with large ones only.
+        short: dict[str, object] = {"epochs": 10, "batch_size": 8, "learning_rate": 3e-3}
+        main(f"{tiny}/my-bert", reviews, retain=0.1, **short)
     else:
         sentences = datasets.load_dataset("nyu-mll/glue", "sst2").select_columns(
             ["sentence", "label"]

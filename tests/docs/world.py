@@ -38,6 +38,9 @@ WORDS = [
 ]
 
 
+OPINIONS = (["bad", "dull"], ["good", "fine"])
+
+
 def main() -> None:
     """Makes everything; the same each time."""
     random.seed(0)
@@ -69,8 +72,11 @@ def make_model_and_text() -> None:
 
 
 def review(number: int) -> dict[str, Any]:
-    """Returns a sentence with a label."""
-    return {"sentence": " ".join(random.choices(WORDS, k=8)), "label": number % 2}
+    """Returns a sentence with a label, which some of its words say."""
+    label = number % 2
+    said = random.choices(OPINIONS[label], k=4)
+    words = [*random.choices(WORDS[:12], k=4), *said]
+    return {"sentence": " ".join(random.sample(words, k=8)), "label": label}
 
 
 def pair(number: int) -> dict[str, Any]:
