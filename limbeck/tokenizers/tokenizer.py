@@ -199,19 +199,23 @@ class Tokenizer(Vocabulary):
 
     def pad(
         self,
-        rows: Sequence[Mapping[str, Sequence[int]]],
+        rows: Sequence[Mapping[str, Sequence[int]]] | Mapping[str, Sequence[Sequence[int]]],
         *,
         return_tensors: TensorKind | None = None,
     ) -> BatchEncoding:
         """Fills encoded texts up to the longest, as a collate function does.
 
         Args:
-            rows: What calls gave for single texts; of each the model's inputs are taken.
+            rows: What calls gave for single texts, or a call for a list of them; of each the
+                model's inputs are taken. All of a row without `attention_mask` is text.
             return_tensors: `pt` or `np` for tensors; default lists.
 
         Raises:
             DataError: If there is no row, or one has no `input_ids`.
         """
+        if isinstance(rows, Mapping):
+            columns = zip(*rows.values(), strict=True)
+            rows = [dict(zip(rows, values, strict=True)) for values in columns]
         for number, row in enumerate(rows):
             if "input_ids" not in row:
                 raise DataError(f"row {number} has no input_ids; it has: {', '.join(row)}")
@@ -229,6 +233,8 @@ class Tokenizer(Vocabulary):
             filling = [value] * (width - len(ids))
             return [*filling, *ids] if is_left else [*ids, *filling]
 
+        # Without a mask the model would take what is filled in for text.
+        rows = [{"attention_mask": [1] * len(row["input_ids"]), **row} for row in rows]
         names = [name for name in self.model_input_names if all(name in row for row in rows)]
         batch = BatchEncoding(
             {name: [fill(row[name], padding[name]) for row in rows] for name in names}

@@ -187,6 +187,9 @@ def test_habits_of_transformers(tokenizers_of: Any) -> None:
         padded = ours.pad(rows)
         assert {name: padded[name] for name in expected} == dict(expected)
         assert ours.pad(rows, return_tensors="pt").input_ids.shape[0] == 2
+        assert ours.pad(ours(["a", "a b c a b c"])) == padded
+        bare = [{"input_ids": row["input_ids"]} for row in rows]  # as data sets keep them
+        assert dict(ours.pad(bare)) == dict(theirs.pad(bare))
 
 
 def test_what_can_not_be_padded_is_named(tokenizer: Tokenizer) -> None:
