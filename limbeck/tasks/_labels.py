@@ -235,22 +235,23 @@ def rename(names: Iterable[str], renamed: Mapping[str, str]) -> tuple[str, ...]:
 def align_names(*, of_model: Sequence[str], of_task: Sequence[str]) -> list[int]:
     """Returns for each of the task's labels its place among the model's.
 
-    Names are compared without regard to case; where one side has numbers only, both are taken to
-    have the same order.
+    Names are compared as they are written, and without regard to case where that leaves no doubt;
+    where one side has numbers only, both are taken to have the same order.
 
     Raises:
         DataError: If the model's labels are not the task's.
     """
-    given = [as_label(name).casefold() for name in of_model]
-    wanted = [as_label(name).casefold() for name in of_task]
+    given, wanted = ([as_label(name) for name in names] for names in (of_model, of_task))
+    for spell in (str, str.casefold):
+        in_task, in_model = list(map(spell, wanted)), list(map(spell, given))
+        if sorted(in_task) == sorted(in_model) and len(set(in_task)) == len(in_task):
+            return [in_model.index(name) for name in in_task]
     is_numbered = not has_names(of_model) or not has_names(of_task)
     if given == wanted or (len(given) == len(wanted) and is_numbered):
         return list(range(len(wanted)))
-    if sorted(given) != sorted(wanted):
-        raise DataError(
-            f"the model's labels ({shorten_names(of_model)}) are not the task's "
-            f"({shorten_names(of_task)}); say which is which, such as task_options.rename_labels."
-            f"{shorten(of_task[0], quoted=False)}={shorten(of_model[0], quoted=False)}, or "
-            "fine-tune the model on this task"
-        )
-    return [given.index(name) for name in wanted]
+    raise DataError(
+        f"the model's labels ({shorten_names(of_model)}) are not the task's "
+        f"({shorten_names(of_task)}); say which is which, such as task_options.rename_labels."
+        f"{shorten(of_task[0], quoted=False)}={shorten(of_model[0], quoted=False)}, or "
+        "fine-tune the model on this task"
+    )

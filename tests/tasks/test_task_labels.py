@@ -9,7 +9,7 @@ from limbeck.config import read_settings
 from limbeck.errors import DataError, SettingsError
 from limbeck.recipes.evaluate import EvaluateSettings
 from limbeck.tasks import load_task, read_task
-from limbeck.tasks._labels import LabelSet
+from limbeck.tasks._labels import LabelSet, align_names
 
 datasets = pytest.importorskip("datasets")
 
@@ -267,3 +267,24 @@ def test_rows_without_a_label_are_refused_with_what_to_do():
     )
     with pytest.raises(DataError, match=message):
         read_task("mnli", {"train": rows})
+
+
+@pytest.mark.parametrize(
+    ("of_model", "of_task", "places"),
+    [
+        (["B", "a"], ["A", "b"], [1, 0]),
+        (["Us", "us"], ["us", "Us"], [1, 0]),  # two labels, told apart by their case alone
+        (["LABEL_1", "LABEL_0"], ["LABEL_0", "LABEL_1"], [1, 0]),  # numbers are names of each other
+        (["1", "0"], ["0", "1"], [1, 0]),
+        (["LABEL_0", "LABEL_1"], ["bad", "good"], [0, 1]),
+        (["0", "1"], ["LABEL_0", "LABEL_1"], [0, 1]),
+        (["a", "a"], ["a", "a"], [0, 1]),
+    ],
+)
+def test_labels_are_matched_as_they_are_written_first(of_model, of_task, places):
+    assert align_names(of_model=of_model, of_task=of_task) == places
+
+
+def test_labels_that_case_alone_tells_apart_are_not_guessed():
+    with pytest.raises(DataError, match=r"labels \(US, us\) are not the task's \(Us, us\)"):
+        align_names(of_model=["US", "us"], of_task=["Us", "us"])
