@@ -41,6 +41,7 @@ _HABITS = {
     "function_to_apply": "the model's problem_type decides it",
     "truncation": "what is longer than max_length is cut, or read in windows, anyway",
     "padding": "rows of about one length are padded together anyway",
+    "max_length": "give it when the pipeline is made",
     "framework": "there is one only",
     "trust_remote_code": "no code of a model folder is ever run",
 }

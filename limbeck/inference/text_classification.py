@@ -11,7 +11,7 @@ from tokenizers import Encoding
 
 from limbeck.errors import SettingsError, shorten
 from limbeck.inference._base import FloatArray, Pipeline
-from limbeck.inference._options import Options, require_positive
+from limbeck.inference._options import Options, require_positive, unknown_option
 from limbeck.inference.engines import Outputs
 from limbeck.models import AutoModelForSequenceClassification
 
@@ -49,6 +49,7 @@ class TextClassificationPipeline(Pipeline[Options]):
         *,
         top_k: int | Literal["best"] | None = "best",
         batch_size: int | None = None,
+        **options: Any,
     ) -> Any:
         """Classifies one text or many.
 
@@ -57,6 +58,7 @@ class TextClassificationPipeline(Pipeline[Options]):
             top_k: How many labels to give for each text, the best first; None gives all. With
                 `best` each text has its best label alone, not in a list of its own.
             batch_size: For this call, in place of the pipeline's own.
+            options: There are no others; what `transformers` has is answered with what it is here.
 
         Returns:
             As `transformers.pipeline`: `[{"label", "score"}]` for one text, a list with one such
@@ -64,8 +66,11 @@ class TextClassificationPipeline(Pipeline[Options]):
             dictionary.
 
         Raises:
-            SettingsError: If an input is neither a text nor a pair, or `top_k` is below 1.
+            SettingsError: If an input is neither a text nor a pair, `top_k` is below 1, or there is
+                no such option.
         """
+        for name in options:
+            raise unknown_option(name, ("top_k", "batch_size"), task=self.task)
         if batch_size is not None:
             return self.with_batch_size(batch_size)(inputs, top_k=top_k)
         # What is neither, such as a gap of a table, is named by the check below.

@@ -89,6 +89,9 @@ class ModelOutput:
             raise KeyError(f"the output has no '{key}'; it has: {', '.join(there)}")
         return value
 
+    def __contains__(self, key: object) -> bool:
+        return vars(self).get(str(key)) is not None
+
     def __iter__(self) -> Iterator[Any]:
         return iter(self.to_tuple())
 

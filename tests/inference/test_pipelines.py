@@ -274,5 +274,11 @@ def test_habits_of_transformers(folder):
     assert pipeline("text-classification", folder, device=torch.device("cpu"))(TEXTS) == expected
     with pytest.raises(SettingsError, match="no option 'torch_dtype': load the model with dtype="):
         pipeline("text-classification", folder, torch_dtype=torch.float16)
+    with pytest.raises(SettingsError, match="no option 'truncation': what is longer than max_len"):
+        classify(TEXTS, truncation=True)
+    with pytest.raises(SettingsError, match="no option 'max_length': give it when the pipeline"):
+        classify(TEXTS, max_length=20)
+    with pytest.raises(SettingsError, match=r"no option 'topk'; accepted: .*Did you mean 'top_k'"):
+        classify(TEXTS, topk=2)
     with pytest.raises(SettingsError, match="device = 'cuda:99' can't be used"):
         pipeline("text-classification", folder, device=99)

@@ -75,6 +75,8 @@ def test_outputs_are_read_by_place_and_by_name(tmp_path):
         assert len(ours_) == len(theirs_)
         torch.testing.assert_close(ours_, theirs_, **EXACT)
     assert len(found[:2]) == 2
+    assert "logits" in found
+    assert "start_logits" not in found
     with pytest.raises(KeyError, match=r"no 'pooled'; it has: last_hidden_state, .*loss, logits"):
         found["pooled"]
 
