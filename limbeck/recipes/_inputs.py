@@ -33,8 +33,8 @@ def hash_present_models(named: Mapping[str, str]) -> dict[str, str]:
 
 
 def _find(model: str) -> Path:
-    path = Path(model).expanduser()
-    return path if path.is_dir() else _fetch(model)
+    # A run's folder stands for the model in it, and may get one while this process lasts.
+    return resolve_folder(model) if Path(model).expanduser().is_dir() else _fetch(model)
 
 
 @lru_cache

@@ -113,6 +113,19 @@ def test_further_seeds_start_from_the_same_model(data, tmp_path):
     assert [seed.seed for seed in both.seeds] == [0, 1]
 
 
+def test_a_runs_folder_is_known_by_the_model_in_it(encoder, data, tmp_path):
+    started, out = tmp_path / "started", tmp_path / "run"
+    finetune(encoder, data, started, max_steps=1)
+    finetune(str(started), data, out, max_steps=2)
+    model = started / "model/model.safetensors"
+    kept = read_weights(model.parent)
+    write_safetensors(model, {name: tensor / 2 for name, tensor in kept.items()})
+    with pytest.raises(DataError, match=rf'and model = "{started}" has changed since it was begun'):
+        finetune(str(started), data, out, max_steps=2)
+    write_safetensors(model, kept)
+    finetune(str(model.parent), data, out, max_steps=2)  # the same model
+
+
 def test_a_run_goes_on_where_it_was_moved_and_however_paths_are_written(
     data, tmp_path, monkeypatch
 ):

@@ -128,6 +128,25 @@ def test_a_dry_run_tells_questions_from_their_windows(tmp_path):
     assert planned["labels"] == ()
 
 
+def test_answers_that_no_row_holds_are_a_part_of_the_data_too(tmp_path):
+    """A question's second answer decides scores, and stands in no encoded row."""
+    data = write_rows(tmp_path / "data", question, train=8, validation=6)
+    given = {"task": "squad", "task_options": KINDS["squad"][2], "max_length": 32}
+    settings = make_settings(write_model(tmp_path / "model"), data, tmp_path / "run", **given)
+    settings = settings.model_copy(update={"max_steps": 1})
+    first = finetune(settings, progress=SilentProgress())
+    path = tmp_path / "data/validation.jsonl"
+    whole = path.read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in whole.splitlines()]
+    for row in rows:
+        row["answers"] = {name: 2 * values for name, values in row["answers"].items()}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(DataError, match=r"'finetune' run, and data = .* has changed since it was"):
+        finetune(settings, progress=SilentProgress())
+    path.write_text(whole, encoding="utf-8")
+    assert finetune(settings, progress=SilentProgress()) == first
+
+
 def test_a_model_that_was_fine_tuned_elsewhere_can_be_the_teacher(tmp_path):
     data = write_data(tmp_path / "data", train=48, test=0)
     _, student = finetune_two(tmp_path, data, "sst2")

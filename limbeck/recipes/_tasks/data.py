@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -170,13 +171,18 @@ class TaskData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The SHA-256 over the data set's encoded examples and labels."""
-        return sha256_of_texts(
-            repr((name, row.input_ids, row.label))
-            for name, rows in self.examples.items()
-            if name != AUGMENTED
-            for row in rows
+        """The SHA-256 over the data set's encoded examples, and all that these are scored by."""
+        names = [name for name in self.examples if name != AUGMENTED]
+        rows = (
+            repr((name, row.input_ids, row.label)) for name in names for row in self.examples[name]
         )
+        return sha256_of_texts(chain(rows, *map(self._answers_beside_rows, names)))
+
+    def _answers_beside_rows(self, split: str) -> Iterator[str]:
+        """Yields the answers to examples whose rows hold them in part, cut or as token numbers."""
+        examples, labels = self.task.splits[split].examples, self.examples[split].labels
+        if [example.label for example in examples] != list(labels):
+            yield from (repr((split, example.label)) for example in examples)
 
     def require_same(self, fingerprint: str | None, *, folder: Path) -> None:
         """Refuses to go on with a run whose examples were others; None is one that did not say.
