@@ -74,9 +74,14 @@ def replace_folder(target: Path) -> Iterator[Path]:
     yield partial
     for path in (*partial.iterdir(), partial):
         flush_to_disk(path)
-    shutil.rmtree(target, ignore_errors=True)
+    # Out of the way, and not removed first: whoever is killed meanwhile would leave neither.
+    replaced = partial.with_name(f"{partial.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        target.rename(replaced)
     partial.rename(target)
     flush_to_disk(target.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def partial_path(target: Path) -> Path:
@@ -108,7 +113,8 @@ def flush_to_disk(path: Path) -> None:
     """Makes a file's content, or a folder's list of names, survive a power cut."""
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folders
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    # Windows flushes what may be written only; elsewhere it may be a file that nobody may write.
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -27,6 +27,8 @@ from limbeck.files import (
 )
 from limbeck.files.atomic import remove_leftovers
 
+NOBODY = 65534  # the user's number, on every Unix
+
 
 def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
@@ -44,6 +46,44 @@ def test_a_file_is_for_whom_the_umask_allows_whoever_wrote_it(tmp_path, umask, m
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no modes")
+def test_a_file_that_may_only_be_read_is_put_in_place_with_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    is_root = os.geteuid() == 0
+    if is_root:  # who may write everything
+        os.chown(tmp_path, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+    try:
+        for text in ("first", "second"):
+            with replace_folder(Path("model")) as partial:
+                (partial / "notes").write_text(text)
+                (partial / "notes").chmod(0o444)
+    finally:
+        if is_root:
+            os.seteuid(0)
+    assert (tmp_path / "model/notes").read_text() == "second"
+    assert names_in(tmp_path) == ["model"]
+
+
+def test_a_folder_is_there_until_the_new_one_is(tmp_path, monkeypatch):
+    """Killed where it changes places: one of the two is whole."""
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "notes").write_text("old")
+
+    def stop(*_arguments, **_keywords):
+        raise KeyboardInterrupt
+
+    def replace():
+        with replace_folder(target) as partial:
+            (partial / "notes").write_text("new")
+            monkeypatch.setattr(os, "rmdir", stop)  # where a folder's removal ends
+
+    with pytest.raises(KeyboardInterrupt):
+        replace()
+    assert (target / "notes").read_text() in ("old", "new")
 
 
 def test_replaced_whole(tmp_path):
