@@ -66,7 +66,7 @@ def predict(
     common: Common = COMMON,
 ) -> dict[str, Any]:
     """Label texts, find their entities, or answer a question from them: what the model is for."""
-    from limbeck.cli._predict_rows import require_writable, write_rows
+    from limbeck.cli._predict_rows import require_new, require_writable, write_rows
     from limbeck.inference import pipeline
 
     _check_texts(texts, model=model, column=column, data=data)
@@ -82,8 +82,12 @@ def predict(
     given = {name: value for name, value in chosen.items() if value is not None}
     _check_options(given, model=model, task=run.task)
     rows = _read_rows(texts, data=data, column=column)
-    found = _read(run, rows, given)
     key = _RESULTS[run.task]
+    if out is not None:
+        require_new(_columns_of(key, top_k=top_k), rows, written_by="--out")
+    elif common.json:
+        require_new([key], rows, written_by="--json")
+    found = _read(run, rows, given)
     asked = {} if question is None else {"question": question}
     if out is not None:
         added = [_columns(items, key=key) for items in found]
@@ -94,7 +98,7 @@ def predict(
     for row, items in zip(rows, found, strict=True):
         common.tell(*show(row.shown, items))
     predictions = [
-        {**row.values, "text": row.shown, key: items}
+        {**row.values, **_own_text(row, column), key: items}
         for row, items in zip(rows, found, strict=True)
     ]
     return {"model": model, "task": run.task, **asked, "predictions": predictions}
@@ -106,6 +110,19 @@ def _read_rows(texts: Sequence[str], *, data: Path | None, column: str | None) -
     if texts:
         return [Given(text) for text in texts]
     return read_stdin(column) if data is None else read_file(data, column or "text")
+
+
+def _own_text(row: Given, column: str | None) -> dict[str, str]:
+    """Returns the text under its usual name, unless the row has something else of that name."""
+    is_taken = "text" in row.values and column not in (None, "text")
+    return {} if is_taken else {"text": row.shown}
+
+
+def _columns_of(key: str, *, top_k: int | None) -> list[str]:
+    """Returns the names of what `_columns` returns."""
+    if key == "entities":
+        return [key]
+    return ["prediction", "score", *([key] if top_k is not None and top_k > 1 else [])]
 
 
 def _columns(items: Sequence[Result], *, key: str) -> dict[str, Any]:

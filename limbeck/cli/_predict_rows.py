@@ -112,6 +112,25 @@ def require_writable(path: Path) -> None:
         raise SettingsError(f"command line: --out {path}: there is no folder {path.parent}")
 
 
+def require_new(names: Sequence[str], given: Sequence[Given], *, written_by: str) -> None:
+    """Refuses rows with a column that results would stand in, before anything is computed.
+
+    Args:
+        names: The columns of the results.
+        given: The rows.
+        written_by: The option that writes them.
+
+    Raises:
+        DataError: Names the column.
+    """
+    taken = [name for name in names if any(name in row.values for row in given)]
+    if taken:
+        raise DataError(
+            f"the rows have a column '{taken[0]}' already, which {written_by} would write; rename "
+            "it in the data"
+        )
+
+
 def write_rows(path: Path, given: Sequence[Given], found: Sequence[Mapping[str, Any]]) -> None:
     """Writes each row with what was found, as JSON Lines or CSV by the file's name.
 
@@ -121,7 +140,7 @@ def write_rows(path: Path, given: Sequence[Given], found: Sequence[Mapping[str, 
         found: What is added to each of them, by column.
 
     Raises:
-        DataError: If the rows have a column of such a name, or the file can't be written.
+        DataError: If the file can't be written.
     """
     if path.suffix.lower() == ".jsonl":
         with (
@@ -145,13 +164,10 @@ def write_rows(path: Path, given: Sequence[Given], found: Sequence[Mapping[str, 
 
 def _join(given: Sequence[Given], found: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for row, more in zip(given, found, strict=True):
-        taken = [name for name in more if name in row.values]
-        if taken:
-            raise DataError(
-                f"the rows have a column '{taken[0]}' already, which --out would write; rename it"
-            )
         yield {**(row.values or {"text": row.text}), **more}
 
 
 def _as_cell(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return value

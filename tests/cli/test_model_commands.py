@@ -402,6 +402,20 @@ def test_predict_keeps_the_other_columns(
     assert not (tmp_path / "again.csv").exists()
 
 
+def test_predict_writes_over_no_column(capsys: Captured, tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("review,text\nthe mill,another\n", encoding="utf-8")
+    command = ["predict", "teacher", "--data", str(data), "--column", "review"]
+    assert main([*command, "--json"]) == 0
+    (row,) = read_json(capsys)["predictions"]  # type: ignore[misc]
+    assert (row["review"], row["text"]) == ("the mill", "another")
+    data.write_text("review,labels,score\nthe mill,good,1\n", encoding="utf-8")
+    assert main([*command, "--json"]) == 1
+    assert "have a column 'labels' already, which --json would write" in capsys.readouterr().out
+    assert main([*command, "--out", str(tmp_path / "found.csv")]) == 1
+    assert "have a column 'score' already, which --out would write" in capsys.readouterr().err
+
+
 def test_predict_of_words_that_are_divided_already(capsys: Captured, tmp_path: Path) -> None:
     data = tmp_path / "words.jsonl"
     words = ["the", "mill-race", "divides"]
