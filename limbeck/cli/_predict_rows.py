@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from limbeck.errors import DataError, SettingsError, did_you_mean, shorten_names
 from limbeck.files import replace_file
 from limbeck.sources import Row, open_file, require_whole_characters
 from limbeck.sources.formats.jsonl import parse_line
-from limbeck.sources.opening import Line, decode_line
+from limbeck.sources.opening import Line, decode_line, strip_compression
 
 _STDIN: Final = Path("standard input")  # what messages call it
 _ENDINGS: Final = (".jsonl", ".csv")
@@ -46,7 +47,10 @@ def read_file(path: Path, column: str) -> list[Given]:
     """
     if not path.is_file():
         raise DataError(f"--data {path}: there is no such file")
-    return [_take(row, column) for row in open_file(path, reader="tasks").rows()]
+    is_text = strip_compression(path.name).lower().endswith(".txt")  # of words and tags, in tasks
+    remedy = f" For a text from each line: limbeck predict MODEL < {path}" if is_text else ""
+    rows = open_file(path, reader="tasks").rows()
+    return [_take(row, column, remedy=remedy) for row in rows]
 
 
 def read_stdin(column: str | None) -> list[Given]:
@@ -78,7 +82,7 @@ def _take_line(line: Line) -> Given:
     return Given(text)
 
 
-def _take(row: Row, column: str) -> Given:
+def _take(row: Row, column: str, *, remedy: str = "") -> Given:
     if row.problem is not None:
         raise DataError(row.problem)
     value: Any = row.values.get(column)
@@ -87,10 +91,22 @@ def _take(row: Row, column: str) -> Given:
         raise DataError(
             f"{row.place}: has no text '{column}', nor a list of words."
             f"{did_you_mean(column, row.values)} It has: {shorten_names(row.values)}"
+            + (f".{remedy}" if remedy else "")
         )
     for word in words:
         require_whole_characters(word, f"{row.place}: column '{column}'")
-    return Given(value, row.values)
+    return Given(value, {name: _as_json(found) for name, found in row.values.items()})
+
+
+def _as_json(value: Any) -> Any:
+    """Returns a value with None for each number that JSON can't hold, as a table's gaps are."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _as_json(item) for name, item in value.items()}
+    return value
 
 
 def require_writable(path: Path) -> None:

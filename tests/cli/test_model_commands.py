@@ -368,8 +368,12 @@ def test_predict_takes_no_file_and_no_json_for_a_text(
 def test_predict_keeps_the_other_columns(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    rows = [{"review": "the mill", "n": 1}, {"review": "the, pot", "n": 2, "who": ["a", "b"]}]
+    rows = [
+        {"review": "the mill", "n": 1, "x": float("nan")},  # as pandas writes a gap
+        {"review": "the, pot", "n": 2, "who": ["a", "b"]},
+    ]
     lines = "\ufeff" + "\n\n".join(json.dumps(row) for row in rows) + "\n"
+    rows[0]["x"] = None
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
     assert main(["predict", "teacher", "--column", "review", "--json"]) == 0
     predictions = read_json(capsys)["predictions"]
@@ -434,6 +438,7 @@ def test_predict_of_words_that_are_divided_already(capsys: Captured, tmp_path: P
     [
         (["--data", "rows.csv", "a text"], "--data rows.csv and a text are both given"),
         (["--data", "absent.csv"], "--data absent.csv: there is no such file"),
+        (["--data", "lines.txt"], "For a text from each line: limbeck predict MODEL < lines.txt"),
         (["--out", "found.txt", "x"], "--out found.txt says no format; accepted: names that end"),
         (["--out", "no/such/found.csv", "x"], "there is no folder no/such"),
     ],
@@ -441,5 +446,6 @@ def test_predict_of_words_that_are_divided_already(capsys: Captured, tmp_path: P
 def test_predict_refuses_what_it_can_not_read_or_write(
     arguments: list[str], expected: str, capsys: Captured
 ) -> None:
+    Path("lines.txt").write_text("a fine mill\n", encoding="utf-8")
     assert main(["predict", "teacher", *arguments]) in (1, 2)
     assert expected in capsys.readouterr().err
