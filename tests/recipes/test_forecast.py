@@ -5,13 +5,14 @@ from contextlib import suppress
 import pytest
 import tiny_compress
 import tiny_suite
-from tiny_task import Lines, write_model
+from tiny_task import Lines, make_settings, write_data, write_model
 
 from limbeck.errors import ContractError, SettingsError
 from limbeck.recipes import compress, suite
-from limbeck.recipes.finetune.forecast import Pace, describe_time
+from limbeck.recipes.finetune.forecast import Pace, count_rows, describe_time, take_sample
 from limbeck.recipes.finetune.shared_steps import SharedSteps, share_steps
 from limbeck.runs import FinetuneRecord
+from limbeck.tasks import read_task
 from limbeck.train import SilentProgress
 
 SLOW = {**tiny_suite.FINETUNE, "batch_size": 8}
@@ -67,6 +68,16 @@ def test_times_are_as_rough_as_they_are_known():
     assert pace.over(40.0) == Pace(seconds_per_step=2.0, seconds_per_row=0.2, tokens_per_row=40.0)
     assert share_steps(0.001, seconds_per_step=10.0) == 1
     assert describe_time(3 * 3600) == "about 3.0 hours"
+
+
+@pytest.mark.parametrize(("batch_size", "num_rows"), [(8, 256), (100, 300), (300, 900)])
+def test_steps_are_timed_on_whole_batches(encoder, tmp_path, batch_size, num_rows):
+    """A step on 256 rows where a batch has 300 would be too short, and minutes too many steps."""
+    data = write_data(tmp_path / "data", train=1000)
+    settings = make_settings(encoder, data, tmp_path / "run", batch_size=batch_size)
+    sample = take_sample(settings, read_task("sst2", data))
+    assert len(sample.examples["train"]) == num_rows
+    assert count_rows(sample) == {"train": 1000, "validation": 24, "test": 16}
 
 
 def test_a_dry_run_of_a_suite_says_steps_and_time(ground, tmp_path):

@@ -11,6 +11,7 @@ from statistics import fmean
 from limbeck.checkpoints import resolve_folder
 from limbeck.data.sampling import take_evenly
 from limbeck.models import AutoConfig, Model
+from limbeck.recipes._settings import StepSettings
 from limbeck.recipes._tasks.data import TaskData, require_inputs
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes._tasks.settings import TaskRunSettings
@@ -21,7 +22,7 @@ from limbeck.tasks import EncodedExamples, Split, Task
 from limbeck.tokenizers import AutoTokenizer
 
 _ROWS = {"train": 256, "validation": 64}
-"""Examples that are looked at: of training enough for a few steps, of validation for a batch."""
+"""Examples that are looked at: of training enough for their mean length, of validation a batch."""
 _STEPS = 2  # and one before them, which warms up
 
 
@@ -66,7 +67,7 @@ def take_sample(settings: TaskRunSettings, task: Task) -> TaskData:
             tokenizer,
             max_length=settings.max_length,
         )
-        for name, number in _ROWS.items()
+        for name, number in _sizes(settings).items()
         if name in task.splits
     }
     return TaskData(
@@ -83,7 +84,7 @@ def count_rows(sample: TaskData) -> dict[str, int]:
     """Returns about how many rows each split has: its examples, or their windows."""
     share = 1.0
     if "train" in sample.examples:
-        taken = min(len(sample.task.splits["train"].examples), _ROWS["train"])
+        taken = min(len(sample.task.splits["train"].examples), _sizes(sample.settings)["train"])
         share = len(sample.examples["train"]) / taken
     return {k: round(share * len(split.examples)) for k, split in sample.task.splits.items()}
 
@@ -179,6 +180,14 @@ def estimate_seconds(
     num_validations = max(1, num_epochs * settings.evaluations_per_epoch)
     predicted = (num_validations + 1) * num_rows.get("validation", 0) + num_rows.get("test", 0)
     return len(settings.seeds) * (training + predicted * pace.seconds_per_row)
+
+
+def _sizes(settings: TaskRunSettings) -> dict[str, int]:
+    """Returns how many examples a sample has: for training whole batches, as most steps have."""
+    if not isinstance(settings, StepSettings):
+        return _ROWS
+    num_steps = max(_STEPS + 1, _ROWS["train"] // settings.batch_size)
+    return {**_ROWS, "train": num_steps * settings.batch_size}
 
 
 def _lengths(rows: EncodedExamples) -> list[int]:
