@@ -59,6 +59,21 @@ def test_more_epochs_for_a_run_that_was_stopped(encoder, data, tmp_path, schedul
     assert any(line.startswith(made_again) for line in progress.lines) == (schedule == {})
 
 
+def test_a_validation_that_a_longer_run_does_not_have_counts_nowhere(encoder, data, tmp_path):
+    """The end of half an epoch was validated; it could be the best, and uses patience up."""
+    expected = finetune(encoder, data, tmp_path / "whole", epochs=2, **CONSTANT)
+    finetune(encoder, data, tmp_path / "run", epochs=0.5, **CONSTANT)
+    progress = Lines()
+    found = finetune(encoder, data, tmp_path / "run", epochs=2, progress=progress, **CONSTANT)
+    said = (
+        "seed 0: its steps for 0.5 epochs are made again. Its end was validated, after step 4, and "
+        "2 epochs have no validation there; after whole epochs a run would go on"
+    )
+    assert said in progress.lines
+    assert without_time(found) == without_time(expected)
+    assert figures(tmp_path / "whole/seed-0") == figures(tmp_path / "run/seed-0")
+
+
 def test_a_longer_run_that_is_stopped_goes_on_as_the_longer_one(encoder, data, tmp_path):
     finetune(encoder, data, tmp_path / "run", epochs=1)
     longer = make_settings(encoder, data, tmp_path / "run", epochs=2)

@@ -1,8 +1,8 @@
 """More epochs than a fine-tuning was begun with: which of its steps still count.
 
-The result is that of a run that was asked for all of them at once. Where the learning rates of the
-steps that were made do not depend on how many epochs there are, the run goes on after them;
-elsewhere they are made again.
+The result is that of a run that was asked for all of them at once. Where neither the learning
+rates of the steps that were made nor the validations among them depend on how many epochs there
+are, the run goes on after them; elsewhere they are made again.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import shutil
 from pathlib import Path
 
 from limbeck.errors import SettingsError
+from limbeck.recipes.finetune.best import is_evaluation_due
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.runs import RunRecord, SeedRecord
-from limbeck.train import Progress, peek_state
+from limbeck.train import Progress, TrainState, peek_state
 
 EPOCHS = "epochs"
 """What a checkpoint calls the epochs that its run was asked for."""
@@ -42,17 +43,39 @@ def asks_for_more_epochs(settings: FinetuneSettings) -> bool:
     return True
 
 
-def drop_steps_of_other_rates(
-    checkpoints: Path, settings: FinetuneSettings, *, seed: int, progress: Progress
+def drop_steps_of_shorter_run(
+    checkpoints: Path,
+    settings: FinetuneSettings,
+    *,
+    steps_per_epoch: int,
+    seed: int,
+    progress: Progress,
 ) -> None:
-    """Removes checkpoints whose steps had other learning rates than they would have now."""
+    """Removes checkpoints whose steps or validations would not have been those of a longer run."""
     state = peek_state(checkpoints)
     before = None if state is None else state.extra.get(EPOCHS)
-    if before is None or before == settings.epochs or settings.schedule.fits_any_length:
+    if state is None or before is None or before == settings.epochs:
+        return
+    if not settings.schedule.fits_any_length:
+        reason = explain_rates(settings)
+    elif not _ends_with_due_validation(state, settings, steps_per_epoch=steps_per_epoch):
+        reason = (
+            f"Its end was validated, after step {state.step}, and {settings.epochs:g} epochs have "
+            "no validation there; after whole epochs a run would go on"
+        )
+    else:
         return
     shutil.rmtree(checkpoints)
-    progress.log(
-        f"seed {seed}: its steps for {before:g} epochs are made again. {explain_rates(settings)}"
+    progress.log(f"seed {seed}: its steps for {before:g} epochs are made again. {reason}")
+
+
+def _ends_with_due_validation(
+    state: TrainState, settings: FinetuneSettings, *, steps_per_epoch: int
+) -> bool:
+    """Tells whether the last validation was due, or was made only since the run ended there."""
+    step = state.extra.get("evaluated_step", 0)
+    return step < 1 or is_evaluation_due(
+        step, steps_per_epoch=steps_per_epoch, per_epoch=settings.evaluations_per_epoch
     )
 
 

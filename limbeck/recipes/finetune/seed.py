@@ -21,7 +21,7 @@ from limbeck.recipes._tasks.predictions import describe_model
 from limbeck.recipes.finetune.best import BestWeights, is_evaluation_due
 from limbeck.recipes.finetune.extension import (
     EPOCHS,
-    drop_steps_of_other_rates,
+    drop_steps_of_shorter_run,
     explain_rates,
 )
 from limbeck.recipes.finetune.settings import FinetuneSettings
@@ -134,7 +134,14 @@ def train_seed(
                 f"seed {seed}: trained again, finished before after {finished.epochs_asked:g} "
                 f"epochs. {explain_rates(settings)}"
             )
-    drop_steps_of_other_rates(folder / "checkpoints", settings, seed=seed, progress=progress)
+    steps_per_epoch = math.ceil(len(data.training) / settings.batch_size)
+    drop_steps_of_shorter_run(
+        folder / "checkpoints",
+        settings,
+        steps_per_epoch=steps_per_epoch,
+        seed=seed,
+        progress=progress,
+    )
     training = Training.prepare(settings, data, teacher=teacher, seed=seed)
     best = BestWeights(training.model, metric=data.task.metric)
     state = yield from _train(
@@ -158,7 +165,7 @@ def train_seed(
         best_epoch=chosen.epoch,
         best_step=chosen.step,
         num_steps=state.step,
-        num_epochs=state.step / math.ceil(len(data.training) / settings.batch_size),
+        num_epochs=state.step / steps_per_epoch,
         epochs_asked=settings.epochs,
         elapsed_seconds=state.elapsed_seconds,
         examples_sha256=data.fingerprint,
