@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, shorten
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Limit:
             return self.default
         if not (given.isascii() and given.isdigit() and len(given) < 20 and int(given)):
             raise SettingsError(
-                f"{self.name} is {given[:60]!r} in the environment; accepted: a whole number from "
-                f"1, the default is {self.default}"
+                f"{self.name} is {shorten(given)} in the environment; accepted: a whole number "
+                f"from 1, the default is {self.default}"
             )
         return int(given)
 

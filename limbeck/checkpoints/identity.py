@@ -8,6 +8,7 @@ from pathlib import Path
 
 from limbeck.errors import CheckpointError
 from limbeck.files import sha256_of, sha256_of_texts
+from limbeck.system_errors import explain
 
 _PATTERNS = (
     "config.json",
@@ -46,7 +47,7 @@ def hash_model(folder: Path) -> str:
         files = sorted(path for path in folder.iterdir() if is_model_file(path.name))
         return sha256_of_texts(f"{path.name} {_hash_file(path)}\n" for path in files)
     except OSError as error:
-        raise CheckpointError(f"can't read {folder}: {error.strerror or error}.") from error
+        raise CheckpointError(explain(error, writes=False)) from error
 
 
 def _hash_file(path: Path) -> str:

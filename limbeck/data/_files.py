@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from limbeck.errors import DataError
+from limbeck.system_errors import explain
 
 
 @contextmanager
@@ -22,6 +23,6 @@ def explain_failed_writes(out: Path) -> Iterator[None]:
         raise
     except OSError as error:  # readers explain their own
         raise DataError(
-            f"can't write the corpus to {out}: {error.strerror or error}. When that is mended, the "
-            "same build continues where it stopped"
+            f"{explain(error, path=out, writes=True)}. When that is mended, the same build "
+            "continues where it stopped"
         ) from error

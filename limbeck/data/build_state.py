@@ -25,6 +25,7 @@ from limbeck.errors import DataError
 from limbeck.files import sha256_of
 from limbeck.files.typed import Part, TypedFile
 from limbeck.sources import FileSource
+from limbeck.system_errors import raised_as
 
 DIGESTS_FILE: Final = "build-digests.bin"
 
@@ -77,10 +78,8 @@ class BuildRequest(Part):
 def _describe_source(source: Source) -> SourceInfo:
     sha256 = None
     if isinstance(source, FileSource):
-        try:
+        with raised_as(DataError, source.path, writes=False):
             sha256 = sha256_of(source.path)
-        except OSError as error:
-            raise DataError(f"can't read {source.path}: {error.strerror or error}") from error
     return SourceInfo(name=source.name, num_bytes=source.num_bytes, sha256=sha256)
 
 

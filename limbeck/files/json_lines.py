@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, shorten
 from limbeck.files.atomic import replace_file
 from limbeck.files.json_objects import find_not_finite
 from limbeck.files.reading import parse_json
@@ -84,5 +84,5 @@ def _parse(line: bytes, *, where: str, helps: str, error: type[LimbeckError]) ->
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise error(f"{where}: not a JSON object: {text.strip()[:60]!r}{helps}")
+        raise error(f"{where}: not a JSON object: {shorten(text.strip())}{helps}")
     return value

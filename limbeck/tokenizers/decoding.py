@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten
 
 _JOINS = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 
@@ -26,8 +26,8 @@ def read_ids(ids: Iterable[int], *, vocab_size: int) -> list[int]:
         array = np.asarray([None])
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise DataError(
-            f"the ids are {str(ids)[:60]!r}; accepted: whole numbers in one row. For several rows "
-            "use batch_decode."
+            f"the ids are {shorten(str(ids))}; accepted: whole numbers in one row. For several "
+            "rows use batch_decode."
         )
     outside = np.flatnonzero((array < 0) | (array >= vocab_size)) if array.size else array
     if outside.size:

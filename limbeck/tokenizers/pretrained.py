@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, normalizers
 
-from limbeck.errors import CheckpointError
+from limbeck.errors import CheckpointError, shorten
 from limbeck.files import read_text, write_json, write_text
 from limbeck.tokenizers.backend import (
     add_missing_tokens,
@@ -231,7 +231,7 @@ def _numbered_tokens(values: Mapping[str, Any], *, where: str) -> dict[int, Adde
         key.isdecimal() and isinstance(token, Mapping) for key, token in tokens.items()
     ):
         raise CheckpointError(
-            f"{where}: added_tokens_decoder is {str(tokens)[:80]}; accepted: an object from ids to "
+            f"{where}: added_tokens_decoder is {shorten(tokens)}; accepted: an object from ids to "
             'tokens, such as {"100": {"content": "<x>"}}.'
         )
     return {int(key): _added_token(token, where=where) for key, token in tokens.items()}

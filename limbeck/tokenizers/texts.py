@@ -11,7 +11,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from limbeck import limits
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten
 from limbeck.tokenizers.long_texts import cut_into_pieces
 from limbeck.tokenizers.options import Truncation
 
@@ -330,7 +330,4 @@ def _check_str(item: object, place: str) -> None:
 
 
 def _show(value: object) -> str:
-    text = repr(value)
-    if len(text) > 40:
-        text = text[:37] + "..."
-    return f"{text} ({type(value).__name__})"
+    return f"{shorten(value, length=40)} ({type(value).__name__})"
