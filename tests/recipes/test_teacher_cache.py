@@ -6,8 +6,10 @@ import pytest
 from tiny_task import LABELS, finetune, make_rows, read_loss, write_data, write_model
 
 from limbeck.errors import SettingsError
+from limbeck.files import sha256_of_texts
 from limbeck.recipes.finetune import teacher_cache
-from limbeck.recipes.finetune.teacher_cache import TeacherCache
+from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_rows
+from limbeck.tasks import EncodedExample, EncodedExamples
 from limbeck.train import SilentProgress
 
 
@@ -35,6 +37,20 @@ def student(tmp_path_factory):
         dropout=0.0,
         num_hidden_layers=1,
     )
+
+
+def test_rows_are_hashed_as_the_json_of_their_ids():
+    """So that caches of earlier versions stay good."""
+    rows = [
+        EncodedExample(index=0, input_ids=[2, 7, 3], token_type_ids=[0, 0, 1], label=1),
+        EncodedExample(index=1, input_ids=[2, 3], token_type_ids=None, label=None),
+    ]
+    expected = sha256_of_texts(["[[2,7,3],[0,0,1]]\n", "[[2,3],[]]\n"])
+    assert hash_rows(EncodedExamples.of(rows[:1])) != expected
+    assert hash_rows(rows) == expected
+    choices = EncodedExample(index=0, input_ids=[[2, 7], [2]], token_type_ids=None, label=0)
+    found = hash_rows(EncodedExamples.of([choices]))
+    assert found == sha256_of_texts(["[[[2,7],[2]],[]]\n"])
 
 
 def times_of(folder):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field
@@ -29,8 +29,8 @@ Compute = Callable[[int, int], Iterator[list[Tensor]]]
 
 def hash_rows(rows: Sequence[EncodedExample]) -> str:
     """Returns the SHA-256 over what a model sees of encoded rows, in their order."""
-    seen = ([_plain(row.input_ids), _plain(row.token_type_ids or ())] for row in rows)
-    return sha256_of_texts(json.dumps(ids, separators=(",", ":")) + "\n" for ids in seen)
+    encode = json.JSONEncoder(separators=(",", ":")).encode
+    return sha256_of_texts(encode([row.input_ids, row.token_type_ids or ()]) + "\n" for row in rows)
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,3 @@ class TeacherCache:
 
 def _shard_name(number: int) -> str:
     return f"logits-{number:05d}.safetensors"
-
-
-def _plain(ids: Sequence[Any]) -> list[Any]:
-    return [_plain(x) if isinstance(x, Sequence) else int(x) for x in ids]
