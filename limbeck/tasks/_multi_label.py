@@ -20,7 +20,7 @@ from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._held_out import count_held_out
 from limbeck.tasks._labels import LabelSet, as_label, find_label_sets, rename
-from limbeck.tasks._lists import BRACKETED, parse_list
+from limbeck.tasks._lists import is_meant_as_list, parse_list
 from limbeck.tasks._main_metric import LabelSetMetric
 from limbeck.tasks._texts import (
     TextEncoding,
@@ -192,7 +192,7 @@ def _labels(row: Row, settings: MultiLabelSettings) -> Sequence[str | int | floa
     if value is None:
         return None
     if isinstance(value, str):
-        if not BRACKETED.fullmatch(value):
+        if not is_meant_as_list(value):
             return [part.strip() for part in value.split(settings.separator) if part.strip()]
         value = parse_list(value)  # no labels named "['good'" and "'dull']"
     if isinstance(value, list) and all(_can_be_label(label) for label in value):

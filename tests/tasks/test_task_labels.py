@@ -78,7 +78,17 @@ def test_a_list_that_was_written_as_text_is_the_list(tmp_path, ending):
     labels = ["['good', 'dull']", '["dull"]', "[]", "good", "dull,good"]
     found = read_labels(tmp_path, *labels, name=name, ending=ending)
     assert found == (("dull", "good"), [(0, 1), (0,), (), (1,), (0, 1)])
-    for bad in ("['good' 'dull']", "[good, dull]", "['good', ['dull']]", "[x for x in y]"):
+    labels = ["('good', 'dull')", "('dull',)", "()", "(good)", "{'dull'}"]  # of other kinds
+    found = read_labels(tmp_path, *labels, name=name, ending=ending)
+    assert found == (("(good)", "dull", "good"), [(1, 2), (1,), (), (0,), (1,)])
+    broken = ["['good', 'dull'", "'good', 'dull']", '("good", "dull"', "{'good': 1}"]
+    for bad in (
+        "['good' 'dull']",
+        "[good, dull]",
+        "['good', ['dull']]",
+        "[x for x in y]",
+        *broken,
+    ):
         with pytest.raises(DataError, match=r"train.*(line|row) \d: .* is no set of labels; a"):
             read_labels(tmp_path, bad, name=name, ending=ending)
     with pytest.raises(DataError, match=r"label \"\['good', 'dull'\]\".*task=multi_label_class"):
