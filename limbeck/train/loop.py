@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import reduce
+from itertools import islice
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 import torch
@@ -167,16 +169,16 @@ def train_steps(
         for group in optimizer.param_groups:
             group["lr"] = group["peak_learning_rate"] * factor
         optimizer.zero_grad(set_to_none=True)
-        names, shares = _accumulate(
+        losses, shares = _accumulate(
             objective, micro_batches, device=device, precision=precision, scaler=scaler, ranks=ranks
         )
         ranks.sum_gradients(parameters)
         scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm or math.inf, foreach=True)
         # The only wait for the device in a step; with fp16 the scaler has another.
-        *sums, grad_norm = torch.stack([*shares, norm.double()]).tolist()
+        *sums, grad_norm = _read_sums([losses, *shares.values(), [norm]])
         loss, *values = ranks.sum(*sums)
-        terms = dict(zip(names, values, strict=True))
+        terms = dict(zip(shares, values, strict=True))
         number += 1
         _require_finite(number, loss, grad_norm, terms, scaler)
         scaler.step(optimizer)
@@ -203,12 +205,11 @@ def _accumulate(
     precision: Precision,
     scaler: torch.amp.GradScaler,
     ranks: Ranks,
-) -> tuple[list[str], list[Tensor]]:
+) -> tuple[list[Tensor], dict[str, list[Tensor]]]:
     """Adds up the gradients of all micro-batches.
 
     Returns:
-        The names of the terms, and this process's share of the loss and of each term, on the
-        device.
+        What each adds to the loss, and to each term by its name, on the device.
     """
     counts: Counter[str] = Counter()
     prepared = [objective.prepare(batch) for batch in micro_batches]
@@ -224,8 +225,18 @@ def _accumulate(
         losses.append(loss.detach())
         for name, value in terms.items():
             shares.setdefault(name, []).append(value)
-    sums = [torch.stack(values).sum().double() for values in (losses, *shares.values())]
-    return list(shares), sums
+    return losses, shares
+
+
+def _read_sums(parts: Sequence[Sequence[Tensor]]) -> list[float]:
+    """Returns the sum of each part's numbers, all of which are read from the device at once.
+
+    They are added up here: not every device has numbers of 64 bits, Apple's has none.
+    """
+    numbers = [number for part in parts for number in part]
+    widest = reduce(torch.promote_types, (number.dtype for number in numbers))
+    values = iter(torch.stack([number.to(widest) for number in numbers]).tolist())
+    return [sum(islice(values, len(part))) for part in parts]
 
 
 def _require_finite(

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from limbeck.errors import SettingsError, TrainingError
 from limbeck.train import (
@@ -293,3 +295,39 @@ def test_progress_is_in_the_unit_that_bounds_the_run(
     assert (shown["unit"], shown["total"]) == (unit, total)
     assert shown["done"] == pytest.approx(done)
     assert shown["tokens_per_second"] == pytest.approx(10)
+
+
+class _Dtypes(TorchDispatchMode):
+    """Notes the types of all tensors that are computed within it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        found = func(*args, **(kwargs or {}))
+        self.seen |= {leaf.dtype for leaf in tree_leaves(found) if isinstance(leaf, Tensor)}
+        return found
+
+
+def test_no_number_of_64_bits_is_asked_of_the_device() -> None:
+    """Apple's GPUs have none, and refuse."""
+    model = nn.Linear(4, 1)
+    batches = [
+        [Examples(part.inputs.float(), part.targets.float()) for part in step]
+        for step in make_batches(2, [6, 6])
+    ]
+    steps = train_steps(
+        SquaredError(model),
+        batches,
+        optimizer=build_adamw([model], learning_rate=0.1),
+        schedule=Schedule(),
+        budget=Budget(max_steps=2),
+        device=CPU,
+        max_grad_norm=1.0,
+    )
+    with _Dtypes() as dtypes:
+        made = list(steps)
+    assert len(made) == 2
+    assert torch.float64 not in dtypes.seen
+    assert torch.float32 in dtypes.seen

@@ -191,7 +191,7 @@ class Augmenter:
         logits = model.score(encoded.last_hidden_state[row_numbers, columns]).float()
         logits[:, special] = float("-inf")
         top = logits.topk(min(self.settings.top_k, logits.shape[1] - len(special)), dim=-1)
-        cumulated = top.values.double().softmax(-1).cumsum(-1).cpu()
+        cumulated = top.values.cpu().double().softmax(-1).cumsum(-1)
         draws = torch.tensor(np.concatenate([uniform for _, uniform in picked]))
         ranks = (cumulated < draws[:, None]).sum(-1).clamp_max(cumulated.shape[1] - 1)
         found = top.indices.cpu().gather(1, ranks[:, None])[:, 0].tolist()
