@@ -144,7 +144,12 @@ def test_what_somebody_put_beside_a_shared_model_stays(finished_compression, tmp
 def test_the_chosen_model_remembers_its_task(finished_compression):
     settings, _ = finished_compression
     memory = json.loads((settings.out / "model/limbeck.json").read_text(encoding="utf-8"))
-    assert memory == {"task": "sst2", "task_options": {}, "max_length": settings.max_length}
+    assert memory == {
+        "task": "sst2",
+        "task_options": {},
+        "max_length": settings.max_length,
+        "label": "1 layer",
+    }
 
 
 def test_a_given_student_gets_a_new_head(deep_teacher, data, tmp_path):

@@ -85,7 +85,7 @@ def write_damaged(folder):
 
 def test_a_failed_student_costs_the_others_nothing(deep_teacher, data, tmp_path):
     damaged, out = write_damaged(tmp_path / "damaged"), tmp_path / "run"
-    changes = {"depths": (1,), "student": damaged, "epochs": 1, "retain": 0.1}
+    changes = {"depths": (1,), "student": damaged, "epochs": 2, "retain": 0.1}
     settings = make_settings(deep_teacher, data, out, **changes)
     with pytest.raises(TrainingError) as caught:
         run(settings, progress=SilentProgress())
