@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -128,6 +129,7 @@ def train_seed(
                 remedy=f"put it back, or remove {folder} to train this seed again",
             )
             progress.log(f"seed {seed}: finished before")
+            _drop_checkpoints(folder, settings)  # a kill may have come between record and this
             return finished
         if not (folder / "checkpoints").exists():
             progress.log(
@@ -176,9 +178,14 @@ def train_seed(
     )
     write_card(folder / "model", make_card(settings, data, record, records=[record]))
     record.write(folder)
-    if not settings.schedule.fits_any_length:  # else more epochs go on from the last one
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    _drop_checkpoints(folder, settings)
     return record
+
+
+def _drop_checkpoints(folder: Path, settings: FinetuneSettings) -> None:
+    """Removes a finished seed's checkpoints, unless more epochs could go on from the last one."""
+    if not settings.schedule.fits_any_length:
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 def _is_enough(finished: SeedRecord, settings: FinetuneSettings, data: TaskData) -> bool:
