@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.report import write_report
 from limbeck.report.facts import Report
+from limbeck.report.statistics import binomial_error
 from limbeck.report.summary import Summary
 from limbeck.runs import (
     CompressRecord,
@@ -240,19 +242,25 @@ def _score_rows(by_split: dict[str, dict[str, float]]) -> tuple[tuple[str, ...],
 
 
 def _score(scores: Mapping[str, float], name: str) -> str:
-    """Returns a score, with its interval where it is a share of examples.
+    """Returns a score, with its interval where it is a mean over examples.
 
     Source:
-        Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927: unlike
-        standard errors it does not say of all right, or all wrong, that this is sure.
+        Of shares of them: Wilson, "Probable Inference, the Law of Succession, and Statistical
+        Inference", 1927: unlike standard errors it does not say of all right, or all wrong, that
+        this is sure. Of other means, as the F1 of answers is one, two standard errors.
     """
     if name not in scores:
         return ""
     if f"{name}_standard_error" not in scores:
         return f"{scores[name]:.4f}"
+    mean, error = scores[name], scores[f"{name}_standard_error"]
     num_examples = round(scores["num_examples"])
-    found = binomtest(round(scores[name] * num_examples), num_examples)
-    low, high = found.proportion_ci(method="wilson")
+    if math.isclose(error, binomial_error(mean, num_examples), rel_tol=1e-6, abs_tol=1e-9):
+        found = binomtest(round(mean * num_examples), num_examples)
+        interval = found.proportion_ci(method="wilson")
+        low, high = float(interval.low), float(interval.high)
+    else:
+        low, high = max(mean - 1.96 * error, 0.0), min(mean + 1.96 * error, 1.0)
     return f"{scores[name]:.4f} (95 % interval {low:.4f} to {high:.4f})"
 
 

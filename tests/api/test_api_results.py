@@ -7,6 +7,7 @@ from tiny_rows import FAST, TEST, TRAIN, VALIDATION
 from tiny_task import write_model
 
 import limbeck
+from limbeck.api._results import _score
 from limbeck.report.facts import Report
 
 SHORT = {"epochs": 1, "batch_size": 8, "learning_rate": 3e-3, "device": "cpu"}
@@ -117,3 +118,8 @@ def test_what_can_not_be_written(teacher, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(limbeck.DataError, match=r"can't write the model to .*file"):
         teacher.save_pretrained(tmp_path / "file")
+
+
+def test_a_mean_that_is_no_share_of_examples_gets_two_standard_errors() -> None:
+    answers = {"f1": 0.5, "f1_standard_error": 0.02, "num_examples": 400.0}
+    assert _score(answers, "f1") == "0.5000 (95 % interval 0.4608 to 0.5392)"
