@@ -220,11 +220,24 @@ def infer_labels(rows: Iterable[Row], column: str, *, renamed: Mapping[str, str]
             f"labels in {len(rows)} rows ({shorten_names(found)}), and a classifier needs "
             "two; check the file, or give all labels in task_options.labels"
         )
+    in_order = sort_labels(found)
     if not all(_WHOLE.fullmatch(name) for name in found):
-        return sorted(found)
+        return in_order
     if {int(name) for name in found} == set(range(len(found))):
         return [f"LABEL_{i}" for i in range(len(found))]
-    return sorted(found, key=int)
+    return in_order
+
+
+def sort_labels(names: Iterable[str]) -> list[str]:
+    """Returns labels in alphabetical order, numbers by their size.
+
+    Example:
+        >>> sort_labels(["10", "9"]), sort_labels(["10", "9", "none"])
+        (['9', '10'], ['10', '9', 'none'])
+    """
+    names = list(names)
+    is_numbered = all(_WHOLE.fullmatch(name) for name in names)
+    return sorted(names, key=int) if is_numbered else sorted(names)
 
 
 def rename(names: Iterable[str], renamed: Mapping[str, str]) -> tuple[str, ...]:

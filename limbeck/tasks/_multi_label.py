@@ -19,7 +19,7 @@ from limbeck.tasks._base import Task
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._held_out import count_held_out
-from limbeck.tasks._labels import LabelSet, as_label, find_label_sets, rename
+from limbeck.tasks._labels import LabelSet, as_label, find_label_sets, rename, sort_labels
 from limbeck.tasks._lists import is_meant_as_list, parse_list
 from limbeck.tasks._main_metric import LabelSetMetric
 from limbeck.tasks._texts import (
@@ -169,7 +169,7 @@ def _infer(rows: Sequence[Row], settings: MultiLabelSettings) -> list[str]:
             f"{rows[0].place.rpartition(',')[0]}: no row has a label in column "
             f"'{settings.label_column}'; give all labels in task_options.labels"
         )
-    return sorted(rename(found, settings.rename_labels))
+    return sort_labels(rename(found, settings.rename_labels))
 
 
 def _places(row: Row, settings: MultiLabelSettings, label_set: LabelSet) -> tuple[int, ...] | None:

@@ -298,3 +298,10 @@ def test_labels_are_matched_as_they_are_written_first(of_model, of_task, places)
 def test_labels_that_case_alone_tells_apart_are_not_guessed():
     with pytest.raises(DataError, match=r"labels \(US, us\) are not the task's \(Us, us\)"):
         align_names(of_model=["US", "us"], of_task=["Us", "us"])
+
+
+def test_numbers_of_labels_stand_by_their_size():
+    rows = [{"text": "a", "labels": list(range(12))}, {"text": "b", "labels": []}]
+    task = read_task("multi_label_classification", {"train": rows})
+    assert task.labels == tuple(map(str, range(12)))  # as those of a model, LABEL_0 to LABEL_11
+    assert task.for_model([f"LABEL_{i}" for i in range(12)]).places is None
