@@ -201,7 +201,7 @@ def _read(run: Any, rows: Sequence[Given], given: Mapping[str, Any]) -> list[lis
 
 def _show_labels(text: str, items: Sequence[Result]) -> list[str]:
     shown = "  ".join(f"{item['label']} {item['score']:.4f}" for item in items)
-    return [f"{shown}  {text}"]
+    return [f"{shown}  {_shorten(text)}"]
 
 
 def _show_entities(text: str, items: Sequence[Result]) -> list[str]:

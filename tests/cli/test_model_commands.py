@@ -135,6 +135,9 @@ def test_predict(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["predict", "teacher"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[1] for line in lines] == ["the mill", "the pot"]
+    assert main(["predict", "teacher", "the mill\nand " + "the pot " * 99]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("  the mill and the pot the pot" + " the pot" * 8 + " the...")
 
 
 def test_predict_entities(capsys: Captured) -> None:
