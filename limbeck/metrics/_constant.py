@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic
 
-from limbeck.metrics._metric import Form, Metric, P, shorten
+from limbeck.metrics._metric import Form, Metric, P, answer_in_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,9 @@ def best_constant(found: P, metric: Metric) -> Constant[P] | None:
     if form is None:
         return None
     scored = [
-        Constant(answer=shorten(answer), score=form.score(predictions), predictions=predictions)
+        Constant(
+            answer=answer_in_words(answer), score=form.score(predictions), predictions=predictions
+        )
         for answer, predictions in found.constants()
     ]
     choose = max if metric.higher_is_better else min

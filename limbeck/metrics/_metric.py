@@ -42,10 +42,10 @@ class Favourite:
     of: str
 
     def __str__(self) -> str:
-        return f"“{shorten(self.answer)}” for {self.count:,} of {self.total:,} {self.of}"
+        return f"“{answer_in_words(self.answer)}” for {self.count:,} of {self.total:,} {self.of}"
 
 
-def shorten(answer: str) -> str:
+def answer_in_words(answer: str) -> str:
     """Returns an answer on one line, cut where it is long."""
     line = " ".join(answer.split())
     return line if len(line) <= _LONGEST_ANSWER else f"{line[: _LONGEST_ANSWER - 1]}…"

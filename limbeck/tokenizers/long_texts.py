@@ -54,7 +54,7 @@ def cut_into_pieces(text: str, cuts: re.Pattern[str] | None) -> Iterator[str]:
     yield text[start:]
 
 
-def shorten(
+def leave_out_unread(
     texts: Sequence[str],
     *,
     num_tokens: int,
@@ -86,7 +86,7 @@ def shorten(
     return found
 
 
-def shorten_pairs(
+def leave_out_unread_of_pairs(
     pairs: Sequence[tuple[str, str]], *, num_tokens: int, cuts: re.Pattern[str], count: Count
 ) -> list[tuple[str, str]]:
     """Does the same for pairs of which the longer text is cut first.

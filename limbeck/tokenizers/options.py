@@ -94,8 +94,8 @@ def resolve_options(
         SettingsError: If a name is unknown, a number is out of range or an argument has no effect.
     """
     for name in ("max_length", "pad_to_multiple_of"):
-        _check_count(getattr(request, name), name, least=1)
-    _check_count(request.stride, "stride", least=0)
+        check_count(getattr(request, name), name, least=1)
+    check_count(request.stride, "stride", least=0)
     strategy = _name("truncation", request.truncation, accepted=TRUNCATIONS)
     filling = _name("padding", request.padding, accepted=PADDINGS)
     _check_effect(request, strategy, filling, pair=pair)
@@ -119,7 +119,12 @@ def resolve_options(
     return Options(truncation, padding)
 
 
-def _check_count(value: object, name: str, *, least: int) -> None:
+def check_count(value: object, name: str, *, least: int) -> None:
+    """Refuses what is no whole number from `least` on, nor left out.
+
+    Raises:
+        SettingsError: Names the argument and what it was given.
+    """
     if value is None and name != "stride":
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < least:

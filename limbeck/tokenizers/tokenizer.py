@@ -13,17 +13,18 @@ import numpy as np
 from tokenizers import Tokenizer as Backend
 
 from limbeck.checkpoints import resolve_folder
-from limbeck.errors import DataError
+from limbeck.errors import DataError, SettingsError
 from limbeck.tokenizers.backend import copy_pipeline
 from limbeck.tokenizers.config import TokenizerConfig
 from limbeck.tokenizers.encoding import BatchEncoding, TensorKind, as_tensors, collect, unbatch
-from limbeck.tokenizers.long_texts import find_cuts, shorten, shorten_pairs
+from limbeck.tokenizers.long_texts import find_cuts, leave_out_unread, leave_out_unread_of_pairs
 from limbeck.tokenizers.options import (
     Options,
     PaddingName,
     Request,
     Truncation,
     TruncationName,
+    check_count,
     resolve_options,
 )
 from limbeck.tokenizers.pretrained import load_folder, save_folder
@@ -179,7 +180,9 @@ class Tokenizer(Vocabulary):
                 self._backend, inputs, options.truncation, num_special=num_special, words=words
             )
         if options.truncation and not words and not return_overflowing_tokens:
-            inputs = self._shorten(inputs, options.truncation, num_special=num_special, pair=pair)
+            inputs = self._leave_out_unread(
+                inputs, options.truncation, num_special=num_special, pair=pair
+            )
         batch = collect(
             encode_batch(
                 self._pipeline(options), inputs, add_special_tokens=add_special_tokens, words=words
@@ -201,6 +204,8 @@ class Tokenizer(Vocabulary):
         self,
         rows: Sequence[Mapping[str, Sequence[int]]] | Mapping[str, Sequence[Sequence[int]]],
         *,
+        padding: bool | PaddingName = True,
+        pad_to_multiple_of: int | None = None,
         return_tensors: TensorKind | None = None,
     ) -> BatchEncoding:
         """Fills encoded texts up to the longest, as a collate function does.
@@ -208,11 +213,20 @@ class Tokenizer(Vocabulary):
         Args:
             rows: What calls gave for single texts, or a call for a list of them; of each the
                 model's inputs are taken. All of a row without `attention_mask` is text.
+            padding: True or `longest`, which is the only way.
+            pad_to_multiple_of: Fill up further, to a multiple of this.
             return_tensors: `pt` or `np` for tensors; default lists.
 
         Raises:
             DataError: If there is no row, or one has no `input_ids`.
+            SettingsError: If another padding is asked for, or the multiple is below 1.
         """
+        if padding not in (True, "longest"):
+            raise SettingsError(
+                f"padding={padding!r}: rows are filled up to the longest; accepted: True. To one "
+                "length, give padding='max_length' when texts are encoded"
+            )
+        check_count(pad_to_multiple_of, "pad_to_multiple_of", least=1)
         if isinstance(rows, Mapping):
             columns = zip(*rows.values(), strict=True)
             rows = [dict(zip(rows, values, strict=True)) for values in columns]
@@ -221,8 +235,9 @@ class Tokenizer(Vocabulary):
                 raise DataError(f"row {number} has no input_ids; it has: {', '.join(row)}")
         if not rows:
             raise DataError("there is no row to pad; accepted: what calls of the tokenizer gave")
-        width = max(len(row["input_ids"]) for row in rows)
-        padding = {
+        longest = max(len(row["input_ids"]) for row in rows)
+        width = longest + -longest % (pad_to_multiple_of or 1)
+        fillings = {
             "input_ids": self.pad_token_id,
             "token_type_ids": self.config.pad_token_type_id,
             "attention_mask": 0,
@@ -237,7 +252,7 @@ class Tokenizer(Vocabulary):
         rows = [{"attention_mask": [1] * len(row["input_ids"]), **row} for row in rows]
         names = [name for name in self.model_input_names if all(name in row for row in rows)]
         batch = BatchEncoding(
-            {name: [fill(row[name], padding[name]) for row in rows] for name in names}
+            {name: [fill(row[name], fillings[name]) for row in rows] for name in names}
         )
         return batch if return_tensors is None else as_tensors(batch, return_tensors)
 
@@ -260,7 +275,7 @@ class Tokenizer(Vocabulary):
             raise DataError("texts is a single str; encode_batch_ids takes a list of str.")
         if num_at_ends is not None and self._cuts is not None:
             count = partial(count_tokens, self._backend)
-            inputs = shorten(
+            inputs = leave_out_unread(
                 inputs, num_tokens=num_at_ends, cuts=self._cuts, count=count, with_end=True
             )
         return encode_ids(
@@ -276,7 +291,7 @@ class Tokenizer(Vocabulary):
     def _cuts(self) -> re.Pattern[str] | None:
         return find_cuts(self._backend)
 
-    def _shorten(
+    def _leave_out_unread(
         self, inputs: list[Any], truncation: Truncation, *, num_special: int, pair: bool
     ) -> list[Any]:
         """Leaves out what truncation would, and what need not be read for it."""
@@ -286,14 +301,16 @@ class Tokenizer(Vocabulary):
         room = truncation.max_length - num_special
         count = partial(count_tokens, self._backend)
         if not pair:
-            return shorten(inputs, num_tokens=room, cuts=self._cuts, count=count)
+            return leave_out_unread(inputs, num_tokens=room, cuts=self._cuts, count=count)
         if truncation.strategy == "longest_first":
-            return list(shorten_pairs(inputs, num_tokens=room, cuts=self._cuts, count=count))
+            return list(
+                leave_out_unread_of_pairs(inputs, num_tokens=room, cuts=self._cuts, count=count)
+            )
         firsts, seconds = (list(texts) for texts in zip(*inputs, strict=True))
         if truncation.strategy == "only_first":
-            firsts = shorten(firsts, num_tokens=room, cuts=self._cuts, count=count)
+            firsts = leave_out_unread(firsts, num_tokens=room, cuts=self._cuts, count=count)
         else:
-            seconds = shorten(seconds, num_tokens=room, cuts=self._cuts, count=count)
+            seconds = leave_out_unread(seconds, num_tokens=room, cuts=self._cuts, count=count)
         return list(zip(firsts, seconds, strict=True))
 
     def __getstate__(self) -> dict[str, Any]:

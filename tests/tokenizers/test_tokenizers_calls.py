@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizer_cases import KINDS, TEXTS
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, SettingsError
 from limbeck.tokenizers import BatchEncoding, Tokenizer
 
 STRINGS = list(TEXTS.values())
@@ -188,6 +188,8 @@ def test_habits_of_transformers(tokenizers_of: Any) -> None:
         assert {name: padded[name] for name in expected} == dict(expected)
         assert ours.pad(rows, return_tensors="pt").input_ids.shape[0] == 2
         assert ours.pad(ours(["a", "a b c a b c"])) == padded
+        wider = {"padding": True, "pad_to_multiple_of": 8}
+        assert dict(ours.pad(rows, **wider)) == dict(theirs.pad(rows, **wider))
         bare = [{"input_ids": row["input_ids"]} for row in rows]  # as data sets keep them
         assert dict(ours.pad(bare)) == dict(theirs.pad(bare))
 
@@ -197,3 +199,8 @@ def test_what_can_not_be_padded_is_named(tokenizer: Tokenizer) -> None:
         tokenizer.pad([tokenizer("a"), {"ids": [1]}])
     with pytest.raises(DataError, match="there is no row to pad"):
         tokenizer.pad([])
+    rows = [tokenizer("a")]
+    with pytest.raises(SettingsError, match=r"padding='max_length': .* accepted: True"):
+        tokenizer.pad(rows, padding="max_length")
+    with pytest.raises(SettingsError, match="pad_to_multiple_of is 0; accepted"):
+        tokenizer.pad(rows, pad_to_multiple_of=0)

@@ -14,7 +14,7 @@ from limbeck.tasks._texts import TextEncoding, TextExample
 from limbeck.tokenizers import Tokenizer, train_wordpiece
 from limbeck.tokenizers import long_texts as module
 from limbeck.tokenizers.backend import copy_pipeline
-from limbeck.tokenizers.long_texts import cut_into_pieces, find_cuts, shorten
+from limbeck.tokenizers.long_texts import cut_into_pieces, find_cuts, leave_out_unread
 
 # Whatever could carry something over a blank: marks that combine, control characters, special
 # tokens and parts of them, words over the model's limit, ideographs, many kinds of blanks.
@@ -97,10 +97,10 @@ def test_no_more_is_read_than_the_kept_tokens_need():
         return [len(text.split()) for text in found]
 
     text = "was it " * 100_000
-    (short,) = shorten([text], num_tokens=30, cuts=cuts, count=count)
+    (short,) = leave_out_unread([text], num_tokens=30, cuts=cuts, count=count)
     assert text.startswith(short)
     assert len(short) < 1_000
-    (ends,) = shorten([text], num_tokens=30, cuts=cuts, count=count, with_end=True)
+    (ends,) = leave_out_unread([text], num_tokens=30, cuts=cuts, count=count, with_end=True)
     assert len(ends) < 2_000
     assert sum(map(len, asked)) < 5_000
     assert max(map(len, cut_into_pieces(text, cuts))) < 2**19
