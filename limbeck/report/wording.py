@@ -146,9 +146,9 @@ def describe_trivial(models: Sequence[ModelFacts], constant: ConstantFacts | Non
     if not said:
         return ""
     floor = (
-        "" if constant is None else f"; {constant_name(constant)} scores {points(constant.score)}"
+        "" if constant is None else f"{constant_name(constant)} scores {points(constant.score)}: "
     )
-    return f" {capitalise(' and '.join(said))}{floor}."
+    return f" {capitalise(floor + ', and '.join(said))}."
 
 
 def constant_name(constant: ConstantFacts) -> str:

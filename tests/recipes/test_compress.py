@@ -247,7 +247,7 @@ def test_a_student_that_says_always_the_same_keeps_nothing(deep_teacher, data, t
         epochs=0.1,
         learning_rate=1e-7,
     )
-    with pytest.raises(ContractError, match="for 24 of 24 examples; always “NEGATIVE” scores"):
+    with pytest.raises(ContractError, match=r"Always “NEGATIVE” scores .* for 24 of 24 examples"):
         run(settings, progress=SilentProgress())
     (_, student) = CompressRecord.read(tmp_path / "run").models
     assert student.score > 0.5

@@ -106,9 +106,9 @@ def test_a_model_that_says_always_the_same_keeps_nothing(make_run, tmp_path):
     assert found.retention is None
     assert "keeps" not in report.headline
     assert report.headline.endswith(
-        "reaches 76.5 F1 against the teacher's 77.3 on irony (test, n = 300). The teacher is not "
-        "shown to do better and the student predicts “ironic” for 298 of 300 examples; always "
-        "“ironic” scores 77.0."
+        "reaches 76.5 F1 against the teacher's 77.3 on irony (test, n = 300). Always “ironic” "
+        "scores 77.0: the teacher is not shown to do better, and the student predicts “ironic” for "
+        "298 of 300 examples."
     )
     assert "“b” predicts “ironic” for 300 of 300 examples." in report.remarks
     page = read(report, "md")
