@@ -100,7 +100,7 @@ def shorten(value: object, *, length: int = 60, quoted: bool = True) -> str:
         return repr(value) if quoted else repr(value)[1:-1]
     short = reprlib.Repr()  # does not look at all of a long list
     short.maxstring = short.maxother = short.maxlong = length
-    text = short.repr(value)
+    text = " ".join(short.repr(value).split("\n"))  # a data frame's own has many lines
     if len(text) <= length:
         return text
     return f"{text[: length - 4]}...{text[-1]}"

@@ -42,6 +42,7 @@ _HABITS = {
     "truncation": "what is longer than max_length is cut, or read in windows, anyway",
     "padding": "rows of about one length are padded together anyway",
     "max_length": "give it when the pipeline is made",
+    "max_seq_len": "give max_length when the pipeline is made",
     "framework": "there is one only",
     "trust_remote_code": "no code of a model folder is ever run",
 }

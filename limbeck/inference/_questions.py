@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from limbeck.errors import SettingsError, shorten
@@ -43,7 +43,7 @@ def as_questions(
         )
     if isinstance(inputs, Mapping):
         return [_from_mapping(inputs, 0)], True
-    if isinstance(inputs, str) or not isinstance(inputs, Sequence):
+    if isinstance(inputs, str) or not isinstance(inputs, Iterable):
         raise SettingsError(f"the input is {shorten(inputs)}; {_FORMS}, or question= and context=")
     return [_from_mapping(given, index) for index, given in enumerate(inputs)], False
 
@@ -70,7 +70,7 @@ def _from_columns(question: object, context: object) -> tuple[list[Question], bo
 def _as_list(name: str, value: object) -> tuple[list[object], bool]:
     if isinstance(value, str):
         return [value], True
-    if not isinstance(value, Sequence):
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
         raise SettingsError(f"{name} = {shorten(value)}; accepted: a text, or a list of texts")
     return list(value), False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Any
@@ -215,13 +215,14 @@ def _check_words(inputs: object) -> list[_Text]:
     return [_Text.of_words(words) for words in ([given] if is_single else given)]
 
 
-def _check_texts(inputs: Sequence[object]) -> list[str]:
-    if not isinstance(inputs, Sequence):
+def _check_texts(inputs: object) -> list[str]:
+    if isinstance(inputs, Mapping) or not isinstance(inputs, Iterable):
         raise SettingsError(f"the input is {shorten(inputs)}; accepted: a text, or a list of texts")
-    for index, text in enumerate(inputs):
+    texts = list(inputs)
+    for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise SettingsError(
                 f"input {index} is {shorten(text)}; accepted: a text, or a list of texts; words "
                 "with is_split_into_words=True"
             )
-    return [text for text in inputs if isinstance(text, str)]
+    return texts

@@ -282,3 +282,21 @@ def test_habits_of_transformers(folder):
         classify(TEXTS, topk=2)
     with pytest.raises(SettingsError, match="device = 'cuda:99' can't be used"):
         pipeline("text-classification", folder, device=99)
+
+
+def test_every_pipeline_takes_a_column_of_a_frame(folder, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    column = pandas.DataFrame({"text": TEXTS})["text"]
+    classify = pipeline("text-classification", folder)
+    assert classify(column) == classify(TEXTS)
+    tagged = write_model(tmp_path / "tags", auto_model=AutoModelForTokenClassification)
+    find = pipeline("ner", tagged)
+    assert find(column) == find(iter(TEXTS)) == find(TEXTS)
+    read = write_model(
+        tmp_path / "answers", auto_model=AutoModelForQuestionAnswering, labels=("start", "end")
+    )
+    answer = pipeline("question-answering", read)
+    assert answer(question="good?", context=column) == answer(question="good?", context=TEXTS)
+    with pytest.raises(SettingsError, match=r"input 0 is .*; accepted") as caught:
+        classify([column])
+    assert "\n" not in str(caught.value)
