@@ -84,8 +84,8 @@ def test_a_dry_run_of_a_suite_says_steps_and_time(ground, tmp_path):
     settings = tiny_suite.make_settings(ground, tmp_path / "run", finetune=SLOW)
     planned = suite.plan(settings)
     shown = planned["runs"]["sst2"]
-    assert shown["whole"].startswith("finetune, to run: 12 steps a seed, less than a minute")
-    assert shown["half"].startswith("finetune with the teacher whole, to run: 12 steps a seed")
+    assert shown["whole"].startswith("finetune, to run: 72 steps a seed, less than a minute")
+    assert shown["half"].startswith("finetune with the teacher whole, to run: 72 steps a seed")
     assert shown["random weights"].startswith("finetune, to run: 6 steps a seed")
     assert planned["seconds"] >= 0
     assert not (tmp_path / "run").exists()
