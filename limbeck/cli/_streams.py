@@ -12,10 +12,10 @@ from typing import Any
 
 from limbeck.errors import MachineError
 from limbeck.system_errors import explain
-from limbeck.terminal.printable import printable
+from limbeck.terminal.printable import UNSEEN, printable
 
 # What may stand in JSON as it is, but not on a terminal or in UTF-8.
-_ESCAPED_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ESCAPED_IN_JSON = re.compile(f"[{UNSEEN}\ud800-\udfff]")
 
 
 def settle_streams() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-# Controls but for tab and line feed, and what turns the direction of writing: with them labels
-# and texts could hide or forge what stands on screen.
-_CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]"
-)
+UNSEEN = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+"""Controls beyond ASCII, line separators, and what turns the direction of writing, as a pattern."""
+
+# But for tab and line feed: with them labels and texts could hide or forge what stands on screen.
+_CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f{UNSEEN}]")
 
 
 def printable(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from tokenizers import Tokenizer as Backend
@@ -57,17 +57,29 @@ class Vocabulary:
         """Returns the text of each row of ids."""
         return [self.decode(row, skip_special_tokens=skip_special_tokens) for row in rows]
 
-    def convert_tokens_to_ids(self, tokens: Sequence[str]) -> list[int]:
-        """Returns the id of each piece; a piece outside the vocabulary gets the unknown id."""
+    @overload
+    def convert_tokens_to_ids(self, tokens: str) -> int: ...  # type: ignore[overload-overlap]
+    @overload
+    def convert_tokens_to_ids(self, tokens: Sequence[str]) -> list[int]: ...
+    def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> int | list[int]:
+        """Returns the id of a piece, or of each; one outside the vocabulary gets the unknown id."""
+        if isinstance(tokens, str):
+            return self.convert_tokens_to_ids([tokens])[0]
         found = [self._backend.token_to_id(token) for token in tokens]
         return [self.unk_token_id if index is None else index for index in found]
 
-    def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
-        """Returns the piece of each id.
+    @overload
+    def convert_ids_to_tokens(self, ids: int) -> str: ...
+    @overload
+    def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]: ...
+    def convert_ids_to_tokens(self, ids: int | Iterable[int]) -> str | list[str]:
+        """Returns the piece of an id, or of each.
 
         Raises:
             DataError: If an id is not in the vocabulary.
         """
+        if isinstance(ids, int):
+            return self.convert_ids_to_tokens([ids])[0]
         row = read_ids(ids, vocab_size=self.vocab_size)
         return [self._backend.id_to_token(index) or "" for index in row]
 

@@ -64,12 +64,12 @@ def test_text_that_the_terminal_has_no_letters_for(
 
 
 def test_what_is_shown_does_not_drive_the_terminal(capsys: Captured) -> None:
-    label = "\x1b[31mred\x9b2J\x7f\u202egnp"
+    label = "\x1b[31mred\x9b2J\x7f\u202egnp\u200f"
     COMMON.tell(label)
     note(label)
     write_json({"label": label})
     shown = capsys.readouterr()
-    spelt = r"\x1b[31mred\x9b2J\x7f\u202egnp" + "\n"
+    spelt = r"\x1b[31mred\x9b2J\x7f\u202egnp\u200f" + "\n"
     assert shown.err == spelt
     plain, written = shown.out.splitlines(keepends=True)
     assert plain == spelt

@@ -177,6 +177,8 @@ def test_habits_of_transformers(tokenizers_of: Any) -> None:
     for ours, theirs in tokenizers_of.values():
         for role in ("pad", "cls", "sep", "mask", "unk"):
             assert getattr(ours, f"{role}_token") == getattr(theirs, f"{role}_token")
+        assert ours.convert_tokens_to_ids("[MASK]") == theirs.convert_tokens_to_ids("[MASK]")
+        assert ours.convert_ids_to_tokens(5) == theirs.convert_ids_to_tokens(5)
         first, second = STRINGS[0], STRINGS[1]
         assert ours.encode(first) == theirs.encode(first)
         assert ours.encode(first, second, add_special_tokens=False) == (
