@@ -34,6 +34,10 @@ _RESULTS = {
 """What a text's results are called in the JSON object."""
 
 
+_COLUMN_OPTIONS = ("text_column", "tokens_column", "context_column")
+"""Options of tasks that name what a model reads."""
+
+
 def predict(
     model: Annotated[str, Parameter(help="Model folder or Hub id.")],
     *texts: Annotated[str, Parameter(help="Texts; without any, one from each line of stdin.")],
@@ -42,7 +46,10 @@ def predict(
     ] = None,
     column: Annotated[
         str | None,
-        Parameter(help="Which column of --data (else text), or of JSON Lines on stdin, is it."),
+        Parameter(
+            help="Which column of --data (else as the model was fine-tuned, or text), or of JSON "
+            "Lines on stdin, is it."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -66,7 +73,7 @@ def predict(
     common: Common = COMMON,
 ) -> dict[str, Any]:
     """Label texts, find their entities, or answer a question from them: what the model is for."""
-    from limbeck.cli._predict_rows import require_new, require_writable, write_rows
+    from limbeck.cli._predict_rows import find_column, require_new, require_writable, write_rows
     from limbeck.inference import pipeline
 
     _check_texts(texts, model=model, column=column, data=data)
@@ -81,6 +88,8 @@ def predict(
     }
     given = {name: value for name, value in chosen.items() if value is not None}
     _check_options(given, model=model, task=run.task)
+    if data is not None and column is None:
+        column = find_column(data, [*_remembered_columns(model), "text"])
     rows = _read_rows(texts, data=data, column=column)
     key = _RESULTS[run.task]
     if out is not None:
@@ -102,6 +111,20 @@ def predict(
         for row, items in zip(rows, found, strict=True)
     ]
     return {"model": model, "task": run.task, **asked, "predictions": predictions}
+
+
+def _remembered_columns(model: str) -> list[str]:
+    """Returns what the column that the model was fine-tuned on is called, if it remembers."""
+    from limbeck.checkpoints import resolve_folder
+    from limbeck.recipes._tasks.memory import read_memory
+    from limbeck.tasks import load_task
+
+    memory = read_memory(resolve_folder(model))
+    if memory is None:
+        return []
+    options = load_task(memory.task).read_options(memory.task_options)
+    named = [getattr(options, name, None) for name in _COLUMN_OPTIONS]
+    return [name for name in named if name is not None]
 
 
 def _read_rows(texts: Sequence[str], *, data: Path | None, column: str | None) -> list[Given]:

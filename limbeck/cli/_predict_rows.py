@@ -53,6 +53,19 @@ def read_file(path: Path, column: str) -> list[Given]:
     return [_take(row, column, remedy=remedy) for row in rows]
 
 
+def find_column(path: Path, names: Sequence[str]) -> str:
+    """Returns the first of some names that the file's first row has; the first where it has none.
+
+    Raises:
+        DataError: If the file can't be read.
+    """
+    if path.is_file():
+        first = next(iter(open_file(path, reader="tasks").rows()), None)
+        if first is not None and first.problem is None:
+            return next((name for name in names if name in first.values), names[0])
+    return names[0]
+
+
 def read_stdin(column: str | None) -> list[Given]:
     """Returns the lines of standard input, or a column of them where they are JSON objects.
 
@@ -90,8 +103,8 @@ def _take(row: Row, column: str, *, remedy: str = "") -> Given:
     if not words or not all(isinstance(word, str) for word in words):
         raise DataError(
             f"{row.place}: has no text '{column}', nor a list of words."
-            f"{did_you_mean(column, row.values)} It has: {shorten_names(row.values)}"
-            + (f".{remedy}" if remedy else "")
+            f"{did_you_mean(column, row.values)} It has: {shorten_names(row.values)}."
+            + (remedy or " Say which it is with --column NAME")
         )
     for word in words:
         require_whole_characters(word, f"{row.place}: column '{column}'")

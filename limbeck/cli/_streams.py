@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 from limbeck.errors import MachineError
+from limbeck.printable import UNSEEN, printable
 from limbeck.system_errors import explain
-from limbeck.terminal.printable import UNSEEN, printable
 
 # What may stand in JSON as it is, but not on a terminal or in UTF-8.
 _ESCAPED_IN_JSON = re.compile(f"[{UNSEEN}\ud800-\udfff]")

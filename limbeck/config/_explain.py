@@ -106,13 +106,11 @@ def _unknown_key(cls: type[BaseModel], location: Location, value: object) -> str
         for name in settings.model_fields
     ]
     given = dotted(location)
-    ours = our_name(given, names)
-    hint = f" It is called '{ours}' here." if ours else did_you_mean(given, names)
-    hint = hint or _elsewhere(cls, str(location[-1]))
-    return (
-        f"there is no setting '{given}' (given: {_show(value)}).{hint} "
-        f"Accepted: {', '.join(names) or 'nothing'}."
-    )
+    unknown = f"there is no setting '{given}' (given: {_show(value)})."
+    if ours := our_name(given, names):
+        return f"{unknown} It is called '{ours}' here."
+    hint = did_you_mean(given, names) or _elsewhere(cls, str(location[-1]))
+    return f"{unknown}{hint} Accepted: {', '.join(names) or 'nothing'}."
 
 
 def _elsewhere(cls: type[BaseModel], last: str) -> str:

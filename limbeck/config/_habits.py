@@ -41,6 +41,15 @@ _OURS = {
     "fp16": "precision",
     "bf16": "precision",
     "torch_compile": "compile",
+    "text_column": "task_options.text_column",
+    "text_column_name": "task_options.text_column",
+    "text_pair_column": "task_options.text_pair_column",
+    "label_column": "task_options.label_column",
+    "label_column_name": "task_options.label_column",
+    "labels": "task_options.labels",
+    "tokens_column": "task_options.tokens_column",
+    "tags_column": "task_options.tags_column",
+    "validation_ratio": "task_options.validation_ratio",
 }
 
 

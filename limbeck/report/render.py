@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from limbeck.errors import DataError
 from limbeck.files import write_text
+from limbeck.printable import printable
 from limbeck.report.drawing import MARKERS, embed
 from limbeck.report.page import Page
 
@@ -74,7 +75,7 @@ def escape_markdown(text: str) -> str:
         >>> print(escape_markdown("# 1"), escape_markdown("1. snake_case _x_"))
         \# 1 1\. snake_case \_x\_
     """
-    plain = " ".join(text.split())
+    plain = printable(" ".join(text.split()))
     plain = _ANYWHERE.sub(r"\\\1", plain).replace("&", "&amp;").replace("<", "&lt;")
     return _AT_THE_START.sub(r"\1\\\2", plain)
 

@@ -87,12 +87,12 @@ class LabelSet:
         name = self._name(text, is_number=is_number)
         shown = shorten(name)
         given = f" ({shorten(text)}, by the names of the data set)" if name != text else ""
-        renamed = "NAME" if re.search(r"[^\w-]", name) else name
+        renamed = "LABEL" if re.search(r"[^\w-]", name) else name
         return DataError(
             f"{row.place}: unknown label {shown}{given} in column '{column}'; known: "
             f"{shorten_names(self.names)}.{did_you_mean(name, self.names)} Correct the row, give "
             "all labels in task_options.labels, or say which of these it is: "
-            f"task_options.rename_labels.{renamed}={shorten(self.names[0], quoted=False)}"
+            f"task_options.rename_labels.{renamed}=..., with the right one of them"
         )
 
     def _name(self, text: str, *, is_number: bool) -> str:
@@ -264,7 +264,7 @@ def align_names(*, of_model: Sequence[str], of_task: Sequence[str]) -> list[int]
         return list(range(len(wanted)))
     raise DataError(
         f"the model's labels ({shorten_names(of_model)}) are not the task's "
-        f"({shorten_names(of_task)}); say which is which, such as task_options.rename_labels."
-        f"{shorten(of_task[0], quoted=False)}={shorten(of_model[0], quoted=False)}, or "
+        f"({shorten_names(of_task)}); say which of the model's each of the task's is, with "
+        f"task_options.rename_labels.{shorten(of_task[0], quoted=False)}=... and so on, or "
         "fine-tune the model on this task"
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from limbeck.terminal.printable import printable
+from limbeck.printable import printable
 
 if TYPE_CHECKING:
     from limbeck.train.progress import Progress

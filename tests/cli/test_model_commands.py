@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -452,3 +453,23 @@ def test_predict_refuses_what_it_can_not_read_or_write(
     Path("lines.txt").write_text("a fine mill\n", encoding="utf-8")
     assert main(["predict", "teacher", *arguments]) in (1, 2)
     assert expected in capsys.readouterr().err
+
+
+def test_predict_reads_the_column_that_the_model_was_fine_tuned_on(
+    capsys: Captured, tmp_path: Path
+) -> None:
+    shutil.copytree("teacher", "taught")
+    options = {"text_column": "Review Text", "labels": ["a", "b"]}
+    memory = {"task": "text_classification", "task_options": options, "max_length": 16}
+    Path("taught/limbeck.json").write_text(json.dumps(memory), encoding="utf-8")
+    data = tmp_path / "rows.csv"
+    data.write_text("text,Review Text\nno,the mill\n", encoding="utf-8")
+    assert main(["predict", "taught", "--data", str(data), "--json"]) == 0
+    (found,) = read_json(capsys)["predictions"]
+    assert (found["Review Text"], found["text"]) == ("the mill", "no")
+    assert main(["predict", "taught", "the mill", "--json"]) == 0
+    assert read_json(capsys)["predictions"][0]["labels"] == found["labels"]
+    data.write_text("body\nthe mill\n", encoding="utf-8")
+    assert main(["predict", "taught", "--data", str(data)]) == 1
+    assert "has no text 'Review Text'" in (said := capsys.readouterr().err)
+    assert "It has: body. Say which it is with --column NAME" in said

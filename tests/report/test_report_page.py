@@ -227,3 +227,7 @@ def test_drawings_take_nothing_from_a_matplotlibrc(monkeypatch):
         monkeypatch.setitem(mpl.rcParams, name, value)
     assert redraw() == before
     assert mpl.rcParams["font.size"] == 30
+
+
+def test_what_a_terminal_would_obey_is_spelt_out() -> None:
+    assert escape_markdown("label \x1b[31mred\x07") == r"label \\x1b\[31mred\\x07"
