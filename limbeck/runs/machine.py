@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -28,21 +29,27 @@ def describe_hardware() -> Hardware:
     """Returns the machine's processor, cores, memory and accelerators, and torch's threads."""
     import torch
 
-    try:
-        cores_usable = len(os.sched_getaffinity(0))
+    memory: int | None = None
+    with suppress(AttributeError, ValueError, OSError):  # not on every system
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on every system
-        cores_usable, memory = os.cpu_count() or 1, None
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return Hardware(
         cpu=_cpu_model(),
         num_cores=os.cpu_count(),
-        num_usable_cores=cores_usable,
+        num_usable_cores=count_usable_cores(),
         memory_bytes=memory,
         gpus=tuple(gpus),
         num_threads=torch.get_num_threads(),
         system=platform.platform(),
     )
+
+
+def count_usable_cores() -> int:
+    """Returns the cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
 
 
 def describe_git(package: Path = _PACKAGE) -> GitState | None:

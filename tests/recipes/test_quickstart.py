@@ -22,8 +22,8 @@ from limbeck.recipes.quickstart._time import (
     ENOUGH_STEPS,
     StepBudget,
     distill_minutes,
+    divide_minutes,
     finetune_minutes,
-    share_steps,
 )
 from limbeck.train import SilentProgress
 
@@ -106,7 +106,7 @@ def test_other_weights_than_the_official_are_refused(
 @pytest.mark.parametrize("minutes", [0.5, 13, 60])
 @pytest.mark.parametrize("seconds_per_step", [0.1, 1.28, 3.0])
 def test_minutes_are_not_overdrawn(minutes: float, seconds_per_step: float) -> None:
-    budget = share_steps(minutes, seconds_per_step=seconds_per_step)
+    budget = divide_minutes(minutes, seconds_per_step=seconds_per_step)
     steps = budget.num_steps * budget.num_seeds * seconds_per_step
     if budget.num_steps > 10:  # fewer are never asked for, however slow the machine
         assert steps <= 0.9 * 60 * finetune_minutes(minutes)
@@ -114,14 +114,14 @@ def test_minutes_are_not_overdrawn(minutes: float, seconds_per_step: float) -> N
 
 
 def test_a_slow_machine_is_told_what_would_be_enough() -> None:
-    budget = share_steps(13, seconds_per_step=10.0)
+    budget = divide_minutes(13, seconds_per_step=10.0)
     assert budget.num_steps < ENOUGH_STEPS
     assert not budget.is_enough
     assert f"only {budget.num_steps} steps" in describe_shortage(budget)
     assert f"minutes={budget.enough_minutes} out=..." in advise(budget)
-    longer = share_steps(budget.enough_minutes, seconds_per_step=10.0)
+    longer = divide_minutes(budget.enough_minutes, seconds_per_step=10.0)
     assert longer.is_enough, "what is advised is enough"
-    assert not share_steps(0.8 * budget.enough_minutes, seconds_per_step=10.0).is_enough
+    assert not divide_minutes(0.8 * budget.enough_minutes, seconds_per_step=10.0).is_enough
 
 
 def test_plan(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from limbeck.recipes._jobs.job import Failure, Failures, Job, run_job
+from limbeck.runs.machine import count_usable_cores
 from limbeck.train import Progress, SilentProgress, defer_interrupts
 
 _PATIENCE_SECONDS = 0.2  # how soon a request to stop is seen
@@ -89,7 +90,7 @@ class Pool:
         self._waiting = list(jobs)
         self._progress = progress
         self._failures = failures
-        self._num_threads = max(1, _num_cores() // len(environments))
+        self._num_threads = max(1, count_usable_cores() // len(environments))
         self._workers: list[_Worker] = []
         self._unused = environments  # of workers that are not running
 
@@ -225,11 +226,3 @@ class _SentProgress(SilentProgress):
     def log(self, message: str) -> None:
         """Sends one line."""
         self._send(message)
-
-
-def _num_cores() -> int:
-    """Returns the cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.data.sampling import take_evenly
@@ -18,7 +17,7 @@ from limbeck.recipes._tasks.settings import TaskRunSettings
 from limbeck.recipes.finetune.pace import time_steps
 from limbeck.recipes.finetune.seed import Training, make_budget
 from limbeck.recipes.finetune.settings import FinetuneSettings
-from limbeck.tasks import EncodedExamples, Split, Task
+from limbeck.tasks import Split, Task
 from limbeck.tokenizers import AutoTokenizer
 
 _ROWS = {"train": 256, "validation": 64}
@@ -121,7 +120,7 @@ def time_predictions(model: Model, sample: TaskData) -> float:
 
 def count_tokens(sample: TaskData) -> float:
     """Returns the mean length of a sample's training rows."""
-    return fmean(_lengths(sample.examples["train"]))
+    return float(sample.examples["train"].lengths.mean())
 
 
 def within(settings: FinetuneSettings, num_steps: int) -> FinetuneSettings:
@@ -188,7 +187,3 @@ def _sizes(settings: TaskRunSettings) -> dict[str, int]:
         return _ROWS
     num_steps = max(_STEPS + 1, _ROWS["train"] // settings.batch_size)
     return {**_ROWS, "train": num_steps * settings.batch_size}
-
-
-def _lengths(rows: EncodedExamples) -> list[int]:
-    return [rows[i].num_tokens for i in range(len(rows))]

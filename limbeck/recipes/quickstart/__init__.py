@@ -25,7 +25,7 @@ from limbeck.recipes.quickstart._compared import (
     DATA,
     Compared,
     advise,
-    decide_steps,
+    decide_budget,
     describe_shortage,
     finetune_alike,
 )
@@ -139,7 +139,7 @@ def _run_stages(
             options={"initialise": "random"},
         ),
     )
-    budget = decide_steps(
+    budget = decide_budget(
         models, out, minutes=settings.minutes, device=settings.device, progress=progress
     )
     runs = finetune_alike(models, out, budget=budget, device=settings.device, progress=progress)

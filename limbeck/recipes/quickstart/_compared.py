@@ -15,7 +15,7 @@ from limbeck.recipes.quickstart._time import (
     ENOUGH_STEPS,
     STEPS_PER_EPOCH,
     StepBudget,
-    share_steps,
+    divide_minutes,
 )
 from limbeck.train import Progress
 
@@ -62,7 +62,7 @@ class Compared:
         )
 
 
-def decide_steps(
+def decide_budget(
     models: Sequence[Compared], out: Path, *, minutes: float, device: str, progress: Progress
 ) -> StepBudget:
     """Turns the time into steps before the first model starts, and says what they are enough for.
@@ -85,7 +85,7 @@ def decide_steps(
         measure_pace(model.settings(out, device=device, num_steps=1, num_seeds=1), num_steps=12)
         for model in models
     ]
-    budget = share_steps(minutes, seconds_per_step=sum(paces))
+    budget = divide_minutes(minutes, seconds_per_step=sum(paces))
     epochs = budget.num_steps / STEPS_PER_EPOCH
     progress.log(
         f"{budget.seconds_per_step:.2f} s for a step of all {len(models)} models: "

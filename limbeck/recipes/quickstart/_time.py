@@ -58,7 +58,7 @@ class StepBudget(TypedFile):
         return int(seconds / 60 / _FINETUNE_RATIO) + 1
 
 
-def share_steps(minutes: float, *, seconds_per_step: float) -> StepBudget:
+def divide_minutes(minutes: float, *, seconds_per_step: float) -> StepBudget:
     """Turns the time of a quickstart into steps, once, for all models.
 
     Args:
@@ -66,7 +66,7 @@ def share_steps(minutes: float, *, seconds_per_step: float) -> StepBudget:
         seconds_per_step: One step of all compared models together, measured on this machine.
 
     Example:
-        >>> share_steps(13, seconds_per_step=1.28)
+        >>> divide_minutes(13, seconds_per_step=1.28)
         StepBudget(num_steps=324, num_seeds=1, seconds_per_step=1.28)
     """
     num_steps = 60 * finetune_minutes(minutes) * _STEPS_RATIO / seconds_per_step
