@@ -30,7 +30,7 @@ from limbeck.recipes._language_model import (
 from limbeck.recipes._tasks.card import show_model
 from limbeck.report.card import Card, write_card
 from limbeck.report.distillation import HELD_OUT
-from limbeck.runs import DistillRecord, hash_model_files, start_run
+from limbeck.runs import DistillRecord, describe_start, hash_model_files, start_run
 from limbeck.runs.language_model import TrainingFigures
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
@@ -108,15 +108,25 @@ summarise = summarise_language_model
 def plan(settings: DistillSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     corpus, teacher, student = _prepare(settings)
-    return plan_language_model(settings, corpus=corpus, student=student, teacher=teacher)
+    inputs = _hash_inputs(settings, corpus)
+    return {
+        **plan_language_model(settings, corpus=corpus, student=student, teacher=teacher),
+        "run": describe_start(settings.out, "distill", settings, inputs=inputs),
+    }
+
+
+def _hash_inputs(settings: DistillSettings, corpus: Corpus) -> dict[str, str]:
+    """Returns checksums of what the settings name, by setting."""
+    return {**hash_models(settings.named_models()), "corpus": corpus.info.fingerprint}
 
 
 def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
     """Distils the teacher and writes `out/model`; goes on where an earlier run stopped."""
     torch.manual_seed(settings.seed)
     corpus, teacher, student = _prepare(settings)
-    inputs = {**hash_models(settings.named_models()), "corpus": corpus.info.fingerprint}
-    with start_run(settings.out, "distill", settings, inputs=inputs) as run_folder:
+    with start_run(
+        settings.out, "distill", settings, inputs=_hash_inputs(settings, corpus)
+    ) as run_folder:
         earlier = run_folder.finished(DistillRecord)
         if earlier is not None:
             require_whole_model(earlier, settings.out)

@@ -22,7 +22,7 @@ from limbeck.recipes._tasks.predictions import (
     format_score,
 )
 from limbeck.recipes._tasks.settings import TaskRunSettings
-from limbeck.runs import EvaluateRecord, start_run, write_predictions
+from limbeck.runs import EvaluateRecord, describe_start, start_run, write_predictions
 from limbeck.train import Progress, SilentProgress, choose_device
 
 
@@ -57,7 +57,7 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
     data = _read_data(settings, progress)
     model = load_fine_tuned(data.task, data.folder, name=settings.model)
     model.to(choose_device(settings.device))
-    inputs = {**hash_models(settings.named_models()), "data": data.fingerprint}
+    inputs = _hash_inputs(settings, data)
     with start_run(settings.out, "evaluate", settings, inputs=inputs, may_change=_MAY_CHANGE):
         split = data.task.splits[settings.split]
         records = data.predict(model, settings.split)
@@ -85,14 +85,27 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
         return record.write(settings.out)
 
 
+def _hash_inputs(settings: EvaluateSettings, data: TaskData) -> dict[str, str]:
+    """Returns checksums of what the settings name, by setting."""
+    return {**hash_models(settings.named_models()), "data": data.fingerprint}
+
+
 def plan(settings: EvaluateSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     settings = recall_task(settings, SilentProgress())
     data = _read_data(settings, SilentProgress())
+    start = describe_start(
+        settings.out,
+        "evaluate",
+        settings,
+        inputs=_hash_inputs(settings, data),
+        may_change=_MAY_CHANGE,
+    )
     return {
         "recipe": "evaluate",
         **data.names(),
         "out": str(settings.out),
+        "run": start,
         "device": str(choose_device(settings.device)),
         "split": settings.split,
         **data.sizes(),

@@ -23,7 +23,7 @@ from limbeck.recipes._language_model import (
     summarise_language_model,
     train_language_model,
 )
-from limbeck.runs import PretrainRecord, hash_model_files, start_run
+from limbeck.runs import PretrainRecord, describe_start, hash_model_files, start_run
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import Progress
 
@@ -71,7 +71,16 @@ summarise = summarise_language_model
 def plan(settings: PretrainSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     corpus = open_corpus(settings)
-    return plan_language_model(settings, corpus=corpus, student=_build_model(settings, corpus))
+    inputs = _hash_inputs(settings, corpus)
+    return {
+        **plan_language_model(settings, corpus=corpus, student=_build_model(settings, corpus)),
+        "run": describe_start(settings.out, "pretrain", settings, inputs=inputs),
+    }
+
+
+def _hash_inputs(settings: PretrainSettings, corpus: Corpus) -> dict[str, str]:
+    """Returns checksums of what the settings name, by setting."""
+    return {**hash_models(settings.named_models()), "corpus": corpus.info.fingerprint}
 
 
 def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
@@ -79,8 +88,9 @@ def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
     corpus = open_corpus(settings)
     torch.manual_seed(settings.seed)
     model = _build_model(settings, corpus)
-    inputs = {**hash_models(settings.named_models()), "corpus": corpus.info.fingerprint}
-    with start_run(settings.out, "pretrain", settings, inputs=inputs) as run_folder:
+    with start_run(
+        settings.out, "pretrain", settings, inputs=_hash_inputs(settings, corpus)
+    ) as run_folder:
         earlier = run_folder.finished(PretrainRecord)
         if earlier is not None:
             require_whole_model(earlier, settings.out)

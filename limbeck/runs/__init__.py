@@ -5,7 +5,13 @@ from limbeck.runs.either import read_task_record
 from limbeck.runs.evaluate import EvaluateRecord
 from limbeck.runs.examples import ExamplesRecord
 from limbeck.runs.finetune import FinetuneRecord, SeedRecord
-from limbeck.runs.folder import DATA_FOLDER, MODELS_FOLDER, RunFolder, start_run
+from limbeck.runs.folder import (
+    DATA_FOLDER,
+    MODELS_FOLDER,
+    RunFolder,
+    describe_start,
+    start_run,
+)
 from limbeck.runs.language_model import DistillRecord, PretrainRecord
 from limbeck.runs.model_files import hash_model_files, require_model_files
 from limbeck.runs.predictions import read_predictions, write_predictions
@@ -44,6 +50,7 @@ __all__ = [
     "TaskNames",
     "TaskRecord",
     "Trivial",
+    "describe_start",
     "hash_model_files",
     "read_predictions",
     "read_task_record",

@@ -109,6 +109,25 @@ def start_run(
             raise
 
 
+def describe_start(
+    folder: Path,
+    recipe: str,
+    settings: Settings,
+    *,
+    inputs: Mapping[str, str] = MappingProxyType({}),
+    may_change: Collection[str] = (),
+) -> str:
+    """Says, for a dry run, whether a run would begin in a folder or go on; writes nothing.
+
+    Takes what `start_run` takes, and raises what it raises of the folder and what it holds.
+    """
+    _require_room(folder)
+    begun = _find_begun(folder, recipe, settings, inputs=inputs, may_change=may_change)
+    if begun is None:
+        return "a new run"
+    return f"goes on with the run that was begun there at {begun.started_at}"
+
+
 def _require_room(folder: Path) -> None:
     """Refuses a place that holds something else than a run, or what one is given."""
     if not folder.exists() or RunRecord.exists(folder):
@@ -132,20 +151,17 @@ def _open(
 ) -> RunFolder:
     values = dump_settings(settings)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    if RunRecord.exists(folder):
-        record = RunRecord.read(folder)
-        before = record.settings.get("out")
-        changes = find_changes(record, recipe, settings, inputs=inputs, may_change=may_change)
-        if not (changes and _is_empty(folder)):
-            require_same_run(folder, record, changes)
-            update = {
-                "settings": values,
-                "inputs": {**record.inputs, **inputs},
-                "resumed_at": (*record.resumed_at, now),
-            }
-            record = record.model_copy(update=update).write(folder)
-            moved_from = None if before in (None, str(folder)) else Path(before)
-            return RunFolder(folder, record, resumed=True, moved_from=moved_from)
+    begun = _find_begun(folder, recipe, settings, inputs=inputs, may_change=may_change)
+    if begun is not None:
+        before = begun.settings.get("out")
+        update = {
+            "settings": values,
+            "inputs": {**begun.inputs, **inputs},
+            "resumed_at": (*begun.resumed_at, now),
+        }
+        record = begun.model_copy(update=update).write(folder)
+        moved_from = None if before in (None, str(folder)) else Path(before)
+        return RunFolder(folder, record, resumed=True, moved_from=moved_from)
     record = RunRecord(
         recipe=recipe,
         settings=values,
@@ -159,6 +175,25 @@ def _open(
         started_at=now,
     )
     return RunFolder(folder, record.write(folder), resumed=False)
+
+
+def _find_begun(
+    folder: Path,
+    recipe: str,
+    settings: Settings,
+    *,
+    inputs: Mapping[str, str],
+    may_change: Collection[str],
+) -> RunRecord | None:
+    """Returns the record of the run that would go on; None where a new one would begin."""
+    if not RunRecord.exists(folder):
+        return None
+    record = RunRecord.read(folder)
+    changes = find_changes(record, recipe, settings, inputs=inputs, may_change=may_change)
+    if changes and _is_empty(folder):
+        return None
+    require_same_run(folder, record, changes)
+    return record
 
 
 def _is_empty(folder: Path) -> bool:

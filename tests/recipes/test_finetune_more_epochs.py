@@ -4,7 +4,7 @@ import pytest
 from tiny_task import Lines, assert_same_weights, finetune, make_settings, write_data
 
 from limbeck.errors import DataError, SettingsError
-from limbeck.recipes.finetune import run
+from limbeck.recipes.finetune import plan, run
 from limbeck.runs import FinetuneRecord, SeedRecord
 from limbeck.train import read_metrics
 
@@ -26,7 +26,7 @@ def figures(folder):
     ("schedule", "said"),
     [
         (CONSTANT, "seed 0: going on after step 8"),
-        ({}, "seed 0: trained again, finished before after 1 epochs. For 2 epochs the learning"),
+        ({}, "seed 0: trained again, finished before with epochs=1. For 2 epochs the learning"),
     ],
 )
 def test_more_epochs_end_with_the_bits_of_all_at_once(encoder, data, tmp_path, schedule, said):
@@ -129,3 +129,15 @@ def test_a_seed_that_noted_no_epochs_is_not_taken_for_longer_than_it_is(encoder,
     with pytest.raises(SettingsError, match=message):
         finetune(encoder, data, tmp_path / "run", epochs=2, max_steps=2)
     finetune(encoder, data, tmp_path / "run", epochs=1, max_steps=2)
+
+
+def test_a_dry_run_says_what_more_epochs_would_do(encoder, data, tmp_path):
+    out = tmp_path / "run"
+    assert plan(make_settings(encoder, data, out))["run"] == "a new run"
+    finetune(encoder, data, out, epochs=1)
+    again = plan(make_settings(encoder, data, out, epochs=1))["run"]
+    assert again.startswith("goes on with the run that was begun there at 2")
+    more = plan(make_settings(encoder, data, out, epochs=2))["run"]
+    assert "its steps made again. For 2 epochs the learning rate is another" in more
+    with pytest.raises(SettingsError, match=r"with other settings: batch_size was 8, now 4"):
+        plan(make_settings(encoder, data, out, epochs=1, batch_size=4))

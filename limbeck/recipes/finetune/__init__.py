@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Collection, Generator, Mapping
+from typing import Any, TypedDict
 
 from limbeck.recipes._inputs import hash_models
 from limbeck.recipes._tasks.card import make_card
-from limbeck.recipes._tasks.data import AUGMENTED
+from limbeck.recipes._tasks.data import AUGMENTED, TaskData
 from limbeck.recipes._tasks.folders import share_folder
 from limbeck.recipes._tasks.predictions import (
     describe_favourites,
@@ -17,18 +17,23 @@ from limbeck.recipes._tasks.predictions import (
 )
 from limbeck.recipes.finetune.data import read_data, trained_config
 from limbeck.recipes.finetune.distillation import Distillation
-from limbeck.recipes.finetune.extension import asks_for_more_epochs
+from limbeck.recipes.finetune.extension import asks_for_more_epochs, explain_rates
 from limbeck.recipes.finetune.seed import FinetuneStep as FinetuneStep
 from limbeck.recipes.finetune.seed import make_budget, train_seed
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.report.card import write_card
-from limbeck.runs import FinetuneRecord, start_run
+from limbeck.runs import FinetuneRecord, describe_start, start_run
 from limbeck.train import Progress, SilentProgress, choose_device
 
 SettingsType = FinetuneSettings
 
 # Names for reports change no weight, and more seeds are more runs.
 _MAY_CHANGE = ("seeds", "label", "role", "task_label")
+
+
+class _Identity(TypedDict):
+    inputs: Mapping[str, str]
+    may_change: Collection[str]
 
 
 def run(settings: FinetuneSettings, *, progress: Progress) -> FinetuneRecord:
@@ -70,9 +75,8 @@ def iterate(
     """
     data = read_data(settings, progress)
     distillation = Distillation.prepare(settings, data)
-    may_change = (*_MAY_CHANGE, *(("epochs",) if asks_for_more_epochs(settings) else ()))
-    inputs = {**hash_models(settings.named_models()), "data": data.fingerprint}
-    with start_run(settings.out, "finetune", settings, inputs=inputs, may_change=may_change):
+    identity = _identify(settings, data)
+    with start_run(settings.out, "finetune", settings, **identity):
         teacher = None
         if distillation is not None:
             data, teacher = distillation.load(data, progress)
@@ -97,6 +101,15 @@ def iterate(
         return result.write(settings.out)
 
 
+def _identify(settings: FinetuneSettings, data: TaskData) -> _Identity:
+    """Returns what makes a run in a folder the same one."""
+    more_epochs = ("epochs",) if asks_for_more_epochs(settings) else ()
+    return {
+        "inputs": {**hash_models(settings.named_models()), "data": data.fingerprint},
+        "may_change": (*_MAY_CHANGE, *more_epochs),
+    }
+
+
 def plan(settings: FinetuneSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     data = read_data(settings, SilentProgress())
@@ -105,10 +118,14 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
     num_train = len(data.training) + copies * len(data.examples["train"])
     steps_per_epoch = math.ceil(num_train / settings.batch_size)
     budget = make_budget(settings, steps_per_epoch=steps_per_epoch)
+    start = describe_start(settings.out, "finetune", settings, **_identify(settings, data))
+    if asks_for_more_epochs(settings) and not settings.schedule.fits_any_length:
+        start = f"{start}, its steps made again. {explain_rates(settings)}"
     return {
         "recipe": "finetune",
         **data.names(),
         "out": str(settings.out),
+        "run": start,
         "device": str(choose_device(settings.device)),
         "num_layers": trained_config(settings, data).num_hidden_layers,
         **data.sizes(),

@@ -133,8 +133,8 @@ def train_seed(
             return finished
         if not (folder / "checkpoints").exists():
             progress.log(
-                f"seed {seed}: trained again, finished before after {finished.epochs_asked:g} "
-                f"epochs. {explain_rates(settings)}"
+                f"seed {seed}: trained again, finished before with "
+                f"epochs={finished.epochs_asked:g}. {explain_rates(settings)}"
             )
     steps_per_epoch = math.ceil(len(data.training) / settings.batch_size)
     drop_steps_of_shorter_run(
