@@ -1,4 +1,4 @@
-"""Checksums of the models that a run is given: what they hold, not where they lie."""
+"""Checksums of what a run is given: what it holds, not where it lies."""
 
 from __future__ import annotations
 
@@ -6,9 +6,32 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from limbeck.checkpoints import hash_model, resolve_folder
 from limbeck.errors import CheckpointError
+
+
+class Fingerprinted(Protocol):
+    """Data or a corpus, which know the checksum of what they hold."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The checksum."""
+
+
+def hash_inputs(models: Mapping[str, str], **others: Fingerprinted) -> dict[str, str]:
+    """Returns the checksum of each input of a run, by the setting that names it.
+
+    Args:
+        models: Model folders and Hub ids, by setting.
+        others: What else the run is given, by setting.
+
+    Raises:
+        CheckpointError: If a model is none, or can't be read.
+    """
+    found = {setting: other.fingerprint for setting, other in others.items()}
+    return {**hash_models(models), **found}
 
 
 def hash_models(named: Mapping[str, str]) -> dict[str, str]:

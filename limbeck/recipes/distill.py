@@ -15,7 +15,7 @@ from limbeck.losses import Loss, build_loss, require_fit
 from limbeck.methods import Start, apply_methods
 from limbeck.methods.keep_layers import KeepLayersSettings, can_hold
 from limbeck.models import AutoModelForMaskedLM, Model
-from limbeck.recipes._inputs import hash_models
+from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._language_model import (
     LanguageModelSettings,
     describe_missing_lm_head,
@@ -108,25 +108,19 @@ summarise = summarise_language_model
 def plan(settings: DistillSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     corpus, teacher, student = _prepare(settings)
-    inputs = _hash_inputs(settings, corpus)
+    inputs = hash_inputs(settings.named_models(), corpus=corpus.info)
     return {
         **plan_language_model(settings, corpus=corpus, student=student, teacher=teacher),
         "run": describe_start(settings.out, "distill", settings, inputs=inputs),
     }
 
 
-def _hash_inputs(settings: DistillSettings, corpus: Corpus) -> dict[str, str]:
-    """Returns checksums of what the settings name, by setting."""
-    return {**hash_models(settings.named_models()), "corpus": corpus.info.fingerprint}
-
-
 def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
     """Distils the teacher and writes `out/model`; goes on where an earlier run stopped."""
     torch.manual_seed(settings.seed)
     corpus, teacher, student = _prepare(settings)
-    with start_run(
-        settings.out, "distill", settings, inputs=_hash_inputs(settings, corpus)
-    ) as run_folder:
+    inputs = hash_inputs(settings.named_models(), corpus=corpus.info)
+    with start_run(settings.out, "distill", settings, inputs=inputs) as run_folder:
         earlier = run_folder.finished(DistillRecord)
         if earlier is not None:
             require_whole_model(earlier, settings.out)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from limbeck.config import Shown
 from limbeck.errors import DataError
 from limbeck.files import write_text
-from limbeck.recipes._inputs import hash_models
+from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import recall_task
@@ -57,7 +57,7 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
     data = _read_data(settings, progress)
     model = load_fine_tuned(data.task, data.folder, name=settings.model)
     model.to(choose_device(settings.device))
-    inputs = _hash_inputs(settings, data)
+    inputs = hash_inputs(settings.named_models(), data=data)
     with start_run(settings.out, "evaluate", settings, inputs=inputs, may_change=_MAY_CHANGE):
         split = data.task.splits[settings.split]
         records = data.predict(model, settings.split)
@@ -85,11 +85,6 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
         return record.write(settings.out)
 
 
-def _hash_inputs(settings: EvaluateSettings, data: TaskData) -> dict[str, str]:
-    """Returns checksums of what the settings name, by setting."""
-    return {**hash_models(settings.named_models()), "data": data.fingerprint}
-
-
 def plan(settings: EvaluateSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     settings = recall_task(settings, SilentProgress())
@@ -98,7 +93,7 @@ def plan(settings: EvaluateSettings) -> dict[str, Any]:
         settings.out,
         "evaluate",
         settings,
-        inputs=_hash_inputs(settings, data),
+        inputs=hash_inputs(settings.named_models(), data=data),
         may_change=_MAY_CHANGE,
     )
     return {

@@ -12,7 +12,7 @@ from limbeck.data import Corpus
 from limbeck.losses import build_loss
 from limbeck.models import AutoModelForMaskedLM, Model, find_architecture
 from limbeck.nn import MaskedLMHead
-from limbeck.recipes._inputs import hash_models
+from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._language_model import (
     LanguageModelSettings,
     open_corpus,
@@ -71,16 +71,11 @@ summarise = summarise_language_model
 def plan(settings: PretrainSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     corpus = open_corpus(settings)
-    inputs = _hash_inputs(settings, corpus)
+    inputs = hash_inputs(settings.named_models(), corpus=corpus.info)
     return {
         **plan_language_model(settings, corpus=corpus, student=_build_model(settings, corpus)),
         "run": describe_start(settings.out, "pretrain", settings, inputs=inputs),
     }
-
-
-def _hash_inputs(settings: PretrainSettings, corpus: Corpus) -> dict[str, str]:
-    """Returns checksums of what the settings name, by setting."""
-    return {**hash_models(settings.named_models()), "corpus": corpus.info.fingerprint}
 
 
 def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
@@ -88,9 +83,8 @@ def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
     corpus = open_corpus(settings)
     torch.manual_seed(settings.seed)
     model = _build_model(settings, corpus)
-    with start_run(
-        settings.out, "pretrain", settings, inputs=_hash_inputs(settings, corpus)
-    ) as run_folder:
+    inputs = hash_inputs(settings.named_models(), corpus=corpus.info)
+    with start_run(settings.out, "pretrain", settings, inputs=inputs) as run_folder:
         earlier = run_folder.finished(PretrainRecord)
         if earlier is not None:
             require_whole_model(earlier, settings.out)

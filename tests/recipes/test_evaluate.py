@@ -202,3 +202,16 @@ def test_padding_of_a_vocabulary_is_no_shortage(num_embedded, is_short):
     tokenizer = make_tokenizer()
     assert tokenizer.vocab_size == 90
     assert (tokenizer.describe_shortage(num_embedded) is not None) == is_short
+
+
+def test_a_dry_run_says_and_refuses_what_the_folder_holds(deep_teacher, data, tmp_path):
+    def settings(**changes):
+        values = {"model": deep_teacher, "data": data, "out": str(tmp_path / "run")}
+        return EvaluateSettings.from_values(values | {"device": "cpu"} | changes)
+
+    assert plan(settings())["run"] == "a new run"
+    assert not (tmp_path / "run").exists()
+    run(settings(), progress=SilentProgress())
+    assert plan(settings())["run"].startswith("goes on with the run that was begun there at 2")
+    with pytest.raises(SettingsError, match=r"split was \"validation\", now \"test\""):
+        plan(settings(split="test"))

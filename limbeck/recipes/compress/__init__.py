@@ -9,7 +9,7 @@ from typing import Any
 
 from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.recipes import evaluate
-from limbeck.recipes._inputs import hash_models
+from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._jobs import Failures, run_jobs
 from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.data import TaskData
@@ -79,7 +79,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
     data, candidates = _prepare(settings, progress)
     asked = settings.model_dump(mode="json", include=set(_MAY_CHANGE))
     may_change = (*_MAY_CHANGE, *_NO_PART)
-    inputs = {**hash_models(settings.named_models()), "data": data.fingerprint}
+    inputs = hash_inputs(settings.named_models(), data=data)
     with start_run(
         settings.out, "compress", settings, inputs=inputs, may_change=may_change
     ) as run_folder:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Generator, Mapping
 from typing import Any, TypedDict
 
-from limbeck.recipes._inputs import hash_models
+from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import AUGMENTED, TaskData
 from limbeck.recipes._tasks.folders import share_folder
@@ -105,7 +105,7 @@ def _identify(settings: FinetuneSettings, data: TaskData) -> _Identity:
     """Returns what makes a run in a folder the same one."""
     more_epochs = ("epochs",) if asks_for_more_epochs(settings) else ()
     return {
-        "inputs": {**hash_models(settings.named_models()), "data": data.fingerprint},
+        "inputs": hash_inputs(settings.named_models(), data=data),
         "may_change": (*_MAY_CHANGE, *more_epochs),
     }
 
