@@ -29,9 +29,14 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     tensor is a view of it. One that we wrote has a checksum over its tensors, which is compared.
 
     Raises:
-        CheckpointError: If the file is absent, truncated or not a safetensors file, or its tensors
-            are not those that were written.
+        CheckpointError: If the file is absent, truncated or not a safetensors file, its tensors
+            are not those that were written, or its path is not UTF-8.
     """
+    if not _is_unicode(path):
+        raise CheckpointError(
+            f"{path}: the safetensors library opens no path that is not UTF-8; rename what of it "
+            "is not"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -50,6 +55,11 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
             f"{path} is damaged: its tensors differ from their checksum. Fetch or write it again."
         )
     return tensors
+
+
+def _is_unicode(path: Path) -> bool:
+    """Tells whether all of a path was UTF-8: Python reads each byte that is not as a surrogate."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in str(path))
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -286,3 +286,9 @@ def test_weights_that_the_disk_does_not_take(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_is_not_utf8_is_no_damage(tmp_path):
+    path = tmp_path / "m\udce9" / "model.safetensors"
+    with pytest.raises(CheckpointError, match=r"opens no path that is not UTF-8; rename"):
+        read_safetensors(path)
