@@ -27,13 +27,13 @@ class TaskTeacher:
     """What a student learns from besides the labels.
 
     Attributes:
-        config: The teacher's configuration.
+        config: The teacher's configuration; None for one that gives logits only.
         outputs: Gives the teacher's outputs.
         losses: Their settings by name. Those on logits compare `Task.distributions`, those on
             pooled vectors all sequences, the others all real tokens.
     """
 
-    config: ModelConfig
+    config: ModelConfig | None
     outputs: TeacherOutputs
     losses: Mapping[str, Loss]
 

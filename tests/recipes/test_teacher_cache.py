@@ -9,6 +9,7 @@ from limbeck.errors import SettingsError
 from limbeck.files import sha256_of_texts
 from limbeck.recipes.finetune import teacher_cache
 from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_rows
+from limbeck.recipes.finetune.teachers.own_model import OwnModel
 from limbeck.tasks import EncodedExample, EncodedExamples
 from limbeck.train import SilentProgress
 
@@ -85,9 +86,7 @@ def test_a_second_student_needs_no_teacher(tmp_path, data, teacher, student, mon
     def refuse(*arguments, **keywords):
         raise AssertionError("the teacher was loaded")
 
-    from limbeck.recipes.finetune.distillation import Distillation
-
-    monkeypatch.setattr(Distillation, "_load_model", refuse)
+    monkeypatch.setattr(OwnModel, "load_model", refuse)
     deeper = write_model(tmp_path / "deeper", head=LABELS, num_hidden_layers=3)
     finetune(deeper, data, tmp_path / "second", seeds=[3], **changes)
     assert times_of(tmp_path / "cache") == written

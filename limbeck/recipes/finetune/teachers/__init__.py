@@ -1,0 +1,34 @@
+"""Where a teacher's outputs come from: each public module is a kind of teacher.
+
+A kind has `recognises(name)`, which tells whether what the setting `teacher` names is of it, and
+`TeacherType`, a `Teacher`. What no kind recognises is taken for a model of ours, whose errors say
+what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from limbeck import listing
+from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.teachers._teacher import Teacher
+
+__all__ = ["Teacher", "find_teacher"]
+
+_UNRECOGNISED = "own_model"
+
+
+def find_teacher(settings: FinetuneSettings, data: TaskData) -> Teacher:
+    """Returns the teacher that `settings.teacher` names, which fits the student and the task.
+
+    Args:
+        settings: Of the run.
+        data: The student's.
+
+    Raises:
+        LimbeckError: If it does not fit, as its kind says.
+    """
+    assert settings.teacher is not None
+    kinds = {name: listing.load(__name__, name) for name in listing.list_names(__name__)}
+    fitting = (kind for kind in kinds.values() if kind.recognises(settings.teacher))
+    kind: type[Teacher] = next(fitting, kinds[_UNRECOGNISED]).TeacherType
+    return kind.prepare(settings, data)

@@ -1,0 +1,115 @@
+"""Teachers that are models: run beside the student, or once for all with their logits on disk."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, get_args
+
+from torch import Tensor
+
+from limbeck.losses import Loss, View
+from limbeck.models import Model, ModelConfig
+from limbeck.objectives import CachedTeacher, LiveTeacher, TeacherOutputs, collected_for
+from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.predictions import predict_logits
+from limbeck.recipes.finetune.augmentation import Made, fill_again
+from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_rows
+from limbeck.recipes.finetune.teachers._teacher import Teacher
+from limbeck.tasks import EncodedExamples, Task
+from limbeck.tokenizers import Tokenizer
+from limbeck.train import Progress
+
+_BATCHES_AT_A_TIME = 16
+"""Batches of rows that are sorted by length together, between two signs of progress."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelTeacher(Teacher):
+    """A model that reads the student's rows.
+
+    Attributes:
+        task: The task for the teacher, whose labels may stand in another order.
+        tokenizer: The teacher's, which gives the ids that the student's gives.
+    """
+
+    gives: ClassVar[frozenset[View]] = frozenset(get_args(View))
+    about: ClassVar[str] = "a model"
+
+    config: ModelConfig
+    task: Task
+    tokenizer: Tokenizer
+
+    @abstractmethod
+    def load_model(self, data: TaskData) -> Model:
+        """Loads the model, with the head that the task needs, to the run's device."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Returns the checksum of all that decides the model's logits."""
+
+    def load(
+        self,
+        data: TaskData,
+        made: Made,
+        *,
+        losses: Mapping[str, Loss],
+        progress: Progress,
+    ) -> TeacherOutputs:
+        """Returns the model, or its logits, computed or read from the cache."""
+        rows = self._encode(data, made)
+        if self.settings.teacher_cache is not None:
+            cache = self._fill_cache(self.settings.teacher_cache, data, rows, progress)
+            return CachedTeacher(cache.rows)
+        return LiveTeacher(
+            self.task,
+            self.load_model(data),
+            rows=rows,
+            pad_token_id=data.tokenizer.pad_token_id,
+            collect=collected_for(losses),
+        )
+
+    def _encode(self, data: TaskData, made: Made) -> EncodedExamples:
+        """Returns the training rows as the teacher reads them, the student's own if it can."""
+        if self.tokenizer.model_input_names == data.tokenizer.model_input_names:
+            return data.training
+        splits = [split for split in ("train", "transfer") if split in data.examples]
+        parts = [data.encode_again(split, self.tokenizer) for split in splits]
+        return EncodedExamples.join([*parts, *([fill_again(parts[0], made)] if made else [])])
+
+    def _fill_cache(
+        self, folder: Path, data: TaskData, rows: EncodedExamples, progress: Progress
+    ) -> TeacherCache:
+        settings = self.settings
+        cache = TeacherCache(
+            folder,
+            fingerprint={
+                "teacher": self.fingerprint(),
+                "task": data.task.name,
+                "rows": hash_rows(rows),
+                "precision": settings.precision,
+                **({} if self.task.places is None else {"labels": "|".join(self.task.labels)}),
+            },
+            num_rows=len(rows),
+        )
+        model: Model | None = None
+
+        def compute(start: int, end: int) -> Iterator[list[Tensor]]:
+            nonlocal model
+            if model is None:  # a cache that is complete needs no teacher
+                model = self.load_model(data)
+            step = settings.evaluation_batch_size * _BATCHES_AT_A_TIME
+            for first in range(start, end, step):
+                yield predict_logits(
+                    self.task,
+                    model,
+                    rows[first : min(first + step, end)],
+                    batch_size=settings.evaluation_batch_size,
+                    pad_token_id=data.tokenizer.pad_token_id,
+                    precision=settings.precision,
+                )
+
+        cache.fill(compute, progress=progress)
+        return cache
