@@ -22,7 +22,6 @@ from sphinx.cmd.build import build_main
 import limbeck
 from limbeck import listing
 from limbeck.config import dump_toml
-from limbeck.models import KINDS, find_class
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "build/docs"
@@ -137,8 +136,7 @@ def describe_metric(module: ModuleType) -> list[str]:
 
 def describe_family(module: ModuleType) -> list[str]:
     """Returns the names of a family's classes."""
-    classes = [find_class(module.ARCHITECTURE.config_type.model_type, kind) for kind in KINDS]
-    return ["Classes: " + ", ".join(f"`{one.__name__}`" for one in classes) + "."]
+    return ["Classes: " + ", ".join(f"`{name}`" for name in module.ARCHITECTURE.class_names) + "."]
 
 
 def describe_engine(module: ModuleType) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from limbeck.models._config import ModelConfig
-from limbeck.models._kinds import Kind
+from limbeck.models._kinds import COMMON_KINDS, Kind
 from limbeck.models._names import NameTable
 from limbeck.nn import Encoder
 
@@ -25,6 +25,8 @@ class Architecture:
     """What its classes are called: `Bert` in `BertForMaskedLM`."""
     config_type: type[ModelConfig]
     names: NameTable
+    kinds: tuple[Kind, ...] = COMMON_KINDS
+    """Which kinds of models it has, each with its head in `names`."""
     build_encoder: Callable[[Any], Encoder]
     build_head: Callable[[Any, Kind], nn.Module]
     """Not called for the bare encoder."""
@@ -41,3 +43,8 @@ class Architecture:
     def class_name(self, kind: Kind) -> str:
         """Returns the name of the family's class of one kind, such as `BertForMaskedLM`."""
         return self.class_prefix + kind.suffix
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of all its classes, such as `BertModel`, `BertForMaskedLM`."""
+        return [self.class_name(kind) for kind in self.kinds]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from limbeck import checkpoints, listing
-from limbeck.errors import CheckpointError, did_you_mean
+from limbeck.errors import CheckpointError, SettingsError, did_you_mean
 from limbeck.models import _kinds as kinds
 from limbeck.models._architecture import Architecture
 from limbeck.models._config import ModelConfig
@@ -30,10 +30,17 @@ def find_class(model_type: str, kind: kinds.Kind) -> type[Model]:
     """Returns an architecture's class of one kind, such as `BertForMaskedLM`.
 
     Raises:
-        SettingsError: If there is no such architecture; the message lists those there are.
+        SettingsError: If there is no such architecture, or it has no models of this kind; the
+            message lists those there are.
     """
     module = listing.load(_ROOM, model_type)
-    return cast(type[Model], getattr(module, module.ARCHITECTURE.class_name(kind)))
+    architecture: Architecture = module.ARCHITECTURE
+    if kind not in architecture.kinds:
+        raise SettingsError(
+            f"{architecture.model_type} has no {architecture.class_name(kind)}; accepted: "
+            f"{', '.join(architecture.class_names)}"
+        )
+    return cast(type[Model], getattr(module, architecture.class_name(kind)))
 
 
 def _read_model_type(folder: Path, values: dict[str, Any]) -> str:
@@ -75,7 +82,8 @@ class AutoModel:
         Raises:
             CheckpointError: As `Model.from_pretrained`, and if the folder's `model_type` is none
                 that Limbeck knows; the message lists those.
-            SettingsError: If the arguments contradict each other.
+            SettingsError: If the arguments contradict each other, or the family has no models of
+                this kind.
         """
         hub = {name: arguments[name] for name in _HUB_ARGUMENTS if name in arguments}
         folder = checkpoints.resolve_folder(name_or_path, **hub)

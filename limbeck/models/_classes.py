@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from limbeck.models._architecture import Architecture
-from limbeck.models._kinds import KINDS
 from limbeck.models._model import Model
 
 
@@ -15,7 +14,7 @@ def make_classes(architecture: Architecture, *, module: str) -> dict[str, type[M
         module: Name of the module that is to hold them, so that they pickle.
     """
     classes = {}
-    for kind in KINDS:
+    for kind in architecture.kinds:
         name = architecture.class_name(kind)
         classes[name] = type(
             name,

@@ -10,11 +10,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One kind of model; every architecture has all of them."""
+    """One kind of model; each architecture says which of them it has."""
 
     name: str
     suffix: str
     """What its classes are called: `BertForMaskedLM` is `Bert` and this."""
+    auto_suffix: str | None = None
+    """What follows `AutoModel` in the name of the class that finds a folder's family; `suffix` if
+    absent."""
     summary: str
     """What its models do, in one line; the docstring of its classes."""
     has_head: bool = True
@@ -27,10 +30,17 @@ class Kind:
     fields: Callable[[Tensor], dict[str, Tensor]]
     """From the head's scores to the output's fields."""
 
+    @property
+    def auto_name(self) -> str:
+        """Name of the class that finds a folder's family, such as `AutoModelForMaskedLM`."""
+        suffix = self.suffix if self.auto_suffix is None else self.auto_suffix
+        return f"AutoModel{suffix.removeprefix('Model')}"
+
 
 def find_kind(class_name: str) -> Kind | None:
     """Returns the kind of a class such as `RobertaForMaskedLM`, of whatever family; or None."""
-    return next((kind for kind in KINDS if class_name.endswith(kind.suffix)), None)
+    fitting = [kind for kind in KINDS if class_name.endswith(kind.suffix)]
+    return max(fitting, key=lambda kind: len(kind.suffix), default=None)
 
 
 def _as_logits(scores: Tensor) -> dict[str, Tensor]:
@@ -84,7 +94,7 @@ MULTIPLE_CHOICE = Kind(
     has_choices=True,
     fields=_as_logits,
 )
-KINDS = (
+COMMON_KINDS = (
     ENCODER,
     MASKED_LM,
     SEQUENCE_CLASSIFICATION,
@@ -92,3 +102,6 @@ KINDS = (
     TOKEN_CLASSIFICATION,
     MULTIPLE_CHOICE,
 )
+"""What a family has unless it says otherwise."""
+KINDS = COMMON_KINDS
+"""All that some family has."""

@@ -99,7 +99,7 @@ def read_model_config(
     if given != wanted:
         raise CheckpointError(
             f"{folder} holds a model of type {given!r}; {architecture.class_name(kind)} reads "
-            f"'{wanted}'. AutoModel{kind.suffix.removeprefix('Model')} finds the class that fits."
+            f"'{wanted}'. {kind.auto_name} finds the class that fits."
         )
     config = parse_config(architecture.config_type, values, folder=folder)
     if new_head:

@@ -12,7 +12,7 @@ from limbeck.models._kinds import KINDS
 
 def public_names() -> dict[str, Any]:
     """Returns the `Auto...` classes, and each family's configuration and models, by name."""
-    names = ["AutoConfig", *(f"Auto{_without_family(kind.suffix)}" for kind in KINDS)]
+    names = ["AutoConfig", *(kind.auto_name for kind in KINDS)]
     found = {name: getattr(_auto, name) for name in names}
     for family in listing.list_names("limbeck.models"):
         module = listing.load("limbeck.models", family)
@@ -22,10 +22,4 @@ def public_names() -> dict[str, Any]:
 
 def family_names(architecture: Architecture) -> list[str]:
     """Returns the names of a family's configuration and classes, as its module has them."""
-    classes = [architecture.class_name(kind) for kind in KINDS]
-    return [architecture.config_type.__name__, *classes]
-
-
-def _without_family(suffix: str) -> str:
-    """Returns what follows `Auto`: `Model`, `ModelForMaskedLM`."""
-    return suffix if suffix == "Model" else f"Model{suffix}"
+    return [architecture.config_type.__name__, *architecture.class_names]

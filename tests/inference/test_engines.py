@@ -18,15 +18,14 @@ from limbeck.inference import engines as room
 from limbeck.inference.engines.torch import TorchEngine
 from limbeck.inference.speed import measure_speed
 from limbeck.models import (
-    KINDS,
     AutoModel,
     AutoModelForSequenceClassification,
+    find_architecture,
     find_class,
 )
 from limbeck.tokenizers import AutoTokenizer
 
 ENGINES = listing.list_names(listing.ROOMS["engines"])
-KINDS_OF_ROWS = [kind for kind in KINDS if not kind.has_choices]
 CLASSIFIER = AutoModelForSequenceClassification.kind
 
 PAIRWISE = '''"""Runs two rows at a time, always, as a program of fixed shape does."""
@@ -70,9 +69,14 @@ def encode(folder, **options):
 
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize(
-    "kind", [k for k in KINDS if not k.has_choices], ids=lambda kind: kind.name
+    ("model_type", "kind"),
+    [
+        pytest.param(model_type, kind, id=f"{model_type}-{kind.name}")
+        for model_type in listing.list_names(listing.ROOMS["models"])
+        for kind in find_architecture(model_type).kinds
+        if not kind.has_choices
+    ],
 )
-@pytest.mark.parametrize("model_type", listing.list_names(listing.ROOMS["models"]))
 def test_an_engine_gives_what_the_model_gives(name, kind, model_type, tmp_path):
     class Auto(AutoModel):
         pass

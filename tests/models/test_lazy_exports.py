@@ -14,7 +14,7 @@ import pytest
 
 import limbeck
 from limbeck import listing
-from limbeck.models import KINDS, Model, find_architecture, find_kind
+from limbeck.models import Model, find_architecture, find_kind
 
 pytestmark = pytest.mark.slow  # processes of their own
 
@@ -50,8 +50,14 @@ def test_every_public_name_is_there():
         limbeck.BertForNothing  # noqa: B018
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-@pytest.mark.parametrize("family", listing.list_names("limbeck.models"))
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [
+        pytest.param(family, kind, id=f"{family}-{kind.name}")
+        for family in listing.list_names("limbeck.models")
+        for kind in find_architecture(family).kinds
+    ],
+)
 def test_a_class_for_every_kind(family, kind):
     architecture = find_architecture(family)
     name = architecture.class_name(kind)
@@ -64,7 +70,7 @@ def test_a_class_for_every_kind(family, kind):
     assert find_kind(name) is kind
     assert pickle.loads(pickle.dumps(cls)) is cls
     assert inspect.getmodule(cls) is module
-    assert getattr(limbeck, f"Auto{'' if name.endswith('Model') else 'Model'}{kind.suffix}")
+    assert getattr(limbeck, kind.auto_name).kind is kind
     namespace: dict[str, object] = {}
     exec(f"from limbeck.models.{family} import *", namespace)
     assert namespace[name] is cls
@@ -103,6 +109,7 @@ from typing import ClassVar
 
 from limbeck.models import bert
 from limbeck.models._classes import make_classes
+from limbeck.models._kinds import ENCODER, MASKED_LM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +119,12 @@ class NovelConfig(bert.BertConfig):
     model_type: ClassVar[str] = "novel"
 
 
-ARCHITECTURE = replace(bert.ARCHITECTURE, class_prefix="Novel", config_type=NovelConfig)
+ARCHITECTURE = replace(
+    bert.ARCHITECTURE,
+    class_prefix="Novel",
+    config_type=NovelConfig,
+    kinds=(ENCODER, MASKED_LM),
+)
 globals().update(make_classes(ARCHITECTURE, module=__name__))
 '''
 
@@ -124,8 +136,17 @@ def test_a_family_is_one_file(tmp_path):
         "import limbeck, limbeck.models\n"
         f"limbeck.models.__path__.append({str(tmp_path)!r})\n"
         "from limbeck import NovelConfig, NovelForMaskedLM, AutoModelForMaskedLM\n"
+        "from limbeck import AutoModelForTokenClassification, SettingsError\n"
         "model = AutoModelForMaskedLM.from_config(NovelConfig(num_hidden_layers=1, vocab_size=9))\n"
         "assert type(model) is NovelForMaskedLM and model.config.pad_token_id == 0\n"
-        "print(*(name for name in dir(limbeck) if 'Novel' in name))"
+        "print(*(name for name in dir(limbeck) if 'Novel' in name))\n"
+        "try:\n"
+        "    AutoModelForTokenClassification.from_config(NovelConfig())\n"
+        "except SettingsError as error:\n"
+        "    print(error)"
     )
-    assert set(shown.split()) == {"NovelConfig", *(f"Novel{kind.suffix}" for kind in KINDS)}
+    names, lacking = shown.splitlines()
+    assert set(names.split()) == {"NovelConfig", "NovelForMaskedLM", "NovelModel"}
+    assert lacking == (
+        "novel has no NovelForTokenClassification; accepted: NovelModel, NovelForMaskedLM"
+    )

@@ -54,7 +54,7 @@ def test_transformers_loads_what_we_save(family, kind, tmp_path):
         )
     for name, tensor in expected.items():
         torch.testing.assert_close(given[name], tensor, **EXACT)
-    auto = getattr(transformers, f"AutoModel{kind.suffix.removeprefix('Model')}")
+    auto = getattr(transformers, kind.auto_name)
     assert type(auto.from_pretrained(tmp_path)) is cls
     assert theirs.config.num_labels == ours.config.num_labels
     assert theirs.config.architectures == [type(ours).__name__]

@@ -36,7 +36,7 @@ def make_targets(kind, inputs, problem):
     return {"labels": draw(count, (batch,))}
 
 
-CASES = [(kind, None) for kind in kinds.KINDS if kind.has_head]
+CASES = [(kind, None) for kind in kinds.COMMON_KINDS if kind.has_head]
 CASES += [
     (kinds.SEQUENCE_CLASSIFICATION, problem)
     for problem in ("single_label_classification", "multi_label_classification", "regression")
