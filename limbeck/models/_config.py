@@ -99,6 +99,9 @@ class ModelConfig:
     model_type: ClassVar[str]
     common_names: ClassVar[Mapping[str, str]] = {}
     """BERT's name of a field -> this family's."""
+    tiny_values: ClassVar[Mapping[str, Any]] = {}
+    """What makes a tiny model that shows each part of the family: fields -> values. Tests take its
+    sizes by BERT's names themselves, and from here what else it needs, such as an inner width."""
     fixed_values: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Keys of `config.json` that would change what is computed -> the values that don't."""
     reserved_positions: ClassVar[int | None] = 0

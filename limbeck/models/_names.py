@@ -61,7 +61,21 @@ class NameTable:
         Raises:
             KeyError: If such a model has no tensor of this name.
         """
-        return self._locate(name, head=head)[0]
+        return self.locate(name, head=head)[0]
+
+    def locate(self, name: str, *, head: str) -> tuple[str, Stored]:
+        """Returns the name of the file's tensor that holds ours, and how it does.
+
+        Raises:
+            KeyError: If such a model has no tensor of this name.
+        """
+        module, _, leaf = name.rpartition(".")
+        of_head = self.heads.get(head, {})
+        # Numbers may stand in a head's names too, where they are no layer's.
+        template, number = (module, "") if module in of_head else _split_number(module)
+        stored = _as_stored(self.body.get(template) or of_head[template])
+        prefix = f"{self.prefix}." if template in self.body and head in self.heads else ""
+        return f"{prefix}{stored.name.replace('{i}', number)}.{leaf}", stored
 
     def to_native(self, name: str, *, head: str) -> tuple[str, ...]:
         """Returns our names for what a file's tensor holds; none if such a model has no such."""
@@ -72,7 +86,7 @@ class NameTable:
         gathered: dict[str, dict[int, Tensor]] = {}
         layouts: dict[str, Stored] = {}
         for name, tensor in tensors.items():
-            theirs, stored = self._locate(name, head=head)
+            theirs, stored = self.locate(name, head=head)
             gathered.setdefault(theirs, {})[stored.part] = tensor
             layouts[theirs] = stored
         return {name: _join(parts, layouts[name]) for name, parts in gathered.items()}
@@ -99,16 +113,6 @@ class NameTable:
     def is_head(self, name: str) -> bool:
         """Says whether a tensor belongs to some head of the family."""
         return name.rpartition(".")[0] in self._head_modules or name in self.tied
-
-    def _locate(self, name: str, *, head: str) -> tuple[str, Stored]:
-        """Returns the name of the file's tensor that holds ours, and how it does."""
-        module, _, leaf = name.rpartition(".")
-        of_head = self.heads.get(head, {})
-        # Numbers may stand in a head's names too, where they are no layer's.
-        template, number = (module, "") if module in of_head else _split_number(module)
-        stored = _as_stored(self.body.get(template) or of_head[template])
-        prefix = f"{self.prefix}." if template in self.body and head in self.heads else ""
-        return f"{prefix}{stored.name.replace('{i}', number)}.{leaf}", stored
 
     def _find_parts(self, name: str, *, head: str) -> list[tuple[str, Stored]]:
         """Returns our tensors that a file's tensor holds, and how it does."""

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from model_oracle import make_inputs, num_labels, ours_from, their_inputs, their_model
+from model_oracle import EXACT, make_inputs, num_labels, ours_from, run_theirs, their_model
 
 from limbeck.errors import SettingsError
 from limbeck.models import _kinds as kinds
 
-EXACT = {"rtol": 0.0, "atol": 1e-9}
 FAMILY = "bert"
 
 
@@ -50,7 +49,7 @@ def test_losses_are_theirs(kind, problem, tmp_path):
     inputs = make_inputs(FAMILY, kind)
     targets = make_targets(kind, inputs, problem)
     del inputs["position_ids"]
-    expected = theirs(**their_inputs(FAMILY, inputs), **targets)
+    expected = run_theirs(theirs, inputs, **targets)
     found = ours(**inputs, **targets)
     torch.testing.assert_close(found.loss, expected.loss, **EXACT)
     found.loss.backward()
@@ -66,7 +65,7 @@ def test_outputs_are_read_by_place_and_by_name(tmp_path):
     labels = torch.zeros(len(inputs["input_ids"]), dtype=torch.int64)
     asked = {"labels": labels, "output_hidden_states": True, "output_attentions": True}
     theirs.set_attn_implementation("eager")
-    expected = theirs(**their_inputs(FAMILY, inputs), **asked)
+    expected = run_theirs(theirs, inputs, **asked)
     found = ours(**inputs, **asked)
     loss, logits, hidden, attentions = found
     assert loss is found.loss is found["loss"] is found[0]

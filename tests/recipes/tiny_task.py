@@ -61,8 +61,10 @@ def write_model(folder, *, model_type="bert", dropout=0.1, head=None, **changes)
         "max_position_embeddings": 32,
         "initializer_range": 0.1,
     }
-    config = architecture.config_type().replace(**(shape | changes))
-    names = [n for n in vars(config) if "dropout" in n and getattr(config, n) is not None]
+    shape |= architecture.config_type.tiny_values
+    shape |= {"pad_token_id": tokenizer.pad_token_id, **changes}
+    config = architecture.config_type().replace(**shape)
+    names = [n for n in vars(config) if "drop" in n and getattr(config, n) is not None]
     config = config.replace(**dict.fromkeys(names, dropout))
     if head is None:
         model = AutoModel.from_config(config)
@@ -70,7 +72,7 @@ def write_model(folder, *, model_type="bert", dropout=0.1, head=None, **changes)
         config = config.replace(num_labels=len(head), id2label=dict(enumerate(head)))
         model = AutoModelForSequenceClassification.from_config(config)
     model.save_pretrained(folder)
-    if model_type == "distilbert":
+    if not model.has_token_types:
         tokenizer = tokenizer.without_token_types()
     tokenizer.save_pretrained(folder)
     return str(folder)
