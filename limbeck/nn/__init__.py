@@ -7,7 +7,7 @@ from limbeck.nn.encoder import COLLECTABLE, Encoder
 from limbeck.nn.feed_forward import FeedForward
 from limbeck.nn.heads import FirstTokenPooler, MaskedLMHead, ScoreHead, VocabularyTransform
 from limbeck.nn.initialise import DrawsItself, initialise, sinusoidal_positions
-from limbeck.nn.layer import EncoderLayer
+from limbeck.nn.layer import EncoderLayer, PreNormLayer
 from limbeck.nn.masks import Reach, additive_mask
 from limbeck.nn.modes import evaluation
 from limbeck.nn.outputs import EncoderOutput, ModelOutput
@@ -26,6 +26,7 @@ __all__ = [
     "FirstTokenPooler",
     "MaskedLMHead",
     "ModelOutput",
+    "PreNormLayer",
     "Reach",
     "ScoreHead",
     "SelfAttention",

@@ -1,4 +1,4 @@
-"""One post-LayerNorm transformer layer."""
+"""One transformer layer, which normalises what its blocks give or what they are given."""
 
 from __future__ import annotations
 
@@ -48,3 +48,28 @@ class EncoderLayer(nn.Module):
         hidden = self.attention_norm(hidden + self.attention_dropout(attended))
         transformed = self.feed_forward_dropout(self.feed_forward(hidden))
         return self.feed_forward_norm(hidden + transformed), parts
+
+
+class PreNormLayer(EncoderLayer):
+    """A layer that normalises what goes into its blocks, not what comes out of the sum.
+
+    What its last layer gives is not normalised: the encoder's `norm` does that.
+
+    Source: Xiong et al. 2020, https://arxiv.org/abs/2002.04745, figure 1.
+    """
+
+    def forward(
+        self,
+        hidden: Tensor,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        *,
+        explicit: bool = False,
+    ) -> tuple[Tensor, AttentionParts]:
+        """Runs the layer; arguments and shapes are those of `SelfAttention.forward`."""
+        attended, parts = self.attention(
+            self.attention_norm(hidden), mask, positions, explicit=explicit
+        )
+        hidden = hidden + self.attention_dropout(attended)
+        transformed = self.feed_forward(self.feed_forward_norm(hidden))
+        return hidden + self.feed_forward_dropout(transformed), parts

@@ -24,8 +24,16 @@ def build_embeddings(size=SIZE, *, num_positions=40, token_types=2, eps=1e-3):
     )
 
 
-def build_layer(*, num_heads=4, head_size=None, width=24, activation=None, **attention):
-    return EncoderLayer(
+def build_layer(
+    layer_type=EncoderLayer,
+    *,
+    num_heads=4,
+    head_size=None,
+    width=24,
+    activation=None,
+    **attention,
+):
+    return layer_type(
         attention=SelfAttention(
             SIZE, num_heads=num_heads, dropout=0.0, head_size=head_size, **attention
         ),
@@ -35,24 +43,6 @@ def build_layer(*, num_heads=4, head_size=None, width=24, activation=None, **att
         feed_forward_dropout=nn.Identity(),
         feed_forward_norm=nn.LayerNorm(SIZE, eps=1e-3),
     )
-
-
-class PreNormLayer(nn.Module):
-    """A layer that normalises what goes into its blocks, not what comes out of the sum.
-
-    Source: Xiong et al. 2020, https://arxiv.org/abs/2002.04745, figure 1.
-    """
-
-    def __init__(self, layer: EncoderLayer) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, hidden, mask=None, positions=None, *, explicit=False):
-        layer = self.layer
-        normed = layer.attention_norm(hidden)
-        attended, parts = layer.attention(normed, mask, positions, explicit=explicit)
-        hidden = hidden + attended
-        return hidden + layer.feed_forward(layer.feed_forward_norm(hidden)), parts
 
 
 class BucketBias(nn.Module):

@@ -12,7 +12,6 @@ from encoder_parts import (
     SIZE,
     BucketBias,
     DisentangledScores,
-    PreNormLayer,
     RelativeEmbeddings,
     build_embeddings,
     build_layer,
@@ -21,7 +20,7 @@ from encoder_parts import (
 )
 from torch import nn
 
-from limbeck.nn import Encoder, Reach, additive_mask
+from limbeck.nn import Encoder, PreNormLayer, Reach, additive_mask
 from limbeck.nn.masks import MASKED_SCORE
 
 REACHES = {
@@ -103,8 +102,8 @@ def build_everything():
     """All that an encoder can hold at once."""
     layers = [
         build_layer(scale=0.3, relative=DisentangledScores()),
-        PreNormLayer(
-            build_layer(num_heads=2, head_size=3, scale=0.5, relative=DisentangledScores())
+        build_layer(
+            PreNormLayer, num_heads=2, head_size=3, scale=0.5, relative=DisentangledScores()
         ),
     ]
     return drawn(

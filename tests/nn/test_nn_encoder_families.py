@@ -12,7 +12,6 @@ from encoder_parts import (
     SIZE,
     BucketBias,
     DisentangledScores,
-    PreNormLayer,
     RelativeEmbeddings,
     build_embeddings,
     build_layer,
@@ -21,7 +20,7 @@ from encoder_parts import (
 )
 from torch import nn
 
-from limbeck.nn import Encoder, build_activation
+from limbeck.nn import Encoder, PreNormLayer, build_activation
 
 SIZES = {
     "vocab_size": 50,
@@ -230,12 +229,11 @@ def test_norm_at_the_end_is_torchs():
     embeddings = drawn(build_embeddings())
     ours = Encoder(
         embeddings=embeddings,
-        layers=[PreNormLayer(build_layer()) for _ in range(2)],
+        layers=[build_layer(PreNormLayer) for _ in range(2)],
         norm=copy.deepcopy(theirs.norm),
     ).double()
     with torch.no_grad():
-        for mine, other in zip(ours.layers, theirs.layers, strict=True):
-            layer = mine.layer
+        for layer, other in zip(ours.layers, theirs.layers, strict=True):
             thirds = other.self_attn.in_proj_weight.chunk(3), other.self_attn.in_proj_bias.chunk(3)
             parts = (layer.attention.query, layer.attention.key, layer.attention.value)
             for part, weight, bias in zip(parts, *thirds, strict=True):
