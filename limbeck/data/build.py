@@ -192,7 +192,7 @@ class _Build:
         info = CorpusInfo(
             vocab_size=self._tokenizer.vocab_size,
             tokenizer_fingerprint=self._state.request.tokenizer_fingerprint,
-            separator_id=self._tokenizer.sep_token_id,
+            separator_id=self._tokenizer.separator_id,
             dtype=self._dtype,
             splits=splits,
             num_characters=counters["characters"],

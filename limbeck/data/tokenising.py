@@ -44,7 +44,7 @@ class DocumentTokeniser:
         self._tokenizer = tokenizer
         self._writers = writers
         self._batch_characters = batch_characters
-        self._separator = np.array([tokenizer.sep_token_id])
+        self._separator = np.array([tokenizer.separator_id])
         self._pending: list[_Segment] = []
         self._pending_characters = 0
         self._document_tokens = 0

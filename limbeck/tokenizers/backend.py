@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
-from tokenizers.models import WordPiece
+from tokenizers.models import BPE, Unigram, WordPiece
 
 from limbeck import limits
 from limbeck.errors import CheckpointError
 from limbeck.files import sha256_of_texts
-from limbeck.tokenizers.config import ROLES, TokenizerConfig
+from limbeck.tokenizers.classes import BERT_TOKENS
+from limbeck.tokenizers.config import TokenizerConfig
+from limbeck.tokenizers.framing import read_frame
 
 PREFIX = "##"
 """What a WordPiece piece starts with when it continues a word."""
@@ -24,7 +26,7 @@ def parse_pipeline(text: str, *, where: str) -> Tokenizer:
     """Reads the text of a `tokenizer.json`, without its truncation and padding.
 
     Raises:
-        CheckpointError: If it is no tokenizer, or its model is not WordPiece.
+        CheckpointError: If it is no tokenizer, or not one whose ids we can vouch for.
     """
     try:
         backend = Tokenizer.from_str(text)
@@ -36,10 +38,15 @@ def parse_pipeline(text: str, *, where: str) -> Tokenizer:
             f"{where} is not a tokenizer that the tokenizers library can read ({error}); save it "
             "again with the library that made it, or update the package tokenizers."
         ) from None
-    if not isinstance(backend.model, WordPiece):
+    if not isinstance(backend.model, (BPE, Unigram, WordPiece)):
         raise CheckpointError(
-            f"{where} holds a {type(backend.model).__name__} tokenizer; supported: WordPiece (BERT "
-            "and its relatives)."
+            f"{where} holds a {type(backend.model).__name__} tokenizer; supported: BPE, Unigram, "
+            "WordPiece."
+        )
+    if isinstance(backend.model, BPE) and backend.model.dropout:
+        raise CheckpointError(
+            f"{where} has dropout={backend.model.dropout}, with which a text gets other ids each "
+            'time; write "dropout": null.'
         )
     content = json.loads(text)
     growth = max(_largest_growth(content.get(part)) for part in ("normalizer", "decoder"))
@@ -76,10 +83,41 @@ def _largest_growth(part: Any) -> int:
             return 1
 
 
+_USUAL_SPELLINGS = {
+    "bos_token": ("<s>", "<|endoftext|>"),
+    "eos_token": ("</s>", "<|endoftext|>"),
+    "unk_token": ("[UNK]", "<unk>"),
+    "pad_token": ("[PAD]", "<pad>"),
+    "mask_token": ("[MASK]", "<mask>"),
+}
+
+
+def find_special_tokens(backend: Tokenizer | None) -> dict[str, str]:
+    """Reads special tokens off a tokenizer of which no file says what they are for.
+
+    The first and last of a framed text are its own; the others are known by their spelling.
+    """
+    if backend is None:
+        return {}
+    added = backend.get_added_tokens_decoder().values()
+    special = {token.content for token in added if token.special}
+    found = {
+        role: next(spelling for spelling in spellings if spelling in special)
+        for role, spellings in _USUAL_SPELLINGS.items()
+        if special & {*spellings}
+    }
+    frame = read_frame(backend)
+    for role, ids in (("cls_token", frame.before[:1]), ("sep_token", frame.after[-1:])):
+        for content in map(backend.id_to_token, ids):
+            if content is not None:
+                found[role] = content
+    return found
+
+
 def build_pipeline(
     vocab: Mapping[str, int],
     *,
-    unk_token: str = ROLES["unk_token"],
+    unk_token: str = BERT_TOKENS["unk_token"],
     lowercase: bool,
     tokenize_chinese_chars: bool = True,
     strip_accents: bool | None = None,
@@ -174,10 +212,12 @@ def compute_fingerprint(backend: Tokenizer, config: TokenizerConfig) -> str:
         [encoding.ids, encoding.type_ids]
         for encoding in (backend.encode(""), backend.encode("", ""))
     ]
+    roles = {role: config.special_tokens.get(role) for role in BERT_TOKENS}
+    roles["pad_token"] = config.pad_token
     description = {
         "pieces": pieces,
         "added": [[index, *_describe_added(added[index])] for index in sorted(added)],
-        "roles": sorted((role, content) for role, content in config.special_tokens.items()),
+        "roles": sorted((role, content) for role, content in roles.items() if content is not None),
         "split_special_tokens": config.split_special_tokens,
         "frame": frame,
         "pipeline": _describe_pipeline(backend),

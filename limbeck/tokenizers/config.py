@@ -8,34 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from limbeck.errors import CheckpointError
+from limbeck.tokenizers.classes import BERT_TOKENS, ROLES, find_class
 from limbeck.tokenizers.files import read_optional_json
 
 T = TypeVar("T")
 
 UNLIMITED_LENGTH = int(1e30)
 """`model_max_length` where the files name none; the value that `transformers` uses."""
-
-ROLES = {
-    "unk_token": "[UNK]",
-    "sep_token": "[SEP]",
-    "pad_token": "[PAD]",
-    "cls_token": "[CLS]",
-    "mask_token": "[MASK]",
-}
-"""The special tokens that every tokenizer has, and their usual spelling."""
-
-BERT_CLASSES = frozenset(
-    f"{family}Tokenizer{suffix}"
-    for family in ("Bert", "DistilBert", "Electra", "MobileBert")
-    for suffix in ("", "Fast")
-)
-"""Classes of `transformers` that take the normaliser's settings from `tokenizer_config.json`."""
-
-GENERIC_CLASSES = frozenset({"PreTrainedTokenizerFast", "TokenizersBackend"})
-"""Classes of `transformers` that take `tokenizer.json` as it stands."""
-
-WITHOUT_TOKEN_TYPES = frozenset({"distilbert", "mpnet"})
-"""Types of models that take no token types, as `config.json` names them."""
 
 INPUT_NAMES = ("input_ids", "token_type_ids", "attention_mask")
 
@@ -48,7 +27,7 @@ class TokenizerConfig:
         tokenizer_class: Name of the class that `transformers` should make of the saved folder.
         model_input_names: The keys that a call returns, in this order.
         model_max_length: Longest input of the model in tokens, or `UNLIMITED_LENGTH`.
-        special_tokens: Spelling of each of the five `ROLES`.
+        special_tokens: Spelling of the token of each of the `ROLES` that has one.
         padding_side: `right` or `left`.
         truncation_side: The side that truncation cuts, `right` or `left`.
         pad_token_type_id: Token type of padding.
@@ -59,7 +38,7 @@ class TokenizerConfig:
     tokenizer_class: str = "BertTokenizer"
     model_input_names: tuple[str, ...] = INPUT_NAMES
     model_max_length: int = UNLIMITED_LENGTH
-    special_tokens: Mapping[str, str] = field(default_factory=lambda: dict(ROLES))
+    special_tokens: Mapping[str, str] = field(default_factory=lambda: dict(BERT_TOKENS))
     padding_side: str = "right"
     truncation_side: str = "right"
     pad_token_type_id: int = 0
@@ -69,7 +48,13 @@ class TokenizerConfig:
     @property
     def is_bert(self) -> bool:
         """Whether `transformers` applies the normaliser settings of `tokenizer_config.json`."""
-        return self.tokenizer_class in BERT_CLASSES
+        known = find_class(self.tokenizer_class)
+        return known is not None and known.is_bert
+
+    @property
+    def pad_token(self) -> str | None:
+        """What rows are filled up with: as usual the token that ends texts, where none is named."""
+        return self.special_tokens.get("pad_token", self.special_tokens.get("eos_token"))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the keys of `tokenizer_config.json` that this object stands for."""
@@ -105,29 +90,43 @@ def read_values(folder: Path) -> dict[str, Any]:
     return values
 
 
+def named_class(
+    values: Mapping[str, Any], model_config: Mapping[str, Any], *, where: str
+) -> str | None:
+    """Returns the class that the files name, if they do.
+
+    Raises:
+        CheckpointError: If that is no name.
+    """
+    given = values.get("tokenizer_class") or model_config.get("tokenizer_class")
+    return _expect(str, given, key="tokenizer_class", where=where) if given else None
+
+
 def parse_config(
-    values: Mapping[str, Any], *, model_config: Mapping[str, Any], where: str
+    values: Mapping[str, Any],
+    *,
+    model_config: Mapping[str, Any],
+    class_name: str,
+    usual_tokens: Mapping[str, str],
+    where: str,
 ) -> TokenizerConfig:
     """Validates the values of `tokenizer_config.json`.
 
     Args:
         values: What `read_values` returned.
         model_config: The model's `config.json`, or an empty mapping.
+        class_name: The tokenizer's class.
+        usual_tokens: Its special tokens where the values don't name them.
         where: Name of the file, for messages.
 
     Raises:
         CheckpointError: If a value has the wrong type or is out of range.
     """
-    given_class = values.get("tokenizer_class") or model_config.get("tokenizer_class")
-    name = _expect(str, given_class or "BertTokenizer", key="tokenizer_class", where=where)
     return TokenizerConfig(
-        tokenizer_class=name,
-        model_input_names=_input_names(values, model_config, where=where),
+        tokenizer_class=class_name,
+        model_input_names=_input_names(values, model_config, class_name=class_name, where=where),
         model_max_length=_max_length(values, where=where),
-        special_tokens={
-            role: token_content(values.get(role) or default, key=role, where=where)
-            for role, default in ROLES.items()
-        },
+        special_tokens=_special_tokens(values, usual=usual_tokens, where=where),
         padding_side=_side(values, "padding_side", where=where),
         truncation_side=_side(values, "truncation_side", where=where),
         pad_token_type_id=_expect(
@@ -180,19 +179,33 @@ def _max_length(values: Mapping[str, Any], *, where: str) -> int:
 
 
 def _input_names(
-    values: Mapping[str, Any], model_config: Mapping[str, Any], *, where: str
+    values: Mapping[str, Any], model_config: Mapping[str, Any], *, class_name: str, where: str
 ) -> tuple[str, ...]:
     names = values.get("model_input_names")
+    # The tokenizer of a family without token types gives none, whatever it was made for: folders of
+    # DistilBERT often come with the tokenizer of a BERT.
+    own = find_class(str(model_config.get("model_type", "")))
+    known = find_class(class_name)
     if names is None:
-        # Real DistilBERT folders often name no class, and these models have no token types.
-        name = str(values.get("tokenizer_class") or model_config.get("tokenizer_class") or "")
-        lacks_types = name.startswith(("DistilBert", "MPNet")) or name in GENERIC_CLASSES
-        names = [name for name in INPUT_NAMES if not (lacks_types and name == "token_type_ids")]
+        has_types = known is not None and known.has_token_types
+        names = [name for name in INPUT_NAMES if has_types or name != "token_type_ids"]
     elif not isinstance(names, list) or "input_ids" not in names or set(names) - set(INPUT_NAMES):
         raise CheckpointError(
             f"{where}: model_input_names is {names!r}; accepted: a list with 'input_ids' and any "
             "of 'token_type_ids', 'attention_mask'."
         )
-    if model_config.get("model_type") in WITHOUT_TOKEN_TYPES:  # whatever its tokenizer was for
+    if own is not None and not own.has_token_types:
         names = [name for name in names if name != "token_type_ids"]
     return tuple(names)
+
+
+def _special_tokens(
+    values: Mapping[str, Any], *, usual: Mapping[str, str], where: str
+) -> dict[str, str]:
+    """Returns the special tokens that there are; null in the file means that there is none."""
+    given = {role: values.get(role, usual.get(role)) for role in ROLES}
+    return {
+        role: token_content(value, key=role, where=where)
+        for role, value in given.items()
+        if value is not None
+    }

@@ -7,6 +7,7 @@ panic (a stride as long as the window) or, for a text that happens to be long, w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -75,7 +76,7 @@ def resolve_options(
     request: Request,
     config: TokenizerConfig,
     *,
-    pad_token_id: int,
+    pad_token_id: int | None,
     num_special: int,
     framed: int,
     pair: bool,
@@ -85,7 +86,7 @@ def resolve_options(
     Args:
         request: The arguments as given.
         config: The tokenizer's settings.
-        pad_token_id: Id of the padding token.
+        pad_token_id: Id of the padding token, if there is one.
         num_special: Number of special tokens that the call adds to each input.
         framed: Number of special tokens around a single text, where they are added.
         pair: Whether the call has pairs of texts.
@@ -107,16 +108,27 @@ def resolve_options(
         _check_windows(request, truncation, num_special=num_special, framed=framed, pair=pair)
     if filling is not None:
         asked_by = "padding='max_length'"
+        if pad_token_id is None or config.pad_token is None:
+            raise SettingsError(describe_lack("pad_token", config.special_tokens))
         padding = Padding(
             length=_length(request, config, asked_by=asked_by) if filling == "max_length" else None,
             pad_to_multiple_of=request.pad_to_multiple_of,
             direction=config.padding_side,
             pad_id=pad_token_id,
-            pad_token=config.special_tokens["pad_token"],
+            pad_token=config.pad_token,
             pad_type_id=config.pad_token_type_id,
         )
         _check_multiple(truncation, padding)
     return Options(truncation, padding)
+
+
+def describe_lack(role: str, special_tokens: Mapping[str, str]) -> str:
+    """Says that a tokenizer has no special token of a role, and how it gets one."""
+    known = ", ".join(f"{name} {content!r}" for name, content in special_tokens.items())
+    return (
+        f"the tokenizer has no {role}; it has: {known or 'no special tokens'}. If its vocabulary "
+        f"has a token for that, name it as {role} in the folder's tokenizer_config.json."
+    )
 
 
 def check_count(value: object, name: str, *, least: int) -> None:

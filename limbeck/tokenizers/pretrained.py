@@ -8,20 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, normalizers
+from tokenizers.models import WordPiece
 
 from limbeck.errors import CheckpointError, shorten
 from limbeck.files import read_text, write_json, write_text
 from limbeck.tokenizers.backend import (
     add_missing_tokens,
     build_pipeline,
+    find_special_tokens,
     is_plain_bert,
     parse_pipeline,
     set_bert_template,
 )
+from limbeck.tokenizers.classes import BERT_CLASSES, BERT_TOKENS, GENERIC, find_class
 from limbeck.tokenizers.config import (
-    BERT_CLASSES,
-    ROLES,
     TokenizerConfig,
+    named_class,
     parse_config,
     read_flag,
     read_values,
@@ -51,15 +53,29 @@ def load_folder(folder: Path) -> tuple[Tokenizer, TokenizerConfig]:
     values = read_values(folder)
     model_config = read_optional_json(folder / "config.json")
     where = str(folder / "tokenizer_config.json")
-    config = parse_config(values, model_config=model_config, where=where)
-    settings = _normalizer_settings(values, where=where)
     json_path, vocab_path = folder / "tokenizer.json", folder / "vocab.txt"
+    backend = None
     if json_path.is_file():
         backend = parse_pipeline(read_text(json_path, error=CheckpointError), where=str(json_path))
+    name = named_class(values, model_config, where=where)
+    if name is None:
+        name = _choose_class(backend, values, model_type=str(model_config.get("model_type", "")))
+    elif backend is not None:
+        _require_kind(backend, name, path=json_path)
+    known = find_class(name)
+    config = parse_config(
+        values,
+        model_config=model_config,
+        class_name=name,
+        usual_tokens=known.special_tokens if known else find_special_tokens(backend),
+        where=where,
+    )
+    settings = _normalizer_settings(values, where=where)
+    if backend is not None:
         if config.is_bert and is_plain_bert(backend):
             # A folder that names no class at all is read by its tokenizer.json alone.
-            named = values.get("tokenizer_class") or model_config.get("model_type")
-            _apply_settings(backend, settings, path=json_path, check=bool(named))
+            is_named = values.get("tokenizer_class") or model_config.get("model_type")
+            _apply_settings(backend, settings, path=json_path, check=bool(is_named))
         source = json_path
     elif vocab_path.is_file():
         backend = _from_vocab(read_vocab(vocab_path), config, settings, path=vocab_path)
@@ -70,10 +86,35 @@ def load_folder(folder: Path) -> tuple[Tokenizer, TokenizerConfig]:
             "from the model that this one comes from, or save one there with save_pretrained."
         )
     _check_special_tokens(backend, config, path=source)
-    _add_tokens(backend, values, folder=folder, where=where)
+    _add_tokens(backend, values, config, folder=folder, where=where)
     if config.is_bert:
         set_bert_template(backend, config.special_tokens)
     return backend, config
+
+
+def _choose_class(backend: Tokenizer | None, values: Mapping[str, Any], *, model_type: str) -> str:
+    """Returns the class of a folder that names none: by its model, or else by what is there."""
+    known = find_class(model_type)
+    if backend is None:
+        return "BertTokenizer" if known is None else known.name
+    if known is not None and known.model == type(backend.model).__name__:
+        return known.name
+    has_tokens = all(
+        role in values or backend.token_to_id(content) is not None
+        for role, content in BERT_TOKENS.items()
+    )
+    return "BertTokenizer" if is_plain_bert(backend) and has_tokens else GENERIC
+
+
+def _require_kind(backend: Tokenizer, name: str, *, path: Path) -> None:
+    known, kind = find_class(name), type(backend.model).__name__
+    if known is not None and known.model != kind:
+        raise CheckpointError(
+            f"{path} holds a {kind} tokenizer, and the folder's tokenizer_class is {name!r}, which "
+            f"is {known.model}: the files are those of two models. Copy them again from where the "
+            'model came; if tokenizer.json is the right one, write "tokenizer_class": '
+            f'"{GENERIC}" into tokenizer_config.json.'
+        )
 
 
 def save_folder(backend: Tokenizer, config: TokenizerConfig, folder: Path) -> None:
@@ -87,15 +128,17 @@ def save_folder(backend: Tokenizer, config: TokenizerConfig, folder: Path) -> No
     values = config.to_dict()
     if is_plain_bert(backend):
         values |= {key: getattr(backend.normalizer, name) for key, name in _NORMALIZER_KEYS.items()}
-    elif config.is_bert:
-        # transformers would build BERT's own pipeline for that class and lose this one.
-        values["tokenizer_class"] = "PreTrainedTokenizerFast"
+    else:
+        # transformers would build the class's own pipeline and lose this one.
+        values["tokenizer_class"] = GENERIC
     for name, content in (
         ("tokenizer_config.json", values),
         ("special_tokens_map.json", config.special_tokens),
     ):
         write_json(folder / name, content, error=CheckpointError, sort_keys=True)
     write_text(folder / "tokenizer.json", backend.to_str(pretty=True), error=CheckpointError)
+    if not isinstance(backend.model, WordPiece):
+        return
     vocab = backend.get_vocab(with_added_tokens=False)
     if sorted(vocab.values()) == list(range(len(vocab))):
         pieces = sorted(vocab, key=vocab.__getitem__)
@@ -188,14 +231,18 @@ def _check_special_tokens(backend: Tokenizer, config: TokenizerConfig, *, path: 
         )
 
 
-def _add_tokens(backend: Tokenizer, values: Mapping[str, Any], *, folder: Path, where: str) -> None:
+def _add_tokens(
+    backend: Tokenizer,
+    values: Mapping[str, Any],
+    config: TokenizerConfig,
+    *,
+    folder: Path,
+    where: str,
+) -> None:
     """Adds the tokens that the small files name and the pipeline does not know yet."""
     numbered = _numbered_tokens(values, where=where)
     extras = _extra_tokens(values, where=where)
-    named = {
-        token_content(values.get(role) or default, key=role, where=where): values.get(role)
-        for role, default in ROLES.items()
-    }
+    named = {content: values.get(role) for role, content in config.special_tokens.items()}
     if not numbered:
         path = folder / "added_tokens.json"
         for content, index in read_optional_json(path).items():

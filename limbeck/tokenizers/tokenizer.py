@@ -169,7 +169,7 @@ class Tokenizer(Vocabulary):
                 overflow=return_overflowing_tokens,
             ),
             self.config,
-            pad_token_id=self.pad_token_id,
+            pad_token_id=None if self.config.pad_token is None else self.pad_token_id,
             num_special=num_special,
             framed=self.num_special_tokens(),
             pair=pair,

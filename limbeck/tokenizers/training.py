@@ -19,7 +19,8 @@ from limbeck.tokenizers.backend import (
     build_pipeline,
     set_bert_template,
 )
-from limbeck.tokenizers.config import ROLES, UNLIMITED_LENGTH, TokenizerConfig
+from limbeck.tokenizers.classes import BERT_TOKENS
+from limbeck.tokenizers.config import UNLIMITED_LENGTH, TokenizerConfig
 from limbeck.tokenizers.texts import find_surrogate
 from limbeck.tokenizers.tokenizer import Tokenizer
 
@@ -70,7 +71,7 @@ def train_wordpiece(
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise SettingsError(f"{name} is {value!r}; accepted: a whole number of at least 1.")
     empty = build_pipeline(
-        {ROLES["unk_token"]: 0},
+        {BERT_TOKENS["unk_token"]: 0},
         lowercase=lowercase,
         tokenize_chinese_chars=tokenize_chinese_chars,
         strip_accents=strip_accents,
@@ -93,7 +94,7 @@ def train_wordpiece(
         strip_accents=strip_accents,
     )
     add_missing_tokens(backend, dict.fromkeys(SPECIAL_TOKENS))
-    set_bert_template(backend, ROLES)
+    set_bert_template(backend, BERT_TOKENS)
     return Tokenizer(backend, TokenizerConfig(model_max_length=model_max_length))
 
 
@@ -189,7 +190,7 @@ def _merge(
         limit_alphabet=len(characters),
         continuing_subword_prefix=PREFIX,
     )
-    backend = Backend(WordPiece(unk_token=ROLES["unk_token"]))
+    backend = Backend(WordPiece(unk_token=BERT_TOKENS["unk_token"]))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     backend.train_from_iterator(_repeat(counts), trainer)
     return backend.get_vocab()

@@ -14,6 +14,7 @@ from limbeck.tokenizers.backend import compute_fingerprint
 from limbeck.tokenizers.config import TokenizerConfig
 from limbeck.tokenizers.decoding import clean_up, read_ids
 from limbeck.tokenizers.framing import Frame, read_frame
+from limbeck.tokenizers.options import describe_lack
 
 _PADDING = 8, 128
 """Models' vocabularies are filled up to multiples of 8 to 128, for the matrix product's sake."""
@@ -62,7 +63,11 @@ class Vocabulary:
     @overload
     def convert_tokens_to_ids(self, tokens: Sequence[str]) -> list[int]: ...
     def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> int | list[int]:
-        """Returns the id of a piece, or of each; one outside the vocabulary gets the unknown id."""
+        """Returns the id of a piece, or of each; one outside the vocabulary gets the unknown id.
+
+        Raises:
+            SettingsError: If there is none.
+        """
         if isinstance(tokens, str):
             return self.convert_tokens_to_ids([tokens])[0]
         found = [self._backend.token_to_id(token) for token in tokens]
@@ -146,7 +151,7 @@ class Vocabulary:
 
     @cached_property
     def all_special_ids(self) -> list[int]:
-        """Ids of the special tokens, the five named ones and any others, in ascending order."""
+        """Ids of the special tokens, the named ones and any others, in ascending order."""
         added = self._backend.get_added_tokens_decoder()
         others = {index for index, token in added.items() if token.special}
         return sorted(others | set(self._ids.values()))
@@ -163,32 +168,50 @@ class Vocabulary:
 
     @property
     def pad_token_id(self) -> int:
-        """Id of the padding token."""
-        return self._ids["pad_token"]
+        """Id of the padding token, or of the end of texts where there is none for padding alone.
+
+        This and those below raise a SettingsError where the vocabulary has no such token.
+        """
+        return self._id_of("pad_token" if "pad_token" in self._ids else "eos_token", "pad_token")
 
     @property
     def cls_token_id(self) -> int:
         """Id of the token at the start of every input."""
-        return self._ids["cls_token"]
+        return self._id_of("cls_token")
 
     @property
     def sep_token_id(self) -> int:
         """Id of the token after every text."""
-        return self._ids["sep_token"]
+        return self._id_of("sep_token")
 
     @property
     def mask_token_id(self) -> int:
         """Id of the token that hides a piece in masked-language-model training."""
-        return self._ids["mask_token"]
+        return self._id_of("mask_token")
 
     @property
     def unk_token_id(self) -> int:
         """Id of the token for words that the vocabulary can't spell."""
-        return self._ids["unk_token"]
+        return self._id_of("unk_token")
+
+    @property
+    def bos_token_id(self) -> int:
+        """Id of the token that begins texts in families that generate them."""
+        return self._id_of("bos_token")
+
+    @property
+    def eos_token_id(self) -> int:
+        """Id of the token that ends them."""
+        return self._id_of("eos_token")
+
+    @property
+    def separator_id(self) -> int:
+        """Id of the token between the documents of a corpus: `sep_token`, or else `eos_token`."""
+        return self._id_of("sep_token" if "sep_token" in self._ids else "eos_token", "sep_token")
 
     @property
     def pad_token(self) -> str:
-        """Padding, as the vocabulary has it; likewise the next four."""
+        """Padding, as the vocabulary has it; likewise the next six."""
         return self._token_of(self.pad_token_id)
 
     @property
@@ -210,6 +233,21 @@ class Vocabulary:
     def unk_token(self) -> str:
         """Token for what is not in the vocabulary."""
         return self._token_of(self.unk_token_id)
+
+    @property
+    def bos_token(self) -> str:
+        """Token that begins a text."""
+        return self._token_of(self.bos_token_id)
+
+    @property
+    def eos_token(self) -> str:
+        """Token that ends a text."""
+        return self._token_of(self.eos_token_id)
+
+    def _id_of(self, role: str, wanted: str | None = None) -> int:
+        if role not in self._ids:
+            raise SettingsError(describe_lack(wanted or role, self.config.special_tokens))
+        return self._ids[role]
 
     def _token_of(self, number: int) -> str:
         return self.convert_ids_to_tokens([number])[0]

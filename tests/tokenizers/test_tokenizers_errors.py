@@ -199,11 +199,18 @@ def test_malformed_json(name: str, make_folder: Any) -> None:
 
 def test_unsupported_models(make_folder: Any) -> None:
     from tokenizers import Tokenizer as Backend
-    from tokenizers.models import BPE
+    from tokenizers.models import BPE, WordLevel
 
     folder = make_folder(KINDS["uncased"])
+    Backend(WordLevel()).save(str(folder / "tokenizer.json"))
+    with pytest.raises(CheckpointError, match="holds a WordLevel tokenizer; supported: BPE, Unig"):
+        Tokenizer.from_pretrained(folder)
+    Backend(BPE(dropout=0.5)).save(str(folder / "tokenizer.json"))
+    with pytest.raises(CheckpointError, match=r"dropout=0\.5, with which a text gets other ids ea"):
+        Tokenizer.from_pretrained(folder)
     Backend(BPE()).save(str(folder / "tokenizer.json"))
-    with pytest.raises(CheckpointError, match="holds a BPE tokenizer; supported: WordPiece"):
+    message = "holds a BPE .*'BertTokenizer', which is WordPiece: .* two models.*PreTrainedTokeni"
+    with pytest.raises(CheckpointError, match=message):
         Tokenizer.from_pretrained(folder)
     (folder / "tokenizer.json").write_text('{"model": {"type": "Nonsense"}}', encoding="utf-8")
     with pytest.raises(CheckpointError, match="not a tokenizer that the tokenizers library can"):

@@ -1,0 +1,155 @@
+"""Every family's tokenizer gives the ids, offsets, frames and words of `transformers`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from family_tokenizers import FAMILIES, make_oracle
+from tokenizer_cases import TEXTS
+
+from limbeck.errors import SettingsError
+from limbeck.tokenizers import Tokenizer
+
+STRINGS = list(TEXTS.values())
+ROLES = ("bos", "eos", "unk", "sep", "cls", "mask")
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: Any) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def folder(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `transformers` saves of the family's tokenizer, beside the family's `config.json`."""
+    path = tmp_path_factory.mktemp(family)
+    make_oracle(family).save_pretrained(path)
+    (path / "config.json").write_text(json.dumps({"model_type": family}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def ours(folder: Path) -> Tokenizer:
+    return Tokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def theirs(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def assert_same(ours: Tokenizer, theirs: Any, *args: Any, **options: Any) -> None:
+    result = ours(*args, return_offsets_mapping=True, **options)
+    expected = theirs(*args, return_offsets_mapping=True, **options)
+    # ALBERT's class of version 5 gives no token types by itself; the model has them.
+    assert set(expected) <= set(result) <= {*expected, "token_type_ids"}
+    for name in expected:
+        assert result[name] == expected[name], name
+    for row in range(len(result["input_ids"])):
+        assert result.word_ids(row) == expected.word_ids(row)
+        assert result.sequence_ids(row) == expected.sequence_ids(row)
+
+
+def test_texts_and_pairs_are_encoded_as_by_the_oracle(ours: Tokenizer, theirs: Any) -> None:
+    assert_same(ours, theirs, STRINGS)
+    assert_same(ours, theirs, STRINGS, STRINGS[::-1])
+    assert_same(ours, theirs, STRINGS, STRINGS[::-1], add_special_tokens=False)
+    assert [ours.tokenize(text) for text in STRINGS] == [theirs.tokenize(text) for text in STRINGS]
+    options: dict[str, Any] = {"truncation": True, "max_length": 12, "stride": 2}
+    assert_same(ours, theirs, STRINGS, **options, return_overflowing_tokens=True)
+    for text in STRINGS:
+        ids = ours(text)["input_ids"]
+        assert ours.decode(ids) == theirs.decode(ids)
+        assert ours.decode(ids, skip_special_tokens=True) == theirs.decode(
+            ids, skip_special_tokens=True
+        )
+
+
+def test_special_tokens_are_those_of_the_oracle(ours: Tokenizer, theirs: Any) -> None:
+    for role in ROLES:
+        expected = getattr(theirs, f"{role}_token")
+        assert ours.config.special_tokens.get(f"{role}_token") == expected
+        if expected is not None:
+            assert getattr(ours, f"{role}_token") == expected
+            assert getattr(ours, f"{role}_token_id") == getattr(theirs, f"{role}_token_id")
+    assert ours.pad_token == theirs.pad_token or ours.pad_token == theirs.eos_token
+    assert ours.all_special_ids == sorted(theirs.all_special_ids)
+    assert ours.get_vocab() == theirs.get_vocab()
+
+
+def test_padding(ours: Tokenizer, theirs: Any) -> None:
+    if theirs.pad_token is None:
+        theirs.pad_token = theirs.eos_token
+    assert_same(ours, theirs, STRINGS, STRINGS[::-1], padding=True)
+
+
+def test_what_we_save_is_loaded_to_the_same_ids(
+    ours: Tokenizer, theirs: Any, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    ours.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    for loaded in (Tokenizer.from_pretrained(tmp_path), again):
+        result = loaded(STRINGS, STRINGS[::-1], return_offsets_mapping=True)
+        assert dict(result) == dict(ours(STRINGS, STRINGS[::-1], return_offsets_mapping=True))
+        for role in ROLES:
+            if getattr(theirs, f"{role}_token") is not None:
+                name = f"{role}_token_id"
+                assert getattr(loaded, name) == getattr(theirs, name)
+    assert len(again) == len(ours)
+    assert again.get_vocab() == ours.get_vocab()
+    assert Tokenizer.from_pretrained(tmp_path).fingerprint == ours.fingerprint
+    assert (tmp_path / "vocab.txt").exists() == (type(ours._backend.model).__name__ == "WordPiece")
+
+
+def test_the_files_need_not_name_the_class_nor_the_tokens(
+    family: str, folder: Path, ours: Tokenizer, tmp_path: Path
+) -> None:
+    """Older folders have `tokenizer.json` and `config.json` alone."""
+    for name in ("tokenizer.json", "config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    bare = Tokenizer.from_pretrained(tmp_path)
+    assert bare(STRINGS)["input_ids"] == ours(STRINGS)["input_ids"]
+    assert bare.config.special_tokens == ours.config.special_tokens
+    # A family that nobody has heard of: what its tokenizer shows is enough for what models need.
+    (tmp_path / "config.json").write_text('{"model_type": "novel"}', encoding="utf-8")
+    novel = Tokenizer.from_pretrained(tmp_path)
+    assert novel(STRINGS)["input_ids"] == ours(STRINGS)["input_ids"]
+    needed = {"sep_token", "pad_token", "cls_token", "mask_token"} & {*ours.config.special_tokens}
+    assert {role: novel.config.special_tokens[role] for role in needed} == {
+        role: ours.config.special_tokens[role] for role in needed
+    }
+    assert novel.pad_token_id == ours.pad_token_id
+    assert novel.separator_id == ours.separator_id
+
+
+def test_what_a_vocabulary_lacks_is_said_to_whoever_needs_it() -> None:
+    from limbeck.data import MaskingSettings
+    from limbeck.data.masking import Masker
+    from limbeck.tokenizers.config import TokenizerConfig
+
+    special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
+    config = TokenizerConfig(tokenizer_class="GPT2Tokenizer", special_tokens=special)
+    tokenizer = Tokenizer(make_oracle("gpt2")._tokenizer, config)
+    assert tokenizer.pad_token_id == tokenizer.separator_id == tokenizer.eos_token_id == 0
+    message = r"no mask_token; it has: bos_token '<\|endoftext\|>', eos_.*name it as mask_token"
+    with pytest.raises(SettingsError, match=message):
+        Masker(MaskingSettings(), tokenizer=tokenizer, token_counts=None)
+    with pytest.raises(SettingsError, match="the tokenizer has no cls_token; it has: bos_token"):
+        _ = tokenizer.cls_token
+    none = Tokenizer(
+        make_oracle("gpt2")._tokenizer, TokenizerConfig("GPT2Tokenizer", special_tokens={})
+    )
+    for options in ({"padding": True}, {"padding": "max_length", "max_length": 9}):
+        with pytest.raises(SettingsError, match="no pad_token; it has: no special tokens"):
+            none("a", **options)
+    with pytest.raises(SettingsError, match="the tokenizer has no unk_token"):
+        none.convert_tokens_to_ids("no such piece")
+    with pytest.raises(SettingsError, match="the tokenizer has no sep_token"):
+        _ = none.separator_id
