@@ -15,9 +15,8 @@ from limbeck.errors import SettingsError
 from limbeck.system_errors import explain
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from limbeck.inference.speed import Quartiles, Speed
+    from limbeck.models import Model
 
 _SENTENCES = (
     "Good.",
@@ -136,9 +135,10 @@ def bench(
         torch.set_num_threads(threads)
     target = choose_device(device)
     loaded = {k: _load(m).to(target) for k, m in zip(labels, models, strict=True)}
+    named = zip(labels, models, strict=True)
     speeds = measure_speed(
         loaded,
-        {k: AutoTokenizer.from_pretrained(m) for k, m in zip(labels, models, strict=True)},
+        {k: AutoTokenizer.from_pretrained(m).for_model(loaded[k].config) for k, m in named},
         texts=lines,
         repeats=repeats,
         batch_size=batch_size,
@@ -179,7 +179,7 @@ def _read_texts(path: Path | None) -> list[str]:
     return texts
 
 
-def _load(name_or_path: str) -> nn.Module:
+def _load(name_or_path: str) -> Model:
     """Loads a model with the head that its folder says it has."""
     from limbeck.checkpoints import read_config, resolve_folder
     from limbeck.models import AutoConfig, AutoModel, find_class, find_kind

@@ -235,6 +235,14 @@ class ModelConfig:
             return None
         return self.max_position_embeddings - self.reserved_positions
 
+    @property
+    def takes_token_types(self) -> bool:
+        """Whether the texts of a pair differ by token type, of which a family may have none or one.
+
+        Files name their number `type_vocab_size` in every family that has them.
+        """
+        return getattr(self, "type_vocab_size", 0) > 1
+
     def takes(self, num_tokens: int) -> bool:
         """Says whether an input of this many tokens is within the model's positions."""
         return self.max_tokens is None or num_tokens <= self.max_tokens

@@ -227,9 +227,7 @@ def make_held_out_batches(corpus: Corpus, settings: LanguageModelSettings) -> li
 def save_language_model(model: Model, tokenizer: Tokenizer, folder: Path) -> Path:
     """Writes a model folder, its tokenizer giving the inputs that the model takes."""
     model.save_pretrained(folder)
-    if not model.has_token_types:
-        tokenizer = tokenizer.without_token_types()
-    tokenizer.save_pretrained(folder)
+    tokenizer.for_model(model.config).save_pretrained(folder)
     return folder
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from tokenizers import Tokenizer as Backend
@@ -39,6 +39,14 @@ from limbeck.tokenizers.texts import (
 from limbeck.tokenizers.vocabulary import Vocabulary
 
 _MAX_PIPELINES = 32
+
+
+class TakesInputs(Protocol):
+    """A model's configuration, as far as a tokenizer needs to know it."""
+
+    @property
+    def takes_token_types(self) -> bool:
+        """Whether the model has token types."""
 
 
 class Tokenizer(Vocabulary):
@@ -107,9 +115,15 @@ class Tokenizer(Vocabulary):
         """
         save_folder(self._backend, self.config, Path(folder))
 
+    def for_model(self, config: TakesInputs) -> Tokenizer:
+        """Returns the same tokenizer giving the inputs that a model takes."""
+        return self if config.takes_token_types else self.without_token_types()
+
     def without_token_types(self) -> Tokenizer:
         """Returns the same tokenizer for a model that has no token types, such as DistilBERT."""
         names = tuple(n for n in self.config.model_input_names if n != "token_type_ids")
+        if names == self.config.model_input_names:
+            return self
         config = replace(self.config, model_input_names=names)
         if config.is_bert:
             config = replace(config, tokenizer_class="DistilBertTokenizer")

@@ -15,6 +15,7 @@ from model_oracle import FAMILIES, our_config, tiny
 import limbeck
 from limbeck import SettingsError, listing
 from limbeck.models import bert, find_architecture
+from limbeck.tokenizers import train_wordpiece
 
 
 @pytest.mark.parametrize("family", listing.list_names("limbeck.models"))
@@ -167,3 +168,14 @@ def test_rows_up_to_the_longest_input(config_type):
         limbeck.SettingsError, match=f"has {longest + 1} tokens; Odd has {longest} p"
     ):
         model(torch.ones(1, longest + 1, dtype=torch.long))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_tokenizer_gives_token_types_to_models_of_two_or_more(family):
+    config = our_config(family)
+    tokenizer = train_wordpiece(["a b"], vocab_size=9, min_frequency=1)
+    given = tokenizer.for_model(config)("a", "b")
+    assert ("token_type_ids" in given) == (getattr(config, "type_vocab_size", 0) > 1)
+    if "token_type_ids" in given:
+        single = config.replace(type_vocab_size=1)
+        assert "token_type_ids" not in tokenizer.for_model(single)("a", "b")

@@ -29,7 +29,7 @@ class TorchEngine(Engine):
         self.model = model.to(choose_device(device))
         self.config, self.kind = model.config, model.kind
         self.device = str(model.device)
-        num_inputs = 3 if model.has_token_types else 2
+        num_inputs = 3 if model.config.takes_token_types else 2
         self.limits = Limits(inputs=_INPUTS[:num_inputs], max_tokens=model.config.max_tokens)
 
     @classmethod

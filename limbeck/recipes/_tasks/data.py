@@ -83,10 +83,7 @@ class TaskData:
             SettingsError: If the model can't take the inputs.
         """
         folder = resolve_folder(settings.model)
-        config, tokenizer = (
-            AutoConfig.from_pretrained(folder),
-            AutoTokenizer.from_pretrained(folder),
-        )
+        config, tokenizer = read_inputs(folder)
         require_inputs(settings.max_length, config=config, tokenizer=tokenizer)
         shortage = tokenizer.describe_shortage(config.vocab_size)
         if shortage is not None:
@@ -253,6 +250,12 @@ def _read_task(settings: TaskSettings, folder: Path, labels: Sequence[str] | Non
             raise error from None
         require_head(task, folder, name=settings.model)
         raise
+
+
+def read_inputs(folder: Path) -> tuple[ModelConfig, Tokenizer]:
+    """Reads a model's configuration, and its tokenizer giving the inputs that the model takes."""
+    config = AutoConfig.from_pretrained(folder)
+    return config, AutoTokenizer.from_pretrained(folder).for_model(config)
 
 
 def require_inputs(max_length: int, *, config: ModelConfig, tokenizer: Tokenizer) -> None:

@@ -12,11 +12,12 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.data.sampling import take_evenly
 from limbeck.errors import DataError
 from limbeck.inference.speed import Speed, measure_speed
+from limbeck.recipes._tasks.data import read_inputs
 from limbeck.report.runs import FinetuneRun
 from limbeck.runs import SpeedsRecord
 from limbeck.runs.machine import describe_hardware
 from limbeck.tasks import Split, Task, collate, read_task
-from limbeck.tokenizers import AutoTokenizer, Tokenizer
+from limbeck.tokenizers import Tokenizer
 from limbeck.train import Progress, choose_device
 
 
@@ -51,7 +52,7 @@ def measure_runs(
     for run in runs:
         folder = _model_folder(run)
         models[run.label] = task.load_model(folder, new_head=False).to(choose_device(device))
-        encoders[run.label] = _make_encoder(task, AutoTokenizer.from_pretrained(folder))
+        encoders[run.label] = _make_encoder(task, read_inputs(folder)[1])
     return measure_speed(
         models,
         encoders,

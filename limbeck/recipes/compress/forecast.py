@@ -8,9 +8,8 @@ from typing import Any
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.errors import LimbeckError
-from limbeck.models import AutoConfig
 from limbeck.recipes._machine import require_machine
-from limbeck.recipes._tasks.data import TaskData, require_inputs
+from limbeck.recipes._tasks.data import TaskData, read_inputs, require_inputs
 from limbeck.recipes._tasks.models import load_fine_tuned
 from limbeck.recipes.compress.candidates import Candidate
 from limbeck.recipes.finetune.data import trained_config
@@ -26,7 +25,6 @@ from limbeck.recipes.finetune.forecast import (
     time_predictions,
 )
 from limbeck.recipes.finetune.shared_steps import share_steps
-from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import choose_device
 
 
@@ -41,8 +39,7 @@ def require_students(candidates: Sequence[Candidate], data: TaskData) -> None:
         try:
             require_machine(settings)
             folder = resolve_folder(settings.model)
-            config = AutoConfig.from_pretrained(folder)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            config, tokenizer = read_inputs(folder)
             require_inputs(settings.max_length, config=config, tokenizer=tokenizer)
             own = replace(
                 data, settings=settings, folder=folder, config=config, tokenizer=tokenizer

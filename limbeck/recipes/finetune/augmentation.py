@@ -20,15 +20,15 @@ from limbeck.data.by_length import batches_by_length
 from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.files import read_json_lines, sha256_of, write_json_lines
 from limbeck.files.typed import TypedFile
-from limbeck.models import AutoConfig, AutoModelForMaskedLM, Model
+from limbeck.models import AutoModelForMaskedLM, Model
 from limbeck.recipes._language_model import describe_missing_lm_head
 from limbeck.recipes._settings import Seed
-from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.data import TaskData, read_inputs
 from limbeck.recipes._tasks.heads import find_head
 from limbeck.recipes._tasks.models import require_same_inputs
 from limbeck.recipes.finetune.teacher_cache import hash_rows
 from limbeck.tasks import EncodedExamples, collate
-from limbeck.tokenizers import AutoTokenizer, Tokenizer
+from limbeck.tokenizers import Tokenizer
 from limbeck.train import Progress, autocast, choose_device
 
 Made = list[tuple[int, npt.NDArray[np.int32]]]
@@ -94,8 +94,7 @@ class Augmenter:
                 f"{len(first)} for each; leave it out"
             )
         folder = resolve_folder(settings.model)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        config = AutoConfig.from_pretrained(folder)
+        config, tokenizer = read_inputs(folder)
         require_same_inputs(data, config, tokenizer, name=f"the masked LM {settings.model}")
         if find_head(folder) not in (None, AutoModelForMaskedLM.kind):
             raise MissingHeadError(

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.data.sampling import take_evenly
-from limbeck.models import AutoConfig, Model
+from limbeck.models import Model
 from limbeck.recipes._settings import StepSettings
-from limbeck.recipes._tasks.data import TaskData, require_inputs
+from limbeck.recipes._tasks.data import TaskData, read_inputs, require_inputs
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes._tasks.settings import TaskRunSettings
 from limbeck.recipes.finetune.pace import time_steps
 from limbeck.recipes.finetune.seed import Training, make_budget
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.tasks import Split, Task
-from limbeck.tokenizers import AutoTokenizer
 
 _ROWS = {"train": 256, "validation": 64}
 """Examples that are looked at: of training enough for their mean length, of validation a batch."""
@@ -57,8 +56,7 @@ def take_sample(settings: TaskRunSettings, task: Task) -> TaskData:
         SettingsError: If it can't take the inputs.
     """
     folder = resolve_folder(settings.model)
-    config = AutoConfig.from_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    config, tokenizer = read_inputs(folder)
     require_inputs(settings.max_length, config=config, tokenizer=tokenizer)
     examples = {
         name: task.encode(

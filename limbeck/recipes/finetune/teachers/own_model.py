@@ -10,12 +10,11 @@ from typing import Self
 from limbeck.checkpoints import hash_model, resolve_folder
 from limbeck.errors import LimbeckError
 from limbeck.models import AutoConfig, Model
-from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.data import TaskData, read_inputs
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.models import load_fine_tuned, match_labels, require_same_inputs
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teachers._model import ModelTeacher
-from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import choose_device
 
 
@@ -42,8 +41,7 @@ class OwnModel(ModelTeacher):
         """Checks that it reads the student's tokens and was fine-tuned on the task."""
         assert settings.teacher is not None
         folder = resolve_folder(settings.teacher)
-        config = AutoConfig.from_pretrained(folder)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        config, tokenizer = read_inputs(folder)
         name = f"the teacher {settings.teacher}"
         require_same_inputs(data, config, tokenizer, name=name)
         require_head(data.task, folder, name=settings.teacher, setting="teacher = ")
