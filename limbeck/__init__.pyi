@@ -36,8 +36,11 @@ from limbeck.models import AutoModelForSequenceClassification as AutoModelForSeq
 from limbeck.models import AutoModelForTokenClassification as AutoModelForTokenClassification
 from limbeck.models import Model as _Model
 from limbeck.models.bert import BertConfig as BertConfig
+from limbeck.models.camembert import CamembertConfig as CamembertConfig
 from limbeck.models.distilbert import DistilBertConfig as DistilBertConfig
 from limbeck.models.mpnet import MPNetConfig as MPNetConfig
+from limbeck.models.roberta import RobertaConfig as RobertaConfig
+from limbeck.models.xlm_roberta import XLMRobertaConfig as XLMRobertaConfig
 from limbeck.recipes.finetune import FinetuneStep as FinetuneStep
 from limbeck.tokenizers import AutoTokenizer as AutoTokenizer
 from limbeck.tokenizers import Tokenizer as Tokenizer
@@ -59,6 +62,24 @@ class BertForTokenClassification(_Model):
     """Scores labels for each token."""
 
 class BertModel(_Model):
+    """The bare encoder, with its pooler where the family has one."""
+
+class CamembertForMaskedLM(_Model):
+    """Scores the vocabulary at each position."""
+
+class CamembertForMultipleChoice(_Model):
+    """Scores each of several choices."""
+
+class CamembertForQuestionAnswering(_Model):
+    """Scores each position as the start and as the end of the answer."""
+
+class CamembertForSequenceClassification(_Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+class CamembertForTokenClassification(_Model):
+    """Scores labels for each token."""
+
+class CamembertModel(_Model):
     """The bare encoder, with its pooler where the family has one."""
 
 class DistilBertForMaskedLM(_Model):
@@ -95,4 +116,40 @@ class MPNetForTokenClassification(_Model):
     """Scores labels for each token."""
 
 class MPNetModel(_Model):
+    """The bare encoder, with its pooler where the family has one."""
+
+class RobertaForMaskedLM(_Model):
+    """Scores the vocabulary at each position."""
+
+class RobertaForMultipleChoice(_Model):
+    """Scores each of several choices."""
+
+class RobertaForQuestionAnswering(_Model):
+    """Scores each position as the start and as the end of the answer."""
+
+class RobertaForSequenceClassification(_Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+class RobertaForTokenClassification(_Model):
+    """Scores labels for each token."""
+
+class RobertaModel(_Model):
+    """The bare encoder, with its pooler where the family has one."""
+
+class XLMRobertaForMaskedLM(_Model):
+    """Scores the vocabulary at each position."""
+
+class XLMRobertaForMultipleChoice(_Model):
+    """Scores each of several choices."""
+
+class XLMRobertaForQuestionAnswering(_Model):
+    """Scores each position as the start and as the end of the answer."""
+
+class XLMRobertaForSequenceClassification(_Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+class XLMRobertaForTokenClassification(_Model):
+    """Scores labels for each token."""
+
+class XLMRobertaModel(_Model):
     """The bare encoder, with its pooler where the family has one."""

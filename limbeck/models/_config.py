@@ -62,10 +62,10 @@ def rate(default: float | None, *, optional: bool = False) -> Any:
     )
 
 
-def token_id(default: int | None) -> Any:
-    """A token's number in the vocabulary, or None where there is no such token."""
-    accepted = "a whole number from 0, or null"
-    return _checked(default, accepted, lambda v: v is None or _is_int(v, 0))
+def token_id(default: int | None, *, optional: bool = True) -> Any:
+    """A token's number in the vocabulary, or None where there may be no such token."""
+    accepted = "a whole number from 0" + (", or null" if optional else "")
+    return _checked(default, accepted, lambda v: (optional and v is None) or _is_int(v, 0))
 
 
 def positive(default: float) -> Any:
@@ -104,9 +104,6 @@ class ModelConfig:
     sizes by BERT's names themselves, and from here what else it needs, such as an inner width."""
     fixed_values: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Keys of `config.json` that would change what is computed -> the values that don't."""
-    reserved_positions: ClassVar[int | None] = 0
-    """How many of `max_position_embeddings` no token stands at, as RoBERTa's first two; None in
-    families whose inputs may be of any length."""
 
     vocab_size: int = size(30522)
     max_position_embeddings: int = size(512)
@@ -217,8 +214,6 @@ class ModelConfig:
         """
         changes = {self.common_names.get(key, key): value for key, value in changes.items()}
         longest = changes.pop("max_tokens", None)
-        if longest is not None and self.reserved_positions is not None:
-            changes["max_position_embeddings"] = longest + self.reserved_positions
         if changes.keys() & {"num_labels", "id2label"}:
             changes = {"num_labels": 0, "id2label": {}, "label2id": {}} | changes
         known = {f.name for f in dataclasses.fields(self)}
@@ -226,7 +221,20 @@ class ModelConfig:
             raise SettingsError(
                 f"there is no field '{key}' in {type(self).__name__}." + did_you_mean(key, known)
             )
-        return dataclasses.replace(self, **changes)
+        changed = dataclasses.replace(self, **changes)
+        if longest is None or changed.reserved_positions is None:
+            return changed
+        return dataclasses.replace(
+            changed, max_position_embeddings=longest + changed.reserved_positions
+        )
+
+    @property
+    def reserved_positions(self) -> int | None:
+        """How many of `max_position_embeddings` no token stands at, as RoBERTa's first two.
+
+        None in families whose inputs may be of any length.
+        """
+        return 0
 
     @property
     def max_tokens(self) -> int | None:
@@ -272,6 +280,11 @@ class ModelConfig:
         if self.pad_token_id is not None and self.pad_token_id >= self.vocab_size:
             faults.append(
                 f"pad_token_id is {self.pad_token_id}; accepted: below vocab_size {self.vocab_size}"
+            )
+        if self.max_tokens is not None and self.max_tokens < 1:
+            faults.append(
+                f"max_position_embeddings is {self.max_position_embeddings}; accepted: above "
+                f"{self.reserved_positions}, the number of positions at which no token stands"
             )
         return faults
 

@@ -117,6 +117,7 @@ def _build_embeddings(config: BertConfig) -> Embeddings:
         token_type=nn.Embedding(config.type_vocab_size, size),
         norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
         dropout=nn.Dropout(config.hidden_dropout_prob),
+        first_position=config.reserved_positions or 0,
     )
 
 

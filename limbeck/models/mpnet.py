@@ -44,7 +44,6 @@ class MPNetConfig(ModelConfig):
     """MPNet-base, unless told otherwise."""
 
     model_type: ClassVar[str] = "mpnet"
-    reserved_positions: ClassVar[int | None] = 2
 
     vocab_size: int = fields.size(30527)
     pad_token_id: int | None = fields.token_id(1)
@@ -58,6 +57,11 @@ class MPNetConfig(ModelConfig):
     layer_norm_eps: float = fields.positive(1e-12)
     # Half of them for each direction, and half of those for exact distances: one at the least.
     relative_attention_num_buckets: int = fields.size(32, least=4)
+
+    @property
+    def reserved_positions(self) -> int:
+        """The first two, whatever the padding's number."""
+        return 2
 
 
 class DistanceBias(nn.Module):
@@ -95,7 +99,7 @@ def build_encoder(config: MPNetConfig) -> Encoder:
             token_type=None,
             norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
             dropout=nn.Dropout(config.hidden_dropout_prob),
-            first_position=2,
+            first_position=config.reserved_positions,
         ),
         layers=[build_layer(config, index) for index in range(config.num_hidden_layers)],
         position_bias=DistanceBias(

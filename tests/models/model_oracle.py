@@ -54,7 +54,7 @@ def tiny(family: str) -> dict[str, Any]:
     """The fields of a tiny model, by the family's own names."""
     config_type = find_architecture(family).config_type
     sizes = {config_type.common_names.get(name, name): size for name, size in SIZES.items()}
-    positions = {"max_position_embeddings": MAX_TOKENS + (config_type.reserved_positions or 0)}
+    positions = {"max_position_embeddings": MAX_TOKENS + (config_type().reserved_positions or 0)}
     odd: dict[str, Any] = {}
     for field in dataclasses.fields(config_type):
         if field.name.endswith("_eps"):
@@ -141,7 +141,7 @@ def make_inputs(family: str, kind: Kind, *, padded: bool = True) -> dict[str, to
 def their_inputs(theirs: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     """The same inputs as `transformers` takes and counts them."""
     family = theirs.config.model_type.replace("-", "_")
-    reserved = find_architecture(family).config_type.reserved_positions or 0
+    reserved = our_config(family).reserved_positions or 0
     given = dict(inputs)
     if "position_ids" in inputs:
         positions = inputs["position_ids"] + reserved
@@ -226,7 +226,9 @@ def assert_same_gradients(
     found = names.write(
         {name: p.grad for name, p in ours.named_parameters() if p.grad is not None}, head=head
     )
-    wanted = {name: p.grad for name, p in theirs.named_parameters() if p.grad is not None}
+    # Each name of a tied tensor: which comes first depends on the order of their modules.
+    theirs_all = theirs.named_parameters(remove_duplicate=False)
+    wanted = {name: p.grad for name, p in theirs_all if p.grad is not None}
     assert found.keys() - wanted.keys() == set()
     assert wanted.keys() - found.keys() <= names.tied.keys()
     for name, gradient in found.items():

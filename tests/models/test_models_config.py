@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
 
 import pytest
 import torch
@@ -107,14 +106,14 @@ def test_bookkeeping_is_passed_over():
 class Offset(limbeck.BertConfig):
     """As RoBERTa's: two rows of the table of positions belong to no token."""
 
-    reserved_positions: ClassVar[int | None] = 2
+    reserved_positions = property(lambda _config: 2)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Relative(limbeck.BertConfig):
     """As T5's: distances alone count."""
 
-    reserved_positions: ClassVar[int | None] = None
+    reserved_positions = property(lambda _config: None)
 
 
 def test_longest_input():
@@ -132,6 +131,19 @@ def test_longest_input():
     assert "max_tokens" not in offset.to_dict()
 
 
+def test_positions_after_the_number_of_the_padding():
+    config = limbeck.RobertaConfig(max_position_embeddings=514)
+    assert config.max_tokens == 512
+    changed = config.replace(max_tokens=100, pad_token_id=4)
+    assert (changed.max_position_embeddings, changed.max_tokens) == (105, 100)
+    with pytest.raises(
+        SettingsError, match=r"max_position_embeddings is 2; accepted: above 2, the number of posi"
+    ):
+        config.replace(max_position_embeddings=2)
+    with pytest.raises(SettingsError, match=r"pad_token_id is None; accepted: a whole number from"):
+        config.replace(pad_token_id=None)
+
+
 @pytest.mark.parametrize("config_type", [limbeck.BertConfig, Offset, Relative])
 def test_rows_up_to_the_longest_input(config_type):
     """The last row that fits finds its last position, one longer is refused by name."""
@@ -139,7 +151,6 @@ def test_rows_up_to_the_longest_input(config_type):
 
     def build_encoder(given):
         encoder = bert.build_encoder(given)
-        encoder.embeddings.first_position = given.reserved_positions or 0
         if given.max_tokens is None:
             encoder.embeddings.position = None
         return encoder

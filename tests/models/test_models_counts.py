@@ -20,8 +20,10 @@ from model_oracle import (
 
 import limbeck
 
+ROBERTA_BASE = {"max_position_embeddings": 514, "type_vocab_size": 1}
 
-# The figures: Devlin et al. 2019 and Sanh et al. 2019, by their released checkpoints.
+
+# The figures: those of the articles' released checkpoints.
 @pytest.mark.parametrize(
     ("name", "config", "arguments", "expected"),
     [
@@ -33,12 +35,15 @@ import limbeck
         ("DistilBertForSequenceClassification", {}, {}, 66_955_010),
         ("DistilBertModel", {"vocab_size": 28996}, {}, 65_190_912),
         ("DistilBertModel", {"vocab_size": 119547}, {}, 134_734_080),
+        ("RobertaModel", ROBERTA_BASE, {}, 124_645_632),
+        ("RobertaForMaskedLM", ROBERTA_BASE | {"num_hidden_layers": 6}, {}, 82_170_201),
+        ("XLMRobertaModel", ROBERTA_BASE | {"vocab_size": 250002}, {}, 278_043_648),
     ],
 )
 def test_published_counts(name, config, arguments, expected):
-    config_type = limbeck.DistilBertConfig if "Distil" in name else limbeck.BertConfig
+    model_class = getattr(limbeck, name)
     with torch.device("meta"):
-        model = getattr(limbeck, name)(config_type(**config), **arguments)
+        model = model_class(model_class.architecture.config_type(**config), **arguments)
     assert model.num_parameters == expected
     assert model.device.type == "meta"
 
