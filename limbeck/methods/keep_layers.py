@@ -176,7 +176,7 @@ def apply(model: Model, settings: KeepLayersSettings) -> Model:
         num_student_layers=settings.num_student_layers,
     )
     model_type = settings.model_type or model.config.model_type
-    config = student_config(model.config, num_layers=len(layers), model_type=model_type)
+    config = student_config(model.config, layers=layers, model_type=model_type)
     student = find_class(model_type, model.kind)(config).to(model.device)
     _require_places(model, student)
     _copy_outside_layers(model, student, copy_transform=settings.copy_transform)
@@ -188,18 +188,27 @@ def apply(model: Model, settings: KeepLayersSettings) -> Model:
     return student
 
 
-def student_config(teacher: ModelConfig, *, num_layers: int, model_type: str) -> ModelConfig:
-    """Returns a teacher's configuration with another depth, in the student's family."""
-    if model_type == teacher.model_type:
-        return teacher.replace(num_hidden_layers=num_layers)
-    shared = {name: getattr(teacher, teacher.common_names.get(name, name)) for name in _SHARED}
-    config_type = find_architecture(model_type).config_type
-    return config_type().replace(num_hidden_layers=num_layers, **shared)
+def student_config(teacher: ModelConfig, *, layers: Sequence[int], model_type: str) -> ModelConfig:
+    """Returns a teacher's configuration with some of its layers, in the student's family."""
+    own = find_architecture(model_type).config_type()
+    if type(own) is type(teacher):
+        return teacher.keep_layers(layers)
+    shared = {
+        name: getattr(teacher, teacher.common_names.get(name, name))
+        for name in _SHARED
+        if _has(teacher, name) and _has(own, name)
+    }
+    return own.replace(num_hidden_layers=len(layers), **shared)
+
+
+def _has(config: ModelConfig, name: str) -> bool:
+    """Tells whether a family has a setting that BERT calls so."""
+    return hasattr(config, config.common_names.get(name, name))
 
 
 def can_hold(model_type: str, teacher: Model) -> bool:
     """Tells whether a family has a place for all that a teacher's encoder has but token types."""
-    config = student_config(teacher.config, num_layers=1, model_type=model_type)
+    config = student_config(teacher.config, layers=(0,), model_type=model_type)
     with torch.device("meta"):  # shapes alone: no weight is drawn
         student = find_class(model_type, teacher.kind)(config)
     return not _find_lost(teacher, student)

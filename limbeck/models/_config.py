@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -235,6 +235,13 @@ class ModelConfig:
         None in families whose inputs may be of any length.
         """
         return 0
+
+    def keep_layers(self, layers: Sequence[int]) -> Self:
+        """Returns the configuration of a model that has these layers of it alone, in this order.
+
+        Families whose layers are not all alike say here which is which.
+        """
+        return self.replace(num_hidden_layers=len(layers))
 
     @property
     def max_tokens(self) -> int | None:

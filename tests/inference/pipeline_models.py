@@ -38,6 +38,8 @@ def write_model(
             "intermediate_size": 32,
             "max_position_embeddings": 64,
             "initializer_range": 0.3,
+            **config.tiny_values,
+            "pad_token_id": tokenizer.pad_token_id,
             "num_labels": len(labels),
             "id2label": dict(enumerate(labels)),
             **changes,

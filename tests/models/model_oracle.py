@@ -65,7 +65,9 @@ def tiny(family: str) -> dict[str, Any]:
 
 
 def our_config(family: str, **changes: Any) -> Any:
-    return find_architecture(family).config_type(**{**tiny(family), **changes})
+    config_type = find_architecture(family).config_type
+    named = {config_type.common_names.get(name, name): value for name, value in changes.items()}
+    return config_type(**{**tiny(family), **named})
 
 
 def their_class(family: str, kind: Kind) -> Any:
