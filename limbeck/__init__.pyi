@@ -29,6 +29,7 @@ from limbeck.errors import TrainingError as TrainingError
 from limbeck.inference import pipeline as pipeline
 from limbeck.models import AutoConfig as AutoConfig
 from limbeck.models import AutoModel as AutoModel
+from limbeck.models import AutoModelForCausalLM as AutoModelForCausalLM
 from limbeck.models import AutoModelForMaskedLM as AutoModelForMaskedLM
 from limbeck.models import AutoModelForMultipleChoice as AutoModelForMultipleChoice
 from limbeck.models import AutoModelForQuestionAnswering as AutoModelForQuestionAnswering
@@ -38,6 +39,7 @@ from limbeck.models import Model as _Model
 from limbeck.models.bert import BertConfig as BertConfig
 from limbeck.models.camembert import CamembertConfig as CamembertConfig
 from limbeck.models.distilbert import DistilBertConfig as DistilBertConfig
+from limbeck.models.gpt2 import GPT2Config as GPT2Config
 from limbeck.models.mpnet import MPNetConfig as MPNetConfig
 from limbeck.models.roberta import RobertaConfig as RobertaConfig
 from limbeck.models.xlm_roberta import XLMRobertaConfig as XLMRobertaConfig
@@ -98,6 +100,21 @@ class DistilBertForTokenClassification(_Model):
     """Scores labels for each token."""
 
 class DistilBertModel(_Model):
+    """The bare encoder, with its pooler where the family has one."""
+
+class GPT2ForQuestionAnswering(_Model):
+    """Scores each position as the start and as the end of the answer."""
+
+class GPT2ForSequenceClassification(_Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+class GPT2ForTokenClassification(_Model):
+    """Scores labels for each token."""
+
+class GPT2LMHeadModel(_Model):
+    """Scores the vocabulary for the token after each position."""
+
+class GPT2Model(_Model):
     """The bare encoder, with its pooler where the family has one."""
 
 class MPNetForMaskedLM(_Model):

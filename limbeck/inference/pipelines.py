@@ -30,7 +30,6 @@ _PIPELINES: dict[str, type[Pipeline[Any]]] = {
     "token-classification": TokenClassificationPipeline,
     "question-answering": QuestionAnsweringPipeline,
 }
-_WITHOUT_TASK = ("encoder", "masked_lm")
 _COMMON = ("tokenizer", "batch_size", "device", "max_length", "engine")
 
 
@@ -196,7 +195,7 @@ def _load_finetuned(
     kind = find_kind(architecture or "")
     advice = _advise(name, cls.finetune_options)
     headless = f"{name} has no head for this task yet; {advice}"
-    if kind is not None and kind.name in _WITHOUT_TASK:
+    if kind is not None and (not kind.has_head or kind.ties_words):
         raise MissingHeadError(headless)
     if kind not in (None, cls.kind):
         others = [other.task for other in _PIPELINES.values() if other.kind == kind]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -194,9 +194,7 @@ def student_config(teacher: ModelConfig, *, layers: Sequence[int], model_type: s
     if type(own) is type(teacher):
         return teacher.keep_layers(layers)
     shared = {
-        name: getattr(teacher, teacher.common_names.get(name, name))
-        for name in _SHARED
-        if _has(teacher, name) and _has(own, name)
+        name: _read(teacher, name) for name in _SHARED if _has(teacher, name) and _has(own, name)
     }
     return own.replace(num_hidden_layers=len(layers), **shared)
 
@@ -206,8 +204,15 @@ def _has(config: ModelConfig, name: str) -> bool:
     return hasattr(config, config.common_names.get(name, name))
 
 
+def _read(config: ModelConfig, name: str) -> Any:
+    """Returns a value by BERT's name: what a family's property gives, or else its field."""
+    return getattr(config, name if hasattr(config, name) else config.common_names[name])
+
+
 def can_hold(model_type: str, teacher: Model) -> bool:
-    """Tells whether a family has a place for all that a teacher's encoder has but token types."""
+    """Tells whether a family has a place for all of a teacher but its encoder's token types."""
+    if teacher.kind not in find_architecture(model_type).kinds:
+        return False
     config = student_config(teacher.config, layers=(0,), model_type=model_type)
     with torch.device("meta"):  # shapes alone: no weight is drawn
         student = find_class(model_type, teacher.kind)(config)

@@ -8,6 +8,7 @@ from limbeck.models._architecture import Architecture
 from limbeck.models._auto import (
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForMultipleChoice,
     AutoModelForQuestionAnswering,
@@ -25,6 +26,7 @@ __all__ = [
     "Architecture",
     "AutoConfig",
     "AutoModel",
+    "AutoModelForCausalLM",
     "AutoModelForMaskedLM",
     "AutoModelForMultipleChoice",
     "AutoModelForQuestionAnswering",

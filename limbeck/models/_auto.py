@@ -102,6 +102,12 @@ class AutoModelForMaskedLM(AutoModel):
     kind = kinds.MASKED_LM
 
 
+class AutoModelForCausalLM(AutoModel):
+    """The causal language model of any architecture that has one."""
+
+    kind = kinds.CAUSAL_LM
+
+
 class AutoModelForSequenceClassification(AutoModel):
     """The sequence classifier of any architecture."""
 

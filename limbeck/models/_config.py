@@ -44,11 +44,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def size(default: int, *, least: int = 1) -> Any:
+def size(default: int | None, *, least: int = 1, optional: bool = False) -> Any:
     """A field that counts something of which there is at least one."""
     metadata = {
-        "accepted": f"a whole number from {least}",
-        "check": lambda value: _is_int(value, least),
+        "accepted": f"a whole number from {least}" + (", or null" if optional else ""),
+        "check": lambda value: (optional and value is None) or _is_int(value, least),
         "is_size": True,
     }
     return field(default=default, metadata=metadata)
@@ -212,8 +212,8 @@ class ModelConfig:
         Raises:
             SettingsError: If there is no such field, or a value is wrong.
         """
-        changes = {self.common_names.get(key, key): value for key, value in changes.items()}
         longest = changes.pop("max_tokens", None)
+        changes = {self.common_names.get(key, key): value for key, value in changes.items()}
         if changes.keys() & {"num_labels", "id2label"}:
             changes = {"num_labels": 0, "id2label": {}, "label2id": {}} | changes
         known = {f.name for f in dataclasses.fields(self)}
@@ -224,9 +224,8 @@ class ModelConfig:
         changed = dataclasses.replace(self, **changes)
         if longest is None or changed.reserved_positions is None:
             return changed
-        return dataclasses.replace(
-            changed, max_position_embeddings=longest + changed.reserved_positions
-        )
+        positions = self.common_names.get("max_position_embeddings", "max_position_embeddings")
+        return dataclasses.replace(changed, **{positions: longest + changed.reserved_positions})
 
     @property
     def reserved_positions(self) -> int | None:
@@ -269,7 +268,9 @@ class ModelConfig:
             return [f"it has {_count(layers)} layers; accepted: {limits.LAYERS.describe()}"]
         sizes = [getattr(self, f.name) for f in dataclasses.fields(self) if "is_size" in f.metadata]
         # Each size is that of a table of rows as wide as the model, or counts for little.
-        num_parameters = width * (sum(sizes) + layers * (4 * width + 2 * self.intermediate_size))
+        num_parameters = width * (
+            sum(filter(None, sizes)) + layers * (4 * width + 2 * self.intermediate_size)
+        )
         if num_parameters > limits.PARAMETERS.value:
             return [
                 f"its sizes make some {_count(num_parameters)} parameters; accepted: "

@@ -16,11 +16,7 @@ def build_masked_lm_head(config: ModelConfig, *, activation: str, eps: float) ->
     Raises:
         SettingsError: If the configuration asks for a decoder of its own.
     """
-    if not config.tie_word_embeddings:
-        raise SettingsError(
-            "tie_word_embeddings is False; accepted for a masked-LM head: True, a decoder that is "
-            "the word embedding."
-        )
+    require_tied_decoder(config)
     return MaskedLMHead(
         transform=VocabularyTransform(
             dense=nn.Linear(config.hidden_size, config.hidden_size),
@@ -31,6 +27,19 @@ def build_masked_lm_head(config: ModelConfig, *, activation: str, eps: float) ->
     )
 
 
+def require_tied_decoder(config: ModelConfig) -> None:
+    """Refuses a language model whose decoder is not the word embedding.
+
+    Raises:
+        SettingsError: If the configuration asks for a decoder of its own.
+    """
+    if not config.tie_word_embeddings:
+        raise SettingsError(
+            "tie_word_embeddings is False; accepted for a language model: True, a decoder that is "
+            "the word embedding."
+        )
+
+
 def build_score_head(
     config: ModelConfig,
     *,
@@ -38,6 +47,7 @@ def build_score_head(
     dropout: float,
     dense: nn.Module | None = None,
     activation: nn.Module | None = None,
+    bias: bool = True,
 ) -> ScoreHead:
     """Returns a head with as many scores as its kind has: labels, a start and an end, or one.
 
@@ -53,5 +63,5 @@ def build_score_head(
         dense=dense or nn.Identity(),
         activation=activation or nn.Identity(),
         dropout=nn.Dropout(dropout) if dropout else nn.Identity(),
-        output=nn.Linear(config.hidden_size, num_scores),
+        output=nn.Linear(config.hidden_size, num_scores, bias=bias),
     )

@@ -23,6 +23,8 @@ class Kind:
     has_head: bool = True
     ties_words: bool = False
     """Whether the head's decoder is the word embedding, which is given to it at each call."""
+    predicts_next: bool = False
+    """Whether what a position scores is the token after it, by those up to it."""
     reads_sequence: bool = False
     """Whether it reads one vector a sequence: pooled if the family has a pooler, else the first."""
     has_choices: bool = False
@@ -67,6 +69,15 @@ MASKED_LM = Kind(
     ties_words=True,
     fields=_as_logits,
 )
+CAUSAL_LM = Kind(
+    name="causal_lm",
+    suffix="LMHeadModel",
+    auto_suffix="ForCausalLM",
+    summary="Scores the vocabulary for the token after each position.",
+    ties_words=True,
+    predicts_next=True,
+    fields=_as_logits,
+)
 SEQUENCE_CLASSIFICATION = Kind(
     name="sequence_classification",
     suffix="ForSequenceClassification",
@@ -103,5 +114,5 @@ COMMON_KINDS = (
     MULTIPLE_CHOICE,
 )
 """What a family has unless it says otherwise."""
-KINDS = COMMON_KINDS
+KINDS = (*COMMON_KINDS, CAUSAL_LM)
 """All that some family has."""

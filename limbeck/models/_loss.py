@@ -61,6 +61,8 @@ def compute_loss(
             return F.mse_loss(logits, labels)
         return F.binary_cross_entropy_with_logits(logits, labels)
     _require_shape(labels, logits.shape[:-1])
+    if kind.predicts_next:
+        logits, labels = logits[:, :-1], labels[:, 1:]
     flat = logits.reshape(-1, logits.shape[-1])
     return F.cross_entropy(flat, labels.reshape(-1), ignore_index=IGNORE_INDEX)
 

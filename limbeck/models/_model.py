@@ -268,7 +268,9 @@ class Model(nn.Module):
             input_ids, *others = flatten_choices(input_ids, *others)
         encoded = self.encode(input_ids, *others, collect=collect)
         hidden = encoded.last_hidden_state
-        pooled = None if self.pooler is None else self.pooler(hidden)
+        pooled = None
+        if self.pooler is not None:
+            pooled = self.pooler(hidden, input_ids, others[0])
         scores: dict[str, Tensor] = {}
         if self.kind.has_head:
             first = hidden[:, 0] if pooled is None else pooled

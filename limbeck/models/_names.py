@@ -13,7 +13,7 @@ from torch import Tensor
 _LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 # What TensorFlow's checkpoints called LayerNorm's weight and bias; early conversions kept it.
 _OLD_LEAVES = {"gamma": "weight", "beta": "bias"}
-# Not weights: numbers 0, 1, 2, ... that old versions of `transformers` saved as buffers.
+# Not weights: numbers 0, 1, 2, ... that old versions of `transformers` saved, of any family.
 _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
 
@@ -47,6 +47,8 @@ class NameTable:
     """Modules of heads that Limbeck does not have, and passes over."""
     tied: Mapping[str, str] = field(default_factory=dict)
     """Tensors that repeat another one: the name of the copy -> the name of the one kept."""
+    buffers: frozenset[str] = frozenset()
+    """Tensors of old files that are no weights, and passed over."""
 
     def __post_init__(self) -> None:
         for sources in (self._sources_of_body, *self._sources_of_heads.values()):
@@ -108,7 +110,9 @@ class NameTable:
         """Returns a file's tensor name without prefix and old spellings; None if it is a buffer."""
         name = name.removeprefix(f"{self.prefix}.")
         module, dot, leaf = name.rpartition(".")
-        return None if name in _BUFFERS else module + dot + _OLD_LEAVES.get(leaf, leaf)
+        if name in _BUFFERS or _split_number(name)[0] in self.buffers:
+            return None
+        return module + dot + _OLD_LEAVES.get(leaf, leaf)
 
     def is_head(self, name: str) -> bool:
         """Says whether a tensor belongs to some head of the family."""

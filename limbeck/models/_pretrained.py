@@ -14,11 +14,12 @@ from limbeck import checkpoints
 from limbeck.errors import CheckpointError, MissingHeadError, SettingsError
 from limbeck.models._architecture import Architecture
 from limbeck.models._config import ModelConfig
-from limbeck.models._kinds import MASKED_LM, QUESTION_ANSWERING, Kind
+from limbeck.models._kinds import CAUSAL_LM, MASKED_LM, QUESTION_ANSWERING, Kind
 from limbeck.models._names import NameTable
 
 # What a new head needs, whatever the head that the file had before.
 _NEW_HEAD_SETTINGS: dict[str, dict[str, Any]] = {
+    CAUSAL_LM.name: {"tie_word_embeddings": True},
     MASKED_LM.name: {"tie_word_embeddings": True},
     QUESTION_ANSWERING.name: {"num_labels": 2},
 }

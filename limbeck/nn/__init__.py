@@ -5,7 +5,14 @@ from limbeck.nn.attention import SelfAttention
 from limbeck.nn.embeddings import Embeddings
 from limbeck.nn.encoder import COLLECTABLE, Encoder
 from limbeck.nn.feed_forward import FeedForward
-from limbeck.nn.heads import FirstTokenPooler, MaskedLMHead, ScoreHead, VocabularyTransform
+from limbeck.nn.heads import (
+    CausalLMHead,
+    FirstTokenPooler,
+    LastTokenPooler,
+    MaskedLMHead,
+    ScoreHead,
+    VocabularyTransform,
+)
 from limbeck.nn.initialise import DrawsItself, initialise, sinusoidal_positions
 from limbeck.nn.layer import EncoderLayer, PreNormLayer
 from limbeck.nn.masks import Reach, additive_mask
@@ -17,6 +24,7 @@ from limbeck.nn.transfer import to_device
 __all__ = [
     "ACTIVATIONS",
     "COLLECTABLE",
+    "CausalLMHead",
     "DrawsItself",
     "Embeddings",
     "Encoder",
@@ -24,6 +32,7 @@ __all__ = [
     "EncoderOutput",
     "FeedForward",
     "FirstTokenPooler",
+    "LastTokenPooler",
     "MaskedLMHead",
     "ModelOutput",
     "PreNormLayer",

@@ -18,10 +18,50 @@ class FirstTokenPooler(nn.Module):
         self.dense = dense
         self.activation = activation
 
-    def forward(self, hidden: Tensor) -> Tensor:
+    def forward(
+        self,
+        hidden: Tensor,
+        input_ids: Tensor | None = None,  # noqa: ARG002 - which other poolers look at
+        attention_mask: Tensor | None = None,  # noqa: ARG002
+    ) -> Tensor:
         """Shape: (batch, sequence, hidden_size) to (batch, hidden_size)."""
         pooled: Tensor = self.activation(self.dense(hidden[:, 0]))
         return pooled
+
+
+class LastTokenPooler(nn.Module):
+    """The state of the last token that is no padding, which in a causal model has seen all others.
+
+    Padding is what the mask hides, and tokens with the id of padding, as `transformers` finds it.
+
+    Source: Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training",
+    section 3.2.
+    """
+
+    def __init__(self, pad_token_id: int | None) -> None:
+        super().__init__()
+        self.pad_token_id = pad_token_id
+
+    def forward(
+        self, hidden: Tensor, input_ids: Tensor, attention_mask: Tensor | None = None
+    ) -> Tensor:
+        """Picks a state of each row.
+
+        Shape:
+            hidden: (batch, sequence, hidden_size).
+            input_ids: (batch, sequence).
+            attention_mask: (batch, sequence) or (batch, sequence, sequence).
+            result: (batch, hidden_size).
+        """
+        is_real = torch.ones_like(input_ids)
+        if self.pad_token_id is not None:
+            is_real = (input_ids != self.pad_token_id).long()
+        if attention_mask is not None:
+            seen = attention_mask if attention_mask.dim() == 2 else attention_mask.amax(dim=1)
+            is_real = is_real * seen.long()
+        places = torch.arange(input_ids.shape[1], device=input_ids.device)
+        last = (places * is_real).amax(dim=-1)
+        return hidden.gather(1, last[:, None, None].expand(-1, 1, hidden.shape[-1])).squeeze(1)
 
 
 class VocabularyTransform(nn.Module):
@@ -68,6 +108,24 @@ class MaskedLMHead(nn.Module):
             result: (..., vocab_size).
         """
         return F.linear(self.transform(hidden), decoder, self.bias)
+
+
+class CausalLMHead(nn.Module):
+    """Scores every word of the vocabulary as the next one: by the word embedding alone.
+
+    Source: Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training",
+    equation 2.
+    """
+
+    def forward(self, hidden: Tensor, decoder: Tensor) -> Tensor:
+        """Scores hidden states against each word's vector.
+
+        Shape:
+            hidden: (..., hidden_size).
+            decoder: (vocab_size, hidden_size), the word embedding's weight.
+            result: (..., vocab_size).
+        """
+        return F.linear(hidden, decoder)
 
 
 class ScoreHead(nn.Module):

@@ -13,6 +13,9 @@ from limbeck import (
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    GPT2LMHeadModel,
     MPNetConfig,
     MPNetForMaskedLM,
 )
@@ -167,6 +170,21 @@ def test_a_family_that_lacks_what_the_teacher_has_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"'mpnet' has no place for .*position.*'bert'"):
         apply(bert, KeepLayersSettings(layers=1, model_type="mpnet"))
     assert apply(mpnet, KeepLayersSettings(layers=1)).config.num_hidden_layers == 1
+
+
+def test_no_family_takes_another_ones_layers_for_its_own() -> None:
+    """GPT-2's have the same parts as BERT's, and compute another thing."""
+    gpt2 = GPT2ForSequenceClassification(GPT2Config().replace(**SIZES))
+    with pytest.raises(SettingsError, match=r"'distilbert' has no place for .*norm\.weight"):
+        apply(gpt2, KeepLayersSettings(layers=1, model_type="distilbert"))
+    bert = BertForSequenceClassification(BertConfig(**SIZES))
+    with pytest.raises(SettingsError, match=r"'gpt2' has no place for .*embeddings\.norm\.weight"):
+        apply(bert, KeepLayersSettings(layers=1, model_type="gpt2"))
+    causal = GPT2LMHeadModel(GPT2Config().replace(**SIZES))
+    assert not can_hold("distilbert", causal)
+    assert can_hold("gpt2", causal)
+    with pytest.raises(SettingsError, match="distilbert has no DistilBertLMHeadModel; accepted: "):
+        apply(causal, KeepLayersSettings(layers=1, model_type="distilbert"))
 
 
 def test_which_families_can_hold_a_teacher() -> None:

@@ -19,7 +19,6 @@ import transformers
 
 from limbeck import listing
 from limbeck.models import Kind, Model, find_architecture, find_class
-from limbeck.models._kinds import MASKED_LM
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -37,7 +36,8 @@ ODD_EPS = 1e-3  # nobody's default: where the setting is forgotten, it shows
 FAMILIES = listing.list_names("limbeck.models")
 CASES = [(family, kind) for family in FAMILIES for kind in find_architecture(family).kinds]
 CASE_IDS = [f"{family}-{kind.name}" for family, kind in CASES]
-MASKED_FAMILIES = [family for family, kind in CASES if kind is MASKED_LM]
+LANGUAGE_MODELS = [(family, kind) for family, kind in CASES if kind.ties_words]
+LANGUAGE_MODEL_IDS = [f"{family}-{kind.name}" for family, kind in LANGUAGE_MODELS]
 EXACT = {"rtol": 0.0, "atol": 1e-9}
 COLLECT = frozenset({"hidden_states", "attentions"})
 
@@ -53,8 +53,10 @@ def our_class(family: str, kind: Kind) -> type[Model]:
 def tiny(family: str) -> dict[str, Any]:
     """The fields of a tiny model, by the family's own names."""
     config_type = find_architecture(family).config_type
-    sizes = {config_type.common_names.get(name, name): size for name, size in SIZES.items()}
-    positions = {"max_position_embeddings": MAX_TOKENS + (config_type().reserved_positions or 0)}
+    own = config_type.common_names
+    sizes = {own.get(name, name): size for name, size in SIZES.items()}
+    positions_name = own.get("max_position_embeddings", "max_position_embeddings")
+    positions = {positions_name: MAX_TOKENS + (config_type().reserved_positions or 0)}
     odd: dict[str, Any] = {}
     for field in dataclasses.fields(config_type):
         if field.name.endswith("_eps"):

@@ -11,7 +11,8 @@ from model_oracle import (
     CASE_IDS,
     CASES,
     FAMILIES,
-    MASKED_FAMILIES,
+    LANGUAGE_MODEL_IDS,
+    LANGUAGE_MODELS,
     our_class,
     our_config,
     their_class,
@@ -38,6 +39,8 @@ ROBERTA_BASE = {"max_position_embeddings": 514, "type_vocab_size": 1}
         ("RobertaModel", ROBERTA_BASE, {}, 124_645_632),
         ("RobertaForMaskedLM", ROBERTA_BASE | {"num_hidden_layers": 6}, {}, 82_170_201),
         ("XLMRobertaModel", ROBERTA_BASE | {"vocab_size": 250002}, {}, 278_043_648),
+        ("GPT2LMHeadModel", {}, {}, 124_439_808),
+        ("GPT2LMHeadModel", {"n_layer": 6}, {}, 81_912_576),
     ],
 )
 def test_published_counts(name, config, arguments, expected):
@@ -56,9 +59,9 @@ def test_tiny_counts_equal_theirs(family, kind):
     assert ours.num_parameters == theirs.num_parameters()
 
 
-@pytest.mark.parametrize("family", MASKED_FAMILIES)
-def test_decoder_is_the_word_embedding(family):
-    model = limbeck.AutoModelForMaskedLM.from_config(our_config(family))
+@pytest.mark.parametrize(("family", "kind"), LANGUAGE_MODELS, ids=LANGUAGE_MODEL_IDS)
+def test_decoder_is_the_word_embedding(family, kind):
+    model = our_class(family, kind)(our_config(family))
     for one in (model, copy.deepcopy(model), copy.deepcopy(model).double()):
         hidden = torch.randn(2, one.config.hidden_size, dtype=one.dtype)
         before = one.score(hidden)
@@ -69,24 +72,29 @@ def test_decoder_is_the_word_embedding(family):
     assert not [name for name in model.state_dict() if "decoder" in name]
 
 
-@pytest.mark.parametrize("family", MASKED_FAMILIES)
-def test_new_weights(family):
+@pytest.mark.parametrize(("family", "kind"), LANGUAGE_MODELS, ids=LANGUAGE_MODEL_IDS)
+def test_new_weights(family, kind):
+    """As wide as `transformers` draws them."""
+    changes = {"vocab_size": 3000, "initializer_range": 0.05, "pad_token_id": 7}
     torch.manual_seed(3)
-    model = limbeck.AutoModelForMaskedLM.from_config(
-        our_config(family, vocab_size=3000, initializer_range=0.05, pad_token_id=7)
-    )
+    model = our_class(family, kind)(our_config(family, **changes))
     assert model.training
+    theirs = their_class(family, kind)(their_config(family, **changes)).state_dict()
+    names = model.architecture.names
+    tidied = {names.tidy(name) or "": tensor for name, tensor in theirs.items()}
+    expected, _ = names.read(tidied, head=kind.name)
     word = model.encoder.embeddings.word.weight
     assert word.std().item() == pytest.approx(0.05, rel=0.02)
     assert word.mean().item() == pytest.approx(0, abs=1e-3)
-    assert not word[7].any()
+    assert word[7].any() == (model.encoder.embeddings.word.padding_idx is None)
     for name, parameter in model.named_parameters():
         if "norm.weight" in name:
             assert (parameter == 1).all(), name
         elif name.endswith("bias"):
             assert not parameter.any(), name
         else:
-            assert parameter.std().item() == pytest.approx(0.05, rel=0.15), name
+            wanted, chance = expected[name].std().item(), 4 / parameter.numel() ** 0.5
+            assert parameter.std().item() == pytest.approx(wanted, rel=0.1 + chance), name
 
 
 @pytest.mark.parametrize("family", FAMILIES)

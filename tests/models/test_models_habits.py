@@ -2,10 +2,19 @@
 
 import pytest
 import torch
-from model_oracle import EXACT, make_inputs, num_labels, ours_from, run_theirs, their_model
+from model_oracle import (
+    EXACT,
+    FAMILIES,
+    make_inputs,
+    num_labels,
+    ours_from,
+    run_theirs,
+    their_model,
+)
 
 from limbeck.errors import SettingsError
 from limbeck.models import _kinds as kinds
+from limbeck.models import find_architecture
 
 FAMILY = "bert"
 
@@ -24,7 +33,7 @@ def make_targets(kind, inputs, problem):
         return {"start_positions": starts, "end_positions": draw(length, (batch,))}
     if kind is kinds.MULTIPLE_CHOICE:
         return {"labels": draw(inputs["input_ids"].shape[1], (batch,))}
-    if kind in (kinds.TOKEN_CLASSIFICATION, kinds.MASKED_LM):
+    if kind in (kinds.TOKEN_CLASSIFICATION, kinds.MASKED_LM, kinds.CAUSAL_LM):
         labels = draw(count if kind is kinds.TOKEN_CLASSIFICATION else 20, (batch, length))
         labels[:, :2] = -100
         return {"labels": labels}
@@ -35,7 +44,7 @@ def make_targets(kind, inputs, problem):
     return {"labels": draw(count, (batch,))}
 
 
-CASES = [(kind, None) for kind in kinds.COMMON_KINDS if kind.has_head]
+CASES = [(kind, None) for kind in kinds.KINDS if kind.has_head]
 CASES += [
     (kinds.SEQUENCE_CLASSIFICATION, problem)
     for problem in ("single_label_classification", "multi_label_classification", "regression")
@@ -44,9 +53,10 @@ CASES += [
 
 @pytest.mark.parametrize(("kind", "problem"), CASES, ids=lambda case: getattr(case, "name", case))
 def test_losses_are_theirs(kind, problem, tmp_path):
-    theirs = their_model(FAMILY, kind, **({"problem_type": problem} if problem else {}))
+    family = next(name for name in FAMILIES if kind in find_architecture(name).kinds)
+    theirs = their_model(family, kind, **({"problem_type": problem} if problem else {}))
     ours = ours_from(theirs, tmp_path, kind)
-    inputs = make_inputs(FAMILY, kind)
+    inputs = make_inputs(family, kind)
     targets = make_targets(kind, inputs, problem)
     del inputs["position_ids"]
     expected = run_theirs(theirs, inputs, **targets)

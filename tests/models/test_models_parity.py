@@ -13,7 +13,8 @@ from model_oracle import (
     COLLECT,
     EXACT,
     FAMILIES,
-    MASKED_FAMILIES,
+    LANGUAGE_MODEL_IDS,
+    LANGUAGE_MODELS,
     assert_same,
     assert_same_gradients,
     make_inputs,
@@ -25,7 +26,7 @@ from model_oracle import (
 )
 
 import limbeck
-from limbeck.models._kinds import ENCODER, MASKED_LM
+from limbeck.models._kinds import ENCODER
 
 ASKED = {"output_hidden_states": True, "output_attentions": True}
 
@@ -150,10 +151,10 @@ def test_padding_changes_nothing(family, tmp_path):
         torch.testing.assert_close(given, ours(ids).last_hidden_state, **EXACT)
 
 
-@pytest.mark.parametrize("family", MASKED_FAMILIES)
-def test_head_on_chosen_rows_equals_whole(family, tmp_path):
-    ours = ours_from(their_model(family, MASKED_LM), tmp_path, MASKED_LM)
-    inputs = make_inputs(family, MASKED_LM)
+@pytest.mark.parametrize(("family", "kind"), LANGUAGE_MODELS, ids=LANGUAGE_MODEL_IDS)
+def test_head_on_chosen_rows_equals_whole(family, kind, tmp_path):
+    ours = ours_from(their_model(family, kind), tmp_path, kind)
+    inputs = make_inputs(family, kind)
     rows = torch.tensor([[True] + [False] * 9 + [True]] * 3)
     with torch.no_grad():
         hidden = ours.encode(**inputs).last_hidden_state
