@@ -10,6 +10,7 @@ from typing import Protocol
 
 from limbeck.checkpoints import hash_model, resolve_folder
 from limbeck.errors import CheckpointError
+from limbeck.files import sha256_of
 
 
 class Fingerprinted(Protocol):
@@ -37,13 +38,19 @@ def hash_inputs(models: Mapping[str, str], **others: Fingerprinted) -> dict[str,
 def hash_models(named: Mapping[str, str]) -> dict[str, str]:
     """Returns the checksum of each model, by the setting that names it.
 
+    What a server says has none: it is known by its address, which is a setting.
+
     Args:
-        named: Model folders and Hub ids, by setting.
+        named: Model folders, Hub ids, files of predictions and addresses of servers, by setting.
 
     Raises:
         CheckpointError: If one is no model, or can't be read.
     """
-    return {setting: hash_model(_find(model)) for setting, model in named.items()}
+    return {
+        setting: sha256_of(Path(model)) if Path(model).is_file() else hash_model(_find(model))
+        for setting, model in named.items()
+        if "://" not in model
+    }
 
 
 def hash_present_models(named: Mapping[str, str]) -> dict[str, str]:

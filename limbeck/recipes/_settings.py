@@ -88,6 +88,9 @@ class LearningSettings(StepSettings):
     """What a label counts beside what the teacher says of the same example; 0 learns from the
     teacher alone. Where few examples have labels, these count little as a whole: with one in ten,
     10 makes them count as much as the teacher."""
+    teacher_options: dict[str, Any] = Field(default_factory=dict)
+    """Settings of a teacher that is no model: for a file of predictions `missing=label`, which
+    learns the label where a row has no prediction."""
     epochs: Shown[float] = Field(default=3.0, gt=0, allow_inf_nan=False)
     """Passes over the training examples, those of `transfer` and `augment` included."""
 

@@ -16,25 +16,29 @@ from limbeck.tasks._batches import TrainBatches, collate, evaluation_batches
 from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import SPLITS, EncodedExample, Record, Split, TaskBatch
-from limbeck.tasks._labels import has_names
-from limbeck.tasks._texts import MissingColumnError
+from limbeck.tasks._labels import LabelSet, has_names
+from limbeck.tasks._texts import MissingColumnError, TextExample, TextSettings, read_text
 
 __all__ = [
     "PADDING",
     "SPLITS",
     "EncodedExample",
     "EncodedExamples",
+    "LabelSet",
     "Record",
     "Split",
     "Task",
     "TaskBatch",
     "TaskDefinition",
+    "TextExample",
+    "TextSettings",
     "TrainBatches",
     "collate",
     "evaluation_batches",
     "has_names",
     "load_task",
     "read_task",
+    "read_text",
     "remove_padding",
     "restore_padding",
 ]

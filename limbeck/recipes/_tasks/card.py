@@ -62,11 +62,15 @@ def make_card(
 def show_model(name_or_path: str) -> str:
     """Returns a model's name without the path of this machine: of a run, that of the run's folder.
 
+    A file of predictions has its own name.
+
     Example:
         >>> show_model("google-bert/bert-base-uncased")
         'google-bert/bert-base-uncased'
     """
     path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path.name
     if not path.is_dir():
         return name_or_path
     path = path.resolve()

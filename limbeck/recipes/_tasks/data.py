@@ -94,10 +94,7 @@ class TaskData:
         task = _read_task(settings, folder, labels).for_folder(folder)
         for name in needed:
             if name not in task.splits:
-                raise DataError(
-                    f"data = {settings.data!r} has no {name} split, which this run needs (it has: "
-                    f"{', '.join(task.splits)}); give it with data.{name}=FILE{_HOLD_OUT[name]}"
-                )
+                raise _lacks_split(name, settings, task)
         examples = {
             name: task.encode(split, tokenizer, max_length=settings.max_length)
             for name, split in task.splits.items()
@@ -159,6 +156,15 @@ class TaskData:
                 favourite=None if favourite is None else str(favourite),
             )
         return found
+
+    def require_rows_to_learn(self) -> None:
+        """Refuses data of which nothing can be learned.
+
+        Raises:
+            DataError: If there are neither labelled rows nor some that a teacher labels.
+        """
+        if not {"train", "transfer"} & self.examples.keys():
+            raise _lacks_split("train", self.settings, self.task)
 
     @cached_property
     def training(self) -> EncodedExamples:
@@ -229,6 +235,13 @@ class TaskData:
         if self.task.num_held_out:
             names["num_held_out"] = self.task.num_held_out
         return names
+
+
+def _lacks_split(name: str, settings: TaskSettings, task: Task) -> DataError:
+    return DataError(
+        f"data = {settings.data!r} has no {name} split, which this run needs (it has: "
+        f"{', '.join(task.splits)}); give it with data.{name}=FILE{_HOLD_OUT[name]}"
+    )
 
 
 def _read_task(settings: TaskSettings, folder: Path, labels: Sequence[str] | None) -> Task:

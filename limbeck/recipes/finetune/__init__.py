@@ -115,7 +115,8 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
     data = read_data(settings, SilentProgress())
     distillation = Distillation.prepare(settings, data)
     copies = 0 if distillation is None else distillation.copies
-    num_train = len(data.training) + copies * len(data.examples["train"])
+    num_made = copies * len(data.examples["train"]) if copies else 0
+    num_train = len(data.training) + num_made
     steps_per_epoch = math.ceil(num_train / settings.batch_size)
     budget = make_budget(settings, steps_per_epoch=steps_per_epoch)
     start = describe_start(settings.out, "finetune", settings, **_identify(settings, data))
@@ -129,7 +130,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
         "device": str(choose_device(settings.device)),
         "num_layers": trained_config(settings, data).num_hidden_layers,
         **data.sizes(),
-        **({f"num_{AUGMENTED}_examples": copies * len(data.examples["train"])} if copies else {}),
+        **({f"num_{AUGMENTED}_examples": num_made} if copies else {}),
         "steps_per_epoch": steps_per_epoch,
         "max_steps": budget.max_steps,
         "max_minutes": budget.max_minutes,

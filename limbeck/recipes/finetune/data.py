@@ -14,6 +14,7 @@ from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.models import match_labels
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.teachers import find_kind
 from limbeck.train import Progress
 
 
@@ -26,13 +27,18 @@ def read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
         SettingsError: If this machine or the model can't do what the settings ask for.
     """
     require_machine(settings)
+    kind = None if settings.teacher is None else find_kind(settings.teacher)
+    brings_rows = kind is not None and kind.brings_rows
     data = TaskData.read(
         settings,
-        needed=("train", "validation"),
-        optional=("test",) if settings.teacher is None else ("test", "transfer"),
+        needed=("validation",) if brings_rows else ("train", "validation"),
+        optional=("train", "test") if kind is None else ("train", "test", "transfer"),
         use_model_labels=not settings.new_head,
         progress=progress,
     )
+    if kind is not None:
+        data = kind.add_rows(settings, data, progress)
+    data.require_rows_to_learn()
     if not data.task.is_trainable:
         raise SettingsError(
             f"task = '{settings.task}' has nothing to fine-tune: it is evaluated zero-shot, with "

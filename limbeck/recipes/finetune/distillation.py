@@ -108,6 +108,9 @@ def _refuse_without_teacher(settings: FinetuneSettings) -> None:
         raise SettingsError(
             f"teacher_cache = '{settings.teacher_cache}' keeps a teacher's logits, {without}"
         )
+    if settings.teacher_options:
+        name = next(iter(settings.teacher_options))
+        raise SettingsError(f"teacher_options.{name} is a teacher's, {without}")
     if settings.augment is not None:
         raise SettingsError(f"augment makes texts that a teacher labels, {without}")
     if isinstance(settings.data, dict) and "transfer" in settings.data:

@@ -31,8 +31,9 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     """Methods that are applied to the model before training, one after the other, in place of
     `keep_layers`: `[{ method = "keep_layers", layers = 3 }]`; `limbeck list methods` shows them."""
     teacher: Shown[str | None] = None
-    """Folder or Hub id of a model that is fine-tuned on this task, to be learned from, also on
-    unlabelled text: a file `transfer.jsonl` beside the others, or `data.transfer=FILE`."""
+    """What is learned from, also on unlabelled text (a file `transfer.jsonl` beside the others, or
+    `data.transfer=FILE`): folder or Hub id of a model that is fine-tuned on this task, or a file of
+    predictions (`.jsonl`, `.csv`, `.parquet`), whose further texts are learned from too."""
     teacher_cache: Path | None = None
     """Folder to keep teachers' logits in, for all epochs, seeds and students that learn from the
     same rows; None runs the teacher beside the student."""

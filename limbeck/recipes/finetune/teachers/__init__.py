@@ -12,7 +12,7 @@ from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teachers._teacher import Teacher
 
-__all__ = ["Teacher", "find_teacher"]
+__all__ = ["Teacher", "find_kind", "find_teacher"]
 
 _UNRECOGNISED = "own_model"
 
@@ -28,7 +28,14 @@ def find_teacher(settings: FinetuneSettings, data: TaskData) -> Teacher:
         LimbeckError: If it does not fit, as its kind says.
     """
     assert settings.teacher is not None
-    kinds = {name: listing.load(__name__, name) for name in listing.list_names(__name__)}
-    fitting = (kind for kind in kinds.values() if kind.recognises(settings.teacher))
-    kind: type[Teacher] = next(fitting, kinds[_UNRECOGNISED]).TeacherType
+    kind = find_kind(settings.teacher)
+    kind.read_options(settings)
     return kind.prepare(settings, data)
+
+
+def find_kind(name: str) -> type[Teacher]:
+    """Returns the kind of teacher that a name is taken for."""
+    kinds = {name: listing.load(__name__, name) for name in listing.list_names(__name__)}
+    fitting = (kind for kind in kinds.values() if kind.recognises(name))
+    found: type[Teacher] = next(fitting, kinds[_UNRECOGNISED]).TeacherType
+    return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from limbeck import listing
+from limbeck.config import Settings, read_options
 from limbeck.errors import SettingsError
 from limbeck.losses import Loss, View
 from limbeck.models import ModelConfig
@@ -32,8 +33,38 @@ class Teacher(ABC):
     about: ClassVar[str]
     """What it is, for messages: `a file of predictions`."""
 
+    options_type: ClassVar[type[Settings]] = Settings
+    """Class of its own settings, `teacher_options`."""
+    brings_rows: ClassVar[bool] = False
+    """Whether it may have texts to learn from of its own, so that none need be given."""
+
     settings: FinetuneSettings
     config: ModelConfig | None = None
+
+    @classmethod
+    def read_options(cls, settings: FinetuneSettings) -> Settings:
+        """Returns its own settings.
+
+        Raises:
+            SettingsError: If one is unknown or wrong.
+        """
+        given = settings.teacher_options
+        if given and not cls.options_type.model_fields:
+            raise SettingsError(
+                f"teacher_options.{next(iter(given))} is for teachers that are no model, but "
+                f"teacher = {settings.teacher} is {cls.about}; leave it out"
+            )
+        return read_options(cls.options_type, given, name="teacher_options")
+
+    @classmethod
+    def add_rows(
+        cls,
+        settings: FinetuneSettings,  # noqa: ARG003 - for kinds with rows of their own
+        data: TaskData,
+        progress: Progress,  # noqa: ARG003
+    ) -> TaskData:
+        """Returns the data with the teacher's own texts as rows to learn from, if it has any."""
+        return data
 
     @classmethod
     @abstractmethod
