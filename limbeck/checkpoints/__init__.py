@@ -11,6 +11,7 @@ from limbeck.checkpoints.folder import (
     WEIGHTS_NAME,
     read_config,
     read_tensors,
+    require_weights,
     write_model,
 )
 from limbeck.checkpoints.hub import push_folder, resolve_folder, short_name
@@ -29,6 +30,7 @@ __all__ = [
     "read_inherited",
     "read_safetensors",
     "read_tensors",
+    "require_weights",
     "resolve_folder",
     "short_name",
     "write_model",

@@ -52,6 +52,20 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     raise CheckpointError(_explain_absence(folder))
 
 
+def require_weights(folder: Path) -> None:
+    """Refuses a model folder without weights that can be read; none of them are.
+
+    Raises:
+        CheckpointError: As `read_tensors`, if there are none, only a pickle, or a shard is named
+            that is none of the folder's.
+    """
+    if (folder / WEIGHTS_NAME).is_file():
+        return
+    if not (folder / INDEX_NAME).is_file():
+        raise CheckpointError(_explain_absence(folder))
+    _names_by_shard(folder / INDEX_NAME)
+
+
 def write_model(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Writes a model folder; other files in it, such as a tokenizer's, stay.
 

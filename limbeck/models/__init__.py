@@ -4,6 +4,7 @@ An architecture is data and a `build()` over the blocks of `limbeck.nn`: see `be
 name is the `model_type` of `config.json`, and its `ARCHITECTURE` is all that the rest needs.
 """
 
+from limbeck.models._any import AnyModel, find_foreign_family, load_foreign, read_any_config
 from limbeck.models._architecture import Architecture
 from limbeck.models._auto import (
     AutoConfig,
@@ -18,11 +19,13 @@ from limbeck.models._auto import (
     find_class,
 )
 from limbeck.models._config import ModelConfig
+from limbeck.models._foreign import ForeignConfig, ForeignModel
 from limbeck.models._kinds import KINDS, Kind, find_kind
 from limbeck.models._model import Model
 
 __all__ = [
     "KINDS",
+    "AnyModel",
     "Architecture",
     "AutoConfig",
     "AutoModel",
@@ -32,10 +35,15 @@ __all__ = [
     "AutoModelForQuestionAnswering",
     "AutoModelForSequenceClassification",
     "AutoModelForTokenClassification",
+    "ForeignConfig",
+    "ForeignModel",
     "Kind",
     "Model",
     "ModelConfig",
     "find_architecture",
     "find_class",
+    "find_foreign_family",
     "find_kind",
+    "load_foreign",
+    "read_any_config",
 ]

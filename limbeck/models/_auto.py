@@ -10,6 +10,7 @@ from limbeck.errors import CheckpointError, SettingsError, did_you_mean
 from limbeck.models import _kinds as kinds
 from limbeck.models._architecture import Architecture
 from limbeck.models._config import ModelConfig
+from limbeck.models._foreign.library import PIP_LINE
 from limbeck.models._model import Model
 from limbeck.models._pretrained import parse_config
 
@@ -43,13 +44,19 @@ def find_class(model_type: str, kind: kinds.Kind) -> type[Model]:
     return cast(type[Model], getattr(module, architecture.class_name(kind)))
 
 
+def known_families() -> list[str]:
+    """Returns the names of our families."""
+    return listing.list_names(_ROOM)
+
+
 def _read_model_type(folder: Path, values: dict[str, Any]) -> str:
     given = values.get("model_type")
-    known = listing.list_names(_ROOM)
+    known = known_families()
     if not isinstance(given, str) or given.replace("-", "_") not in known:
         raise CheckpointError(
             f"{folder / checkpoints.CONFIG_NAME} has the model_type {given!r}; accepted: "
-            f"{', '.join(known)}.{did_you_mean(str(given), known)}"
+            f"{', '.join(known)}.{did_you_mean(str(given), known)} Other encoders of transformers "
+            f"can be teachers, and be scored, with: {PIP_LINE}"
         )
     return given
 

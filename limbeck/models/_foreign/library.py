@@ -1,0 +1,84 @@
+"""`transformers` itself: found only when it is needed, kept quiet, and its faults as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from limbeck import checkpoints, limits
+from limbeck.errors import CheckpointError, LimbeckError, require_extra, shorten
+
+EXTRA = "transformers"
+PIP_LINE = f'pip install "limbeck[{EXTRA}]"'
+
+# What a folder may hold beside a plain model, and why it is not opened.
+_REFUSED_KEYS = {
+    "auto_map": "asks for code of its own. Limbeck never runs code from a model folder",
+    "quantization_config": "has quantised weights. Give the model's folder as it was before",
+}
+_ADAPTER_NAME = "adapter_config.json"
+
+
+def import_transformers(purpose: str) -> Any:
+    """Returns the library.
+
+    Raises:
+        MissingExtraError: If it is not installed; `purpose` is what needs it.
+    """
+    return require_extra("transformers", extra=EXTRA, purpose=purpose)
+
+
+def require_plain(folder: Path) -> None:
+    """Refuses what would have code run or something else fetched, before the library sees it.
+
+    Raises:
+        CheckpointError: Says what the folder asks for.
+    """
+    values = checkpoints.read_config(folder)
+    for key, reason in _REFUSED_KEYS.items():
+        if values.get(key):
+            raise CheckpointError(
+                f"{folder / checkpoints.CONFIG_NAME} {reason} ({key}: {shorten(values[key])})."
+            )
+    for key, value in values.items():
+        limit = limits.LABELS if key == "num_labels" else limits.LAYERS if "layer" in key else None
+        # The library makes lists of these lengths.
+        if limit is not None and isinstance(value, int) and value > limit.value:
+            raise CheckpointError(
+                f"{folder / checkpoints.CONFIG_NAME}: {key} is {shorten(value)}; accepted: "
+                f"{limit.describe()}"
+            )
+    if (folder / _ADAPTER_NAME).exists():
+        raise CheckpointError(
+            f"{folder} has an {_ADAPTER_NAME}: it is what was learned on top of another model. "
+            "Merge the two with the library that made it, and give the folder of the result."
+        )
+
+
+@contextmanager
+def speaking_for(transformers: Any, what: str) -> Iterator[None]:
+    """Keeps the library quiet, and turns what it raises into an error that says where.
+
+    Raises:
+        CheckpointError: In place of whatever the library raises.
+    """
+    logging = transformers.utils.logging
+    level, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except LimbeckError:
+        raise
+    except Exception as error:  # a library of hundreds of models raises whatever it likes
+        reason = shorten(" ".join(str(error).split()), length=300, quoted=False)
+        raise CheckpointError(
+            f"{what}: transformers {transformers.__version__} can't read it: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
+    finally:
+        logging.set_verbosity(level)
+        if has_bars:
+            logging.enable_progress_bar()
