@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: quickstart test quick install lint format docs clean
+.PHONY: quickstart test quick install base-encoder lint format docs clean
 
 quickstart:
 	@$(PYTHON) scripts/install.py
@@ -30,6 +30,10 @@ quick:
 
 install:
 	@$(PYTHON) scripts/install.py --dev
+
+# A real encoder of base size (420 MB) for benchmarks and for tests that skip without it.
+base-encoder: install
+	.venv/bin/python scripts/fetch_base_encoder.py
 
 lint: install
 	.venv/bin/ruff check .
