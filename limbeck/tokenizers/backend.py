@@ -17,9 +17,7 @@ from limbeck.files import sha256_of_texts
 from limbeck.tokenizers.classes import BERT_TOKENS
 from limbeck.tokenizers.config import TokenizerConfig
 from limbeck.tokenizers.framing import read_frame
-
-PREFIX = "##"
-"""What a WordPiece piece starts with when it continues a word."""
+from limbeck.tokenizers.layouts import MAX_WORD_LENGTH, PREFIX
 
 
 def parse_pipeline(text: str, *, where: str) -> Tokenizer:
@@ -179,7 +177,7 @@ def is_plain_bert(backend: Tokenizer) -> bool:
         and isinstance(backend.pre_tokenizer, pre_tokenizers.BertPreTokenizer)
         and isinstance(model, WordPiece)
         and model.continuing_subword_prefix == PREFIX
-        and model.max_input_chars_per_word == 100
+        and model.max_input_chars_per_word == MAX_WORD_LENGTH
     )
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from limbeck.tokenizers import layouts
+from limbeck.tokenizers.layouts import Layout
+
 ROLES = (
     "bos_token",
     "eos_token",
@@ -21,6 +24,9 @@ ROLES = (
 
 GENERIC = "PreTrainedTokenizerFast"
 """The class of `transformers` that takes any `tokenizer.json` as it stands."""
+
+GENERIC_CLASSES = (GENERIC, "TokenizersBackend")
+"""Its names."""
 
 BERT_TOKENS = {
     "unk_token": "[UNK]",
@@ -51,15 +57,45 @@ class TokenizerClass:
         name: Of the class.
         model: The kind of its vocabulary.
         special_tokens: How its special tokens are spelt where the files don't say.
+        lay_out: How it makes a pipeline.
+        settings: The settings of that in `tokenizer_config.json`, each with what it may be; the
+            first is the default.
         has_token_types: Whether a call gives token types.
-        is_bert: Whether `tokenizer_config.json` has the settings of BERT's normaliser.
+        unk_id: Where it takes the unknown piece of a Unigram vocabulary to be; None where it is
+            found by its spelling.
+        takes_any_frame: Whether texts are framed as `tokenizer.json` says, not as the class does.
+        pieces: Further tokens, which it adds to a vocabulary that lacks them.
     """
 
     name: str
     model: str
     special_tokens: Mapping[str, str]
+    lay_out: Layout
+    settings: Mapping[str, tuple[bool | None, ...]]
     has_token_types: bool = False
-    is_bert: bool = False
+    unk_id: int | None = None
+    takes_any_frame: bool = False
+    pieces: tuple[str, ...] = ()
+
+    @property
+    def default_settings(self) -> dict[str, bool | None]:
+        """What `transformers` takes where the file doesn't say."""
+        return {key: values[0] for key, values in self.settings.items()}
+
+    @property
+    def is_bert(self) -> bool:
+        """Whether it is BERT's, under whatever name."""
+        return self.lay_out is layouts.lay_out_bert
+
+
+_YES, _NO = (True, False), (False, True)
+_BERT_SETTINGS = {
+    "do_lower_case": _YES,
+    "tokenize_chinese_chars": _YES,
+    "strip_accents": (None, True, False),
+}
+_PREFIX_SPACE = {"add_prefix_space": _NO}
+_PREFIX_MARK = {"add_prefix_space": _YES}
 
 
 def _describe_bert(name: str, *, has_token_types: bool = True) -> TokenizerClass:
@@ -67,8 +103,9 @@ def _describe_bert(name: str, *, has_token_types: bool = True) -> TokenizerClass
         name=name,
         model="WordPiece",
         special_tokens=BERT_TOKENS,
+        lay_out=layouts.lay_out_bert,
+        settings=_BERT_SETTINGS,
         has_token_types=has_token_types,
-        is_bert=True,
     )
 
 
@@ -81,33 +118,67 @@ _CLASSES = (
         name="MPNetTokenizer",
         model="WordPiece",
         special_tokens={**_ROBERTA_TOKENS, "unk_token": "[UNK]"},
-    ),
-    TokenizerClass(name="RobertaTokenizer", model="BPE", special_tokens=_ROBERTA_TOKENS),
-    TokenizerClass(name="XLMRobertaTokenizer", model="Unigram", special_tokens=_ROBERTA_TOKENS),
-    TokenizerClass(name="CamembertTokenizer", model="Unigram", special_tokens=_ROBERTA_TOKENS),
-    TokenizerClass(
-        name="AlbertTokenizer",
-        model="Unigram",
-        special_tokens={**_DEBERTA_TOKENS, "unk_token": "<unk>", "pad_token": "<pad>"},
-        has_token_types=True,
+        lay_out=layouts.lay_out_mpnet,
+        settings=_BERT_SETTINGS,
     ),
     TokenizerClass(
-        name="DebertaTokenizer", model="BPE", special_tokens=_DEBERTA_TOKENS, has_token_types=True
+        name="RobertaTokenizer",
+        model="BPE",
+        special_tokens=_ROBERTA_TOKENS,
+        lay_out=layouts.lay_out_roberta,
+        settings={**_PREFIX_SPACE, "trim_offsets": _YES},
     ),
     TokenizerClass(
-        name="DebertaV2Tokenizer",
-        model="Unigram",
+        name="DebertaTokenizer",
+        model="BPE",
         special_tokens=_DEBERTA_TOKENS,
+        lay_out=layouts.lay_out_deberta,
+        settings=_PREFIX_SPACE,
         has_token_types=True,
     ),
     TokenizerClass(
         name="GPT2Tokenizer",
         model="BPE",
         special_tokens=dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>"),
+        lay_out=layouts.lay_out_gpt2,
+        settings=_PREFIX_SPACE,
+        takes_any_frame=True,
+    ),
+    TokenizerClass(
+        name="XLMRobertaTokenizer",
+        model="Unigram",
+        unk_id=3,
+        special_tokens=_ROBERTA_TOKENS,
+        lay_out=layouts.lay_out_xlm_roberta,
+        settings=_PREFIX_MARK,
+    ),
+    TokenizerClass(
+        name="CamembertTokenizer",
+        model="Unigram",
+        special_tokens=_ROBERTA_TOKENS,
+        lay_out=layouts.lay_out_xlm_roberta,
+        settings=_PREFIX_MARK,
+        pieces=("<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"),
+    ),
+    TokenizerClass(
+        name="AlbertTokenizer",
+        model="Unigram",
+        unk_id=1,
+        special_tokens={**_DEBERTA_TOKENS, "unk_token": "<unk>", "pad_token": "<pad>"},
+        lay_out=layouts.lay_out_albert,
+        settings={"do_lower_case": _YES, "keep_accents": _NO, **_PREFIX_MARK},
+        has_token_types=True,
+        takes_any_frame=True,
+    ),
+    TokenizerClass(
+        name="DebertaV2Tokenizer",
+        model="Unigram",
+        special_tokens=_DEBERTA_TOKENS,
+        lay_out=layouts.lay_out_deberta_v2,
+        settings={"do_lower_case": _NO, "split_by_punct": _NO, **_PREFIX_MARK},
+        has_token_types=True,
     ),
 )
-BERT_CLASSES = tuple(known.name for known in _CLASSES if known.is_bert)
-"""Those that a `vocab.txt` alone is enough for."""
 
 
 def find_class(name: str) -> TokenizerClass | None:
@@ -127,3 +198,8 @@ def _stem(name: str) -> str:
 
 
 _BY_STEM = {_stem(known.name): known for known in _CLASSES}
+
+
+def names_of_kind(model: str) -> list[str]:
+    """Returns the classes whose vocabularies are of a kind, for messages."""
+    return [known.name for known in _CLASSES if known.model == model]

@@ -7,20 +7,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, normalizers
-from tokenizers.models import WordPiece
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import Unigram, WordPiece
 
 from limbeck.errors import CheckpointError, shorten
 from limbeck.files import read_text, write_json, write_text
 from limbeck.tokenizers.backend import (
     add_missing_tokens,
-    build_pipeline,
     find_special_tokens,
     is_plain_bert,
     parse_pipeline,
     set_bert_template,
 )
-from limbeck.tokenizers.classes import BERT_CLASSES, BERT_TOKENS, GENERIC, find_class
+from limbeck.tokenizers.classes import (
+    BERT_TOKENS,
+    GENERIC,
+    GENERIC_CLASSES,
+    TokenizerClass,
+    find_class,
+)
 from limbeck.tokenizers.config import (
     TokenizerConfig,
     named_class,
@@ -29,18 +34,9 @@ from limbeck.tokenizers.config import (
     read_values,
     token_content,
 )
-from limbeck.tokenizers.files import read_optional_json, read_vocab
-
-_NORMALIZER_KEYS = {
-    "do_lower_case": "lowercase",
-    "tokenize_chinese_chars": "handle_chinese_chars",
-    "strip_accents": "strip_accents",
-}
-_NORMALIZER_DEFAULTS = {
-    "do_lower_case": True,
-    "tokenize_chinese_chars": True,
-    "strip_accents": None,
-}
+from limbeck.tokenizers.files import read_optional_json
+from limbeck.tokenizers.matching import apply_layout, describe_model, find_settings
+from limbeck.tokenizers.vocabulary_files import read_vocabulary
 
 
 def load_folder(folder: Path) -> tuple[Tokenizer, TokenizerConfig]:
@@ -53,15 +49,14 @@ def load_folder(folder: Path) -> tuple[Tokenizer, TokenizerConfig]:
     values = read_values(folder)
     model_config = read_optional_json(folder / "config.json")
     where = str(folder / "tokenizer_config.json")
-    json_path, vocab_path = folder / "tokenizer.json", folder / "vocab.txt"
-    backend = None
-    if json_path.is_file():
-        backend = parse_pipeline(read_text(json_path, error=CheckpointError), where=str(json_path))
+    path, backend = folder / "tokenizer.json", None
+    if path.is_file():
+        backend = parse_pipeline(read_text(path, error=CheckpointError), where=str(path))
     name = named_class(values, model_config, where=where)
     if name is None:
         name = _choose_class(backend, values, model_type=str(model_config.get("model_type", "")))
     elif backend is not None:
-        _require_kind(backend, name, path=json_path)
+        _require_kind(backend, name, path=path)
     known = find_class(name)
     config = parse_config(
         values,
@@ -70,25 +65,20 @@ def load_folder(folder: Path) -> tuple[Tokenizer, TokenizerConfig]:
         usual_tokens=known.special_tokens if known else find_special_tokens(backend),
         where=where,
     )
-    settings = _normalizer_settings(values, where=where)
     if backend is not None:
-        if config.is_bert and is_plain_bert(backend):
-            # A folder that names no class at all is read by its tokenizer.json alone.
-            is_named = values.get("tokenizer_class") or model_config.get("model_type")
-            _apply_settings(backend, settings, path=json_path, check=bool(is_named))
-        source = json_path
-    elif vocab_path.is_file():
-        backend = _from_vocab(read_vocab(vocab_path), config, settings, path=vocab_path)
-        source = vocab_path
+        _check_special_tokens(backend, config, path=path)
+        # A folder that names no class at all is read by its tokenizer.json alone.
+        is_named = values.get("tokenizer_class") or model_config.get("model_type")
+        if known is not None:
+            named = _named_settings(values, known, where=where)
+            _follow_settings(backend, known, named, config, path=path, check=bool(is_named))
     else:
-        raise CheckpointError(
-            f"{folder} has no tokenizer: neither tokenizer.json nor vocab.txt is there. Copy them "
-            "from the model that this one comes from, or save one there with save_pretrained."
-        )
-    _check_special_tokens(backend, config, path=source)
+        known, vocabulary = read_vocabulary(folder, known, config)
+        backend = Tokenizer(vocabulary.model)
+        _check_special_tokens(backend, config, path=vocabulary.path)
+        settings = {**known.default_settings, **_named_settings(values, known, where=where)}
+        apply_layout(backend, known, settings, config.special_tokens, charsmap=vocabulary.charsmap)
     _add_tokens(backend, values, config, folder=folder, where=where)
-    if config.is_bert:
-        set_bert_template(backend, config.special_tokens)
     return backend, config
 
 
@@ -126,11 +116,15 @@ def save_folder(backend: Tokenizer, config: TokenizerConfig, folder: Path) -> No
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file; give a folder to save the tokenizer in.")
     values = config.to_dict()
-    if is_plain_bert(backend):
-        values |= {key: getattr(backend.normalizer, name) for key, name in _NORMALIZER_KEYS.items()}
-    else:
+    known = find_class(config.tokenizer_class)
+    settings = None if known is None else find_settings(backend, known, config.special_tokens)
+    if settings is None and config.tokenizer_class not in GENERIC_CLASSES:
         # transformers would build the class's own pipeline and lose this one.
         values["tokenizer_class"] = GENERIC
+    elif settings is not None:
+        values |= settings
+        if isinstance(backend.model, Unigram):
+            values["unk_id"] = describe_model(backend.model)["unk_id"]
     for name, content in (
         ("tokenizer_config.json", values),
         ("special_tokens_map.json", config.special_tokens),
@@ -146,74 +140,55 @@ def save_folder(backend: Tokenizer, config: TokenizerConfig, folder: Path) -> No
         write_text(folder / "vocab.txt", text, error=CheckpointError)
 
 
-def _normalizer_settings(values: Mapping[str, Any], *, where: str) -> dict[str, bool | None]:
-    """Returns the normaliser settings that stand in the file, by their names there."""
-    settings: dict[str, bool | None] = {}
-    for key, default in _NORMALIZER_DEFAULTS.items():
-        if key in values:
-            given = values[key] is not None
-            settings[key] = read_flag(values, key, default=False, where=where) if given else default
-    return settings
+def _named_settings(
+    values: Mapping[str, Any], known: TokenizerClass, *, where: str
+) -> dict[str, bool | None]:
+    """Returns the settings of a class that stand in the file."""
+    return {
+        key: default if values[key] is None else read_flag(values, key, default=False, where=where)
+        for key, default in known.default_settings.items()
+        if key in values
+    }
 
 
-def _apply_settings(
-    backend: Tokenizer, settings: Mapping[str, bool | None], *, path: Path, check: bool
+def _follow_settings(
+    backend: Tokenizer,
+    known: TokenizerClass,
+    named: Mapping[str, bool | None],
+    config: TokenizerConfig,
+    *,
+    path: Path,
+    check: bool,
 ) -> None:
     """Sets what `tokenizer_config.json` says over what `tokenizer.json` says.
 
     `transformers` does so too, and takes its defaults for what is not said. Where a default
-    would change the ids against `tokenizer.json`, nobody can know which was meant.
+    would change the ids against `tokenizer.json`, nobody can know which was meant. A pipeline that
+    its class doesn't make is left as it is.
     """
-    normalizer = backend.normalizer
-    assert isinstance(normalizer, normalizers.BertNormalizer)
-    found = {key: getattr(normalizer, name) for key, name in _NORMALIZER_KEYS.items()}
-    wanted = found | dict(settings)
-    for key, default in _NORMALIZER_DEFAULTS.items():
-        if not check or key in settings:
+    found = find_settings(backend, known, config.special_tokens)
+    if found is None:
+        if known.is_bert:
+            set_bert_template(backend, config.special_tokens)
+        return
+    wanted = {**found, **named}
+    for key, default in known.default_settings.items():
+        if not check or key in named:
             continue
         if _effect(key, wanted) != _effect(key, wanted | {key: default}):
             raise CheckpointError(
-                f"{path} says {_NORMALIZER_KEYS[key]}={found[key]}, tokenizer_config.json does not "
-                f"say {key}, and transformers would then use {default}. Write the right one into "
+                f"{path} was made with {key}={found[key]}, tokenizer_config.json does not say "
+                f"{key}, and transformers would then use {default}. Write the right one into "
                 f'tokenizer_config.json: "{key}": {json.dumps(found[key])} to follow '
                 "tokenizer.json."
             )
-    backend.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=bool(wanted["tokenize_chinese_chars"]),
-        strip_accents=wanted["strip_accents"],
-        lowercase=bool(wanted["do_lower_case"]),
-    )
+    apply_layout(backend, known, wanted, config.special_tokens)
 
 
 def _effect(key: str, settings: Mapping[str, bool | None]) -> bool | None:
     """Returns what a setting comes to; strip_accents=None means "as do_lower_case says"."""
     value = settings[key]
     return settings["do_lower_case"] if value is None else value
-
-
-def _from_vocab(
-    vocab: Mapping[str, int],
-    config: TokenizerConfig,
-    settings: Mapping[str, bool | None],
-    *,
-    path: Path,
-) -> Tokenizer:
-    if not config.is_bert:
-        raise CheckpointError(
-            f"{path.parent} has only a vocab.txt, and its tokenizer_class is "
-            f"'{config.tokenizer_class}', of which Limbeck can't tell how it splits texts; "
-            f"accepted with vocab.txt alone: {', '.join(sorted(BERT_CLASSES))}. Save the tokenizer "
-            "with transformers, which writes a tokenizer.json."
-        )
-    chosen = _NORMALIZER_DEFAULTS | dict(settings)
-    return build_pipeline(
-        vocab,
-        unk_token=config.special_tokens["unk_token"],
-        lowercase=bool(chosen["do_lower_case"]),
-        tokenize_chinese_chars=bool(chosen["tokenize_chinese_chars"]),
-        strip_accents=chosen["strip_accents"],
-    )
 
 
 def _check_special_tokens(backend: Tokenizer, config: TokenizerConfig, *, path: Path) -> None:
@@ -227,7 +202,7 @@ def _check_special_tokens(backend: Tokenizer, config: TokenizerConfig, *, path: 
         raise CheckpointError(
             f"{path} has no {names}. If the vocabulary spells a special token in another way, name "
             'it in tokenizer_config.json, such as "cls_token": "<s>"; otherwise the file is not '
-            "the vocabulary of a BERT-like model."
+            f"the vocabulary of a {config.tokenizer_class}."
         )
 
 

@@ -14,20 +14,19 @@ from tokenizers.trainers import WordPieceTrainer
 
 from limbeck.errors import DataError, SettingsError
 from limbeck.tokenizers.backend import (
-    PREFIX,
     add_missing_tokens,
     build_pipeline,
     set_bert_template,
 )
 from limbeck.tokenizers.classes import BERT_TOKENS
 from limbeck.tokenizers.config import UNLIMITED_LENGTH, TokenizerConfig
+from limbeck.tokenizers.layouts import MAX_WORD_LENGTH, PREFIX
 from limbeck.tokenizers.texts import find_surrogate
 from limbeck.tokenizers.tokenizer import Tokenizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """The first ids of a trained vocabulary, in this order."""
 
-_MAX_WORD_LENGTH = 100
 _FOLD_AT = 500_000
 _CHUNK_LENGTH = 100_000
 
@@ -146,7 +145,7 @@ def _count_words(texts: Iterable[str], backend: Backend) -> Counter[str]:
         for string, count in raw.items():
             for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(string)):
                 # The model calls longer words unknown without looking at them.
-                if len(word) <= _MAX_WORD_LENGTH:
+                if len(word) <= MAX_WORD_LENGTH:
                     words[word] += count
         raw.clear()
 

@@ -10,17 +10,24 @@ from tokenizers import Tokenizer, pre_tokenizers, trainers
 from tokenizers.models import BPE, Unigram
 
 CORPUS = [*TEXTS.values(), *(text.lower() for text in TEXTS.values())] * 3
-FAMILIES = (
-    "albert",
-    "camembert",
-    "deberta",
-    "deberta-v2",
-    "gpt2",
-    "modernbert",
-    "mpnet",
-    "roberta",
-    "xlm-roberta",
-)
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "albert": ("albert", {}),
+    "albert, cased": ("albert", {"do_lower_case": False, "keep_accents": True}),
+    "camembert": ("camembert", {}),
+    "deberta": ("deberta", {}),
+    "deberta-v2": ("deberta-v2", {}),
+    "deberta-v2, split": ("deberta-v2", {"do_lower_case": True, "split_by_punct": True}),
+    "gpt2": ("gpt2", {}),
+    "gpt2, prefixed": ("gpt2", {"add_prefix_space": True}),
+    "modernbert": ("modernbert", {}),
+    "mpnet": ("mpnet", {}),
+    "mpnet, cased": ("mpnet", {"do_lower_case": False}),
+    "roberta": ("roberta", {}),
+    "roberta, prefixed": ("roberta", {"add_prefix_space": True, "trim_offsets": False}),
+    "xlm-roberta": ("xlm-roberta", {}),
+    "xlm-roberta, bare": ("xlm-roberta", {"add_prefix_space": False}),
+}
+"""Name of a case -> the `model_type` and what is said to its tokenizer's class."""
 
 
 @cache

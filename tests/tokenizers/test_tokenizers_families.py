@@ -10,7 +10,7 @@ import pytest
 from family_tokenizers import FAMILIES, make_oracle
 from tokenizer_cases import TEXTS
 
-from limbeck.errors import SettingsError
+from limbeck.errors import CheckpointError, SettingsError
 from limbeck.tokenizers import Tokenizer
 
 STRINGS = list(TEXTS.values())
@@ -18,15 +18,16 @@ ROLES = ("bos", "eos", "unk", "sep", "cls", "mask")
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def family(request: Any) -> str:
+def case(request: Any) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def folder(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(case: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `transformers` saves of the family's tokenizer, beside the family's `config.json`."""
+    family, options = FAMILIES[case]
     path = tmp_path_factory.mktemp(family)
-    make_oracle(family).save_pretrained(path)
+    make_oracle(family, **options).save_pretrained(path)
     (path / "config.json").write_text(json.dumps({"model_type": family}), encoding="utf-8")
     return path
 
@@ -38,6 +39,10 @@ def ours(folder: Path) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def theirs(folder: Path) -> Any:
+    return load_oracle(folder)
+
+
+def load_oracle(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(folder)
@@ -91,10 +96,9 @@ def test_padding(ours: Tokenizer, theirs: Any) -> None:
 def test_what_we_save_is_loaded_to_the_same_ids(
     ours: Tokenizer, theirs: Any, tmp_path: Path
 ) -> None:
-    from transformers import AutoTokenizer
-
     ours.save_pretrained(tmp_path)
-    again = AutoTokenizer.from_pretrained(tmp_path)
+    again = load_oracle(tmp_path)
+    assert type(again) is type(theirs)
     for loaded in (Tokenizer.from_pretrained(tmp_path), again):
         result = loaded(STRINGS, STRINGS[::-1], return_offsets_mapping=True)
         assert dict(result) == dict(ours(STRINGS, STRINGS[::-1], return_offsets_mapping=True))
@@ -108,8 +112,9 @@ def test_what_we_save_is_loaded_to_the_same_ids(
     assert (tmp_path / "vocab.txt").exists() == (type(ours._backend.model).__name__ == "WordPiece")
 
 
+@pytest.mark.parametrize("case", [name for name in FAMILIES if "," not in name], indirect=True)
 def test_the_files_need_not_name_the_class_nor_the_tokens(
-    family: str, folder: Path, ours: Tokenizer, tmp_path: Path
+    folder: Path, ours: Tokenizer, tmp_path: Path
 ) -> None:
     """Older folders have `tokenizer.json` and `config.json` alone."""
     for name in ("tokenizer.json", "config.json"):
@@ -127,6 +132,88 @@ def test_the_files_need_not_name_the_class_nor_the_tokens(
     }
     assert novel.pad_token_id == ours.pad_token_id
     assert novel.separator_id == ours.separator_id
+
+
+def test_a_setting_stands_over_the_json_file(tmp_path: Path) -> None:
+    make_oracle("roberta").save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(values | {"add_prefix_space": True}), encoding="utf-8")
+    ours, theirs = Tokenizer.from_pretrained(tmp_path), load_oracle(tmp_path)
+    assert_same(ours, theirs, STRINGS)
+    assert ours.tokenize("fox") == ours.tokenize(" fox") == ["Ġfox"]
+    del values["add_prefix_space"]
+    make_oracle("roberta", add_prefix_space=True).save_pretrained(tmp_path)
+    path.write_text(json.dumps(values), encoding="utf-8")
+    message = r"made with add_prefix_space=True, .*use False.*\"add_prefix_space\": true to follow"
+    with pytest.raises(CheckpointError, match=message):
+        Tokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta", "albert", "gpt2"])
+def test_a_pipeline_that_the_class_does_not_make_is_kept_under_a_class_that_takes_it(
+    family: str, tmp_path: Path
+) -> None:
+    make_oracle(family).save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    steps = [step for step in [content["normalizer"]] if step is not None]
+    steps.insert(0, {"type": "Replace", "pattern": {"String": "fox"}, "content": "dog"})
+    content["normalizer"] = {"type": "Sequence", "normalizers": steps}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    ours = Tokenizer.from_pretrained(tmp_path)
+    assert ours.tokenize("fox") == ours.tokenize("dog")
+    ours.save_pretrained(tmp_path / "again")
+    for loaded in (Tokenizer.from_pretrained(tmp_path / "again"), load_oracle(tmp_path / "again")):
+        assert_same(ours, loaded, STRINGS, STRINGS)
+        assert loaded.tokenize("fox") == loaded.tokenize("dog")
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        ("roberta", {}),
+        ("roberta", {"add_prefix_space": True, "trim_offsets": False}),
+        ("gpt2", {}),
+        ("deberta", {}),
+        ("mpnet", {"do_lower_case": False}),
+    ],
+)
+def test_a_vocabulary_in_files_of_its_own(
+    family: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    made = make_oracle(family)
+    if family == "mpnet":
+        pieces = sorted(made.get_vocab(), key=made.get_vocab().__getitem__)
+        (tmp_path / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
+    else:
+        made._tokenizer.model.save(str(tmp_path))
+    values = {"tokenizer_class": type(made).__name__, **options}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(values), encoding="utf-8")
+    ours, theirs = Tokenizer.from_pretrained(tmp_path), type(made).from_pretrained(tmp_path)
+    assert_same(ours, theirs, STRINGS)
+    assert_same(ours, theirs, STRINGS, STRINGS[::-1])
+    ours.save_pretrained(tmp_path / "again")
+    assert_same(ours, load_oracle(tmp_path / "again"), STRINGS, STRINGS[::-1])
+    # The family's name in config.json is as good as the class's.
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(options), encoding="utf-8")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family}), encoding="utf-8")
+    assert Tokenizer.from_pretrained(tmp_path).fingerprint == ours.fingerprint
+
+
+def test_vocabulary_files_that_are_no_use(tmp_path: Path) -> None:
+    make_oracle("roberta")._tokenizer.model.save(str(tmp_path))
+    message = "vocab.json and merges.txt without.*'BertTokenizer'.*: DebertaTokenizer, GPT2Token"
+    with pytest.raises(CheckpointError, match=message):
+        Tokenizer.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "roberta"}', encoding="utf-8")
+    merges = (tmp_path / "merges.txt").read_text(encoding="utf-8")
+    (tmp_path / "merges.txt").write_text(merges + "no such\n", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"vocab\.json and merges\.txt are no .*copy them"):
+        Tokenizer.from_pretrained(tmp_path)
+    (tmp_path / "merges.txt").unlink()
+    message = r"neither tokenizer\.json nor another \(vocab\.txt, vocab\.json with merges\.txt"
+    with pytest.raises(CheckpointError, match=message):
+        Tokenizer.from_pretrained(tmp_path)
 
 
 def test_what_a_vocabulary_lacks_is_said_to_whoever_needs_it() -> None:

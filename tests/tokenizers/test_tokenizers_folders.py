@@ -101,7 +101,7 @@ def test_a_setting_that_nobody_states_and_that_matters_is_refused(
     Tokenizer.from_pretrained(make_folder(KINDS["cased"])).save_pretrained(tmp_path)
     write_config(tmp_path, {"tokenizer_class": "BertTokenizer"})
     with pytest.raises(
-        CheckpointError, match=r'lowercase=False.*do_lower_case.*True.*"do_lower_case": false'
+        CheckpointError, match=r'do_lower_case=False, .*not say do_.*True.*"do_lower_case": false'
     ):
         Tokenizer.from_pretrained(tmp_path)
     (tmp_path / "tokenizer_config.json").unlink()
