@@ -36,6 +36,7 @@ from limbeck.models import AutoModelForQuestionAnswering as AutoModelForQuestion
 from limbeck.models import AutoModelForSequenceClassification as AutoModelForSequenceClassification
 from limbeck.models import AutoModelForTokenClassification as AutoModelForTokenClassification
 from limbeck.models import Model as _Model
+from limbeck.models.albert import AlbertConfig as AlbertConfig
 from limbeck.models.bert import BertConfig as BertConfig
 from limbeck.models.camembert import CamembertConfig as CamembertConfig
 from limbeck.models.distilbert import DistilBertConfig as DistilBertConfig
@@ -47,6 +48,24 @@ from limbeck.recipes.finetune import FinetuneStep as FinetuneStep
 from limbeck.tokenizers import AutoTokenizer as AutoTokenizer
 from limbeck.tokenizers import Tokenizer as Tokenizer
 from limbeck.version import __version__ as __version__
+
+class AlbertForMaskedLM(_Model):
+    """Scores the vocabulary at each position."""
+
+class AlbertForMultipleChoice(_Model):
+    """Scores each of several choices."""
+
+class AlbertForQuestionAnswering(_Model):
+    """Scores each position as the start and as the end of the answer."""
+
+class AlbertForSequenceClassification(_Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+class AlbertForTokenClassification(_Model):
+    """Scores labels for each token."""
+
+class AlbertModel(_Model):
+    """The bare encoder, with its pooler where the family has one."""
 
 class BertForMaskedLM(_Model):
     """Scores the vocabulary at each position."""

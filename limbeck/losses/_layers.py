@@ -26,7 +26,7 @@ class LayerLoss(PlainLoss):
             SettingsError: If `teacher_layers` do not fit the models.
         """
         assert teacher is not None
-        self.pair_layers(student.num_hidden_layers, teacher.num_hidden_layers)
+        self.pair_layers(student.num_places, teacher.num_places)
         return super().build(student, teacher)
 
     def pair_layers(self, num_student_layers: int, num_teacher_layers: int) -> tuple[int, ...]:

@@ -235,6 +235,14 @@ class ModelConfig:
         """
         return 0
 
+    @property
+    def num_places(self) -> int:
+        """How many layers run one after another; each gives a hidden state.
+
+        More than `num_hidden_layers` in families that count several as one, as ALBERT's groups.
+        """
+        return self.num_hidden_layers
+
     def keep_layers(self, layers: Sequence[int]) -> Self:
         """Returns the configuration of a model that has these layers of it alone, in this order.
 
@@ -263,7 +271,7 @@ class ModelConfig:
 
     def _find_excess(self) -> list[str]:
         """Finds what asks for more than is built, before anything is built of it."""
-        layers, width = self.num_hidden_layers, self.hidden_size
+        layers, width = self.num_places, self.hidden_size
         if layers > limits.LAYERS.value:
             return [f"it has {_count(layers)} layers; accepted: {limits.LAYERS.describe()}"]
         sizes = [getattr(self, f.name) for f in dataclasses.fields(self) if "is_size" in f.metadata]

@@ -10,18 +10,23 @@ from limbeck.models._kinds import MULTIPLE_CHOICE, QUESTION_ANSWERING, Kind
 from limbeck.nn import MaskedLMHead, ScoreHead, VocabularyTransform, build_activation
 
 
-def build_masked_lm_head(config: ModelConfig, *, activation: str, eps: float) -> MaskedLMHead:
+def build_masked_lm_head(
+    config: ModelConfig, *, activation: str, eps: float, embedding_size: int | None = None
+) -> MaskedLMHead:
     """Returns the vocabulary head, whose decoder is the word embedding.
+
+    `embedding_size` is the width of that where it is not `hidden_size`.
 
     Raises:
         SettingsError: If the configuration asks for a decoder of its own.
     """
     require_tied_decoder(config)
+    size = embedding_size or config.hidden_size
     return MaskedLMHead(
         transform=VocabularyTransform(
-            dense=nn.Linear(config.hidden_size, config.hidden_size),
+            dense=nn.Linear(config.hidden_size, size),
             activation=build_activation(activation),
-            norm=nn.LayerNorm(config.hidden_size, eps=eps),
+            norm=nn.LayerNorm(size, eps=eps),
         ),
         vocab_size=config.vocab_size,
     )

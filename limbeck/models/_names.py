@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-_LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+_MARKS = ("{i}", "{j}")
 # What TensorFlow's checkpoints called LayerNorm's weight and bias; early conversions kept it.
 _OLD_LEAVES = {"gamma": "weight", "beta": "bias"}
 # Not weights: numbers 0, 1, 2, ... that old versions of `transformers` saved, of any family.
@@ -35,8 +36,9 @@ class Stored:
 class NameTable:
     """A bijection between our tensors and a file's, for the body and for each kind of head.
 
-    `{i}` stands for a layer's number; the last part of a name, `weight` or `bias`, is the same on
-    both sides. A value that is only a name holds the same tensors.
+    `{i}` stands for a layer's number, `{j}` for a second number after it, as in ALBERT's groups of
+    layers; the last part of a name, `weight` or `bias`, is the same on both sides. A value that is
+    only a name holds the same tensors.
     """
 
     prefix: str
@@ -72,12 +74,15 @@ class NameTable:
             KeyError: If such a model has no tensor of this name.
         """
         module, _, leaf = name.rpartition(".")
-        of_head = self.heads.get(head, {})
-        # Numbers may stand in a head's names too, where they are no layer's.
-        template, number = (module, "") if module in of_head else _split_number(module)
-        stored = _as_stored(self.body.get(template) or of_head[template])
-        prefix = f"{self.prefix}." if template in self.body and head in self.heads else ""
-        return f"{prefix}{stored.name.replace('{i}', number)}.{leaf}", stored
+        for template, numbers in _make_templates(module):
+            if template in self.body:
+                prefix = f"{self.prefix}." if head in self.heads else ""
+                stored = _as_stored(self.body[template])
+                return f"{prefix}{_fill(stored.name, numbers)}.{leaf}", stored
+            if template in self.heads.get(head, {}):
+                stored = _as_stored(self.heads[head][template])
+                return f"{_fill(stored.name, numbers)}.{leaf}", stored
+        raise KeyError(name)
 
     def to_native(self, name: str, *, head: str) -> tuple[str, ...]:
         """Returns our names for what a file's tensor holds; none if such a model has no such."""
@@ -110,7 +115,8 @@ class NameTable:
         """Returns a file's tensor name without prefix and old spellings; None if it is a buffer."""
         name = name.removeprefix(f"{self.prefix}.")
         module, dot, leaf = name.rpartition(".")
-        if name in _BUFFERS or _split_number(name)[0] in self.buffers:
+        templates = {template for template, _ in _make_templates(name)}
+        if name in _BUFFERS or templates & self.buffers:
             return None
         return module + dot + _OLD_LEAVES.get(leaf, leaf)
 
@@ -121,10 +127,12 @@ class NameTable:
     def _find_parts(self, name: str, *, head: str) -> list[tuple[str, Stored]]:
         """Returns our tensors that a file's tensor holds, and how it does."""
         module, _, leaf = name.rpartition(".")
-        of_head = self._sources_of_heads.get(head, {})
-        template, number = (module, "") if module in of_head else _split_number(module)
-        parts = self._sources_of_body.get(template) or of_head.get(template, {})
-        return [(f"{ours.replace('{i}', number)}.{leaf}", stored) for ours, stored in parts.items()]
+        for template, numbers in _make_templates(module):
+            parts = self._sources_of_body.get(template)
+            parts = parts or self._sources_of_heads.get(head, {}).get(template)
+            if parts:
+                return [(f"{_fill(ours, numbers)}.{leaf}", held) for ours, held in parts.items()]
+        return []
 
     @cached_property
     def _sources_of_body(self) -> dict[str, dict[str, Stored]]:
@@ -168,9 +176,20 @@ def _take(tensor: Tensor, stored: Stored) -> Tensor:
     return tensor.tensor_split(stored.num_parts)[stored.part].clone()
 
 
-def _split_number(module: str) -> tuple[str, str]:
-    """Returns a module's name with `{i}` for its first number, and that number."""
-    found = _LAYER_NUMBER.search(module + ".")
-    if found is None:
-        return module, ""
-    return module[: found.start()] + "{i}" + module[found.end() :], found.group()
+def _make_templates(module: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yields a module's name with none, one and two of its numbers replaced by marks, and them.
+
+    A number may stand in a name that is no layer's, as in heads of several modules.
+    """
+    template, numbers = f"{module}.", _NUMBER.findall(f"{module}.")
+    yield module, ()
+    for count, mark in enumerate(_MARKS[: len(numbers)], start=1):
+        template = _NUMBER.sub(mark, template, count=1)
+        yield template.removesuffix("."), tuple(numbers[:count])
+
+
+def _fill(template: str, numbers: tuple[str, ...]) -> str:
+    """Returns a name with numbers in place of its marks."""
+    for mark, number in zip(_MARKS, numbers, strict=False):
+        template = template.replace(mark, number)
+    return template

@@ -22,7 +22,7 @@ class Encoder(nn.Module):
     Args:
         embeddings: What the tokens start as.
         layers: The layers, each called as an `EncoderLayer` is; they may differ in heads and
-            inner widths.
+            inner widths. An `nn.ModuleList` of them is one that runs as several: ALBERT's groups.
         order: Which layer runs in which place, for families that run one several times: `(0, 0,
             1, 1)`. If absent, each runs once, in the order given.
         projection: Between embeddings and layers, where these are of another width.
@@ -103,13 +103,12 @@ class Encoder(nn.Module):
             name: [] for name in AttentionParts._fields if name in collect
         }
         for index, reach in zip(self.order, self.reaches, strict=True):
-            hidden, parts = self.layers[index](
-                hidden, masks[reach], positions, explicit=is_explicit
-            )
-            for name, of_layers in collected.items():
-                of_layers.append(getattr(parts, name))
-            if "hidden_states" in collect:
-                hidden_states.append(hidden)
+            for layer in _run_of(self.layers[index]):
+                hidden, parts = layer(hidden, masks[reach], positions, explicit=is_explicit)
+                for name, of_layers in collected.items():
+                    of_layers.append(getattr(parts, name))
+                if "hidden_states" in collect:
+                    hidden_states.append(hidden)
         if self.norm is not None:
             hidden = hidden_states[-1] = self.norm(hidden)
         return EncoderOutput(
@@ -151,3 +150,8 @@ class Encoder(nn.Module):
             mask = combine_masks(given, own)
             masks[reach] = mask if bias is None else bias if mask is None else mask + bias
         return masks
+
+
+def _run_of(layer: nn.Module) -> Iterable[nn.Module]:
+    """Returns what runs one after another in a layer's place."""
+    return layer if isinstance(layer, nn.ModuleList) else (layer,)

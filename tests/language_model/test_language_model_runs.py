@@ -219,7 +219,7 @@ def test_a_student_of_no_given_family_holds_all_of_its_teacher(
 ) -> None:
     model = make_teacher(tokenizer.vocab_size)
     if teacher == "mpnet":
-        config = student_config(model.config, num_layers=4, model_type="mpnet")
+        config = student_config(model.config, layers=range(4), model_type="mpnet")
         model = find_class("mpnet", model.kind)(config)
         tokenizer = tokenizer.without_token_types()
     model.save_pretrained(tmp_path / "teacher")

@@ -22,6 +22,7 @@ from model_oracle import (
 import limbeck
 
 ROBERTA_BASE = {"max_position_embeddings": 514, "type_vocab_size": 1}
+ALBERT_BASE = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
 
 
 # The figures: those of the articles' released checkpoints.
@@ -39,6 +40,8 @@ ROBERTA_BASE = {"max_position_embeddings": 514, "type_vocab_size": 1}
         ("RobertaModel", ROBERTA_BASE, {}, 124_645_632),
         ("RobertaForMaskedLM", ROBERTA_BASE | {"num_hidden_layers": 6}, {}, 82_170_201),
         ("XLMRobertaModel", ROBERTA_BASE | {"vocab_size": 250002}, {}, 278_043_648),
+        ("AlbertModel", ALBERT_BASE, {}, 11_683_584),
+        ("AlbertForMaskedLM", ALBERT_BASE, {}, 11_221_680),
         ("GPT2LMHeadModel", {}, {}, 124_439_808),
         ("GPT2LMHeadModel", {"n_layer": 6}, {}, 81_912_576),
     ],

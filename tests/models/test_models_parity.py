@@ -131,7 +131,7 @@ def test_what_attention_projects(family, collected, tmp_path):
     with torch.no_grad():
         run_theirs(theirs, inputs)
         given = getattr(ours(**inputs, collect={collected}), collected)
-    assert len(given) == len(caught) == len(ours.encoder.order)
+    assert len(given) == len(caught) == ours.config.num_places
     for mine, whole in zip(given, caught, strict=True):
         torch.testing.assert_close(mine.transpose(1, 2).flatten(2) * mask, whole * mask, **EXACT)
 

@@ -20,7 +20,7 @@ from encoder_parts import (
 )
 from torch import nn
 
-from limbeck.nn import Encoder, PreNormLayer, build_activation
+from limbeck.nn import Encoder, PreNormLayer
 
 SIZES = {
     "vocab_size": 50,
@@ -115,52 +115,6 @@ def test_position_bias_far_away_is_mpnets():
     theirs.relative_attention_bias.load_state_dict(bias.table.state_dict())
     hidden = torch.zeros(1, 300, 1)
     torch.testing.assert_close(bias(hidden), theirs.compute_position_bias(hidden))
-
-
-ALBERT_LAYER = {
-    "attention.query": "attention.query",
-    "attention.key": "attention.key",
-    "attention.value": "attention.value",
-    "attention.output": "attention.dense",
-    "attention_norm": "attention.LayerNorm",
-    "feed_forward.up": "ffn",
-    "feed_forward.down": "ffn_output",
-    "feed_forward_norm": "full_layer_layer_norm",
-}
-
-
-def test_shared_layers_and_projection_are_alberts():
-    config = transformers.AlbertConfig(
-        **SIZES, embedding_size=8, num_hidden_layers=4, num_hidden_groups=2
-    )
-    theirs = drawn(transformers.AlbertModel(config, add_pooling_layer=False))
-    activation = build_activation("gelu_new")
-    ours = Encoder(
-        embeddings=build_embeddings(8),
-        layers=[build_layer(activation=activation) for _ in range(2)],
-        order=(0, 0, 1, 1),
-        projection=nn.Linear(8, SIZE),
-    ).double()
-    names = {
-        "embeddings.word": "embeddings.word_embeddings",
-        "embeddings.position": "embeddings.position_embeddings",
-        "embeddings.token_type": "embeddings.token_type_embeddings",
-        "embeddings.norm": "embeddings.LayerNorm",
-        "projection": "encoder.embedding_hidden_mapping_in",
-    }
-    for i in range(2):
-        group = f"encoder.albert_layer_groups.{i}.albert_layers.0"
-        names |= layer_names(f"layers.{i}", group, ALBERT_LAYER)
-    copy_weights(ours, theirs, names)
-    ids, mask = make_batch()
-    types = (ids > 20).long()
-    with torch.no_grad():
-        expected = theirs(ids, mask, types, output_hidden_states=True, output_attentions=True)
-        given = ours(ids, mask, types, collect=COLLECT)
-    assert_equal_outputs(given, expected, mask)
-    assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
-    assert ours.layer_at(1) is ours.layers[0]
-    assert ours.layer_at(2) is ours.layers[1]
 
 
 DEBERTA_LAYER = {

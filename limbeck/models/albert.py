@@ -1,0 +1,216 @@
+"""ALBERT: factorised embeddings, and layers that are shared.
+
+Source: Lan et al. 2020, https://arxiv.org/abs/1909.11942.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from torch import nn
+
+from limbeck.errors import SettingsError
+from limbeck.models import _config as fields
+from limbeck.models._architecture import Architecture
+from limbeck.models._classes import make_classes
+from limbeck.models._config import ModelConfig
+from limbeck.models._heads import build_masked_lm_head, build_score_head
+from limbeck.models._kinds import (
+    MASKED_LM,
+    MULTIPLE_CHOICE,
+    QUESTION_ANSWERING,
+    SEQUENCE_CLASSIFICATION,
+    TOKEN_CLASSIFICATION,
+    Kind,
+)
+from limbeck.models._names import NameTable
+from limbeck.nn import (
+    Embeddings,
+    Encoder,
+    EncoderLayer,
+    FeedForward,
+    FirstTokenPooler,
+    SelfAttention,
+    build_activation,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlbertConfig(ModelConfig):
+    """ALBERT-xxlarge, unless told otherwise."""
+
+    model_type: ClassVar[str] = "albert"
+    tiny_values: ClassVar = {"embedding_size": 16, "num_hidden_groups": 2, "inner_group_num": 2}
+
+    vocab_size: int = fields.size(30000)
+    embedding_size: int = fields.size(128)
+    hidden_size: int = fields.size(4096)
+    num_hidden_layers: int = fields.size(12)
+    """How often a group runs."""
+    num_hidden_groups: int = fields.size(1)
+    """How many groups there are, each with weights of its own; they run one after another."""
+    inner_group_num: int = fields.size(1)
+    """How many layers a group has."""
+    num_attention_heads: int = fields.size(64)
+    intermediate_size: int = fields.size(16384)
+    hidden_act: str = fields.activation("gelu_new")
+    hidden_dropout_prob: float = fields.rate(0.0)
+    attention_probs_dropout_prob: float = fields.rate(0.0)
+    type_vocab_size: int = fields.size(2)
+    layer_norm_eps: float = fields.positive(1e-12)
+    classifier_dropout_prob: float = fields.rate(0.1)
+
+    @property
+    def num_places(self) -> int:
+        """Each run of a group is as many layers as it has."""
+        return self.num_hidden_layers * self.inner_group_num
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Which group runs in which place: each as often as the others, if that is possible."""
+        # Divided as `transformers` does, for the same group where the quotient is rounded.
+        runs = self.num_hidden_layers / self.num_hidden_groups
+        return tuple(int(place / runs) for place in range(self.num_hidden_layers))
+
+    def keep_layers(self, layers: Sequence[int]) -> Self:
+        """Returns the configuration of a model that runs through the groups of these places alone.
+
+        A group of which no place is kept goes; the others keep all their inner layers.
+
+        Raises:
+            SettingsError: If so many places share so many groups in another way.
+        """
+        kept = [self.order[layer] for layer in layers]
+        groups = sorted(set(kept))
+        student = self.replace(num_hidden_layers=len(layers), num_hidden_groups=len(groups))
+        wanted = [groups[index] for index in student.order]
+        if wanted != kept:
+            raise SettingsError(
+                f"layers = {list(layers)} are runs of the groups {kept}, but {len(kept)} layers "
+                f"share {len(groups)} groups as {wanted}; accepted: layers that are runs of these"
+            )
+        return student
+
+    def _find_contradictions(self) -> list[str]:
+        faults = super()._find_contradictions()
+        if self.num_hidden_groups > self.num_hidden_layers:
+            faults.append(
+                f"num_hidden_groups is {self.num_hidden_groups}; accepted: at most "
+                f"num_hidden_layers {self.num_hidden_layers}, so that each group runs"
+            )
+        return faults
+
+
+def build_encoder(config: AlbertConfig) -> Encoder:
+    """Composes the embeddings, their projection and the groups of layers."""
+    size = config.embedding_size
+    return Encoder(
+        embeddings=Embeddings(
+            word=nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id),
+            position=nn.Embedding(config.max_position_embeddings, size),
+            token_type=nn.Embedding(config.type_vocab_size, size),
+            norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
+            dropout=nn.Dropout(config.hidden_dropout_prob),
+        ),
+        projection=nn.Linear(size, config.hidden_size),
+        layers=[
+            nn.ModuleList(build_layer(config) for _ in range(config.inner_group_num))
+            for _ in range(config.num_hidden_groups)
+        ],
+        order=config.order,
+    )
+
+
+def build_layer(config: AlbertConfig) -> EncoderLayer:
+    """Composes one layer; in this family they are all alike."""
+    size = config.hidden_size
+    return EncoderLayer(
+        attention=SelfAttention(
+            size,
+            num_heads=config.num_attention_heads,
+            dropout=config.attention_probs_dropout_prob,
+        ),
+        attention_dropout=nn.Dropout(config.hidden_dropout_prob),
+        attention_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
+        feed_forward=FeedForward(
+            size,
+            intermediate_size=config.intermediate_size,
+            activation=build_activation(config.hidden_act),
+        ),
+        # The released code has a dropout in this place, `transformers` has none.
+        feed_forward_dropout=nn.Identity(),
+        feed_forward_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
+    )
+
+
+def build_pooler(config: AlbertConfig, kind: Kind) -> FirstTokenPooler | None:
+    """Composes the pooler, where one vector a sequence is read."""
+    if not kind.reads_sequence:
+        return None
+    return FirstTokenPooler(
+        dense=nn.Linear(config.hidden_size, config.hidden_size), activation=nn.Tanh()
+    )
+
+
+def build_head(config: AlbertConfig, kind: Kind) -> nn.Module:
+    """Composes the head of a kind."""
+    if kind is MASKED_LM:
+        return build_masked_lm_head(
+            config,
+            activation=config.hidden_act,
+            eps=config.layer_norm_eps,
+            embedding_size=config.embedding_size,
+        )
+    rate = config.classifier_dropout_prob
+    return build_score_head(config, kind=kind, dropout=0.0 if kind is QUESTION_ANSWERING else rate)
+
+
+_LAYER = "encoder.layers.{i}.{j}."
+_THEIRS = "encoder.albert_layer_groups.{i}.albert_layers.{j}."
+_CLASSIFIER = {"head.output": "classifier"}
+NAMES = NameTable(
+    prefix="albert",
+    body={
+        "encoder.embeddings.word": "embeddings.word_embeddings",
+        "encoder.embeddings.position": "embeddings.position_embeddings",
+        "encoder.embeddings.token_type": "embeddings.token_type_embeddings",
+        "encoder.embeddings.norm": "embeddings.LayerNorm",
+        "encoder.projection": "encoder.embedding_hidden_mapping_in",
+        f"{_LAYER}attention.query": f"{_THEIRS}attention.query",
+        f"{_LAYER}attention.key": f"{_THEIRS}attention.key",
+        f"{_LAYER}attention.value": f"{_THEIRS}attention.value",
+        f"{_LAYER}attention.output": f"{_THEIRS}attention.dense",
+        f"{_LAYER}attention_norm": f"{_THEIRS}attention.LayerNorm",
+        f"{_LAYER}feed_forward.up": f"{_THEIRS}ffn",
+        f"{_LAYER}feed_forward.down": f"{_THEIRS}ffn_output",
+        f"{_LAYER}feed_forward_norm": f"{_THEIRS}full_layer_layer_norm",
+        "pooler.dense": "pooler",
+    },
+    heads={
+        MASKED_LM.name: {
+            "head.transform.dense": "predictions.dense",
+            "head.transform.norm": "predictions.LayerNorm",
+            "head": "predictions",
+        },
+        SEQUENCE_CLASSIFICATION.name: _CLASSIFIER,
+        QUESTION_ANSWERING.name: {"head.output": "qa_outputs"},
+        TOKEN_CLASSIFICATION.name: _CLASSIFIER,
+        MULTIPLE_CHOICE.name: _CLASSIFIER,
+    },
+    other_heads=frozenset({"sop_classifier.classifier"}),
+    tied={
+        "predictions.decoder.weight": "embeddings.word_embeddings.weight",
+        "predictions.decoder.bias": "predictions.bias",
+    },
+)
+ARCHITECTURE = Architecture(
+    class_prefix="Albert",
+    config_type=AlbertConfig,
+    names=NAMES,
+    build_encoder=build_encoder,
+    build_pooler=build_pooler,
+    build_head=build_head,
+)
+globals().update(make_classes(ARCHITECTURE, module=__name__))
