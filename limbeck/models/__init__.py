@@ -19,7 +19,7 @@ from limbeck.models._auto import (
     find_class,
 )
 from limbeck.models._config import ModelConfig
-from limbeck.models._foreign import ForeignConfig, ForeignModel
+from limbeck.models._foreign import ForeignConfig, ForeignModel, name_adapter
 from limbeck.models._kinds import KINDS, Kind, find_kind
 from limbeck.models._model import Model
 
@@ -45,5 +45,6 @@ __all__ = [
     "find_foreign_family",
     "find_kind",
     "load_foreign",
+    "name_adapter",
     "read_any_config",
 ]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from limbeck.losses import Loss
-from limbeck.models import Model, ModelConfig
+from limbeck.models import AnyModel, ModelConfig
 from limbeck.nn import ModelOutput, to_device
 from limbeck.tasks import EncodedExamples, Task, TaskBatch, collate, restore_padding
 
@@ -53,7 +53,7 @@ class LiveTeacher:
     def __init__(
         self,
         task: Task,
-        model: Model,
+        model: AnyModel,
         *,
         rows: EncodedExamples,
         pad_token_id: int,

@@ -14,7 +14,7 @@ from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import recall_task
-from limbeck.recipes._tasks.models import load_fine_tuned, match_labels
+from limbeck.recipes._tasks.models import describe_adapter, load_fine_tuned, match_labels
 from limbeck.recipes._tasks.predictions import (
     describe_favourites,
     describe_model,
@@ -73,6 +73,7 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
         record = EvaluateRecord(
             **data.names(),
             **describe_model(model, data.folder),
+            adapter=describe_adapter(data.task, data.config),
             split=settings.split,
             num_examples=len(split.examples),
             scores=data.score({settings.split: records})[settings.split],
@@ -150,7 +151,11 @@ def _confusion_lines(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> 
 
 def _read_data(settings: EvaluateSettings, progress: Progress) -> TaskData:
     data = TaskData.read(
-        settings, needed=(settings.split,), use_model_labels=True, progress=progress
+        settings,
+        needed=(settings.split,),
+        use_model_labels=True,
+        any_family=True,
+        progress=progress,
     )
     require_head(data.task, data.folder, name=settings.model)
     return replace(data, task=match_labels(data.task, data.config, name=settings.model))

@@ -1,5 +1,6 @@
 """What a run leaves in its folder, as types: what was asked, on what, and what came of it."""
 
+from limbeck.runs.adapter import Adapter
 from limbeck.runs.compress import CompressedModel, CompressRecord
 from limbeck.runs.either import read_task_record
 from limbeck.runs.evaluate import EvaluateRecord
@@ -25,6 +26,7 @@ from limbeck.runs.task import ModelSize, Role, TaskNames, TaskRecord, Trivial
 __all__ = [
     "DATA_FOLDER",
     "MODELS_FOLDER",
+    "Adapter",
     "CompressRecord",
     "CompressedModel",
     "DistillRecord",

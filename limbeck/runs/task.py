@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 from limbeck.files.typed import Part
+from limbeck.runs.adapter import Adapter
 from limbeck.runs.result import ResultRecord
 
 Role = Literal["teacher", "student", "baseline", "other"]
@@ -59,6 +60,9 @@ class TaskRecord(ResultRecord):
     """The model folder or Hub id that was fine-tuned or evaluated."""
     num_held_out: int = 0
     """Examples of validation that were held out of the training split, since there was no other."""
+    adapter: Adapter | None = None
+    """What ran the model of an evaluation, or the teacher of a fine-tuning, where that is none of
+    our families'."""
     num_layers: int
     """Encoder layers."""
     num_parameters: int

@@ -3,7 +3,7 @@
 They are read by the extra `limbeck[transformers]` and look like a `Model` to whoever runs one.
 """
 
-from limbeck.models._foreign.config import ForeignConfig
+from limbeck.models._foreign.config import ForeignConfig, name_adapter
 from limbeck.models._foreign.model import ForeignModel
 
-__all__ = ["ForeignConfig", "ForeignModel"]
+__all__ = ["ForeignConfig", "ForeignModel", "name_adapter"]

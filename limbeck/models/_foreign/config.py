@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,16 @@ from limbeck import checkpoints
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.files import read_json
 from limbeck.models._config import ModelConfig, size
-from limbeck.models._foreign.library import import_transformers, require_plain, speaking_for
+from limbeck.models._foreign.library import (
+    find_class_name,
+    import_transformers,
+    require_plain,
+    speaking_for,
+)
+from limbeck.models._kinds import Kind
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
+_UNLIMITED = 1e9  # the library writes 1e30 where it knows no limit
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
 
@@ -36,6 +44,8 @@ class ForeignConfig(ModelConfig):
     intermediate_size: int = size(3072)
     longest: int | None = None
     """Longest input in tokens; None where there is no limit."""
+    takes_token_types: bool = True
+    """Whether the model tells first and second texts apart by them."""
 
     @property
     def max_tokens(self) -> int | None:
@@ -90,35 +100,42 @@ def read_foreign_config(folder: Path, *, family: str, known: str) -> ForeignConf
     except SettingsError as error:
         raise CheckpointError(f"{path}: {error}") from None
     # Asks the model itself, which is built only where its sizes are within limits.
-    return replace(config, longest=_find_longest(folder, transformers, theirs))
+    return replace(config, **_look_at_model(folder, transformers, theirs))
 
 
-def _find_longest(folder: Path, transformers: Any, theirs: Any) -> int | None:
-    """Returns the longest input, the least that the model's positions and its tokenizer say."""
+def name_adapter(config: ModelConfig, kind: Kind) -> tuple[str, str, str] | None:
+    """Returns which library runs a model, its version and its class; None for a model of ours."""
+    if not isinstance(config, ForeignConfig):
+        return None
+    transformers = import_transformers(f"a model of type '{config.family}'")
+    name = find_class_name(transformers, config.family, kind)
+    return "transformers", transformers.__version__, name or config.family
+
+
+def _look_at_model(folder: Path, transformers: Any, theirs: Any) -> dict[str, Any]:
+    """Returns the longest input, and whether there are token types, from the model's own parts."""
+    with speaking_for(transformers, str(folder)), torch.device("meta"):
+        model = transformers.AutoModel.from_config(theirs, trust_remote_code=False)
     limits = []
     num_positions = getattr(theirs, "max_position_embeddings", None)
     if isinstance(num_positions, int) and num_positions > 0:
-        limits.append(num_positions - _count_reserved(folder, transformers, theirs))
+        # In families after RoBERTa, rows up to that of padding stand for no token.
+        paddings = [table.padding_idx for table in _find_tables(model, "position_embeddings")]
+        limits.append(num_positions - max((p + 1 for p in paddings if p is not None), default=0))
     path = folder / _TOKENIZER_CONFIG
     if path.is_file():
         stated = read_json(path, error=CheckpointError).get("model_max_length")
-        if isinstance(stated, int | float) and 1 <= stated < 1e9:
+        if isinstance(stated, int | float) and 1 <= stated < _UNLIMITED:
             limits.append(int(stated))
-    return min(limits, default=None)
+    types = [table.num_embeddings for table in _find_tables(model, "token_type_embeddings")]
+    is_named = "token_type_ids" in inspect.signature(model.forward).parameters
+    return {
+        "longest": min(limits, default=None),
+        "takes_token_types": is_named and min(types, default=2) > 1,
+    }
 
 
-def _count_reserved(folder: Path, transformers: Any, theirs: Any) -> int:
-    """Returns how many positions come before a text's first, as in families after RoBERTa.
-
-    Their table of positions has a row for padding, and tokens stand after it.
-    """
-    with speaking_for(transformers, str(folder)), torch.device("meta"):
-        model = transformers.AutoModel.from_config(theirs, trust_remote_code=False)
-    paddings = (table.padding_idx for table in _find_positions(model))
-    return max((padding + 1 for padding in paddings if padding is not None), default=0)
-
-
-def _find_positions(model: nn.Module) -> Iterator[nn.Embedding]:
-    for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+def _find_tables(model: nn.Module, name: str) -> Iterator[nn.Embedding]:
+    for place, module in model.named_modules():
+        if place.endswith(name) and isinstance(module, nn.Embedding):
             yield module

@@ -9,6 +9,7 @@ from typing import Any
 
 from limbeck import checkpoints, limits
 from limbeck.errors import CheckpointError, LimbeckError, require_extra, shorten
+from limbeck.models._kinds import Kind
 
 EXTRA = "transformers"
 PIP_LINE = f'pip install "limbeck[{EXTRA}]"'
@@ -55,6 +56,14 @@ def require_plain(folder: Path) -> None:
             f"{folder} has an {_ADAPTER_NAME}: it is what was learned on top of another model. "
             "Merge the two with the library that made it, and give the folder of the result."
         )
+
+
+def find_class_name(transformers: Any, family: str, kind: Kind) -> str | None:
+    """Returns the name of the library's class for a family and kind; None if it has none."""
+    mappings = transformers.models.auto.modeling_auto
+    of_kind = f"FOR_{kind.name.upper()}_" if kind.has_head else ""
+    name = getattr(mappings, f"MODEL_{of_kind}MAPPING_NAMES", {}).get(family)
+    return name if isinstance(name, str) else None
 
 
 @contextmanager

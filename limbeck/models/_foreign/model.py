@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from limbeck import checkpoints
 from limbeck.errors import CheckpointError, MissingHeadError, SettingsError, shorten_names
 from limbeck.models._foreign.config import ForeignConfig
-from limbeck.models._foreign.library import import_transformers, speaking_for
+from limbeck.models._foreign.library import find_class_name, import_transformers, speaking_for
 from limbeck.models._foreign.unpadded import join_rows, rows_by_length
 from limbeck.models._inputs import check_inputs, flatten_choices
 from limbeck.models._kinds import Kind
@@ -338,11 +338,8 @@ def _find_class(transformers: Any, folder: Path, config: ForeignConfig, kind: Ki
     Raises:
         CheckpointError: If there is none.
     """
-    mappings = transformers.models.auto.modeling_auto
-    of_kind = f"FOR_{kind.name.upper()}_" if kind.has_head else ""
-    names = getattr(mappings, f"MODEL_{of_kind}MAPPING_NAMES", {})
-    name = names.get(config.family)
-    if not isinstance(name, str):
+    name = find_class_name(transformers, config.family, kind)
+    if name is None:
         raise CheckpointError(
             f"{folder}: transformers {transformers.__version__} has no class for '{config.family}' "
             f"such as Bert{kind.suffix}; accepted: a model of a family that has one"

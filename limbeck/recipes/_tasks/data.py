@@ -16,7 +16,7 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.errors import DataError, SettingsError
 from limbeck.files import sha256_of_texts
 from limbeck.metrics import best_constant, load_metric
-from limbeck.models import AutoConfig, Model, ModelConfig
+from limbeck.models import AnyModel, AutoConfig, ModelConfig, read_any_config
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes._tasks.settings import TaskRunSettings, TaskSettings
@@ -65,6 +65,7 @@ class TaskData:
         needed: Sequence[str],
         optional: Collection[str] = (),
         use_model_labels: bool,
+        any_family: bool = False,
         progress: Progress,
     ) -> Self:
         """Reads the model's configuration and tokenizer and the data, and checks that they fit.
@@ -75,6 +76,7 @@ class TaskData:
             optional: Splits that are used if they are there.
             use_model_labels: Whether the model's labels are the task's, where the task leaves them
                 open.
+            any_family: Whether the model may be one that only `transformers` can run.
             progress: Where the sizes are shown.
 
         Raises:
@@ -83,7 +85,7 @@ class TaskData:
             SettingsError: If the model can't take the inputs.
         """
         folder = resolve_folder(settings.model)
-        config, tokenizer = read_inputs(folder)
+        config, tokenizer = read_inputs(folder, any_family=any_family)
         require_inputs(settings.max_length, config=config, tokenizer=tokenizer)
         shortage = tokenizer.describe_shortage(config.vocab_size)
         if shortage is not None:
@@ -114,7 +116,7 @@ class TaskData:
             examples=examples,
         )
 
-    def predict(self, model: Model, split: str) -> list[Record]:
+    def predict(self, model: AnyModel, split: str) -> list[Record]:
         """Returns a prediction for each of a split's examples, the model in eval mode meanwhile.
 
         Args:
@@ -265,9 +267,14 @@ def _read_task(settings: TaskSettings, folder: Path, labels: Sequence[str] | Non
         raise
 
 
-def read_inputs(folder: Path) -> tuple[ModelConfig, Tokenizer]:
-    """Reads a model's configuration, and its tokenizer giving the inputs that the model takes."""
-    config = AutoConfig.from_pretrained(folder)
+def read_inputs(folder: Path, *, any_family: bool = False) -> tuple[ModelConfig, Tokenizer]:
+    """Reads a model's configuration, and its tokenizer giving the inputs that the model takes.
+
+    Args:
+        folder: The model folder.
+        any_family: Whether the model may be one that only `transformers` can run.
+    """
+    config = read_any_config(folder) if any_family else AutoConfig.from_pretrained(folder)
     return config, AutoTokenizer.from_pretrained(folder).for_model(config)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limbeck.checkpoints import read_config
 from limbeck.errors import MissingHeadError
-from limbeck.models import AutoConfig, Kind, find_class, find_kind
+from limbeck.models import AutoConfig, Kind, find_class, find_foreign_family, find_kind
 from limbeck.tasks import Task
 
 
@@ -28,11 +28,16 @@ def require_head(task: Task, folder: Path, *, name: str, setting: str = "") -> N
     wanted, kind = task.auto_model.kind, find_head(folder)
     if kind in (None, wanted) or not wanted.has_head:
         return
-    needed = find_class(AutoConfig.from_pretrained(folder).model_type, wanted).__name__
     raise MissingHeadError(
         f"{setting}{describe_missing_head(task, name=name)} (it holds a "
-        f"{_name_class(folder)}; needed is a {needed})"
+        f"{_name_class(folder)}; needed is a {_name_needed(folder, wanted)})"
     )
+
+
+def _name_needed(folder: Path, kind: Kind) -> str:
+    if (family := find_foreign_family(folder)) is not None:
+        return f"{family} model {kind.suffix}"
+    return find_class(AutoConfig.from_pretrained(folder).model_type, kind).__name__
 
 
 def find_head(folder: Path) -> Kind | None:

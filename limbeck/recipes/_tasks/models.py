@@ -5,23 +5,41 @@ from __future__ import annotations
 from pathlib import Path
 
 from limbeck.errors import DataError, MissingHeadError, SettingsError
-from limbeck.models import Model, ModelConfig
+from limbeck.models import (
+    AnyModel,
+    ModelConfig,
+    find_foreign_family,
+    load_foreign,
+    name_adapter,
+)
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import describe_missing_head
+from limbeck.runs import Adapter
 from limbeck.tasks import Task
 from limbeck.tokenizers import Tokenizer
 
 
-def load_fine_tuned(task: Task, folder: Path, *, name: str) -> Model:
-    """Loads a model with the head that the task needs.
+def load_fine_tuned(task: Task, folder: Path, *, name: str) -> AnyModel:
+    """Loads a model of any family with the head that the task needs.
 
     Raises:
         MissingHeadError: If it has none, or one for another task.
     """
     try:
+        if find_foreign_family(folder) is not None:
+            return load_foreign(folder, task.auto_model.kind)
         return task.load_model(folder, new_head=False)
     except MissingHeadError as error:
         raise MissingHeadError(describe_missing_head(task, name=name)) from error
+
+
+def describe_adapter(task: Task, config: ModelConfig) -> Adapter | None:
+    """Returns what runs a model of a family that Limbeck does not have; None for one of ours."""
+    found = name_adapter(config, task.auto_model.kind)
+    if found is None:
+        return None
+    name, version, model_class = found
+    return Adapter(name=name, version=version, model_class=model_class)
 
 
 def match_labels(task: Task, config: ModelConfig, *, name: str) -> Task:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import CheckpointError
-from limbeck.models import Model
+from limbeck.models import AnyModel
 from limbeck.nn import evaluation
 from limbeck.runs import ModelSize, Trivial
 from limbeck.tasks import EncodedExamples, Task, evaluation_batches, remove_padding
@@ -18,7 +18,7 @@ from limbeck.train import Precision, autocast
 
 def predict_logits(
     task: Task,
-    model: Model,
+    model: AnyModel,
     examples: EncodedExamples,
     *,
     batch_size: int,
@@ -59,7 +59,7 @@ def _require_finite(
     )
 
 
-def describe_model(model: Model, folder: Path) -> ModelSize:
+def describe_model(model: AnyModel, folder: Path) -> ModelSize:
     """Returns a model's depth, number of parameters, and bytes of weight files."""
     return {
         "num_layers": model.config.num_hidden_layers,

@@ -13,6 +13,7 @@ from limbeck.data.sampling import take_evenly
 from limbeck.errors import DataError
 from limbeck.inference.speed import Speed, measure_speed
 from limbeck.recipes._tasks.data import read_inputs
+from limbeck.recipes._tasks.models import load_fine_tuned
 from limbeck.report.runs import FinetuneRun
 from limbeck.runs import SpeedsRecord
 from limbeck.runs.machine import describe_hardware
@@ -51,8 +52,8 @@ def measure_runs(
     encoders: dict[str, _Encode] = {}
     for run in runs:
         folder = _model_folder(run)
-        models[run.label] = task.load_model(folder, new_head=False).to(choose_device(device))
-        encoders[run.label] = _make_encoder(task, read_inputs(folder)[1])
+        models[run.label] = load_fine_tuned(task, folder, name=run.label).to(choose_device(device))
+        encoders[run.label] = _make_encoder(task, read_inputs(folder, any_family=True)[1])
     return measure_speed(
         models,
         encoders,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import DataError, SettingsError, TrainingError
+from limbeck.models import ForeignConfig
 from limbeck.recipes import evaluate
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._jobs import Failures, run_jobs
@@ -156,7 +157,9 @@ def plan(settings: CompressSettings) -> dict[str, Any]:
 def _prepare(settings: CompressSettings, progress: Progress) -> tuple[TaskData, list[Candidate]]:
     """Reads the data and lists the students, all of which can be made."""
     data = _read_data(settings, progress)
-    candidates = list_candidates(settings, num_layers=data.config.num_hidden_layers)
+    is_foreign = isinstance(data.config, ForeignConfig)
+    num_layers = None if is_foreign else data.config.num_hidden_layers
+    candidates = list_candidates(settings, num_layers=num_layers)
     require_students(candidates, data)
     return data, candidates
 
@@ -189,6 +192,7 @@ def _read_data(settings: CompressSettings, progress: Progress) -> TaskData:
         needed=(_SPLIT,),
         optional=("train", "test", "transfer"),  # those of the students, to tell if they change
         use_model_labels=True,
+        any_family=True,
         progress=progress,
     )
     if "train" not in data.task.splits:

@@ -78,7 +78,7 @@ class Forecast:
 
 def forecast(candidates: Sequence[Candidate], data: TaskData) -> Forecast:
     """Measures a step or two of each student, and the teacher's predictions."""
-    first = take_sample(data.settings, data.task)
+    first = take_sample(data.settings, data.task, any_family=True)
     num_rows = count_rows(first)
     teacher = load_fine_tuned(data.task, data.folder, name=data.settings.model)
     row = time_predictions(teacher.to(choose_device(data.settings.device)), first)

@@ -91,6 +91,7 @@ def iterate(
         write_card(settings.out / "model", make_card(settings, data, best, records=seeds))
         result = FinetuneRecord(
             **data.names(),
+            adapter=None if distillation is None else distillation.teacher.adapter,
             initialise=settings.initialise,
             num_layers=best.num_layers,
             num_parameters=best.num_parameters,

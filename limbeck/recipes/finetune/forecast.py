@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.data.sampling import take_evenly
-from limbeck.models import Model
+from limbeck.models import AnyModel
 from limbeck.recipes._settings import StepSettings
 from limbeck.recipes._tasks.data import TaskData, read_inputs, require_inputs
 from limbeck.recipes._tasks.predictions import predict_logits
@@ -48,15 +48,20 @@ class Pace:
         )
 
 
-def take_sample(settings: TaskRunSettings, task: Task) -> TaskData:
+def take_sample(settings: TaskRunSettings, task: Task, *, any_family: bool = False) -> TaskData:
     """Returns examples from all over a task as a run's model reads them, few enough to be quick.
+
+    Args:
+        settings: Of the run.
+        task: The task.
+        any_family: Whether the model may be one that only `transformers` can run.
 
     Raises:
         CheckpointError: If the model can't be read.
         SettingsError: If it can't take the inputs.
     """
     folder = resolve_folder(settings.model)
-    config, tokenizer = read_inputs(folder)
+    config, tokenizer = read_inputs(folder, any_family=any_family)
     require_inputs(settings.max_length, config=config, tokenizer=tokenizer)
     examples = {
         name: task.encode(
@@ -101,7 +106,7 @@ def measure(settings: FinetuneSettings, sample: TaskData) -> Pace:
     )
 
 
-def time_predictions(model: Model, sample: TaskData) -> float:
+def time_predictions(model: AnyModel, sample: TaskData) -> float:
     """Returns the seconds that a model takes for a row, as evaluation gives it the rows."""
     rows = sample.examples["validation"]
     started = time.perf_counter()

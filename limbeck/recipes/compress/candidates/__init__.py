@@ -11,12 +11,12 @@ from limbeck.recipes.compress.settings import CompressSettings
 __all__ = ["Candidate", "list_candidates"]
 
 
-def list_candidates(settings: CompressSettings, *, num_layers: int) -> list[Candidate]:
+def list_candidates(settings: CompressSettings, *, num_layers: int | None) -> list[Candidate]:
     """Returns all that is to be tried.
 
     Args:
         settings: Of the run.
-        num_layers: Depth of the teacher.
+        num_layers: Depth of the teacher; None where no student can be made of its layers.
 
     Raises:
         SettingsError: If there is none, or a setting of the students is wrong.
@@ -24,8 +24,11 @@ def list_candidates(settings: CompressSettings, *, num_layers: int) -> list[Cand
     ways = [listing.load(__name__, name) for name in listing.list_names(__name__)]
     found = [one for way in ways for one in way.list_candidates(settings, num_layers)]
     if not found:
+        has = "is of a family that transformers alone can run"
+        if num_layers is not None:
+            has = f"has {num_layers} layer"
         raise SettingsError(
-            f"{settings.model} has {num_layers} layer, so no student can be made of its layers; "
+            f"{settings.model} {has}, so no student can be made of its layers; "
             "give an encoder as student=MODEL"
         )
     require_own_folders([one.name for one in found], where="student")

@@ -12,7 +12,7 @@ from limbeck.recipes.compress.candidates._candidate import Candidate, distil
 from limbeck.recipes.compress.settings import CompressSettings
 
 
-def list_candidates(settings: CompressSettings, _num_layers: int) -> Iterator[Candidate]:
+def list_candidates(settings: CompressSettings, _num_layers: int | None) -> Iterator[Candidate]:
     """Yields encoders that were made before, each with a new head.
 
     Raises:

@@ -11,8 +11,15 @@ from limbeck.recipes.compress.settings import CompressSettings
 _SHARES = (2 / 3, 1 / 2, 1 / 3, 1 / 4)
 
 
-def list_candidates(settings: CompressSettings, num_layers: int) -> Iterator[Candidate]:
+def list_candidates(settings: CompressSettings, num_layers: int | None) -> Iterator[Candidate]:
     """Yields students of the teacher's own layers."""
+    if num_layers is None:
+        if settings.depths is not None:
+            raise SettingsError(
+                f"depths: {settings.model} is of a family that transformers alone can run, so that "
+                "no student can be made of its layers; leave it out and give student=MODEL"
+            )
+        return
     depths = settings.depths
     if depths is None:
         depths = choose_depths(num_layers) if settings.student is None else ()

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, get_args
+from typing import ClassVar, Self, get_args
 
 from torch import Tensor
 
+from limbeck.checkpoints import hash_model, resolve_folder
 from limbeck.losses import Loss, View
-from limbeck.models import Model, ModelConfig
+from limbeck.models import AnyModel, ModelConfig
 from limbeck.objectives import CachedTeacher, LiveTeacher, TeacherOutputs, collected_for
-from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.data import TaskData, read_inputs
+from limbeck.recipes._tasks.heads import require_head
+from limbeck.recipes._tasks.models import load_fine_tuned, match_labels, require_same_inputs
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes.finetune.augmentation import Made, fill_again
+from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_rows
 from limbeck.recipes.finetune.teachers._teacher import Teacher
 from limbeck.tasks import EncodedExamples, Task
 from limbeck.tokenizers import Tokenizer
-from limbeck.train import Progress
+from limbeck.train import Progress, choose_device
 
 _BATCHES_AT_A_TIME = 16
 """Batches of rows that are sorted by length together, between two signs of progress."""
@@ -31,6 +34,7 @@ class ModelTeacher(Teacher):
     """A model that reads the student's rows.
 
     Attributes:
+        folder: Its folder.
         task: The task for the teacher, whose labels may stand in another order.
         tokenizer: The teacher's, which gives the ids that the student's gives.
     """
@@ -39,16 +43,35 @@ class ModelTeacher(Teacher):
     about: ClassVar[str] = "a model"
 
     config: ModelConfig
+    folder: Path
     task: Task
     tokenizer: Tokenizer
 
-    @abstractmethod
-    def load_model(self, data: TaskData) -> Model:
-        """Loads the model, with the head that the task needs, to the run's device."""
+    @classmethod
+    def prepare(cls, settings: FinetuneSettings, data: TaskData) -> Self:
+        """Checks that it reads the student's tokens and was fine-tuned on the task."""
+        assert settings.teacher is not None
+        folder = resolve_folder(settings.teacher)
+        config, tokenizer = read_inputs(folder, any_family=True)
+        name = f"the teacher {settings.teacher}"
+        require_same_inputs(data, config, tokenizer, name=name)
+        require_head(data.task, folder, name=settings.teacher, setting="teacher = ")
+        return cls(
+            settings=settings,
+            folder=folder,
+            config=config,
+            task=match_labels(data.task, config, name=name),
+            tokenizer=tokenizer,
+        )
 
-    @abstractmethod
+    def load_model(self, data: TaskData, losses: Mapping[str, Loss]) -> AnyModel:  # noqa: ARG002
+        """Loads the model, with the head that the task needs, to the run's device."""
+        model = load_fine_tuned(data.task, self.folder, name=str(self.settings.teacher))
+        return model.to(choose_device(self.settings.device))
+
     def fingerprint(self) -> str:
         """Returns the checksum of all that decides the model's logits."""
+        return hash_model(self.folder)
 
     def load(
         self,
@@ -61,11 +84,11 @@ class ModelTeacher(Teacher):
         """Returns the model, or its logits, computed or read from the cache."""
         rows = self._encode(data, made)
         if self.settings.teacher_cache is not None:
-            cache = self._fill_cache(self.settings.teacher_cache, data, rows, progress)
+            cache = self._fill_cache(self.settings.teacher_cache, data, rows, losses, progress)
             return CachedTeacher(cache.rows)
         return LiveTeacher(
             self.task,
-            self.load_model(data),
+            self.load_model(data, losses),
             rows=rows,
             pad_token_id=data.tokenizer.pad_token_id,
             collect=collected_for(losses),
@@ -80,7 +103,12 @@ class ModelTeacher(Teacher):
         return EncodedExamples.join([*parts, *([fill_again(parts[0], made)] if made else [])])
 
     def _fill_cache(
-        self, folder: Path, data: TaskData, rows: EncodedExamples, progress: Progress
+        self,
+        folder: Path,
+        data: TaskData,
+        rows: EncodedExamples,
+        losses: Mapping[str, Loss],
+        progress: Progress,
     ) -> TeacherCache:
         settings = self.settings
         cache = TeacherCache(
@@ -94,12 +122,12 @@ class ModelTeacher(Teacher):
             },
             num_rows=len(rows),
         )
-        model: Model | None = None
+        model: AnyModel | None = None
 
         def compute(start: int, end: int) -> Iterator[list[Tensor]]:
             nonlocal model
             if model is None:  # a cache that is complete needs no teacher
-                model = self.load_model(data)
+                model = self.load_model(data, losses)
             step = settings.evaluation_batch_size * _BATCHES_AT_A_TIME
             for first in range(start, end, step):
                 yield predict_logits(

@@ -16,6 +16,7 @@ from limbeck.objectives import TeacherOutputs
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.augmentation import Made
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.runs import Adapter
 from limbeck.train import Progress
 
 
@@ -40,6 +41,11 @@ class Teacher(ABC):
 
     settings: FinetuneSettings
     config: ModelConfig | None = None
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """What runs it, where that is another library."""
+        return None
 
     @classmethod
     def read_options(cls, settings: FinetuneSettings) -> Settings:
