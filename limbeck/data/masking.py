@@ -48,7 +48,8 @@ class MaskingSettings(Settings):
     the whole optimiser step, of all its tokens, rounded up, as DistilBERT's training code did."""
 
     whole_word: bool = False
-    """Mask all pieces of a word or none; the chance of a word is the mean of its pieces'."""
+    """Mask all pieces of a word or none; the chance of a word is the mean of its pieces'. Words are
+    what the vocabulary marks: in BPE and Unigram vocabularies what stands between blanks."""
 
     @model_validator(mode="after")
     def _check_shares(self) -> Self:
@@ -92,8 +93,8 @@ class Masker:
         self._continues = np.asarray(tokenizer.continuation_mask, dtype=bool)
         if settings.whole_word and not self._continues.any():
             raise SettingsError(
-                "whole_word=true needs a vocabulary whose pieces within a word are marked, as "
-                "WordPiece does with '##'; this tokenizer has none. Set whole_word=false"
+                "whole_word=true needs a vocabulary that marks where words begin or go on, as "
+                "with '##', 'Ġ' or '▁'; this tokenizer's does not. Set whole_word=false"
             )
 
     def mask(self, tokens: Ids, uniforms: Floats) -> tuple[Ids, Ids]:

@@ -15,6 +15,7 @@ from limbeck.tokenizers.config import TokenizerConfig
 from limbeck.tokenizers.decoding import clean_up, read_ids
 from limbeck.tokenizers.framing import Frame, read_frame
 from limbeck.tokenizers.options import describe_lack
+from limbeck.tokenizers.words import find_continuations
 
 _PADDING = 8, 128
 """Models' vocabularies are filled up to multiples of 8 to 128, for the matrix product's sake."""
@@ -131,16 +132,16 @@ class Vocabulary:
 
     @cached_property
     def continuation_mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Whether a piece continues a word, as WordPiece marks it; nowhere true for other models.
+        """Whether a piece continues a word; nowhere true where the vocabulary marks no words.
 
         Shape:
             (vocab_size,), read-only.
         """
         mask = np.zeros(self.vocab_size, dtype=np.bool_)
         special = set(self.all_special_ids)
-        prefix = getattr(self._backend.model, "continuing_subword_prefix", None) or ""
-        for piece, index in self.get_vocab().items() if prefix else ():
-            mask[index] = piece.startswith(prefix) and piece != prefix and index not in special
+        continues = find_continuations(self._backend)
+        for piece, index in self.get_vocab().items():
+            mask[index] = continues is not None and continues(piece) and index not in special
         mask.setflags(write=False)
         return mask
 

@@ -43,6 +43,7 @@ def read_vocabulary(
         if all((folder / name).is_file() for name in names)
     }
     if not present:
+        _refuse_sentencepiece(folder)
         every = ", ".join(" with ".join(names) for names in _FILES.values())
         raise CheckpointError(
             f"{folder} has no tokenizer: neither tokenizer.json nor another ({every}) is there. "
@@ -58,6 +59,18 @@ def read_vocabulary(
             "tokenizer with transformers, which writes a tokenizer.json."
         )
     return known, _READERS[known.model](present[known.model], config)
+
+
+def _refuse_sentencepiece(folder: Path) -> None:
+    for path in map(folder.joinpath, _SENTENCEPIECE_FILES):
+        if path.is_file():
+            raise CheckpointError(
+                f"{path} is a SentencePiece vocabulary, and Limbeck needs the tokenizer.json that "
+                "transformers makes of it; write one beside it with:\n"
+                "  pip install transformers sentencepiece protobuf\n"
+                '  python -c "from transformers import AutoTokenizer as T; '
+                f"T.from_pretrained('{folder}').save_pretrained('{folder}')\""
+            )
 
 
 def _read_wordpiece(path: Path, config: TokenizerConfig) -> VocabularyFile:
@@ -83,6 +96,7 @@ def _read_bpe(path: Path, _config: TokenizerConfig) -> VocabularyFile:
 
 _FILES = {"WordPiece": ("vocab.txt",), "BPE": ("vocab.json", "merges.txt")}
 """The files of a kind of vocabulary, that with the pieces first."""
+_SENTENCEPIECE_FILES = ("spiece.model", "sentencepiece.bpe.model", "spm.model")
 _READERS: dict[str, Callable[[Path, TokenizerConfig], VocabularyFile]] = {
     "WordPiece": _read_wordpiece,
     "BPE": _read_bpe,

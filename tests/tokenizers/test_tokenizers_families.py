@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from family_tokenizers import FAMILIES, make_oracle
 from tokenizer_cases import TEXTS
@@ -85,6 +87,60 @@ def test_special_tokens_are_those_of_the_oracle(ours: Tokenizer, theirs: Any) ->
     assert ours.pad_token == theirs.pad_token or ours.pad_token == theirs.eos_token
     assert ours.all_special_ids == sorted(theirs.all_special_ids)
     assert ours.get_vocab() == theirs.get_vocab()
+
+
+@pytest.mark.parametrize(
+    "case", ["albert", "deberta-v2", "gpt2", "modernbert", "mpnet", "roberta"], indirect=True
+)
+def test_words_are_known_by_the_marks_of_the_vocabulary(ours: Tokenizer) -> None:
+    text = "the quick foxes  unbelievably jumped"
+    ids = ours(text, add_special_tokens=False)["input_ids"]
+    begins = ~ours.continuation_mask[ids]
+    begins[0] = True  # a text's first word may have no blank before it
+    words = np.split(np.array(ids), np.flatnonzero(begins)[1:])
+    found = [ours.decode(word).strip().removeprefix("##") for word in words]
+    expected = ["the", "quick", "foxes", "unbelievably", "jumped"]
+    unknown = "[UNK]"  # in the vocabulary of ten words that MPNet's test has
+    assert [word for word in found if word] == [
+        word if unknown not in found or word in ("the", "quick", "foxes") else unknown
+        for word in expected
+    ]
+    assert not ours.continuation_mask[ours.all_special_ids].any()
+
+
+def test_whole_words_of_bytes_are_masked_whole() -> None:
+    from limbeck.data import MaskingSettings
+    from limbeck.data.masking import Masker
+    from limbeck.data.philox import row_uniforms
+    from limbeck.nn.constants import IGNORE_INDEX
+    from limbeck.tokenizers.config import TokenizerConfig
+
+    oracle = make_oracle("roberta")
+    special = {f"{role}_token": getattr(oracle, f"{role}_token") for role in (*ROLES, "pad")}
+    config = TokenizerConfig("RobertaTokenizer", special_tokens=special)
+    tokenizer = Tokenizer(oracle._tokenizer, config)
+    # A text's first word has no mark, whether it begins the row or follows another text.
+    texts = ["Unbelievably quick", "foxes jumped unmistakably over"]
+    rows = np.array([[i for text in texts for i in tokenizer(text)["input_ids"]]] * 50)
+    words = np.array([w for text in texts for w in word_numbers(tokenizer, text)])
+    masker = Masker(
+        MaskingSettings(whole_word=True, probability=0.5), tokenizer=tokenizer, token_counts=None
+    )
+    draws = row_uniforms(
+        seed=0, epoch=0, first_row=0, num_rows=len(rows), num_draws=3 * rows.shape[1]
+    )
+    chosen = masker.mask(rows, draws)[1] != IGNORE_INDEX
+    ends = np.flatnonzero(words == -1)
+    assert not chosen[:, ends].any()
+    for begin, end in pairwise(ends):
+        for word in set(words[begin + 1 : end]):
+            pieces = chosen[:, begin + 1 : end][:, words[begin + 1 : end] == word]
+            assert (pieces.all(axis=1) | ~pieces.any(axis=1)).all()
+            assert 0 < pieces[:, 0].sum() < len(rows)
+
+
+def word_numbers(tokenizer: Tokenizer, text: str) -> list[int]:
+    return [-1 if word is None else word for word in tokenizer(text).word_ids()]
 
 
 def test_padding(ours: Tokenizer, theirs: Any) -> None:
@@ -214,6 +270,18 @@ def test_vocabulary_files_that_are_no_use(tmp_path: Path) -> None:
     message = r"neither tokenizer\.json nor another \(vocab\.txt, vocab\.json with merges\.txt"
     with pytest.raises(CheckpointError, match=message):
         Tokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["spiece.model", "sentencepiece.bpe.model", "spm.model"])
+def test_a_sentencepiece_vocabulary_is_refused_with_its_conversion(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "albert"}', encoding="utf-8")
+    (tmp_path / name).write_bytes(b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02")
+    message = rf"(?s){name} is a SentencePiece .*pip install transformers .*python -c .*save_pretr"
+    with pytest.raises(CheckpointError, match=message) as caught:
+        Tokenizer.from_pretrained(tmp_path)
+    assert f"T.from_pretrained('{tmp_path}').save_pretrained('{tmp_path}')" in str(caught.value)
 
 
 def test_what_a_vocabulary_lacks_is_said_to_whoever_needs_it() -> None:

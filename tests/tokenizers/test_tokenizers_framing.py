@@ -186,9 +186,12 @@ def test_rows_of_a_corpus_are_framed_and_special_tokens_never_masked(
         PackedRows(split, tokenizer=tokenizer, sequence_length=least)
 
 
-def test_marks_within_words_are_the_models_own(tokenizer: Tokenizer) -> None:
+def test_a_vocabulary_that_marks_no_words_has_none_to_mask() -> None:
+    backend = make_backend("bert")
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = Tokenizer(backend, TokenizerConfig(special_tokens=SPECIAL))
     assert not tokenizer.continuation_mask.any()
-    with pytest.raises(SettingsError, match="whole_word=true needs a vocabulary whose pieces wit"):
+    with pytest.raises(SettingsError, match="whole_word=true needs a vocabulary that marks where"):
         Masker(MaskingSettings(whole_word=True), tokenizer=tokenizer, token_counts=None)
 
 
