@@ -82,6 +82,9 @@ TEXT_CHARACTERS: Final = Limit(
     10**7,
     "characters of a text that is tokenized whole, as for windows and answers; some 1.5 GB",
 )
+ANSWER_BYTES: Final = Limit(
+    "LIMBECK_MAX_ANSWER_BYTES", 16 * 2**20, "bytes of an answer of a server, unpacked"
+)
 
 LIMITS: Final = (
     LAYERS,
@@ -94,5 +97,6 @@ LIMITS: Final = (
     UNPACKED_BYTES,
     GROWTH,
     TEXT_CHARACTERS,
+    ANSWER_BYTES,
 )
 """All of them."""

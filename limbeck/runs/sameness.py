@@ -17,7 +17,25 @@ from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError
 from limbeck.runs.run import RunRecord
 
-_WITHOUT_EFFECT = ("log_every", "out", "save_every", "teacher_cache", "tensorboard")
+_WITHOUT_EFFECT = (
+    "log_every",
+    "out",
+    "save_every",
+    "teacher_cache",
+    "tensorboard",
+    *(
+        f"teacher_options.{name}"
+        for name in (
+            "batch_size",
+            "concurrency",
+            "input_price",
+            "key_variable",
+            "output_price",
+            "retries",
+            "timeout_seconds",
+        )
+    ),
+)
 """Settings, of whichever recipe has them, that decide what is written where and no weight."""
 _ABSENT = object()
 

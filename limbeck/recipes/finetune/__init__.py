@@ -136,6 +136,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
         "max_steps": budget.max_steps,
         "max_minutes": budget.max_minutes,
         "seeds": list(settings.seeds),
+        **({} if distillation is None else distillation.teacher.plan(data)),
     }
 
 

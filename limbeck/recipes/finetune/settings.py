@@ -33,7 +33,8 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     teacher: Shown[str | None] = None
     """What is learned from, also on unlabelled text (a file `transfer.jsonl` beside the others, or
     `data.transfer=FILE`): folder or Hub id of a model that is fine-tuned on this task, or a file of
-    predictions (`.jsonl`, `.csv`, `.parquet`), whose further texts are learned from too."""
+    predictions (`.jsonl`, `.csv`, `.parquet`), whose further texts are learned from too, or a
+    server that is asked: `openai://MODEL`, `http(s)://HOST/predict`."""
     teacher_cache: Path | None = None
     """Folder to keep teachers' logits in, for all epochs, seeds and students that learn from the
     same rows; None runs the teacher beside the student."""

@@ -96,10 +96,10 @@ class AnswerReader:
         if self.task.predictions is Numbers:
             return (float(label),)
         present = set(label) if self.task.predictions is LabelSets else {label}
-        return self._confident(present, 1.0)
+        return self.confident(present, 1.0)
 
-    def _confident(self, present: set[int], confidence: float) -> Logits:
-        """Returns logits where some labels have a probability, and the others what is left."""
+    def confident(self, present: set[int], confidence: float) -> Logits:
+        """Returns logits where labels, by their places, have a probability, others what is left."""
         count = len(self.task.labels)
         if self.task.predictions is LabelSets:
             rest = 1 - confidence
@@ -125,7 +125,7 @@ class AnswerReader:
                 f"{row.place}: {found} = {confidence:g} says that something else is likelier than "
                 f"{shorten(given)}; accepted: {least:.3g} to 1, as a share and not per cent"
             )
-        return self._confident(present, confidence)
+        return self.confident(present, confidence)
 
     def _of_probabilities(self, row: Row, column: str, values: Logits) -> Logits:
         wrong = [value for value in values if not 0 <= value <= 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from limbeck import listing
 from limbeck.config import Settings, read_options
@@ -104,6 +104,10 @@ class Teacher(ABC):
             losses: What is learned from it, by name.
             progress: Where it reports.
         """
+
+    def plan(self, data: TaskData) -> dict[str, Any]:  # noqa: ARG002 - of kinds that cost
+        """Returns what a dry run says of it."""
+        return {}
 
     def require_losses(self, losses: Mapping[str, Loss]) -> None:
         """Refuses losses on outputs that such a teacher can't give.

@@ -11,7 +11,7 @@ from limbeck.sources import Row
 from limbeck.tasks import TextExample, TextSettings, load_task, read_text
 
 Texts = tuple[str, ...]
-"""The text of an example, or both of a pair, every run of white space one blank."""
+"""The text of an example, or both of a pair."""
 
 _COLUMNS = ("text", "text_pair")
 """What the columns of texts are called where they are not called as in the task's data."""
@@ -20,10 +20,14 @@ TAUGHT = ("train", "transfer")
 """Splits that are learned from."""
 
 
+def written_texts(example: TextExample) -> Texts:
+    """Returns an example's texts as they are written."""
+    return (example.text,) if example.text_pair is None else (example.text, example.text_pair)
+
+
 def texts_of(example: TextExample) -> Texts:
-    """Returns by what an example is known: its texts, but for their white space."""
-    pair = () if example.text_pair is None else (example.text_pair,)
-    return tuple(" ".join(text.split()) for text in (example.text, *pair))
+    """Returns by what an example is known: its texts, every run of white space one blank."""
+    return tuple(" ".join(text.split()) for text in written_texts(example))
 
 
 def taught_examples(data: TaskData) -> list[tuple[str, int, TextExample]]:

@@ -1,0 +1,188 @@
+"""Questions to a server over HTTP: limits, tries, waits, and errors that name what was asked."""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import httpx2
+
+from limbeck import limits
+from limbeck.errors import DataError, LimbeckError, SettingsError, TrainingError, shorten
+from limbeck.files import parse_json
+
+_SECONDS_BEFORE_SECOND_TRY = 1.0
+_LONGEST_WAIT_SECONDS = 60.0
+"""Also where a server asks for more: it is asked again, and may then say so again."""
+_OF_THE_MOMENT = (408, 409, 425, 429)
+"""Refusals that another try may not meet; so may all from 500 on."""
+
+ReadT = TypeVar("ReadT")
+
+
+class AnswerError(ValueError):
+    """An answer is not what such a server answers."""
+
+
+class StoppedError(Exception):
+    """A question was not asked any more, since another has failed."""
+
+
+class Client:
+    """Asks one address, from several threads at once.
+
+    Redirects are not followed: the texts, and the key, are for the address that was given.
+
+    Args:
+        url: The address.
+        key: Sent along, and never shown; None for none.
+        key_name: The variable that it is in, for messages.
+        timeout_seconds: For an answer.
+        retries: Further tries where a fault may be one of the moment.
+        concurrency: Questions at a time.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None,
+        key_name: str | None,
+        timeout_seconds: float,
+        retries: int,
+        concurrency: int,
+    ) -> None:
+        self.url = url
+        self._key, self._key_name = key, key_name
+        self._retries = retries
+        self._stopped = threading.Event()
+        self._client = httpx2.Client(
+            headers={} if key is None else {"Authorization": f"Bearer {key}"},
+            timeout=timeout_seconds,
+            limits=httpx2.Limits(max_connections=concurrency),
+            follow_redirects=False,
+        )
+
+    def stop(self) -> None:
+        """Ends all waits; a question that is on its way still gets its answer, which is paid."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Ends all connections."""
+        self._client.close()
+
+    def ask(self, body: Mapping[str, Any], read: Callable[[Any], ReadT], *, about: str) -> ReadT:
+        """Returns what a question is answered.
+
+        Args:
+            body: The question.
+            read: Takes the JSON of the answer, raises `AnswerError` where that is nonsense.
+            about: What is asked, for messages.
+
+        Raises:
+            SettingsError: If the server does not know the key, the address or the model.
+            DataError: If it refuses the question itself.
+            TrainingError: If there is no answer after all tries.
+            StoppedError: If the client was stopped before there was one.
+        """
+        fault = ""
+        for number in range(self._retries + 1):
+            if self._stopped.is_set():
+                raise StoppedError
+            wait = min(_SECONDS_BEFORE_SECOND_TRY * 2**number, _LONGEST_WAIT_SECONDS)
+            try:
+                status, headers, content = self._post(body)
+                if status == 200:
+                    return read(_parse(content))
+                if status not in _OF_THE_MOMENT and status < 500:
+                    raise self._refused(status, headers, content, about=about)
+                fault = f"status {status} ({self._words(content)})"
+                wait = min(_asked_wait(headers) or wait, _LONGEST_WAIT_SECONDS)
+            except AnswerError as error:
+                fault = str(error)
+            except httpx2.HTTPError as error:
+                fault = self._hide_key(f"{type(error).__name__}: {error}")
+            if number < self._retries:  # not all threads at once
+                self._stopped.wait(wait * random.uniform(1.0, 1.25))  # noqa: S311
+        tries = f"{self._retries + 1} tries" if self._retries else "one try"
+        raise TrainingError(
+            f"{self.url} has no answer to {about} after {tries}: {fault}. What it answered so far "
+            "is kept: the same command asks for the rest. teacher_options.retries, "
+            "timeout_seconds and concurrency may help"
+        )
+
+    def _hide_key(self, text: str) -> str:
+        """Returns a text without the key, should the server have said it back."""
+        return text.replace(self._key, "***") if self._key else text
+
+    def _post(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
+        limit = limits.ANSWER_BYTES
+        with self._client.stream("POST", self.url, json=dict(body)) as response:
+            content = bytearray()
+            for part in response.iter_bytes(2**16):
+                content += part
+                if len(content) > limit.value:
+                    raise DataError(
+                        f"{self.url} answers with more than {limit.value:,} bytes; accepted: "
+                        f"{limit.describe()}. Is it the address of such a server?"
+                    )
+            if self._key:  # a server may say it back, and what it says is shown and kept
+                content = content.replace(self._key.encode(), b"***")
+            return response.status_code, response.headers, bytes(content)
+
+    def _refused(
+        self, status: int, headers: Mapping[str, str], content: bytes, *, about: str
+    ) -> LimbeckError:
+        says = f"{self.url} answers with status {status} ({self._words(content)})"
+        if status in (401, 403):
+            given = f"the key in {self._key_name}" if self._key else "no key was sent"
+            return SettingsError(
+                f"{says}: it does not let us in ({given}). Put a key that may use it into the "
+                "environment, under the name that teacher_options.key_variable gives"
+            )
+        if 300 <= status < 400:
+            place = shorten(self._hide_key(headers.get("location", "")), length=200)
+            return SettingsError(
+                f"{says}: it sends us to {place}, where texts and keys do not follow; give that "
+                "address if it is the right one"
+            )
+        if status in (404, 405):
+            return SettingsError(
+                f"{says}: there is no such route or model; accepted: http(s)://HOST/predict, "
+                ".../v1/chat/completions, or openai://MODEL with teacher_options.base_url"
+            )
+        return DataError(f"{says} to {about}: it can't be asked so")
+
+    def _words(self, content: bytes) -> str:
+        """Returns what the server says of a fault, as short as a message can have it."""
+        text: Any = content[:2000].decode("utf-8", "replace")
+        with suppress(AnswerError):
+            found = _parse(content)
+            while isinstance(found, dict):
+                found = found.get("error", found.get("message", found.get("detail", "")))
+            text = found
+        text = str(text).strip()
+        return shorten(text, length=200, quoted=False) if text else "no word of why"
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return parse_json(content.decode())
+    except ValueError:
+        shown = shorten(content[:200].decode("utf-8", "replace"), length=80)
+        raise AnswerError(f"an answer that is no JSON: {shown}") from None
+
+
+def _asked_wait(headers: Mapping[str, str]) -> float | None:
+    """Returns how many seconds a server asks to wait, by number or date; None if it does not."""
+    given = headers.get("retry-after", "")
+    with suppress(ValueError, OverflowError):
+        return max(0.0, float(given))
+    with suppress(ValueError, TypeError, OverflowError):
+        return max(0.0, email.utils.parsedate_to_datetime(given).timestamp() - time.time())
+    return None

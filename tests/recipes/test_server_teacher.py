@@ -1,0 +1,286 @@
+"""A server as the teacher: a real one on this machine, with the faults that servers have."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_server import serving
+from tiny_task import Lines, finetune, make_settings, read_loss, write_model
+
+from limbeck.errors import DataError, SettingsError, TrainingError
+from limbeck.recipes.finetune import plan
+from limbeck.recipes.finetune.teachers import _client
+
+KEY = "sk-very-secret-0123456789"
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    return write_model(
+        tmp_path_factory.mktemp("models") / "student", dropout=0.0, num_hidden_layers=1
+    )
+
+
+@pytest.fixture
+def server():
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    monkeypatch.setattr(_client, "_SECONDS_BEFORE_SECOND_TRY", 0.01)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+def texts_of(data, split="train"):
+    lines = Path(f"{data}/{split}.jsonl").read_text(encoding="utf-8").splitlines()
+    return {json.loads(line)["sentence"] for line in lines}
+
+
+def chat(server, **options):
+    return {
+        "teacher": "openai://tiny",
+        "teacher_options": {"base_url": f"{server.url}/v1", **options},
+    }
+
+
+def predict(server, **options):
+    return {"teacher": server.url, "teacher_options": {"batch_size": 10, **options}}
+
+
+def kept_lines(folder):
+    return (Path(folder) / "answers.jsonl").read_bytes().splitlines(keepends=True)
+
+
+def test_a_language_model_teaches_and_is_asked_once(tmp_path, data, student, server, monkeypatch):
+    monkeypatch.setenv("LABELLER_KEY", KEY)
+    changes = chat(server, key_variable="LABELLER_KEY", input_price=5, output_price=10)
+    changes |= {"label_weight": 0.0, "teacher_cache": str(tmp_path / "kept")}
+    texts = texts_of(data)
+    planned = plan(make_settings(student, data, tmp_path / "run", **changes))
+    assert server.num_requests == 0
+    assert (planned["teacher_texts_to_ask"], planned["teacher_texts_known"]) == (len(texts), 0)
+    assert planned["teacher_cost_about"] > 0
+    progress = Lines()
+    result = finetune(student, data, tmp_path / "run", epochs=12, progress=progress, **changes)
+    assert result.seeds[0].validation["accuracy"] >= 0.9
+    assert server.answered == dict.fromkeys(texts, 1)
+    assert server.keys == {f"Bearer {KEY}"}
+    cost = len(texts) * (100 * 5 + 2 * 10) / 1e6
+    said = f"{len(texts)} texts asked of, {100 * len(texts):,} tokens read, {2 * len(texts):,} "
+    assert any(f"{said}written, cost {cost:.4f}" in line for line in progress.lines)
+    planned = plan(make_settings(student, data, tmp_path / "more", seeds=[1, 2], **changes))
+    assert (planned["teacher_texts_to_ask"], planned["teacher_texts_known"]) == (0, len(texts))
+    finetune(student, data, tmp_path / "more", epochs=1, **changes)
+    assert server.num_requests == len(texts)
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
+    assert not any(KEY in line for line in progress.lines)
+
+
+def test_a_classifier_is_asked_in_batches(tmp_path, data, student, server):
+    finetune(student, data, tmp_path / "run", epochs=1, **predict(server))
+    texts = texts_of(data)
+    assert server.answered == dict.fromkeys(texts, 1)
+    assert server.num_requests == -(-len(texts) // 10)
+    said = [{"sentence": text, "probabilities": p} for text in texts
+            for p in [[0.1, 0.9] if any(w in text for w in ("good", "great", "bright"))
+                      else [0.9, 0.1]]]  # fmt: skip
+    path = tmp_path / "said.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in said), encoding="utf-8")
+    finetune(student, data, tmp_path / "file", epochs=1, teacher=str(path))
+    assert read_loss(tmp_path / "run") == pytest.approx(read_loss(tmp_path / "file"), abs=1e-6)
+
+
+FAULTS = [429, 500, "nonsense", "cut", 503, "timeout", 429, "cut", None, 500, 502, "nonsense"]
+
+
+@pytest.mark.parametrize("route", [chat, predict])
+def test_faults_that_pass_cost_nothing(tmp_path, data, student, server, route):
+    finetune(student, data, tmp_path / "calm", epochs=1, **route(server))
+    texts, asked = texts_of(data), server.num_requests
+    assert server.answered == dict.fromkeys(texts, 1)
+    server.answered.clear()
+    server.faults = list(FAULTS)
+    options = {"timeout_seconds": 0.4, "concurrency": 3, "retries": 12}
+    finetune(student, data, tmp_path / "run", epochs=1, **route(server, **options))
+    assert not server.faults
+    assert server.answered == dict.fromkeys(texts, 1)
+    assert server.num_requests == 2 * asked + len(FAULTS) - 1
+    assert read_loss(tmp_path / "run") == read_loss(tmp_path / "calm")
+
+
+def test_what_was_answered_before_a_fault_that_stays_is_not_asked_again(
+    tmp_path, data, student, server
+):
+    texts = texts_of(data)
+    server.faults, server.always = [None] * 20, 500
+    changes = chat(server, retries=1, concurrency=4)
+    message = (
+        r"/v1/chat/completions has no answer to train example \d+ \('.*'\) after 2 tries: status "
+        r"500 \(no: None\). What it answered so far is kept"
+    )
+    with pytest.raises(TrainingError, match=message):
+        finetune(student, data, tmp_path / "run", **changes)
+    assert sum(server.answered.values()) == 20
+    assert len(kept_lines(tmp_path / "run/teacher")) == 20
+    server.always = None
+    planned = plan(make_settings(student, data, tmp_path / "run", **changes))
+    assert planned["teacher_texts_known"] == 20
+    changes["teacher_options"]["retries"] = 3  # changes nothing that is learned
+    finetune(student, data, tmp_path / "run", epochs=2, **changes)
+    assert server.answered == dict.fromkeys(texts, 1)
+
+
+def test_a_damaged_or_cut_line_alone_is_asked_again(tmp_path, data, student, server):
+    kept = tmp_path / "kept"
+    changes = {**chat(server), "teacher_cache": str(kept)}
+    finetune(student, data, tmp_path / "run", epochs=1, **changes)
+    before, lines = server.num_requests, kept_lines(kept)
+    lines[3] = lines[3].replace(b"ive", b"iwe")
+    lines[-1] = lines[-1][:40]
+    (kept / "answers.jsonl").write_bytes(b"".join(lines))
+    progress = Lines()
+    finetune(student, data, tmp_path / "again", epochs=1, progress=progress, **changes)
+    assert server.num_requests == before + 2
+    assert any("2 lines cut or damaged, asked again" in line for line in progress.lines)
+    assert len(kept_lines(kept)) == len(lines) + 2
+    finetune(student, data, tmp_path / "third", epochs=1, **changes)
+    assert server.num_requests == before + 2
+    assert read_loss(tmp_path / "again") == read_loss(tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_killed_run_pays_for_nothing_twice(tmp_path, data, student, server):
+    server.delay = 0.05
+    options = [f"teacher_options.base_url={server.url}/v1", "teacher_options.concurrency=2"]
+    command = [sys.executable, "-m", "limbeck", "finetune", student, "--data", data]
+    command += ["--out", str(tmp_path / "run"), "--epochs", "1", "--max_length", "16"]
+    command += ["--teacher", "openai://tiny", *options]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while sum(server.answered.values()) < 12 and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+    time.sleep(0.2)  # what was on its way
+    kept, server.delay = len(kept_lines(tmp_path / "run/teacher")), 0.0
+    assert kept >= 10
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    texts = texts_of(data)
+    assert set(server.answered) == texts
+    # Those that were on their way to a process that is no more can't be kept by anybody.
+    assert sum(server.answered.values()) <= len(texts) + 2
+
+
+SAYS = r"\(no: Bearer \*\*\*\)"
+REFUSALS = [
+    (401, SettingsError, rf"status 401 {SAYS}.*the key in LABELLER_KEY\)"),
+    (403, SettingsError, r"status 403 .*does not let us in"),
+    (404, SettingsError, r"status 404 .*no such route or model; accepted: http\(s\)://HOST/pred"),
+    ("redirect", SettingsError, r"sends us to 'http://elsewhere.example/predict\?with=me', where"),
+    (400, DataError, rf"status 400 {SAYS} to train example \d+ \('.*'\): it can't"),
+    ("huge", DataError, r"with more than 5,000 bytes; accepted: at most 5,000 \(LIMBECK_MAX_AN"),
+    ("nonsense", TrainingError, r"train example \d+ .* after one try: an answer that is no JSON"),
+    (500, TrainingError, r"after one try: status 500"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "error", "message"), REFUSALS)
+def test_a_server_that_refuses(tmp_path, data, student, server, monkeypatch, fault, error, message):
+    monkeypatch.setenv("LABELLER_KEY", KEY)
+    monkeypatch.setenv("LIMBECK_MAX_ANSWER_BYTES", "5000")
+    server.always = fault
+    changes = chat(server, key_variable="LABELLER_KEY", retries=0, concurrency=1)
+    with pytest.raises(error, match=message) as caught:
+        finetune(student, data, tmp_path / "run", **changes)
+    assert KEY not in str(caught.value)
+    assert server.num_requests == 1
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
+
+
+def test_no_server_at_all(tmp_path, data, student):
+    with pytest.raises(TrainingError, match=r"after 2 tries: ConnectError"):
+        finetune(student, data, tmp_path / "run", teacher="http://127.0.0.1:9/predict",
+                 teacher_options={"retries": 1})  # fmt: skip
+
+
+def test_answers_that_are_none_of_the_labels(tmp_path, data, student, server):
+    odd = sorted(texts_of(data))[:3]
+    said = server.words
+    server.words = lambda text: "I would rather not say" if text in odd else f"It is {said(text)}"
+    message = r"train example \d+ \('.*'\): the answer 'I would rather not say' is none of the "
+    message += r"labels \('NEGATIVE', 'POSITIVE'\), and 2 others can't be read either. Leave"
+    with pytest.raises(DataError, match=message):
+        finetune(student, data, tmp_path / "run", **chat(server))
+    assert server.answered == dict.fromkeys(texts_of(data), 1)
+    finetune(student, data, tmp_path / "other", teacher_cache=str(tmp_path / "run/teacher"),
+             epochs=1, **chat(server, missing="label"))  # fmt: skip
+    assert server.answered == dict.fromkeys(texts_of(data), 1)
+
+
+def test_log_probabilities_become_shares(tmp_path, data, student, server):
+    from limbeck.recipes.finetune.data import read_data
+    from limbeck.recipes.finetune.teachers import find_teacher
+    from limbeck.recipes.finetune.teachers.server import Asked
+    from limbeck.train import SilentProgress
+
+    settings = make_settings(student, data, tmp_path / "run", **chat(server, logprobs=True))
+    teacher = find_teacher(settings, read_data(settings, SilentProgress()))
+    row = Asked(texts=("a good film",), where="row 0")
+    ((bad, good),) = teacher.answer([row], SilentProgress())
+    assert good - bad == pytest.approx(1.0986, abs=1e-3)  # log(0.6 / 0.2)
+
+
+WRONG = [
+    ("http://me:secret@host/predict", {}, r"^teacher has a name, password or key in it, which"),
+    ("http://host/predict?api_key=secret", {}, r"^teacher has a name, password or key in it"),
+    ("openai://m", {"base_url": "ftp://host"}, r"base_url = 'ftp://host' is no address; accepted"),
+    ("openai://m", {}, r"api.openai.com.* needs a key, but OPENAI_API_KEY is not set in the env"),
+    ("openai://m", {"api_key": "secret"}, r"teacher_options.api_key is no setting, since a key"),
+    ("openai://m", {"key_variable": "sk-secret"}, r"key_variable is not the name of a variable"),
+    ("http://host/predict", {"key_variable": "SOME"}, r"the key in SOME would go to http://host"),
+    ("http://host/v1/chat/completions", {}, r"does not say which model answers; give openai://MO"),
+    ("http://host/embed", {}, r"gives vectors of texts, and no loss learns from these alone"),
+    ("openai://m", {"base_url": "http://h/v1", "prompt": "hi"}, r"no place for the text; accepted"),
+    (
+        "http://host",
+        {"concurrency": 0},
+        r"teacher_options: concurrency = 0 is not accepted.*<= 256",
+    ),
+]
+
+
+@pytest.mark.parametrize(("teacher", "options", "message"), WRONG)
+def test_settings_that_can_not_be_meant(
+    tmp_path, data, student, monkeypatch, teacher, options, message
+):
+    monkeypatch.setenv("SOME", "a-key")
+    settings = make_settings(
+        student, data, tmp_path / "run", teacher=teacher, teacher_options=options
+    )
+    with pytest.raises(SettingsError, match=message) as caught:
+        plan(settings)
+    assert "secret" not in str(caught.value)
+
+
+def test_labels_that_begin_alike_have_no_log_probabilities(tmp_path, data, student, server):
+    options = {"labels": ["good", "great"], "rename_labels": {"0": "good", "1": "great"}}
+    options["text_column"] = "sentence"
+    changes = {
+        "task": "text_classification",
+        "task_options": options,
+    }
+    settings = make_settings(
+        student, data, tmp_path / "run", **chat(server, logprobs=True), **changes
+    )
+    with pytest.raises(SettingsError, match=r"first token, but good and great begin alike"):
+        plan(settings)
