@@ -39,6 +39,7 @@ from limbeck.models import Model as _Model
 from limbeck.models.albert import AlbertConfig as AlbertConfig
 from limbeck.models.bert import BertConfig as BertConfig
 from limbeck.models.camembert import CamembertConfig as CamembertConfig
+from limbeck.models.deberta_v2 import DebertaV2Config as DebertaV2Config
 from limbeck.models.distilbert import DistilBertConfig as DistilBertConfig
 from limbeck.models.gpt2 import GPT2Config as GPT2Config
 from limbeck.models.mpnet import MPNetConfig as MPNetConfig
@@ -101,6 +102,24 @@ class CamembertForTokenClassification(_Model):
     """Scores labels for each token."""
 
 class CamembertModel(_Model):
+    """The bare encoder, with its pooler where the family has one."""
+
+class DebertaV2ForMaskedLM(_Model):
+    """Scores the vocabulary at each position."""
+
+class DebertaV2ForMultipleChoice(_Model):
+    """Scores each of several choices."""
+
+class DebertaV2ForQuestionAnswering(_Model):
+    """Scores each position as the start and as the end of the answer."""
+
+class DebertaV2ForSequenceClassification(_Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+class DebertaV2ForTokenClassification(_Model):
+    """Scores labels for each token."""
+
+class DebertaV2Model(_Model):
     """The bare encoder, with its pooler where the family has one."""
 
 class DistilBertForMaskedLM(_Model):

@@ -37,7 +37,8 @@ class Pipeline(Generic[OptionsT]):
         batch_size: Texts, or windows of them, that go through the model at a time; by default 32,
             or the most that the engine takes.
         max_length: Longest input in tokens; by default the longest that the engine takes, or that
-            models for the task are fine-tuned with.
+            models for the task are fine-tuned with. A model that takes any length gets by default
+            what it was trained with, `max_position_embeddings`.
         options: Those of `options_type`; what is given with a call counts for that call.
 
     Raises:
@@ -93,7 +94,8 @@ class Pipeline(Generic[OptionsT]):
         lengths = (self.tokenizer.model_max_length, self.engine.limits.max_tokens)
         limit = min(length for length in lengths if length is not None)
         if given is None:
-            return limit if self.usual_length is None else min(limit, self.usual_length)
+            trained = self.config.max_position_embeddings - (self.config.reserved_positions or 0)
+            return min(limit, trained, self.usual_length or limit)
         if require_positive("max_length", given) > limit:
             raise SettingsError(f"max_length = {given}, but the model takes {limit} tokens")
         return given

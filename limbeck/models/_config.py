@@ -18,7 +18,8 @@ PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "r
 _SHOWN_WHOLE = 10**15
 
 
-def _checked(default: Any, accepted: str, check: Callable[[Any], bool]) -> Any:
+def checked(default: Any, accepted: str, check: Callable[[Any], bool]) -> Any:
+    """A field of a kind of its own: what is accepted in words, and whether a value is."""
     return field(default=default, metadata={"accepted": accepted, "check": check})
 
 
@@ -57,7 +58,7 @@ def size(default: int | None, *, least: int = 1, optional: bool = False) -> Any:
 def rate(default: float | None, *, optional: bool = False) -> Any:
     """A dropout probability."""
     accepted = "a number from 0 to 1" + (", or null" if optional else "")
-    return _checked(
+    return checked(
         default, accepted, lambda v: (optional and v is None) or (_is_number(v) and 0 <= v <= 1)
     )
 
@@ -65,24 +66,29 @@ def rate(default: float | None, *, optional: bool = False) -> Any:
 def token_id(default: int | None, *, optional: bool = True) -> Any:
     """A token's number in the vocabulary, or None where there may be no such token."""
     accepted = "a whole number from 0" + (", or null" if optional else "")
-    return _checked(default, accepted, lambda v: (optional and v is None) or _is_int(v, 0))
+    return checked(default, accepted, lambda v: (optional and v is None) or _is_int(v, 0))
 
 
 def positive(default: float) -> Any:
     """A finite number above 0."""
     accepted = "a finite number above 0"
-    return _checked(default, accepted, lambda v: _is_number(v) and 0 < v < math.inf)
+    return checked(default, accepted, lambda v: _is_number(v) and 0 < v < math.inf)
 
 
 def flag(*, default: bool) -> Any:
     """A yes or no."""
-    return _checked(default, "true or false", lambda v: isinstance(v, bool))
+    return checked(default, "true or false", lambda v: isinstance(v, bool))
+
+
+def one_of(default: str, accepted: Sequence[str]) -> Any:
+    """One of some words."""
+    return checked(default, "one of " + ", ".join(accepted), lambda v: v in accepted)
 
 
 def activation(default: str) -> Any:
     """The name of an activation."""
     accepted = "one of " + ", ".join(ACTIVATIONS)
-    return _checked(default, accepted, lambda v: isinstance(v, str) and v in ACTIVATIONS)
+    return checked(default, accepted, lambda v: isinstance(v, str) and v in ACTIVATIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +118,7 @@ class ModelConfig:
     pad_token_id: int | None = token_id(0)
     tie_word_embeddings: bool = flag(default=True)
     """Whether the masked-LM decoder is the word embedding; no head is built where it is not."""
-    problem_type: str | None = _checked(
+    problem_type: str | None = checked(
         None,
         "one of " + ", ".join(PROBLEM_TYPES) + ", or null",
         lambda v: v is None or v in PROBLEM_TYPES,

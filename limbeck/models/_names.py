@@ -47,6 +47,10 @@ class NameTable:
     heads: Mapping[str, Mapping[str, str | Stored]]
     other_heads: frozenset[str] = frozenset()
     """Modules of heads that Limbeck does not have, and passes over."""
+    needless: frozenset[str] = frozenset()
+    """Modules of ours that a file may hold though its configuration has no use for them."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Further names of a file's modules -> the names that the tables have."""
     tied: Mapping[str, str] = field(default_factory=dict)
     """Tensors that repeat another one: the name of the copy -> the name of the one kept."""
     buffers: frozenset[str] = frozenset()
@@ -115,10 +119,15 @@ class NameTable:
         """Returns a file's tensor name without prefix and old spellings; None if it is a buffer."""
         name = name.removeprefix(f"{self.prefix}.")
         module, dot, leaf = name.rpartition(".")
+        module = self.aliases.get(module, module)
         templates = {template for template, _ in _make_templates(name)}
         if name in _BUFFERS or templates & self.buffers:
             return None
         return module + dot + _OLD_LEAVES.get(leaf, leaf)
+
+    def is_needless(self, name: str) -> bool:
+        """Says whether a model may do without a tensor of ours that its file holds."""
+        return name.startswith("pooler.") or name.rpartition(".")[0] in self.needless
 
     def is_head(self, name: str) -> bool:
         """Says whether a tensor belongs to some head of the family."""

@@ -59,7 +59,7 @@ def read_weights(
     found, unknown = architecture.names.read(tidied, head=kind.name)
     drawn = _decide_drawn(expected, found, new_head=new_head)
     # Whatever the family's heads are, models without them pass them over, poolers likewise.
-    extra = [name for name in found if name not in expected and not name.startswith("pooler.")]
+    extra = [n for n in found if n not in expected and not architecture.names.is_needless(n)]
     extra += [name for name in unknown if not architecture.names.is_head(name)]
     weights = {name: found[name] for name in expected if name in found and name not in drawn}
     _check(

@@ -13,7 +13,7 @@ class FirstTokenPooler(nn.Module):
     Source: Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 3.
     """
 
-    def __init__(self, *, dense: nn.Linear, activation: nn.Module) -> None:
+    def __init__(self, *, dense: nn.Module, activation: nn.Module) -> None:
         super().__init__()
         self.dense = dense
         self.activation = activation

@@ -61,6 +61,16 @@ def test_answers_equal_those_of_transformers(model_type, task, tmp_path):
         assert_equal_answers(ours(PAIRS[0], top_k=2), theirs(PAIRS[0], top_k=2))
 
 
+def test_models_of_any_length_get_what_they_were_trained_with(tmp_path):
+    """Without the text's end, unless more is asked for: attention takes the square in memory."""
+    write_model(tmp_path, model_type="deberta_v2")
+    text = " ".join(TEXTS[:2] * 40)
+    short = pipeline("text-classification", tmp_path, device="cpu")
+    long = pipeline("text-classification", tmp_path, device="cpu", max_length=1000)
+    cut = pipeline("text-classification", tmp_path, device="cpu", max_length=64)
+    assert short(text) == cut(text) != long(text)
+
+
 @pytest.mark.parametrize(
     ("problem_type", "labels"),
     [

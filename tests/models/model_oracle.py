@@ -197,7 +197,7 @@ def assert_same(given: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
 
 
 def assert_parity(family: str, kind: Kind, folder: Path, **changes: Any) -> None:
-    """Outputs, collected tensors, gradients and places of dropout, with a padded batch.
+    """Outputs, collected tensors and gradients, with a padded batch.
 
     For the settings of a family that its tiny model leaves as they are.
     """

@@ -21,6 +21,18 @@ from model_oracle import (
 
 import limbeck
 
+DEBERTA_V3_BASE = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "relative_attention": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_buckets": 256,
+    "share_att_key": True,
+    "norm_rel_ebd": "layer_norm",
+    "position_biased_input": False,
+}
 ROBERTA_BASE = {"max_position_embeddings": 514, "type_vocab_size": 1}
 ALBERT_BASE = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
 
@@ -42,6 +54,7 @@ ALBERT_BASE = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size
         ("XLMRobertaModel", ROBERTA_BASE | {"vocab_size": 250002}, {}, 278_043_648),
         ("AlbertModel", ALBERT_BASE, {}, 11_683_584),
         ("AlbertForMaskedLM", ALBERT_BASE, {}, 11_221_680),
+        ("DebertaV2Model", DEBERTA_V3_BASE, {}, 183_831_552),
         ("GPT2LMHeadModel", {}, {}, 124_439_808),
         ("GPT2LMHeadModel", {"n_layer": 6}, {}, 81_912_576),
     ],
