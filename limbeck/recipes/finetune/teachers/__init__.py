@@ -10,9 +10,10 @@ from __future__ import annotations
 from limbeck import listing
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.teachers._labeller import Labeller
 from limbeck.recipes.finetune.teachers._teacher import Teacher
 
-__all__ = ["Teacher", "find_kind", "find_teacher"]
+__all__ = ["Labeller", "Teacher", "find_kind", "find_teacher"]
 
 _UNRECOGNISED = "own_model"
 
@@ -34,8 +35,12 @@ def find_teacher(settings: FinetuneSettings, data: TaskData) -> Teacher:
 
 
 def find_kind(name: str) -> type[Teacher]:
-    """Returns the kind of teacher that a name is taken for."""
+    """Returns the kind of teacher that a name is taken for.
+
+    Files and addresses are told by their name alone, before any is looked for on the Hub.
+    """
     kinds = {name: listing.load(__name__, name) for name in listing.list_names(__name__)}
-    fitting = (kind for kind in kinds.values() if kind.recognises(name))
+    in_order = sorted(kinds.values(), key=lambda kind: not issubclass(kind.TeacherType, Labeller))
+    fitting = (kind for kind in in_order if kind.recognises(name))
     found: type[Teacher] = next(fitting, kinds[_UNRECOGNISED]).TeacherType
     return found

@@ -35,12 +35,14 @@ def taught_examples(data: TaskData) -> list[tuple[str, int, TextExample]]:
 
     An example that is read in several windows has several rows; rows that were made have none.
     """
-    return [
-        (split, index, data.task.splits[split].examples[index])
-        for split in TAUGHT
-        if split in data.examples
-        for index in (row.index for row in data.examples[split])
-    ]
+    taught = [split for split in TAUGHT if split in data.examples]
+    return [found for split in taught for found in examples_of(data, split)]
+
+
+def examples_of(data: TaskData, split: str) -> list[tuple[str, int, TextExample]]:
+    """Returns the same for the rows of one split."""
+    examples = data.task.splits[split].examples
+    return [(split, row.index, examples[row.index]) for row in data.examples[split]]
 
 
 def text_settings(settings: TaskSettings, *, teacher: str) -> TextSettings:

@@ -12,15 +12,16 @@ from torch import Tensor
 
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError, shorten
-from limbeck.losses import Loss, View
+from limbeck.losses import Loss
 from limbeck.objectives import CachedTeacher, TeacherOutputs
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.augmentation import Made
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teachers._answers import AnswerReader, Logits
-from limbeck.recipes.finetune.teachers._teacher import Teacher
+from limbeck.recipes.finetune.teachers._labeller import Labeller
 from limbeck.recipes.finetune.teachers._texts import (
     Texts,
+    examples_of,
     read_example,
     taught_examples,
     text_settings,
@@ -51,7 +52,7 @@ def recognises(name: str) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionsFile(Teacher):
+class PredictionsFile(Labeller):
     """A file that says something of texts.
 
     Attributes:
@@ -60,7 +61,6 @@ class PredictionsFile(Teacher):
         options: Its own.
     """
 
-    gives: ClassVar[frozenset[View]] = frozenset({"logits"})
     about: ClassVar[str] = "a file of predictions"
     options_type: ClassVar[type[Settings]] = PredictionsOptions
     brings_rows: ClassVar[bool] = True
@@ -135,6 +135,25 @@ class PredictionsFile(Teacher):
             return list(rows[list(positions)])
 
         return CachedTeacher(look_up)
+
+    def predict(
+        self,
+        data: TaskData,
+        split: str,
+        progress: Progress,  # noqa: ARG002 - it is quick
+    ) -> Sequence[Tensor]:
+        """Returns what the file says of a split."""
+        rows = examples_of(data, split)
+        missing = [e for _, _, e in rows if texts_of(e) not in self.said]
+        if missing:
+            raise DataError(
+                f"{self.settings.teacher} says nothing of {len(missing):,} of the {len(rows):,} "
+                f"texts of {split}, such as {shorten(missing[0].text, length=40)}, so that it has "
+                "no score there of which a student could keep a share; add them (nothing is "
+                "learned from them), or try each student by itself: limbeck finetune STUDENT "
+                f"--teacher {self.settings.teacher}"
+            )
+        return [torch.tensor(self.said[texts_of(example)]) for _, _, example in rows]
 
     def _answer(self, example: TextExample) -> Logits:
         found = self.said.get(texts_of(example))

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from limbeck.config import Settings
 from limbeck.errors import DataError, SettingsError, shorten
-from limbeck.losses import Loss, View
+from limbeck.losses import Loss
 from limbeck.metrics import LabelSets
 from limbeck.objectives import CachedTeacher, TeacherOutputs
 from limbeck.recipes._tasks.data import AUGMENTED, TaskData
@@ -26,14 +26,16 @@ from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teachers._answers import AnswerReader, Logits
 from limbeck.recipes.finetune.teachers._client import Client, StoppedError
 from limbeck.recipes.finetune.teachers._kept_answers import KeptAnswers, name_request
+from limbeck.recipes.finetune.teachers._labeller import Labeller
 from limbeck.recipes.finetune.teachers._routes import Chat, Predict, Route, Usage
-from limbeck.recipes.finetune.teachers._teacher import Teacher
 from limbeck.recipes.finetune.teachers._texts import (
     Texts,
+    examples_of,
     taught_examples,
     text_settings,
     written_texts,
 )
+from limbeck.tasks import TextExample
 from limbeck.train import Progress
 
 _OPENAI: Final = "openai://"
@@ -112,6 +114,12 @@ class Asked:
     where: str
     label: Any = None
 
+    @classmethod
+    def of(cls, split: str, index: int, example: TextExample) -> Self:
+        """Returns a row of a split."""
+        where = f"{split} example {index} ({shorten(example.text)})"
+        return cls(texts=written_texts(example), where=where, label=example.label)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
@@ -129,7 +137,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server(Teacher):
+class Server(Labeller):
     """A server that is asked of each text once.
 
     Attributes:
@@ -139,7 +147,6 @@ class Server(Teacher):
         key_name: Variable of the key, if there is one.
     """
 
-    gives: ClassVar[frozenset[View]] = frozenset({"logits"})
     about: ClassVar[str] = "a server"
     options_type: ClassVar[type[Settings]] = ServerOptions
 
@@ -222,14 +229,7 @@ class Server(Teacher):
         progress: Progress,
     ) -> TeacherOutputs:
         """Asks for what is not known yet, and returns what looks all answers up."""
-        rows = [
-            Asked(
-                texts=written_texts(example),
-                where=f"{split} example {index} ({shorten(example.text)})",
-                label=example.label,
-            )
-            for split, index, example in taught_examples(data)
-        ]
+        rows = [Asked.of(*row) for row in taught_examples(data)]
         for number, (_, ids) in enumerate(made):
             text = data.tokenizer.decode(ids.tolist(), skip_special_tokens=True)
             where = f"{AUGMENTED} row {number} ({shorten(text)})"
@@ -240,6 +240,11 @@ class Server(Teacher):
             return list(logits[list(positions)])
 
         return CachedTeacher(look_up)
+
+    def predict(self, data: TaskData, split: str, progress: Progress) -> Sequence[Tensor]:
+        """Asks for what is not known yet of a split, and returns all."""
+        rows = [replace(Asked.of(*row), label=None) for row in examples_of(data, split)]
+        return [torch.tensor(logits) for logits in self.answer(rows, progress)]
 
     def answer(self, rows: Sequence[Asked], progress: Progress) -> list[Logits]:
         """Returns what the server says of rows, each text of them asked of once, ever.

@@ -1,0 +1,30 @@
+"""Teachers that are no model: they say something of texts, and have a score, but no layers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from limbeck.losses import View
+from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes.finetune.teachers._teacher import Teacher
+from limbeck.train import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labeller(Teacher):
+    """A teacher that is known by what it says of texts alone."""
+
+    gives: ClassVar[frozenset[View]] = frozenset({"logits"})
+
+    @abstractmethod
+    def predict(self, data: TaskData, split: str, progress: Progress) -> Sequence[Tensor]:
+        """Returns what it says of each row of a split, as logits.
+
+        Raises:
+            DataError: If it says nothing of some.
+        """
