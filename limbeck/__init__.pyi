@@ -32,6 +32,7 @@ from limbeck.models import AutoModel as AutoModel
 from limbeck.models import AutoModelForCausalLM as AutoModelForCausalLM
 from limbeck.models import AutoModelForMaskedLM as AutoModelForMaskedLM
 from limbeck.models import AutoModelForMultipleChoice as AutoModelForMultipleChoice
+from limbeck.models import AutoModelForPreTraining as AutoModelForPreTraining
 from limbeck.models import AutoModelForQuestionAnswering as AutoModelForQuestionAnswering
 from limbeck.models import AutoModelForSequenceClassification as AutoModelForSequenceClassification
 from limbeck.models import AutoModelForTokenClassification as AutoModelForTokenClassification
@@ -41,6 +42,7 @@ from limbeck.models.bert import BertConfig as BertConfig
 from limbeck.models.camembert import CamembertConfig as CamembertConfig
 from limbeck.models.deberta_v2 import DebertaV2Config as DebertaV2Config
 from limbeck.models.distilbert import DistilBertConfig as DistilBertConfig
+from limbeck.models.electra import ElectraConfig as ElectraConfig
 from limbeck.models.gpt2 import GPT2Config as GPT2Config
 from limbeck.models.mpnet import MPNetConfig as MPNetConfig
 from limbeck.models.roberta import RobertaConfig as RobertaConfig
@@ -138,6 +140,27 @@ class DistilBertForTokenClassification(_Model):
     """Scores labels for each token."""
 
 class DistilBertModel(_Model):
+    """The bare encoder, with its pooler where the family has one."""
+
+class ElectraForMaskedLM(_Model):
+    """Scores the vocabulary at each position."""
+
+class ElectraForMultipleChoice(_Model):
+    """Scores each of several choices."""
+
+class ElectraForPreTraining(_Model):
+    """Scores each token as one that was replaced."""
+
+class ElectraForQuestionAnswering(_Model):
+    """Scores each position as the start and as the end of the answer."""
+
+class ElectraForSequenceClassification(_Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+class ElectraForTokenClassification(_Model):
+    """Scores labels for each token."""
+
+class ElectraModel(_Model):
     """The bare encoder, with its pooler where the family has one."""
 
 class GPT2ForQuestionAnswering(_Model):

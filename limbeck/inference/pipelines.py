@@ -195,7 +195,7 @@ def _load_finetuned(
     kind = find_kind(architecture or "")
     advice = _advise(name, cls.finetune_options)
     headless = f"{name} has no head for this task yet; {advice}"
-    if kind is not None and (not kind.has_head or kind.ties_words):
+    if kind is not None and (not kind.has_head or kind.is_of_pretraining):
         raise MissingHeadError(headless)
     if kind not in (None, cls.kind):
         others = [other.task for other in _PIPELINES.values() if other.kind == kind]

@@ -115,6 +115,12 @@ class AutoModelForCausalLM(AutoModel):
     kind = kinds.CAUSAL_LM
 
 
+class AutoModelForPreTraining(AutoModel):
+    """The model that finds replaced tokens, of any architecture that has one."""
+
+    kind = kinds.REPLACED_TOKENS
+
+
 class AutoModelForSequenceClassification(AutoModel):
     """The sequence classifier of any architecture."""
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from limbeck.errors import SettingsError
 from limbeck.models._config import ModelConfig
-from limbeck.models._kinds import MULTIPLE_CHOICE, QUESTION_ANSWERING, Kind
+from limbeck.models._kinds import QUESTION_ANSWERING, Kind
 from limbeck.nn import MaskedLMHead, ScoreHead, VocabularyTransform, build_activation
 
 
@@ -59,7 +59,7 @@ def build_score_head(
     Raises:
         SettingsError: If a head for answers is to have other than two labels.
     """
-    num_scores = 1 if kind is MULTIPLE_CHOICE else config.num_labels
+    num_scores = 1 if kind.has_choices or kind.finds_replaced else config.num_labels
     if kind is QUESTION_ANSWERING and num_scores != 2:
         raise SettingsError(
             f"num_labels is {num_scores}; accepted for question answering: 2, a start and an end."

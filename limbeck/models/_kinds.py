@@ -25,12 +25,19 @@ class Kind:
     """Whether the head's decoder is the word embedding, which is given to it at each call."""
     predicts_next: bool = False
     """Whether what a position scores is the token after it, by those up to it."""
+    finds_replaced: bool = False
+    """Whether each position has one score: that its token is not the one that the text had."""
     reads_sequence: bool = False
     """Whether it reads one vector a sequence: pooled if the family has a pooler, else the first."""
     has_choices: bool = False
     """Whether inputs are (batch, choices, sequence)."""
     fields: Callable[[Tensor], dict[str, Tensor]]
     """From the head's scores to the output's fields."""
+
+    @property
+    def is_of_pretraining(self) -> bool:
+        """Whether its head learns from text alone, and a task needs another one."""
+        return self.ties_words or self.finds_replaced
 
     @property
     def auto_name(self) -> str:
@@ -47,6 +54,10 @@ def find_kind(class_name: str) -> Kind | None:
 
 def _as_logits(scores: Tensor) -> dict[str, Tensor]:
     return {"logits": scores}
+
+
+def _as_logit(scores: Tensor) -> dict[str, Tensor]:
+    return {"logits": scores.squeeze(-1)}
 
 
 def _as_span(scores: Tensor) -> dict[str, Tensor]:
@@ -77,6 +88,13 @@ CAUSAL_LM = Kind(
     ties_words=True,
     predicts_next=True,
     fields=_as_logits,
+)
+REPLACED_TOKENS = Kind(
+    name="replaced_tokens",
+    suffix="ForPreTraining",
+    summary="Scores each token as one that was replaced.",
+    finds_replaced=True,
+    fields=_as_logit,
 )
 SEQUENCE_CLASSIFICATION = Kind(
     name="sequence_classification",
@@ -114,5 +132,5 @@ COMMON_KINDS = (
     MULTIPLE_CHOICE,
 )
 """What a family has unless it says otherwise."""
-KINDS = (*COMMON_KINDS, CAUSAL_LM)
+KINDS = (*COMMON_KINDS, CAUSAL_LM, REPLACED_TOKENS)
 """All that some family has."""

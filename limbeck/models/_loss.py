@@ -24,6 +24,8 @@ def compute_loss(
     config: ModelConfig,
     scores: Mapping[str, Tensor],
     given: Mapping[str, Tensor | None],
+    *,
+    mask: Tensor | None = None,
 ) -> Tensor | None:
     """Returns the mean loss of a batch; None where no labels are given.
 
@@ -32,6 +34,7 @@ def compute_loss(
         config: Its configuration: the number of labels and the kind of problem.
         scores: What the head gave, by the output's fields.
         given: `labels`, `start_positions` and `end_positions`.
+        mask: 1 for the tokens that count where each has a yes or no, (batch, sequence).
 
     Raises:
         SettingsError: If the model has no head, needs other labels, or has other shapes.
@@ -52,6 +55,10 @@ def compute_loss(
     if needed == _SPAN:
         return _span_loss(scores, targets)
     logits, labels = scores["logits"], targets["labels"]
+    if kind.finds_replaced:
+        _require_shape(labels, logits.shape)
+        kept = labels != IGNORE_INDEX if mask is None else (labels != IGNORE_INDEX) & (mask == 1)
+        return F.binary_cross_entropy_with_logits(logits[kept], labels[kept].to(logits.dtype))
     problem = _find_problem(kind, config, labels)
     if problem != "single_label_classification":
         size = logits.shape if config.num_labels > 1 else logits.shape[:1]

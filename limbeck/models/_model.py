@@ -252,7 +252,7 @@ class Model(nn.Module):
             token_type_ids: See there.
             position_ids: See there.
             labels: What is right, for `loss` in the output; -100 counts for nothing. A class a
-                text, number or set of labels, a class a token, or a choice.
+                text, number or set of labels, a class a token, a yes or no a token, or a choice.
             start_positions: (batch,) for question answering, in place of `labels`.
             end_positions: Likewise.
             output_hidden_states: As "hidden_states" in `collect`.
@@ -283,7 +283,7 @@ class Model(nn.Module):
             "end_positions": end_positions,
         }
         return ModelOutput(
-            loss=compute_loss(self.kind, self.config, scores, given),
+            loss=compute_loss(self.kind, self.config, scores, given, mask=attention_mask),
             last_hidden_state=hidden,
             pooler_output=pooled,
             hidden_states=encoded.hidden_states,

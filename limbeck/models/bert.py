@@ -63,7 +63,7 @@ class BertConfig(ModelConfig):
 def build_encoder(config: BertConfig) -> Encoder:
     """Composes the embeddings and the layers."""
     return Encoder(
-        embeddings=_build_embeddings(config),
+        embeddings=build_embeddings(config, size=config.hidden_size),
         layers=[build_layer(config, index) for index in range(config.num_hidden_layers)],
     )
 
@@ -109,8 +109,8 @@ def build_head(config: BertConfig, kind: Kind) -> nn.Module:
     )
 
 
-def _build_embeddings(config: BertConfig) -> Embeddings:
-    size = config.hidden_size
+def build_embeddings(config: BertConfig, *, size: int) -> Embeddings:
+    """Composes embeddings of a width."""
     return Embeddings(
         word=nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id),
         position=nn.Embedding(config.max_position_embeddings, size),

@@ -47,7 +47,8 @@ class ModelOutput:
             in `EncoderOutput`.
         pooler_output: (batch, hidden_size).
         logits: (batch, sequence, vocab_size) for masked words, (batch, num_labels) for sequences,
-            (batch, sequence, num_labels) for tokens, (batch, num_choices) for multiple choice.
+            (batch, sequence, num_labels) for tokens, (batch, sequence) for replaced tokens,
+            (batch, num_choices) for multiple choice.
         start_logits, end_logits: (batch, sequence), for question answering.
     """
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import safetensors.torch  # noqa: F401 - here, since it makes tables of types, which are patched
 import torch
 import transformers
 
@@ -183,7 +184,9 @@ def tensors_of(output: Any, mask: torch.Tensor | None = None) -> dict[str, torch
 def _without_padding(name: str, tensor: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     if name.startswith("attentions"):
         return tensor * kept[:, None, :, None]
-    if name.startswith(_OF_TOKENS) or (name == "logits" and tensor.shape[:-1] == kept.shape):
+    if name.startswith(_OF_TOKENS) or (
+        name == "logits" and kept.shape in (tensor.shape, tensor.shape[:-1])
+    ):
         return tensor * kept.reshape(kept.shape + (1,) * (tensor.dim() - 2))
     return tensor
 

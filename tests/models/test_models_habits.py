@@ -37,6 +37,8 @@ def make_targets(kind, inputs, problem):
         labels = draw(count if kind is kinds.TOKEN_CLASSIFICATION else 20, (batch, length))
         labels[:, :2] = -100
         return {"labels": labels}
+    if kind is kinds.REPLACED_TOKENS:
+        return {"labels": draw(2, (batch, length))}
     if problem == "multi_label_classification":
         return {"labels": draw(2, (batch, count)).double()}
     if problem == "regression":
