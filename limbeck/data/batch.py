@@ -20,8 +20,9 @@ class MaskedBatch:
     """Rows of tokens to predict.
 
     Args:
-        input_ids: Masked tokens.
-        labels: Original tokens where they are to be predicted, elsewhere -100 (`IGNORE_INDEX`).
+        input_ids: Tokens, masked or as they are.
+        labels: What is to be predicted at each position, original or next tokens, and -100
+            (`IGNORE_INDEX`) where nothing is.
         attention_mask: 1 where a token may be seen, 0 elsewhere; None where all may be, as in
             packed rows.
         position_ids: Positions; None for 0, 1, 2, ...

@@ -1,4 +1,4 @@
-"""Training batches: packed, masked rows as a pure function of seed and step."""
+"""Training batches: packed rows, masked or not, as a pure function of seed and step."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from limbeck.data._prefetch import prefetch
 from limbeck.data.batch import MaskedBatch
 from limbeck.data.corpus import TokenSplit, require_fingerprint
 from limbeck.data.masking import Masker, MaskingSettings
+from limbeck.data.next_tokens import label_next
 from limbeck.data.packing import PackedRows
 from limbeck.data.philox import permute, row_uniforms
 from limbeck.errors import DataError, SettingsError
@@ -39,7 +40,8 @@ class MaskedBatches:
         split: Tokens to train on.
         tokenizer: Tokenizer that made them.
         token_counts: (vocab_size,) occurrences by token, for `smoothed` weights; None otherwise.
-        masking: Which tokens to mask.
+        masking: Which tokens to mask; None for causal models: none is masked, and the label of each
+            position is the token after it.
         batch_size: Rows of a whole optimiser step.
         sequence_length: Tokens of a row, special ones included.
         seed: Decides order and masks.
@@ -59,7 +61,7 @@ class MaskedBatches:
         *,
         tokenizer: Tokenizer,
         token_counts: npt.NDArray[np.int64] | None,
-        masking: MaskingSettings,
+        masking: MaskingSettings | None,
         batch_size: int,
         sequence_length: int,
         seed: int,
@@ -76,7 +78,11 @@ class MaskedBatches:
         if batch_size < 1:
             raise SettingsError(f"batch_size={batch_size} is not a number of rows; at least 1")
         self._rows = PackedRows(split, tokenizer=tokenizer, sequence_length=sequence_length)
-        self._masker = Masker(masking, tokenizer=tokenizer, token_counts=token_counts)
+        self._masker = (
+            None
+            if masking is None
+            else Masker(masking, tokenizer=tokenizer, token_counts=token_counts)
+        )
         if self._rows.num_rows < batch_size and not keep_last:
             raise DataError(
                 f"the split '{split.name}' fills {self._rows.num_rows} rows of {sequence_length} "
@@ -110,15 +116,18 @@ class MaskedBatches:
         if self._shuffle:
             rows = permute(positions, size=self._rows.num_rows, seed=self._seed, epoch=epoch)
         tokens = self._rows.read(rows)
-        uniforms = row_uniforms(
-            seed=self._seed,
-            epoch=epoch,
-            first_row=first,
-            num_rows=len(rows),
-            num_draws=Masker.NUM_DRAWS * self._sequence_length,
-        )
-        inputs, labels = self._masker.mask(tokens, uniforms)
         documents, places = self._rows.read_documents(rows) if self._confine else (None, None)
+        if self._masker is None:
+            inputs, labels = tokens, label_next(tokens, documents)
+        else:
+            uniforms = row_uniforms(
+                seed=self._seed,
+                epoch=epoch,
+                first_row=first,
+                num_rows=len(rows),
+                num_draws=Masker.NUM_DRAWS * self._sequence_length,
+            )
+            inputs, labels = self._masker.mask(tokens, uniforms)
         return MaskedBatch.from_numpy(
             inputs, labels=labels, document_ids=documents, position_ids=places
         )

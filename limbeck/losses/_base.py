@@ -26,11 +26,14 @@ class Loss(Settings):
     """Which outputs of both models it sees. A loss on logits sees nothing else, since it runs
     chunk by chunk."""
     uses_teacher: ClassVar[bool] = True
+    language_model: ClassVar[str | None] = None
+    """Which kind of language model learns by it, where that is but one."""
 
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """What the mean over rows is multiplied by in the total. To drop a loss, leave it out."""
     positions: Positions = "masked"
-    """`masked`: only positions that carry a label; `real`: every position that is not padding."""
+    """`masked`: only positions that carry a label, which are the masked tokens, or in causal models
+    all with a token after them; `real`: every position that is not padding."""
 
     @property
     def name(self) -> str:

@@ -22,7 +22,8 @@ class Loss(PlainLoss):
     needs: ClassVar[frozenset[View]] = frozenset({"last_hidden_state"})
 
     positions: Positions = "real"
-    """`masked`: only positions that carry a label; `real`: every position that is not padding."""
+    """`masked`: only positions that carry a label, which are the masked tokens, or in causal models
+    all with a token after them; `real`: every position that is not padding."""
 
     def build(self, student: ModelConfig, teacher: ModelConfig | None) -> nn.Module:
         """Makes a module of the formula.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.losses._base import PlainLoss
+from limbeck.losses._labels import sum_of_cross_entropy
 from limbeck.losses._views import Compared, View
-from limbeck.nn.constants import IGNORE_INDEX
 
 
 class Loss(PlainLoss):
@@ -21,12 +20,11 @@ class Loss(PlainLoss):
 
     needs: ClassVar[frozenset[View]] = frozenset({"logits"})
     uses_teacher: ClassVar[bool] = False
+    language_model: ClassVar[str | None] = "masked_lm"
 
     positions: Literal["masked"] = "masked"
     """Only masked positions have an original id to predict."""
 
     def sum(self, seen: Compared) -> Tensor:
         """Returns the sum over rows of logits."""
-        return F.cross_entropy(
-            seen.student.logits, seen.labels, ignore_index=IGNORE_INDEX, reduction="sum"
-        )
+        return sum_of_cross_entropy(seen)

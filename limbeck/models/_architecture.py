@@ -45,6 +45,11 @@ class Architecture:
         return self.class_prefix + kind.suffix
 
     @property
+    def language_model(self) -> Kind:
+        """The kind that scores the vocabulary: masked or causal, whichever the family has."""
+        return next(kind for kind in self.kinds if kind.ties_words)
+
+    @property
     def class_names(self) -> list[str]:
         """Names of all its classes, such as `BertModel`, `BertForMaskedLM`."""
         return [self.class_name(kind) for kind in self.kinds]

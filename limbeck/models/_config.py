@@ -233,6 +233,16 @@ class ModelConfig:
         positions = self.common_names.get("max_position_embeddings", "max_position_embeddings")
         return dataclasses.replace(changed, **{positions: longest + changed.reserved_positions})
 
+    def with_padding(self) -> Self:
+        """Returns it with a token for padding, which batches of texts need.
+
+        Where the family has none, that is the token which ends a text: the mask hides it.
+        """
+        end = getattr(self, "eos_token_id", None)
+        if self.pad_token_id is not None or end is None:
+            return self
+        return self.replace(pad_token_id=end)
+
     @property
     def reserved_positions(self) -> int | None:
         """How many of `max_position_embeddings` no token stands at, as RoBERTa's first two.

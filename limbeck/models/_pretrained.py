@@ -105,6 +105,8 @@ def read_model_config(
     config = parse_config(architecture.config_type, values, folder=folder)
     if new_head:
         changes = {**_NEW_HEAD_SETTINGS.get(kind.name, {}), **changes}
+        if not kind.ties_words:
+            config = config.with_padding()
     return config.replace(**changes) if changes else config
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -13,6 +14,8 @@ from limbeck.data import MaskedBatch
 from limbeck.models import Model
 from limbeck.nn import at_least_float32, evaluation, to_device
 from limbeck.objectives._text_rows import encode, find_positions, flatten_states
+
+_MOST_NATS = 700.0  # whose exponential is still a number
 
 
 @torch.inference_mode()
@@ -30,15 +33,18 @@ def evaluate_language_model(
         `mlm_loss` (nats per masked token), `mlm_accuracy`, and with a teacher
         `teacher_mlm_loss`, `teacher_mlm_accuracy`, `kl_to_teacher` (nats, temperature 1) and
         `teacher_agreement` (share of equal top-1 predictions) over masked positions, `cosine`
-        over all real ones.
+        over all real ones. For causal models `clm_loss` (nats per next token), `clm_accuracy` and
+        `perplexity`, the exponential of that loss, in place of the first two, and likewise of the
+        teacher.
     """
+    name_of = "clm" if student.kind.predicts_next else "mlm"
     sums: defaultdict[str, float] = defaultdict(float)
-    num_masked = num_real = 0
+    num_labels = num_real = 0
     with evaluation(student, *(() if teacher is None else (teacher,))):
         for batch in batches:
             # Looked up before the batch goes to a device, which would have to be waited for.
             rows, real = find_positions(batch, "masked"), find_positions(batch, "real")
-            num_masked += len(rows)
+            num_labels += len(rows)
             num_real += len(real)
             batch, rows, real = batch.to(device), to_device(rows, device), to_device(real, device)
             flat_labels = batch.labels.flatten()
@@ -50,23 +56,28 @@ def evaluate_language_model(
             for chunk in torch.split(rows, chunk_rows):
                 labels = flat_labels[chunk]
                 logits = at_least_float32(student.score(student_hidden[chunk]))
-                figures = _mlm_sums(logits, labels, prefix="")
+                figures = _lm_sums(logits, labels, name=name_of)
                 if teacher is not None and teacher_hidden is not None:
                     expected = at_least_float32(teacher.score(teacher_hidden[chunk]))
-                    figures |= _mlm_sums(expected, labels, prefix="teacher_")
+                    figures |= _lm_sums(expected, labels, name=f"teacher_{name_of}")
                     figures |= _agreement_sums(logits, expected)
                 for name, value in figures.items():
                     sums[name] += value
-    return {
-        name: value / max(num_real if name == "cosine" else num_masked, 1)
+    figures = {
+        name: value / max(num_real if name == "cosine" else num_labels, 1)
         for name, value in sums.items()
+    }
+    return figures | {
+        f"{who}perplexity": math.exp(min(figures[f"{who}clm_loss"], _MOST_NATS))
+        for who in ("", "teacher_")
+        if f"{who}clm_loss" in figures
     }
 
 
-def _mlm_sums(logits: Tensor, labels: Tensor, *, prefix: str) -> dict[str, float]:
+def _lm_sums(logits: Tensor, labels: Tensor, *, name: str) -> dict[str, float]:
     return {
-        f"{prefix}mlm_loss": float(F.cross_entropy(logits, labels, reduction="sum")),
-        f"{prefix}mlm_accuracy": float((logits.argmax(-1) == labels).sum()),
+        f"{name}_loss": float(F.cross_entropy(logits, labels, reduction="sum")),
+        f"{name}_accuracy": float((logits.argmax(-1) == labels).sum()),
     }
 
 

@@ -1,4 +1,7 @@
-"""The run that `pretrain` and `distill` share: packed text in, a trained masked LM out."""
+"""The run that `pretrain` and `distill` share: packed text in, a trained language model out.
+
+Whether tokens are masked, or each is predicted from those before it, is the model's own.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from limbeck.data import Corpus, MaskedBatch, MaskedBatches, MaskingSettings
 from limbeck.errors import SettingsError
 from limbeck.files import sha256_of
 from limbeck.losses import Loss
-from limbeck.models import Model
+from limbeck.models import AutoConfig, Kind, Model, find_architecture, find_class
 from limbeck.objectives import TextObjective, evaluate_language_model
 from limbeck.recipes._machine import require_machine
 from limbeck.recipes._settings import Decay, Seed, TrainingSettings
@@ -58,7 +61,7 @@ class LanguageModelSettings(TrainingSettings):
     confine_attention: bool = False
     """Whether a token sees only its own document where a row holds parts of several."""
     masking: MaskingSettings = MaskingSettings()
-    """How tokens are chosen and replaced."""
+    """How tokens are chosen and replaced, for masked language models."""
     max_epochs: Shown[float | None] = Field(default=None, gt=0, allow_inf_nan=False)
     """End of the run, in passes over the training text."""
     max_steps: Shown[int | None] = Field(default=None, gt=0)
@@ -105,7 +108,7 @@ def train_language_model(
         student: Initialised; holds the trained weights afterwards.
         losses: By name.
         teacher: None if no loss needs one.
-        freeze_body: Train the masked-LM head alone, on the encoder in evaluation mode.
+        freeze_body: Train the head alone, on the encoder in evaluation mode.
         progress: Where the run reports.
 
     Returns:
@@ -118,9 +121,9 @@ def train_language_model(
     """
     device = choose_device(settings.device)
     _place(student, teacher, device=device, freeze_body=freeze_body, compiled=settings.compile)
-    batches = make_batches(corpus, settings)
+    batches = make_batches(corpus, settings, kind=student.kind)
     budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
-    held_out = make_held_out_batches(corpus, settings)
+    held_out = make_held_out_batches(corpus, settings, kind=student.kind)
     objective = TextObjective(
         student, losses, teacher=teacher, chunk_rows=settings.chunk_rows, freeze_body=freeze_body
     )
@@ -182,13 +185,13 @@ def train_language_model(
     }
 
 
-def make_batches(corpus: Corpus, settings: LanguageModelSettings) -> MaskedBatches:
-    """Returns the training batches of a corpus."""
+def make_batches(corpus: Corpus, settings: LanguageModelSettings, *, kind: Kind) -> MaskedBatches:
+    """Returns the training batches of a corpus, for a kind of language model."""
     return MaskedBatches(
         corpus.split("train"),
         tokenizer=corpus.tokenizer,
         token_counts=corpus.token_counts,
-        masking=settings.masking,
+        masking=None if kind.predicts_next else settings.masking,
         batch_size=settings.batch_size,
         sequence_length=settings.sequence_length,
         seed=settings.seed,
@@ -207,14 +210,16 @@ def make_budget(settings: LanguageModelSettings, *, steps_per_epoch: int) -> Bud
     return Budget(max_steps=min(bounds, default=None), max_minutes=settings.max_minutes)
 
 
-def make_held_out_batches(corpus: Corpus, settings: LanguageModelSettings) -> list[MaskedBatch]:
+def make_held_out_batches(
+    corpus: Corpus, settings: LanguageModelSettings, *, kind: Kind
+) -> list[MaskedBatch]:
     """Returns rows from all over the held-out split, under masks that no setting changes."""
     split = corpus.split("heldout")
     batches = MaskedBatches(
         split,
         tokenizer=corpus.tokenizer,
         token_counts=None,
-        masking=MaskingSettings(),
+        masking=None if kind.predicts_next else MaskingSettings(),
         batch_size=settings.evaluate_rows,
         sequence_length=settings.sequence_length,
         seed=_HELD_OUT_SEED,
@@ -270,18 +275,38 @@ def _in_words(figures: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
 
 
-def open_corpus(settings: LanguageModelSettings) -> Corpus:
+def open_corpus(settings: LanguageModelSettings, *, kind: Kind) -> Corpus:
     """Opens the corpus of a run, once it is known that machine and text are enough for it.
 
+    Args:
+        settings: Of the run.
+        kind: The kind of language model that is trained.
+
     Raises:
-        SettingsError: If this machine can't do what the settings ask for.
+        SettingsError: If this machine can't do what the settings ask for, or tokens are to be
+            masked for a model that predicts the next one.
         DataError: Names the split that can't fill a step, or has no held-out row.
     """
     require_machine(settings)
+    if kind.predicts_next and settings.masking != MaskingSettings():
+        raise SettingsError(
+            "masking is given, but the model is causal: each token is predicted from those before "
+            "it, and none is masked; leave masking out"
+        )
     corpus = Corpus.open(settings.corpus)
-    make_batches(corpus, settings)
-    make_held_out_batches(corpus, settings)
+    make_batches(corpus, settings, kind=kind)
+    make_held_out_batches(corpus, settings, kind=kind)
     return corpus
+
+
+def find_language_model(name: str) -> type[Model]:
+    """Returns the class that scores the vocabulary, masked or causal, of a model's family.
+
+    Raises:
+        CheckpointError: If there is no such model, or its family is unknown.
+    """
+    model_type = AutoConfig.from_pretrained(name).model_type
+    return find_class(model_type, find_architecture(model_type).language_model)
 
 
 def require_positions(
@@ -322,7 +347,7 @@ def plan_language_model(
     teacher: Model | None = None,
 ) -> dict[str, Any]:
     """Returns the sizes and the length of a run that has not been started."""
-    steps_per_epoch = make_batches(corpus, settings).steps_per_epoch
+    steps_per_epoch = make_batches(corpus, settings, kind=student.kind).steps_per_epoch
     budget = make_budget(settings, steps_per_epoch=steps_per_epoch)
     models = {"student": student} | ({} if teacher is None else {"teacher": teacher})
     return {

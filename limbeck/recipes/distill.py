@@ -1,4 +1,4 @@
-"""Distil a masked language model into a shallower one, on running text."""
+"""Distil a language model, masked or causal, into a shallower one, on running text."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from limbeck.errors import MissingHeadError, SettingsError
 from limbeck.losses import Loss, build_loss, require_fit
 from limbeck.methods import Start, apply_methods
 from limbeck.methods.keep_layers import KeepLayersSettings, can_hold
-from limbeck.models import AutoModelForMaskedLM, Model
+from limbeck.models import Model
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._language_model import (
     LanguageModelSettings,
     describe_missing_lm_head,
+    find_language_model,
     open_corpus,
     plan_language_model,
     require_positions,
@@ -49,9 +50,10 @@ def _build_losses(values: Any) -> Any:
 # What the student's start is told where `start` is not given.
 _KEPT = ("layers", "num_student_layers", "model_type", "fold_token_types", "copy_transform")
 _SMALLER = "distilbert"  # BERT without token types and pooler
-_TRIPLE_LOSS: dict[str, Any] = {
+_LOSSES: dict[str, Any] = {
     "soft_targets": {"weight": 5.0},
     "masked_lm": {"weight": 2.0},
+    "causal_lm": {"weight": 2.0},
     "cosine": {"weight": 1.0},
 }
 
@@ -60,8 +62,8 @@ class DistillSettings(LanguageModelSettings):
     """Settings of `limbeck distill`."""
 
     teacher: Shown[str]
-    """Model folder or Hub id with a masked-LM head. `limbeck pretrain model=... new_head=true
-    freeze_body=true` gives one to an encoder that has none."""
+    """Model folder or Hub id of a masked or causal language model. `limbeck pretrain model=...
+    new_head=true freeze_body=true` gives a masked-LM head to an encoder that has none."""
     student: str | None = None
     """Model folder or Hub id to go on from; None makes the student of the teacher's layers."""
     layers: Shown[str | tuple[int, ...]] = "every_other"
@@ -83,8 +85,9 @@ class DistillSettings(LanguageModelSettings):
     """Keep the position embeddings as they start, as the original code did."""
     losses: Annotated[
         dict[str, SerializeAsAny[Loss]], BeforeValidator(_build_losses), Field(min_length=1)
-    ] = Field(default_factory=lambda: dict(_TRIPLE_LOSS), validate_default=True)
-    """The losses by name, each with its settings; the total is their weighted sum."""
+    ] = Field(default_factory=lambda: dict(_LOSSES), validate_default=True)
+    """The losses by name, each with its settings; the total is their weighted sum. Of `masked_lm`
+    and `causal_lm` the one counts by which such a model is trained."""
 
     @model_validator(mode="after")
     def _require_one_start(self) -> Self:
@@ -99,6 +102,21 @@ class DistillSettings(LanguageModelSettings):
         """Returns the models that the settings name, by setting."""
         student = {} if self.student is None else {"student": self.student}
         return {"teacher": self.teacher, **student}
+
+    def losses_for(self, model: Model) -> dict[str, Loss]:
+        """Returns the losses of a model, without those of the other kind of language model.
+
+        Raises:
+            SettingsError: If there is one of the other kind in the place of its own.
+        """
+        own = model.kind.name
+        others = [n for n, loss in self.losses.items() if loss.language_model not in (None, own)]
+        if others and own not in self.losses:
+            raise SettingsError(
+                f"losses.{others[0]} is for other models than a {type(model).__name__}, which "
+                f"learns by losses.{own}"
+            )
+        return {name: loss for name, loss in self.losses.items() if name not in others}
 
 
 SettingsType = DistillSettings
@@ -130,7 +148,7 @@ def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
             settings,
             corpus=corpus,
             student=student,
-            losses=settings.losses,
+            losses=settings.losses_for(student),
             teacher=teacher,
             progress=progress,
         )
@@ -160,11 +178,11 @@ def _make_card(settings: DistillSettings, student: Model, figures: TrainingFigur
             f"A student of {teacher} with {student.config.num_hidden_layers} layers, distilled on "
             f"running text with limbeck {__version__}. It is to be fine-tuned on a task."
         ),
-        auto_class="AutoModelForMaskedLM",
+        auto_class=student.kind.auto_name,
         made={
             "Recipe": f"limbeck distill {__version__}",
             "Teacher": teacher,
-            "Losses": ", ".join(settings.losses),
+            "Losses": ", ".join(settings.losses_for(student)),
             "Parameters": f"{student.num_parameters:,}",
             "Steps": f"{figures['num_steps']:,}",
             "Tokens": f"{figures['num_tokens']:,}",
@@ -180,15 +198,16 @@ def _prepare(
     settings: DistillSettings,
 ) -> tuple[Corpus, Model, Model]:
     """Opens the corpus, loads the teacher, makes the student, and checks that they fit."""
-    corpus = open_corpus(settings)
+    model_class = find_language_model(settings.teacher)
+    corpus = open_corpus(settings, kind=model_class.kind)
     corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.teacher))
-    teacher = _load_teacher(settings.teacher)
+    teacher = _load_teacher(settings.teacher, model_class)
     require_positions(settings, teacher, name=f"the teacher {settings.teacher}")
     if settings.student is None:
         student = apply_methods(teacher, settings.start or (_keep_layers(settings, teacher),))
     else:
         corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.student))
-        student = AutoModelForMaskedLM.from_pretrained(settings.student)
+        student = find_language_model(settings.student).from_pretrained(settings.student)
         require_positions(settings, student, name=f"the student {settings.student}")
     if settings.freeze_positions:
         student.freeze_positions()
@@ -209,9 +228,9 @@ def _keep_layers(settings: DistillSettings, teacher: Model) -> KeepLayersSetting
     )
 
 
-def _load_teacher(name: str) -> Model:
+def _load_teacher(name: str, model_class: type[Model]) -> Model:
     try:
-        return AutoModelForMaskedLM.from_pretrained(name)
+        return model_class.from_pretrained(name)
     except MissingHeadError as error:
         raise MissingHeadError(
             f"the teacher {name} has no masked-LM head, so it has no opinion on masked words. "
@@ -220,7 +239,14 @@ def _load_teacher(name: str) -> Model:
 
 
 def _require_fit(settings: DistillSettings, *, teacher: Model, student: Model) -> None:
-    require_fit(settings.losses, student=student.config, teacher=teacher.config)
+    if student.kind is not teacher.kind:
+        raise SettingsError(
+            f"the teacher is a {type(teacher).__name__} and the student a "
+            f"{type(student).__name__}: one predicts masked tokens, the other the next one; "
+            "accepted: two of a kind"
+        )
+    losses = settings.losses_for(student)
+    require_fit(losses, student=student.config, teacher=teacher.config)
     sizes = teacher.config.vocab_size, student.config.vocab_size
     if sizes[0] != sizes[1]:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""Pretrain a masked language model, from scratch or from a model folder, body frozen or not."""
+"""Pretrain a language model, masked or causal as its family is, from scratch or a model folder."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pydantic import Field, model_validator
 
 from limbeck.config import Shown
 from limbeck.data import Corpus
+from limbeck.errors import SettingsError
 from limbeck.losses import build_loss
-from limbeck.models import AutoModelForMaskedLM, Model, find_architecture
+from limbeck.models import Model, ModelConfig, find_architecture, find_class
 from limbeck.nn import MaskedLMHead
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._language_model import (
     LanguageModelSettings,
+    find_language_model,
     open_corpus,
     plan_language_model,
     require_positions,
@@ -24,7 +26,7 @@ from limbeck.recipes._language_model import (
     train_language_model,
 )
 from limbeck.runs import PretrainRecord, describe_start, hash_model_files, start_run
-from limbeck.tokenizers import AutoTokenizer
+from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress
 
 
@@ -40,7 +42,7 @@ class PretrainSettings(LanguageModelSettings):
     """Train the masked-LM head alone, on top of the encoder as it is."""
 
     model_type: Shown[str] = "distilbert"
-    """Architecture of a model from scratch."""
+    """Architecture of a model from scratch; `gpt2` makes a causal one."""
     hidden_size: Shown[int] = Field(default=768, ge=1)
     """Width of a model from scratch."""
     num_hidden_layers: Shown[int] = Field(default=6, ge=1)
@@ -70,7 +72,7 @@ summarise = summarise_language_model
 
 def plan(settings: PretrainSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
-    corpus = open_corpus(settings)
+    corpus = open_corpus(settings, kind=_find_class(settings).kind)
     inputs = hash_inputs(settings.named_models(), corpus=corpus.info)
     return {
         **plan_language_model(settings, corpus=corpus, student=_build_model(settings, corpus)),
@@ -80,7 +82,7 @@ def plan(settings: PretrainSettings) -> dict[str, Any]:
 
 def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
     """Trains the model and writes `out/model`; goes on where an earlier run stopped."""
-    corpus = open_corpus(settings)
+    corpus = open_corpus(settings, kind=_find_class(settings).kind)
     torch.manual_seed(settings.seed)
     model = _build_model(settings, corpus)
     inputs = hash_inputs(settings.named_models(), corpus=corpus.info)
@@ -94,7 +96,7 @@ def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
             settings,
             corpus=corpus,
             student=model,
-            losses={"masked_lm": build_loss("masked_lm", {})},
+            losses={model.kind.name: build_loss(model.kind.name, {})},
             freeze_body=settings.freeze_body,
             progress=progress,
         )
@@ -103,33 +105,57 @@ def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
         return record.write(settings.out)
 
 
+def _find_class(settings: PretrainSettings) -> type[Model]:
+    """Returns the class of the model, whose family is masked or causal."""
+    if settings.model is not None:
+        return find_language_model(settings.model)
+    architecture = find_architecture(settings.model_type)
+    return find_class(settings.model_type, architecture.language_model)
+
+
 def _build_model(settings: PretrainSettings, corpus: Corpus) -> Model:
+    model_class = _find_class(settings)
     if settings.model is not None:
         corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.model))
-        model = AutoModelForMaskedLM.from_pretrained(settings.model, new_head=settings.new_head)
+        model = model_class.from_pretrained(settings.model, new_head=settings.new_head)
+        if settings.freeze_body and not any(True for _ in model.head.parameters()):
+            raise SettingsError(
+                f"freeze_body = true leaves nothing to train: the head of a {model_class.__name__} "
+                "has no weights beside the word embedding; leave freeze_body out"
+            )
         require_positions(settings, model, name=f"the model {settings.model}")
-        if settings.new_head:
-            _start_at_word_frequencies(model, corpus)
+        if settings.new_head and isinstance(model.head, MaskedLMHead):
+            _start_at_word_frequencies(model.head, corpus)
         return model
     config = find_architecture(settings.model_type).config_type()
     config = config.replace(
         vocab_size=corpus.info.vocab_size,
-        pad_token_id=corpus.tokenizer.pad_token_id,
+        **_special_ids(config, corpus.tokenizer),
         hidden_size=settings.hidden_size,
         num_hidden_layers=settings.num_hidden_layers,
         num_attention_heads=settings.num_attention_heads,
         intermediate_size=settings.intermediate_size,
         max_tokens=settings.max_position_embeddings,
     )
-    model = AutoModelForMaskedLM.from_config(config)
+    model = model_class(config)
     require_positions(
         settings, model, name="the new model", remedy=", or a larger max_position_embeddings"
     )
     return model
 
 
+def _special_ids(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, int | None]:
+    """Returns the ids that a configuration has of special tokens; None of those there are not."""
+    found = {}
+    for role in ("pad_token", "bos_token", "eos_token"):
+        if hasattr(config, f"{role}_id"):
+            token = tokenizer.config.special_tokens.get(role)
+            found[f"{role}_id"] = None if token is None else tokenizer.convert_tokens_to_ids(token)
+    return found
+
+
 @torch.no_grad()
-def _start_at_word_frequencies(model: Model, corpus: Corpus) -> None:
+def _start_at_word_frequencies(head: MaskedLMHead, corpus: Corpus) -> None:
     """Sets a new head's bias to the words' log frequencies: a bias learns them slowest of all.
 
     Source:
@@ -137,5 +163,4 @@ def _start_at_word_frequencies(model: Model, corpus: Corpus) -> None:
         Detection", ICCV 2017, section 4.1.
     """
     counts = torch.from_numpy(corpus.token_counts).double() + 1
-    assert isinstance(model.head, MaskedLMHead)
-    model.head.bias.copy_((counts / counts.sum()).log())
+    head.bias.copy_((counts / counts.sum()).log())

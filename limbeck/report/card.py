@@ -18,6 +18,7 @@ from limbeck.report.render import render_markdown
 _PIPELINE_TAGS = {
     "AutoModel": "feature-extraction",
     "AutoModelForMaskedLM": "fill-mask",
+    "AutoModelForCausalLM": "text-generation",
     "AutoModelForSequenceClassification": "text-classification",
     "AutoModelForQuestionAnswering": "question-answering",
     "AutoModelForTokenClassification": "token-classification",

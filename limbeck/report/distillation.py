@@ -15,17 +15,28 @@ from limbeck.train.metrics import METRICS_FILE, MetricLine, read_metrics
 HELD_OUT = {
     "mlm_loss": "Masked-LM loss (nats per masked token)",
     "mlm_accuracy": "Masked-LM accuracy",
+    "clm_loss": "Causal-LM loss (nats per next token)",
+    "perplexity": "Perplexity (per token of this vocabulary)",
+    "clm_accuracy": "Next-token accuracy",
     "kl_to_teacher": "KL to the teacher (nats)",
     "teacher_agreement": "Top-1 agreement with the teacher",
     "cosine": "Cosine with the teacher's hidden states",
 }
 """Held-out figures in the order of the report."""
 
-LOWER_IS_BETTER = frozenset({"mlm_loss", "kl_to_teacher"})
+LOWER_IS_BETTER = frozenset({"mlm_loss", "clm_loss", "perplexity", "kl_to_teacher"})
 """Those of them that fall as a student learns; the others rise."""
 
-OF_TEACHER = {"mlm_loss": "teacher_mlm_loss", "mlm_accuracy": "teacher_mlm_accuracy"}
-"""Figures that the teacher has too, on the same masks."""
+OF_TEACHER = {
+    name: f"teacher_{name}"
+    for name in ("mlm_loss", "mlm_accuracy", "clm_loss", "perplexity", "clm_accuracy")
+}
+"""Figures that the teacher has too, on the same text and masks."""
+SHARES = frozenset({"mlm_accuracy", "clm_accuracy", "teacher_agreement"})
+"""Figures that are shown in percent."""
+
+_PREDICTED = {"mlm_accuracy": "masked words", "clm_accuracy": "next tokens"}
+"""What a student gets right, by the name of its accuracy."""
 
 _LEAST_TEACHING = 0.15
 """Masked-LM accuracy below which a teacher's opinion on masked words is hardly one: the most
@@ -96,11 +107,13 @@ def describe_distillation(found: DistillationFacts) -> str:
     after = found.after
     state = "" if found.is_complete else ", not finished"
     head = f"After {figures.count(found.num_steps)} steps{state}"
-    own, teacher = after.get("mlm_accuracy"), after.get("teacher_mlm_accuracy")
     said = []
-    if own is not None:
-        than = "" if teacher is None else f", its teacher {figures.percent(teacher)}"
-        said.append(f"the student gets {figures.percent(own)} of held-out masked words right{than}")
+    for name, what in _PREDICTED.items():
+        if name in after:
+            teacher = after.get(OF_TEACHER[name])
+            than = "" if teacher is None else f", its teacher {figures.percent(teacher)}"
+            own = figures.percent(after[name])
+            said.append(f"the student gets {own} of held-out {what} right{than}")
     if "teacher_agreement" in after:
         who = "it" if said else "the student"
         said.append(

@@ -169,13 +169,19 @@ def size_plot(models: Sequence[ModelFacts]) -> Plot:
 def curve_plots(found: DistillationFacts) -> tuple[Plot, ...]:
     """Draws what a distillation measured on the way, as far as it did."""
     after = found.after
-    accuracy = after.get("teacher_mlm_accuracy")
-    held_out = {"mlm_loss": "masked LM", "kl_to_teacher": "KL to teacher"}
+    accuracy = after.get("teacher_mlm_accuracy", after.get("teacher_clm_accuracy"))
+    of_teacher = after.get("teacher_mlm_loss", after.get("teacher_clm_loss"))
+    held_out = {
+        "mlm_loss": "masked LM",
+        "clm_loss": "causal LM",
+        "kl_to_teacher": "KL to teacher",
+    }
     losses = [name for name in found.train if name.startswith("loss_")]
     terms = {name: name.removeprefix("loss_").replace("_", " ") for name in losses}
     shares = {
         "teacher_agreement": "agrees with teacher",
         "mlm_accuracy": "accuracy",
+        "clm_accuracy": "accuracy",
         "cosine": "cosine",
     }
     percent = {
@@ -190,14 +196,14 @@ def curve_plots(found: DistillationFacts) -> tuple[Plot, ...]:
             label="on held-out text (%)",
             level=("teacher's accuracy", None if accuracy is None else 100 * accuracy),
             title="Agreement",
-            caption="Over masked tokens; cosine over all.",
+            caption="Over the tokens that are predicted; cosine over all.",
         ),
         _curves(
             "heldout",
             found.evaluate,
             names=held_out,
             label="held-out loss (nats)",
-            level=("teacher's masked LM", after.get("teacher_mlm_loss")),
+            level=("teacher's own", of_teacher),
             title="Held-out loss",
             caption="Lower is better.",
         ),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from limbeck.report import figures, wording
-from limbeck.report.distillation import HELD_OUT, LOWER_IS_BETTER, OF_TEACHER
+from limbeck.report.distillation import HELD_OUT, LOWER_IS_BETTER, OF_TEACHER, SHARES
 from limbeck.report.facts import (
     Comparison,
     ConstantFacts,
@@ -235,6 +235,6 @@ def speed_up_or_none(model: ModelFacts) -> str:
 
 
 def _held_out(name: str, value: float | None) -> str:
-    if value is None or name in {"mlm_accuracy", "teacher_agreement"}:
+    if value is None or name in SHARES:
         return or_none(value, figures.percent)
     return f"{value:.3f}".replace("-", figures.MINUS)

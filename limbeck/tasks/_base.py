@@ -79,7 +79,7 @@ class Task(ABC):
 
     def new_model(self, folder: Path) -> Model:
         """Returns a model of the architecture in `folder` with random weights."""
-        config = AutoConfig.from_pretrained(folder).replace(**self.head())
+        config = AutoConfig.from_pretrained(folder).replace(**self.head()).with_padding()
         return self.auto_model.from_config(config)
 
     @abstractmethod

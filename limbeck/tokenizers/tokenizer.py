@@ -48,6 +48,10 @@ class TakesInputs(Protocol):
     def takes_token_types(self) -> bool:
         """Whether the model has token types."""
 
+    @property
+    def pad_token_id(self) -> int | None:
+        """What it takes for padding, if anything."""
+
 
 class Tokenizer(Vocabulary):
     """Turns texts into ids and back; immutable, so threads may share it.
@@ -116,8 +120,16 @@ class Tokenizer(Vocabulary):
         save_folder(self._backend, self.config, Path(folder))
 
     def for_model(self, config: TakesInputs) -> Tokenizer:
-        """Returns the same tokenizer giving the inputs that a model takes."""
-        return self if config.takes_token_types else self.without_token_types()
+        """Returns the same tokenizer giving the inputs that a model takes, with its padding."""
+        fitting = self if config.takes_token_types else self.without_token_types()
+        named = fitting.config.special_tokens
+        padding = fitting.config.pad_token
+        if "pad_token" in named or padding is None or config.pad_token_id != self.pad_token_id:
+            return fitting
+        return Tokenizer(
+            copy_pipeline(fitting._backend),
+            replace(fitting.config, special_tokens={**named, "pad_token": padding}),
+        )
 
     def without_token_types(self) -> Tokenizer:
         """Returns the same tokenizer for a model that has no token types, such as DistilBERT."""

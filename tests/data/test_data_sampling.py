@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from limbeck.data import Corpus, CorpusSettings, build_corpus
 from limbeck.data.sampling import take_evenly
+from limbeck.models import AutoModelForMaskedLM
 from limbeck.recipes._language_model import make_held_out_batches
 from limbeck.recipes.pretrain import SettingsType
 from limbeck.tokenizers import train_wordpiece
@@ -51,7 +52,7 @@ def test_held_out_rows_are_of_all_sources_whatever_their_number(tmp_path, rows):
         }
     )
     found: Counter[str] = Counter()
-    for batch in make_held_out_batches(corpus, settings):
+    for batch in make_held_out_batches(corpus, settings, kind=AutoModelForMaskedLM.kind):
         for row in batch.input_ids.tolist():
             pieces = tokenizer.convert_ids_to_tokens(row)
             found.update({max(words, key=pieces.count): 1})

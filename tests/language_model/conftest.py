@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from tiny_teacher import make_teacher
+from tiny_teacher import make_causal_teacher, make_causal_tokenizer, make_teacher
 
 from limbeck import Tokenizer
 from limbeck.data import CorpusSettings, build_corpus
@@ -101,4 +101,41 @@ def sober_teacher_folder(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("sober-teacher")
     make_teacher(tokenizer.vocab_size, dropout=0.0).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def causal_tokenizer(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """Byte-level BPE as GPT-2's: one special token, which ends documents, and no frame."""
+    return make_causal_tokenizer(text, tmp_path_factory.mktemp("causal-tokenizer"))
+
+
+@pytest.fixture(scope="session")
+def causal_corpus_folder(
+    text: Path, causal_tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("causal-corpus") / "corpus"
+    build_corpus(
+        [text], tokenizer=causal_tokenizer, out=folder, settings=CorpusSettings(heldout_ratio=0.2)
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def causal_teacher_folder(
+    causal_tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("causal-teacher")
+    make_causal_teacher(causal_tokenizer.vocab_size).save_pretrained(folder)
+    causal_tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sober_causal_teacher_folder(
+    causal_tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("sober-causal-teacher")
+    make_causal_teacher(causal_tokenizer.vocab_size, dropout=0.0).save_pretrained(folder)
+    causal_tokenizer.save_pretrained(folder)
     return folder

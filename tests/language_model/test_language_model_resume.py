@@ -54,10 +54,14 @@ def wait_for_step(out: Path, step: int, process: subprocess.Popen[bytes]) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("prefix", ["", "causal_"], ids=["masked", "causal"])
 def test_killed_run_ends_with_the_same_bits(
-    tmp_path: Path, corpus_folder: Path, teacher_folder: Path
+    tmp_path: Path, request: pytest.FixtureRequest, prefix: str
 ) -> None:
     """Dropout is on, so the random state counts too."""
+    corpus_folder, teacher_folder = (
+        request.getfixturevalue(f"{prefix}{name}_folder") for name in ("corpus", "teacher")
+    )
     whole = values(corpus_folder, teacher_folder, tmp_path / "whole")
     assert start(whole).wait(timeout=300) == 0
 

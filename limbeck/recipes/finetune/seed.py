@@ -150,7 +150,7 @@ def train_seed(
         settings, data, training=training, best=best, seed=seed, progress=progress
     )
     best.model.save_pretrained(folder / "model")
-    data.tokenizer.save_pretrained(folder / "model")
+    data.tokenizer.for_model(best.model.config).save_pretrained(folder / "model")
     write_memory(folder / "model", settings)
     splits = [split for split in ("validation", "test") if split in data.examples]
     records = {split: data.predict(best.model, split) for split in splits}
