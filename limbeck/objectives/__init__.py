@@ -5,6 +5,7 @@ parallelism see one `nn.Module` with one `forward`. Teachers stand beside it: th
 and not saved.
 """
 
+from limbeck.objectives._alignment import Alignment
 from limbeck.objectives._held_out import evaluate_language_model
 from limbeck.objectives._objective import Objective, Share, collected_for
 from limbeck.objectives._teachers import CachedTeacher, LiveTeacher, TaskTeacher, TeacherOutputs
@@ -12,6 +13,7 @@ from limbeck.objectives.task import TaskObjective
 from limbeck.objectives.text import TextObjective
 
 __all__ = [
+    "Alignment",
     "CachedTeacher",
     "LiveTeacher",
     "Objective",

@@ -12,6 +12,7 @@ from torch import Tensor
 from limbeck.losses import Loss
 from limbeck.models import AnyModel, ModelConfig
 from limbeck.nn import ModelOutput, to_device
+from limbeck.objectives._alignment import Alignment
 from limbeck.tasks import EncodedExamples, Task, TaskBatch, collate, restore_padding
 
 
@@ -31,11 +32,14 @@ class TaskTeacher:
         outputs: Gives the teacher's outputs.
         losses: Their settings by name. Those on logits compare `Task.distributions`, those on
             pooled vectors all sequences, the others all real tokens.
+        alignment: Where both models' tokens stand, if their vocabularies differ and tokens are
+            compared.
     """
 
     config: ModelConfig | None
     outputs: TeacherOutputs
     losses: Mapping[str, Loss]
+    alignment: Alignment | None = None
 
 
 class LiveTeacher:
@@ -71,7 +75,7 @@ class LiveTeacher:
         seen = seen.to(batch.input_ids.device)
         with torch.no_grad():  # inference tensors can not take part in a backward pass
             output = self._model(**seen.inputs(), collect=self._collect)
-            return output, self._task.logits(output, batch)
+            return output, self._task.logits(output, seen)
 
 
 class CachedTeacher:

@@ -14,12 +14,14 @@ from limbeck.losses import Compared, Loss, Views
 from limbeck.models import Model
 from limbeck.nn import ModelOutput, to_device
 from limbeck.nn.constants import IGNORE_INDEX
+from limbeck.objectives._alignment import AlignedBatch
 from limbeck.objectives._objective import Objective, Prepared, Share, views_of
 from limbeck.objectives._teachers import TaskTeacher
 from limbeck.tasks import PADDING, Task, TaskBatch
 
 _LABELS = "task"
 """What the loss against the labels is called among the terms."""
+_OF_TOKENS = frozenset({"last_hidden_state", "hidden_states"})
 _EXAMPLES, _LABELLED = "examples", "labelled examples"
 """What else is counted over a step: how much of it the labels speak for."""
 
@@ -31,6 +33,7 @@ class TaskRows:
     Attributes:
         real: Flattened positions of real tokens; None without a loss on their states.
         counted: Which of the task's distributions count; None for all.
+        aligned: Where both models' tokens stand, if their vocabularies differ.
 
     Shape:
         real, counted: (rows,)
@@ -38,12 +41,14 @@ class TaskRows:
 
     real: Tensor | None
     counted: Tensor | None
+    aligned: AlignedBatch | None = None
 
     def to(self, device: torch.device) -> Self:
         """Returns the rows on a device."""
         return type(self)(
             real=None if self.real is None else to_device(self.real, device),
             counted=None if self.counted is None else to_device(self.counted, device),
+            aligned=None if self.aligned is None else self.aligned.to(device),
         )
 
 
@@ -79,16 +84,22 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
     def prepare(self, batch: TaskBatch) -> Prepared[TaskBatch, TaskRows]:
         """Finds what each term is averaged over: labels, rows of logits, or real tokens."""
         is_labelled = batch.labels is not None
+        on_logits = ["logits" in loss.needs for loss in self.settings.values()]
+        on_tokens = any(loss.needs & _OF_TOKENS for loss in self.settings.values())
+        aligned = None
+        if self._teacher is not None and self._teacher.alignment is not None:
+            aligned = self._teacher.alignment.of(batch, with_states=on_tokens)
+        real = None if all(on_logits) else _find_real(batch, aligned)
         counts = {
             _LABELS: self._task.loss_count(batch) if is_labelled else 0,
             _EXAMPLES: batch.num_examples,
             _LABELLED: batch.num_examples if is_labelled else 0,
-            **{name: self._num_rows(loss, batch) for name, loss in self.settings.items()},
+            **{name: self._num_rows(loss, batch, real) for name, loss in self.settings.items()},
         }
-        on_logits = ["logits" in loss.needs for loss in self.settings.values()]
         rows = TaskRows(
-            real=None if all(on_logits) else batch.mask().flatten().nonzero().squeeze(1),
+            real=real,
             counted=self._task.counted(batch) if any(on_logits) else None,
+            aligned=aligned,
         )
         return Prepared(batch=batch, rows=rows, counts=counts)
 
@@ -108,6 +119,9 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
             yield Share(weighted=self._label_weight * share, terms={_LABELS: share.detach()})
         if self._teacher is not None:
             expected, expected_logits = self._teacher.outputs(batch)
+            if rows.aligned is not None:
+                expected = rows.aligned.states(expected)
+                expected_logits = rows.aligned.logits(expected_logits)
             # A cache pads only to the longest of its rows.
             missing = logits.shape[-1] - expected_logits.shape[-1]
             expected_logits = F.pad(expected_logits, (0, missing), value=PADDING)
@@ -119,10 +133,13 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
                     seen = _see_states(output, expected, batch, loss, positions=rows.real)
                 yield self.weigh(name, self.losses[name](seen) / max(counts[name], 1))
 
-    def _num_rows(self, loss: Loss, batch: TaskBatch) -> int:
+    def _num_rows(self, loss: Loss, batch: TaskBatch, real: Tensor | None) -> int:
         if "logits" in loss.needs:
             return self._task.num_distributions(batch)
-        return batch.input_ids.shape[:-1].numel() if "pooled" in loss.needs else batch.num_tokens
+        if "pooled" in loss.needs:
+            return batch.input_ids.shape[:-1].numel()
+        assert real is not None
+        return len(real)
 
     def _see_logits(self, student: Tensor, teacher: Tensor, rows: TaskRows) -> Compared:
         ours = self._task.distributions(student, rows.counted)
@@ -131,6 +148,14 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
             teacher=Views(logits=self._task.distributions(teacher, rows.counted)),
             labels=_no_labels(len(ours), student),
         )
+
+
+def _find_real(batch: TaskBatch, aligned: AlignedBatch | None) -> Tensor:
+    """Returns the flattened places of real tokens, those alone that the teacher has states for."""
+    is_real = batch.mask() == 1
+    if aligned is not None and aligned.weights is not None:
+        is_real = is_real & aligned.known()
+    return is_real.flatten().nonzero().squeeze(1)
 
 
 def _see_states(

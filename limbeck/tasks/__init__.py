@@ -17,15 +17,18 @@ from limbeck.tasks._definition import TaskDefinition
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import SPLITS, EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._labels import LabelSet, has_names
+from limbeck.tasks._spans import BatchSpans, Spans, share_characters
 from limbeck.tasks._texts import MissingColumnError, TextExample, TextSettings, read_text
 
 __all__ = [
     "PADDING",
     "SPLITS",
+    "BatchSpans",
     "EncodedExample",
     "EncodedExamples",
     "LabelSet",
     "Record",
+    "Spans",
     "Split",
     "Task",
     "TaskBatch",
@@ -41,6 +44,7 @@ __all__ = [
     "read_text",
     "remove_padding",
     "restore_padding",
+    "share_characters",
 ]
 
 

@@ -11,12 +11,14 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
+from limbeck.errors import SettingsError
 from limbeck.metrics import Predictions, score
 from limbeck.models import AutoConfig, AutoModel, Model
 from limbeck.nn import ModelOutput, at_least_float32
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._labels import align_names
+from limbeck.tasks._spans import BatchSpans, Spans
 from limbeck.tokenizers import Tokenizer
 
 
@@ -46,6 +48,10 @@ class Task(ABC):
     """What a row of `distributions` holds: the logits of one distribution, or plain numbers."""
     is_trainable: ClassVar[bool] = True
     """Whether there is something to fine-tune; zero-shot tasks only evaluate."""
+    scores_tokens: ClassVar[bool] = False
+    """Whether its logits are of tokens, which `realign` lays side by side for two vocabularies."""
+    losses_across: ClassVar[frozenset[str] | None] = None
+    """Losses on logits that can compare those of two vocabularies; None for all."""
     problem_type: ClassVar[str | None] = None
     """What `transformers` calls the kind of problem, for heads that it has several losses for."""
 
@@ -85,6 +91,27 @@ class Task(ABC):
     @abstractmethod
     def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns examples into token ids, at least one row an example, in their order."""
+
+    def spans(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> Spans:
+        """Returns which characters each token of the rows of `encode` covers.
+
+        Raises:
+            SettingsError: If a row of this task is no piece of text with one place for each token.
+        """
+        raise SettingsError(
+            f"a task such as {self.name} has no one row of text for an example, so that tokens of "
+            "two vocabularies can't be laid side by side; learn from logits"
+        )
+
+    def realign(self, logits: Tensor, student: BatchSpans, teacher: BatchSpans) -> Tensor:
+        """Returns a teacher's logits, of its own tokens, as logits of the student's.
+
+        Args:
+            logits: As `logits` gives them.
+            student: Where the student's tokens stand, on the same device.
+            teacher: Where the teacher's do.
+        """
+        return logits
 
     def label_tensor(self, labels: Sequence[Any], batch_shape: torch.Size) -> Tensor:
         """Stacks the labels of a batch whose `input_ids` have the given shape."""

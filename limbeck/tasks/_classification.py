@@ -25,6 +25,7 @@ from limbeck.tasks._glue import GlueFile
 from limbeck.tasks._held_out import count_held_out
 from limbeck.tasks._labels import LabelSet, find_label_sets, infer_labels
 from limbeck.tasks._main_metric import ClassMetric
+from limbeck.tasks._spans import Spans
 from limbeck.tasks._texts import (
     TextEncoding,
     TextSettings,
@@ -80,6 +81,10 @@ class ClassificationTask(Task):
     def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns sentences into token ids; of two, the longer is cut first."""
         return self.encoding.encode(split.examples, tokenizer, max_length=max_length)
+
+    def spans(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> Spans:
+        """Returns where each token stands."""
+        return self.encoding.spans(split.examples, tokenizer, max_length=max_length)
 
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Returns the cross-entropy added up over the batch, each example with its weight."""

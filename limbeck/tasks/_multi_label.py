@@ -22,6 +22,7 @@ from limbeck.tasks._held_out import count_held_out
 from limbeck.tasks._labels import LabelSet, as_label, find_label_sets, rename, sort_labels
 from limbeck.tasks._lists import is_meant_as_list, parse_list
 from limbeck.tasks._main_metric import LabelSetMetric
+from limbeck.tasks._spans import Spans
 from limbeck.tasks._texts import (
     TextEncoding,
     TextSettings,
@@ -71,6 +72,10 @@ class MultiLabelTask(Task):
     def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns sentences into token ids; of two, the longer is cut first."""
         return self.encoding.encode(split.examples, tokenizer, max_length=max_length)
+
+    def spans(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> Spans:
+        """Returns where each token stands."""
+        return self.encoding.spans(split.examples, tokenizer, max_length=max_length)
 
     def label_tensor(self, labels: Sequence[Any], batch_shape: torch.Size) -> Tensor:
         """Returns 1 where an example has a label, (batch, labels)."""

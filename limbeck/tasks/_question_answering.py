@@ -26,6 +26,7 @@ from limbeck.tasks._encoded import EncodedExamples, naming_examples, texts_at_a_
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._held_out import DataSettings, count_held_out, read_rows
 from limbeck.tasks._main_metric import AnswerMetric
+from limbeck.tasks._spans import NOWHERE, BatchSpans, RowSpans, Spans
 from limbeck.tasks._squad_rows import Question, read_questions
 from limbeck.tokenizers import Tokenizer
 from limbeck.tokenizers.windows import TextWindow, cut_texts, cut_windows, require_room
@@ -91,6 +92,8 @@ class QuestionAnsweringTask(Task):
 
     predictions = Answers
     auto_model = AutoModelForQuestionAnswering
+    scores_tokens = True
+    losses_across = frozenset({"soft_targets"})  # others would compare tokens that no score is of
 
     settings: QuestionAnsweringSettings
     null_threshold: float | None
@@ -109,6 +112,31 @@ class QuestionAnsweringTask(Task):
             names=("task_options.max_question_tokens", "task_options.stride"),
         )
         return EncodedExamples.of(self._windows(split.examples, tokenizer, max_length=max_length))
+
+    def spans(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> Spans:
+        """Returns where the text's tokens and the first one stand; the question's stand nowhere."""
+        return Spans.of(
+            _place_window(window)
+            for window in self._windows(split.examples, tokenizer, max_length=max_length)
+        )
+
+    def realign(self, logits: Tensor, student: BatchSpans, teacher: BatchSpans) -> Tensor:
+        """Returns the distributions of the first and the last character, by the student's tokens.
+
+        A student's token starts the answer if one of the teacher's does whose first character it
+        covers: log sum exp of their scores; likewise with the last character for the end. A token
+        that none of the teacher's begins in has probability 0.
+        """
+        places = teacher.begin, teacher.end - 1
+        found = []
+        for scores, place in zip(logits.unbind(dim=1), places, strict=True):
+            covers = (student.begin[:, :, None] <= place[:, None]) & (
+                place[:, None] < student.end[:, :, None]
+            )
+            covers &= (teacher.begin != NOWHERE)[:, None]
+            of_pairs = scores[:, None].masked_fill(~covers, PADDING)
+            found.append(of_pairs.logsumexp(dim=-1).masked_fill(~covers.any(dim=-1), PADDING))
+        return torch.stack(found, dim=1)
 
     def _windows(
         self, examples: Sequence[Question], tokenizer: Tokenizer, *, max_length: int
@@ -244,6 +272,17 @@ class QuestionAnsweringTask(Task):
         """Returns the answers by id, as evaluate-v1.1.py and evaluate-v2.0.py read them."""
         answers = {record["id"]: record["prediction"] for record in records}
         return "answers.json", json.dumps(answers, indent=0)
+
+
+def _place_window(window: Window) -> RowSpans:
+    """Returns where a window's tokens stand: the first before the text, the question's nowhere."""
+    nowhere = [NOWHERE] * len(window.input_ids)
+    spans = RowSpans([*nowhere], [*nowhere], nowhere)
+    spans.begin[0], spans.end[0] = 0, 1
+    for place in range(window.first, window.last + 1):
+        begin, end = window.offsets[place]
+        spans.begin[place], spans.end[place] = begin + 1, end + 1
+    return spans
 
 
 def _join_offsets(windows: Sequence[TextWindow]) -> npt.NDArray[np.unsignedinteger[Any]]:

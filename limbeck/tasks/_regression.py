@@ -22,6 +22,7 @@ from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._held_out import count_held_out
 from limbeck.tasks._main_metric import NumberMetric
+from limbeck.tasks._spans import Spans
 from limbeck.tasks._texts import (
     TextEncoding,
     TextSettings,
@@ -77,6 +78,10 @@ class RegressionTask(Task):
     def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns sentences into token ids; of two, the longer is cut first."""
         return self.encoding.encode(split.examples, tokenizer, max_length=max_length)
+
+    def spans(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> Spans:
+        """Returns where each token stands."""
+        return self.encoding.spans(split.examples, tokenizer, max_length=max_length)
 
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Returns the squared errors added up over the batch."""

@@ -15,7 +15,8 @@ from limbeck.sources import Data, Row, SplitRows, require_whole_characters
 from limbeck.tasks._encoded import EncodedExamples, naming_examples, texts_at_a_time
 from limbeck.tasks._examples import EncodedExample, Example, Split
 from limbeck.tasks._held_out import DataSettings, read_rows
-from limbeck.tokenizers import Tokenizer
+from limbeck.tasks._spans import RowSpans, Spans
+from limbeck.tokenizers import BatchEncoding, Tokenizer
 
 LongTexts = Literal["truncate", "head_tail", "windows"]
 
@@ -102,6 +103,21 @@ class TextEncoding:
             )
         return EncodedExamples.of(self._rows(examples, tokenizer, room=room))
 
+    def spans(
+        self, examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
+    ) -> Spans:
+        """Returns where each token of the rows of `encode` stands.
+
+        Raises:
+            SettingsError: If long texts are not simply cut.
+        """
+        if self.long_texts != "truncate":
+            raise SettingsError(
+                f"task_options.long_texts = '{self.long_texts}' reads other pieces of a text in "
+                "another vocabulary, so that tokens can't be laid side by side; accepted: truncate"
+            )
+        return Spans.of(_place(examples, tokenizer, max_length=max_length))
+
     def _rows(
         self, examples: Sequence[TextExample], tokenizer: Tokenizer, *, room: int
     ) -> Iterator[EncodedExample]:
@@ -135,6 +151,28 @@ class TextEncoding:
 def _cut(
     examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
 ) -> Iterator[EncodedExample]:
+    for start, part, encoded in _encode_cut(examples, tokenizer, max_length=max_length):
+        segments = encoded.get("token_type_ids") or [None] * len(part)
+        rows = zip(part, encoded["input_ids"], segments, strict=True)
+        for index, (example, ids, types) in enumerate(rows, start):
+            yield EncodedExample(
+                index=index, input_ids=ids, token_type_ids=types, label=example.label
+            )
+
+
+def _place(
+    examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
+) -> Iterator[RowSpans]:
+    for _, part, encoded in _encode_cut(examples, tokenizer, max_length=max_length):
+        for example, row in zip(part, encoded.encodings, strict=True):
+            texts = [example.text, *([] if example.text_pair is None else [example.text_pair])]
+            yield RowSpans.of(row, [len(text) for text in texts], by_word=False)
+
+
+def _encode_cut(
+    examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
+) -> Iterator[tuple[int, Sequence[TextExample], BatchEncoding]]:
+    """Yields where a part of the examples begins, the part, and its texts cut at the end."""
     for start, part in texts_at_a_time(examples, num_characters=_num_characters):
         pairs = [example.text_pair for example in part if example.text_pair is not None]
         with naming_examples(start):
@@ -144,12 +182,7 @@ def _cut(
                 truncation="longest_first",
                 max_length=max_length,
             )
-        segments = encoded.get("token_type_ids") or [None] * len(part)
-        rows = zip(part, encoded["input_ids"], segments, strict=True)
-        for index, (example, ids, types) in enumerate(rows, start):
-            yield EncodedExample(
-                index=index, input_ids=ids, token_type_ids=types, label=example.label
-            )
+        yield start, part, encoded
 
 
 def _num_characters(example: TextExample) -> int:

@@ -29,9 +29,10 @@ from limbeck.tasks._encoded import EncodedExamples, naming_examples, texts_at_a_
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._held_out import count_held_out, read_rows
 from limbeck.tasks._labels import declared_names
+from limbeck.tasks._spans import BatchSpans, RowSpans, Spans
 from limbeck.tasks._tagged import NerSettings, Sentence, read_tagged
 from limbeck.tasks._tags import OUTSIDE
-from limbeck.tokenizers import Tokenizer
+from limbeck.tokenizers import BatchEncoding, Tokenizer
 
 NO_WORD = -1
 """Stands at tokens that are not the first piece of a word."""
@@ -54,6 +55,7 @@ class NerTask(Task):
 
     predictions = Tags
     auto_model = AutoModelForTokenClassification
+    scores_tokens = True
 
     def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns sentences into token ids; a long one becomes several rows, so that no word is lost.
@@ -62,21 +64,33 @@ class NerTask(Task):
         """
         return EncodedExamples.of(self._rows(split.examples, tokenizer, max_length=max_length))
 
+    def spans(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> Spans:
+        """Returns where each token stands, and its word."""
+        return Spans.of(
+            RowSpans.of(row, [len(word) for word in part[owner].words], by_word=True)
+            for _, part, encoded in _encode(split.examples, tokenizer, max_length=max_length)
+            for row, owner in zip(
+                encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True
+            )
+        )
+
+    def realign(self, logits: Tensor, student: BatchSpans, teacher: BatchSpans) -> Tensor:
+        """Gives each token of the student what the teacher says of its word's first piece.
+
+        A special token is given what the teacher says of the one that stands in its place.
+        """
+        is_same = (student.words[:, :, None] == teacher.words[:, None]) & (
+            (student.words[:, :, None] != NO_WORD)
+            | (student.begin[:, :, None] == teacher.begin[:, None])
+        )
+        first = is_same.int().argmax(dim=-1)  # of several, the first
+        return logits.gather(2, first[:, None].expand(-1, logits.shape[1], -1))
+
     def _rows(
         self, sentences: Sequence[Sentence], tokenizer: Tokenizer, *, max_length: int
     ) -> Iterator[WordRow]:
         places = {name: i for i, name in enumerate(self.labels)}
-        for start, part in texts_at_a_time(
-            sentences, num_characters=lambda sentence: sum(map(len, sentence.words))
-        ):
-            with naming_examples(start):
-                encoded = tokenizer(
-                    [list(sentence.words) for sentence in part],
-                    is_split_into_words=True,
-                    truncation=True,
-                    max_length=max_length,
-                    return_overflowing_tokens=True,
-                )
+        for start, part, encoded in _encode(sentences, tokenizer, max_length=max_length):
             has_types, owners = "token_type_ids" in encoded, encoded["overflow_to_sample_mapping"]
             last_word = [-1] * len(part)  # of each sentence, in the rows so far
             for row, owner in zip(encoded.encodings, owners, strict=True):
@@ -163,6 +177,24 @@ class NerTask(Task):
                 zip(split.examples, predictions, strict=True)
             )
         ]
+
+
+def _encode(
+    sentences: Sequence[Sentence], tokenizer: Tokenizer, *, max_length: int
+) -> Iterator[tuple[int, Sequence[Sentence], BatchEncoding]]:
+    """Yields where a part of the sentences begins, the part, and its rows."""
+    for start, part in texts_at_a_time(
+        sentences, num_characters=lambda sentence: sum(map(len, sentence.words))
+    ):
+        with naming_examples(start):
+            encoded = tokenizer(
+                [list(sentence.words) for sentence in part],
+                is_split_into_words=True,
+                truncation=True,
+                max_length=max_length,
+                return_overflowing_tokens=True,
+            )
+        yield start, part, encoded
 
 
 def read(

@@ -201,12 +201,18 @@ class TaskData:
                 f"now; give another out=..., or remove {folder} to train again"
             )
 
-    def encode_again(self, split: str, tokenizer: Tokenizer) -> EncodedExamples:
-        """Returns a split's rows as another model's tokenizer of the same pieces gives them.
+    def has_vocabulary_of(self, tokenizer: Tokenizer) -> bool:
+        """Tells whether another model's tokenizer gives texts the same ids."""
+        return tokenizer.fingerprint == self.tokenizer.fingerprint
 
-        They differ in token types alone, which not all families have.
-        """
-        if tokenizer.model_input_names == self.tokenizer.model_input_names:
+    def reads_alike(self, tokenizer: Tokenizer) -> bool:
+        """Tells whether another model's tokenizer gives texts the same ids and token types."""
+        same_names = tokenizer.model_input_names == self.tokenizer.model_input_names
+        return same_names and self.has_vocabulary_of(tokenizer)
+
+    def encode_again(self, split: str, tokenizer: Tokenizer) -> EncodedExamples:
+        """Returns a split's rows as another model's tokenizer gives them."""
+        if self.reads_alike(tokenizer):
             return self.examples[split]
         return self.task.encode(
             self.task.splits[split], tokenizer, max_length=self.settings.max_length

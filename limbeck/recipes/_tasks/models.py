@@ -79,11 +79,20 @@ def require_same_inputs(
     Raises:
         SettingsError: If it has another tokenizer or too few positions.
     """
-    if tokenizer.fingerprint != data.tokenizer.fingerprint:
+    if not data.has_vocabulary_of(tokenizer):
         raise SettingsError(
             f"{name} and the student {data.settings.model} have different tokenizers, so that they "
-            "can't read the same tokens; choose a student with the teacher's vocabulary"
+            "can't read the same tokens; choose one with the student's vocabulary"
         )
+    require_positions(data, config, name=name)
+
+
+def require_positions(data: TaskData, config: ModelConfig, *, name: str) -> None:
+    """Refuses a second model that is too short for a run's rows.
+
+    Raises:
+        SettingsError: If it has too few positions.
+    """
     if not config.takes(data.settings.max_length):
         raise SettingsError(
             f"max_length = {data.settings.max_length}, but {name} has {config.max_tokens} "

@@ -86,9 +86,12 @@ class Distillation:
             made = self.augmenter.make(path, data, progress=progress)
             rows = fill_again(data.examples["train"], made)
             data = replace(data, examples={**data.examples, AUGMENTED: rows})
+        alignment = self.teacher.align(data, self.losses)
         outputs = self.teacher.load(data, made, losses=self.losses, progress=progress)
-        config = self.teacher.config
-        return data, TaskTeacher(config=config, outputs=outputs, losses=self.losses)
+        teacher = TaskTeacher(
+            config=self.teacher.config, outputs=outputs, losses=self.losses, alignment=alignment
+        )
+        return data, teacher
 
 
 def learns_from_logits(losses: Mapping[str, Loss]) -> bool:

@@ -10,18 +10,25 @@ from typing import ClassVar, Self, get_args
 from torch import Tensor
 
 from limbeck.checkpoints import hash_model, resolve_folder
+from limbeck.errors import SettingsError
 from limbeck.losses import Loss, View
 from limbeck.models import AnyModel, ModelConfig
-from limbeck.objectives import CachedTeacher, LiveTeacher, TeacherOutputs, collected_for
-from limbeck.recipes._tasks.data import TaskData, read_inputs
+from limbeck.objectives import Alignment, CachedTeacher, LiveTeacher, TeacherOutputs, collected_for
+from limbeck.recipes._tasks.data import AUGMENTED, TaskData, read_inputs
 from limbeck.recipes._tasks.heads import require_head
-from limbeck.recipes._tasks.models import load_fine_tuned, match_labels, require_same_inputs
+from limbeck.recipes._tasks.models import load_fine_tuned, match_labels, require_positions
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes.finetune.augmentation import Made, fill_again
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teacher_cache import TeacherCache, hash_rows
+from limbeck.recipes.finetune.teachers._across import (
+    OF_TOKENS,
+    require_losses_across,
+    require_one_row_each,
+    write_out,
+)
 from limbeck.recipes.finetune.teachers._teacher import Teacher
-from limbeck.tasks import EncodedExamples, Task
+from limbeck.tasks import EncodedExamples, Spans, Task
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import Progress, choose_device
 
@@ -36,7 +43,9 @@ class ModelTeacher(Teacher):
     Attributes:
         folder: Its folder.
         task: The task for the teacher, whose labels may stand in another order.
-        tokenizer: The teacher's, which gives the ids that the student's gives.
+        tokenizer: The teacher's.
+        is_other_vocabulary: Whether it gives other ids than the student's, so that each model reads
+            its own form of the same examples.
     """
 
     gives: ClassVar[frozenset[View]] = frozenset(get_args(View))
@@ -46,15 +55,26 @@ class ModelTeacher(Teacher):
     folder: Path
     task: Task
     tokenizer: Tokenizer
+    is_other_vocabulary: bool
+
+    def require_losses(self, losses: Mapping[str, Loss]) -> None:
+        """Refuses losses on what it can't give, or not for another vocabulary's tokens.
+
+        Raises:
+            SettingsError: Names the loss and why.
+        """
+        super().require_losses(losses)
+        if self.is_other_vocabulary:
+            require_losses_across(losses, self.task, name=f"the teacher {self.settings.teacher}")
 
     @classmethod
     def prepare(cls, settings: FinetuneSettings, data: TaskData) -> Self:
-        """Checks that it reads the student's tokens and was fine-tuned on the task."""
+        """Checks that it can read the student's rows and was fine-tuned on the task."""
         assert settings.teacher is not None
         folder = resolve_folder(settings.teacher)
         config, tokenizer = read_inputs(folder, any_family=True)
         name = f"the teacher {settings.teacher}"
-        require_same_inputs(data, config, tokenizer, name=name)
+        require_positions(data, config, name=name)
         require_head(data.task, folder, name=settings.teacher, setting="teacher = ")
         return cls(
             settings=settings,
@@ -62,6 +82,7 @@ class ModelTeacher(Teacher):
             config=config,
             task=match_labels(data.task, config, name=name),
             tokenizer=tokenizer,
+            is_other_vocabulary=not data.has_vocabulary_of(tokenizer),
         )
 
     def load_model(self, data: TaskData, losses: Mapping[str, Loss]) -> AnyModel:  # noqa: ARG002
@@ -90,17 +111,61 @@ class ModelTeacher(Teacher):
             self.task,
             self.load_model(data, losses),
             rows=rows,
-            pad_token_id=data.tokenizer.pad_token_id,
+            pad_token_id=self.tokenizer.pad_token_id,
             collect=collected_for(losses),
         )
 
     def _encode(self, data: TaskData, made: Made) -> EncodedExamples:
         """Returns the training rows as the teacher reads them, the student's own if it can."""
-        if self.tokenizer.model_input_names == data.tokenizer.model_input_names:
+        if data.reads_alike(self.tokenizer):
             return data.training
-        splits = [split for split in ("train", "transfer") if split in data.examples]
-        parts = [data.encode_again(split, self.tokenizer) for split in splits]
-        return EncodedExamples.join([*parts, *([fill_again(parts[0], made)] if made else [])])
+        parts = [data.encode_again(split, self.tokenizer) for split in _splits(data)]
+        if not self.is_other_vocabulary:
+            return EncodedExamples.join([*parts, *([fill_again(parts[0], made)] if made else [])])
+        for split, rows in zip(_splits(data), parts, strict=True):
+            require_one_row_each(split, data.examples[split], rows)
+        if made:
+            texts = write_out(data, made)
+            parts.append(
+                self.task.encode(texts, self.tokenizer, max_length=self.settings.max_length)
+            )
+        return EncodedExamples.join(parts)
+
+    def align(self, data: TaskData, losses: Mapping[str, Loss]) -> Alignment | None:
+        """Returns where both models' tokens stand, if they differ and a loss looks at tokens."""
+        names = [name for name, loss in losses.items() if loss.needs & OF_TOKENS]
+        if not self.is_other_vocabulary or not (names or self.task.scores_tokens):
+            return None
+        if AUGMENTED in data.examples:
+            what = f"losses.{names[0]} compares" if names else f"the task {self.task.name} scores"
+            raise SettingsError(
+                f"augment makes rows of the student's tokens, but {what} tokens, and the teacher "
+                f"{self.settings.teacher} has another vocabulary; leave augment out, or choose a "
+                "teacher of the student's vocabulary"
+            )
+        student, teacher = (
+            Spans.join(
+                [
+                    self.task.spans(
+                        data.task.splits[split], tokenizer, max_length=self.settings.max_length
+                    )
+                    for split in _splits(data)
+                ]
+            )
+            for tokenizer in (data.tokenizer, self.tokenizer)
+        )
+        num_examples = sum(len(data.task.splits[split].examples) for split in _splits(data))
+        if {len(student), len(teacher)} != {num_examples}:
+            self._encode(data, [])  # says which example has several rows
+        found = Alignment(self.task, student, teacher)
+        found.require_common(
+            [
+                f"example {row.index} of {split}"
+                for split in _splits(data)
+                for row in data.examples[split]
+            ]
+        )
+        return found
 
     def _fill_cache(
         self,
@@ -135,9 +200,14 @@ class ModelTeacher(Teacher):
                     model,
                     rows[first : min(first + step, end)],
                     batch_size=settings.evaluation_batch_size,
-                    pad_token_id=data.tokenizer.pad_token_id,
+                    pad_token_id=self.tokenizer.pad_token_id,
                     precision=settings.precision,
                 )
 
         cache.fill(compute, progress=progress)
         return cache
+
+
+def _splits(data: TaskData) -> list[str]:
+    """Returns the splits whose rows are trained on, in the order of `TaskData.training`."""
+    return [split for split in ("train", "transfer") if split in data.examples]

@@ -12,7 +12,7 @@ from limbeck.config import Settings, read_options
 from limbeck.errors import SettingsError
 from limbeck.losses import Loss, View
 from limbeck.models import ModelConfig
-from limbeck.objectives import TeacherOutputs
+from limbeck.objectives import Alignment, TeacherOutputs
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.augmentation import Made
 from limbeck.recipes.finetune.settings import FinetuneSettings
@@ -108,6 +108,14 @@ class Teacher(ABC):
     def plan(self, data: TaskData) -> dict[str, Any]:  # noqa: ARG002 - of kinds that cost
         """Returns what a dry run says of it."""
         return {}
+
+    def align(
+        self,
+        data: TaskData,  # noqa: ARG002 - for kinds that read tokens
+        losses: Mapping[str, Loss],  # noqa: ARG002
+    ) -> Alignment | None:
+        """Returns where its tokens and the student's stand, if they differ and are compared."""
+        return None
 
     def require_losses(self, losses: Mapping[str, Loss]) -> None:
         """Refuses losses on outputs that such a teacher can't give.
