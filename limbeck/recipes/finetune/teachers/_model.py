@@ -75,6 +75,11 @@ class ModelTeacher(Teacher):
         config, tokenizer = read_inputs(folder, any_family=True)
         name = f"the teacher {settings.teacher}"
         require_positions(data, config, name=name)
+        if tokenizer.vocab_size > config.vocab_size:
+            raise SettingsError(
+                f"{name}: its tokenizer has {tokenizer.vocab_size} pieces, but it embeds "
+                f"{config.vocab_size}; use the tokenizer that it was trained with"
+            )
         require_head(data.task, folder, name=settings.teacher, setting="teacher = ")
         return cls(
             settings=settings,
