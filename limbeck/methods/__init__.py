@@ -3,6 +3,12 @@
 A method's module has `SettingsType` and `apply(model, settings)`: see `keep_layers.py`.
 """
 
-from limbeck.methods._method import MethodSettings, Start, apply_methods, build_method
+from limbeck.methods._method import (
+    MethodSettings,
+    Start,
+    apply_methods,
+    build_method,
+    start_student,
+)
 
-__all__ = ["MethodSettings", "Start", "apply_methods", "build_method"]
+__all__ = ["MethodSettings", "Start", "apply_methods", "build_method", "start_student"]

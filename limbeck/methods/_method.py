@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, SerializeAsAny
 
@@ -20,6 +20,10 @@ class MethodSettings(Settings):
     Beside it stands `apply(model, settings)`, which returns another model and leaves the given one
     as it is.
     """
+
+    keeps_vocabulary: ClassVar[bool] = True
+    """Whether the model's tokenizer stays the same; a student that starts so reads as its teacher
+    does."""
 
     method: str
     """Name of the method, as `limbeck list methods` shows it."""
@@ -64,6 +68,27 @@ def apply_methods(model: Model, methods: Iterable[MethodSettings | Mapping[str, 
     for settings in built:
         model = _load(settings.method).apply(model, settings)
     return model
+
+
+def start_student(teacher: Model, methods: Iterable[MethodSettings]) -> Model:
+    """Makes a student that reads what its teacher's tokenizer gives; the teacher is left as it is.
+
+    Args:
+        teacher: What to start from.
+        methods: What is done to it.
+
+    Raises:
+        SettingsError: If a method can't be applied, or changes the vocabulary.
+    """
+    chosen = list(methods)
+    for settings in chosen:
+        if not settings.keeps_vocabulary:
+            raise SettingsError(
+                f"{settings.method} changes the vocabulary, and a student reads what its teacher's "
+                "tokenizer gives; trim the teacher first, with limbeck trim, and give what that "
+                "makes"
+            )
+    return apply_methods(teacher, chosen)
 
 
 def build_methods(values: Any, *, where: str) -> Any:

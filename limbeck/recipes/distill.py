@@ -12,7 +12,7 @@ from limbeck.config import Shown
 from limbeck.data import Corpus
 from limbeck.errors import MissingHeadError, SettingsError
 from limbeck.losses import Loss, build_loss, require_fit
-from limbeck.methods import Start, apply_methods
+from limbeck.methods import Start, start_student
 from limbeck.methods.keep_layers import KeepLayersSettings, can_hold
 from limbeck.models import Model
 from limbeck.recipes._inputs import hash_inputs
@@ -204,7 +204,7 @@ def _prepare(
     teacher = _load_teacher(settings.teacher, model_class)
     require_positions(settings, teacher, name=f"the teacher {settings.teacher}")
     if settings.student is None:
-        student = apply_methods(teacher, settings.start or (_keep_layers(settings, teacher),))
+        student = start_student(teacher, settings.start or (_keep_layers(settings, teacher),))
     else:
         corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.student))
         student = find_language_model(settings.student).from_pretrained(settings.student)

@@ -22,6 +22,7 @@ from limbeck.runs.run import GitState, Hardware, RunRecord
 from limbeck.runs.speeds import SpeedsRecord
 from limbeck.runs.suite import Share, SuiteModelScores, SuiteRecord, SuiteTaskScores
 from limbeck.runs.task import ModelSize, Role, TaskNames, TaskRecord, Trivial
+from limbeck.runs.trim import TrimRecord
 
 __all__ = [
     "DATA_FOLDER",
@@ -51,6 +52,7 @@ __all__ = [
     "SuiteTaskScores",
     "TaskNames",
     "TaskRecord",
+    "TrimRecord",
     "Trivial",
     "describe_start",
     "hash_model_files",

@@ -8,11 +8,26 @@ import pytest
 import torch
 
 from limbeck import AutoModelForMaskedLM, BertConfig, BertForMaskedLM, listing
+from limbeck.data import CorpusSettings, build_corpus
 from limbeck.errors import SettingsError
-from limbeck.methods import MethodSettings, apply_methods, build_method
+from limbeck.methods import MethodSettings, apply_methods, build_method, start_student
 from limbeck.methods.keep_layers import KeepLayersSettings
+from limbeck.tokenizers import train_wordpiece
 
 METHODS = listing.list_names("limbeck.methods")
+
+
+def give_corpus(folder):
+    """Settings of a method that goes by a corpus; its tokenizer has at most the teacher's 50."""
+    tokenizer = train_wordpiece(["abcdefghij bed cab"], vocab_size=50, min_frequency=1)
+    (folder / "a.txt").write_text("a bed\n\na cab", encoding="utf-8")
+    settings = CorpusSettings(heldout_ratio=0)
+    build_corpus([folder / "a.txt"], tokenizer=tokenizer, out=folder / "c", settings=settings)
+    return {"corpus": str(folder / "c")}
+
+
+NEEDED = {"trim_vocabulary": give_corpus}
+"""What makes the settings that a method can't do without."""
 
 
 @pytest.fixture
@@ -38,13 +53,14 @@ def test_every_method(method, teacher, tmp_path):
     assert settings.method == method
     assert all(f.description for name, f in type(settings).model_fields.items() if name != "method")
     before = copy.deepcopy(teacher.state_dict())
-    made = apply_methods(teacher, [{"method": method}])
+    values = {"method": method, **NEEDED.get(method, lambda _: {})(tmp_path)}
+    made = apply_methods(teacher, [values])
     assert made is not teacher
     assert made.num_parameters < teacher.num_parameters
     assert all(torch.equal(tensor, before[name]) for name, tensor in teacher.state_dict().items())
-    made.save_pretrained(tmp_path)
-    again = AutoModelForMaskedLM.from_pretrained(tmp_path)
-    ids = torch.randint(1, 50, (2, 7))
+    made.save_pretrained(tmp_path / "made")
+    again = AutoModelForMaskedLM.from_pretrained(tmp_path / "made")
+    ids = torch.randint(1, made.config.vocab_size, (2, 7))
     with torch.no_grad():
         torch.testing.assert_close(again(ids).logits, made.eval()(ids).logits)
     assert build_method(settings.model_dump()) == settings
@@ -63,6 +79,13 @@ def test_methods_follow_each_other(teacher):
     assert student.config.num_hidden_layers == 1
     for name, tensor in student.encoder.layers[0].state_dict().items():
         assert torch.equal(tensor, teacher.encoder.layers[3].state_dict()[name])
+
+
+def test_a_student_starts_with_the_vocabulary_of_its_teacher(teacher):
+    trimming = build_method({"method": "trim_vocabulary", "corpus": "c"})
+    with pytest.raises(SettingsError, match=r"trim_vocabulary changes the voc.*limbeck trim"):
+        start_student(teacher, [KeepLayersSettings(), trimming])
+    assert start_student(teacher, [KeepLayersSettings()]).config.num_hidden_layers == 2
 
 
 def test_no_method_changes_nothing(teacher):
@@ -89,6 +112,7 @@ def test_no_method_changes_nothing(teacher):
             r"methods\[1\]: num_student_layers = 0 is not accepted.*>= 1",
         ),
         ({"method": "keep_layers", "layers": 9}, r"layers = 9: the teacher has 4 lay"),
+        ({"method": "trim_vocabulary"}, r"trim_vocabulary keeps the pieces of a corpus; give corp"),
     ],
 )
 def test_wrong_methods(values, message, teacher):

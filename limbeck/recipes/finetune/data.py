@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from limbeck.errors import SettingsError
-from limbeck.methods import apply_methods
+from limbeck.methods import start_student
 from limbeck.models import ModelConfig
 from limbeck.recipes._machine import require_machine
 from limbeck.recipes._tasks.data import TaskData
@@ -62,7 +62,7 @@ def trained_config(settings: FinetuneSettings, data: TaskData) -> ModelConfig:
     with torch.device("meta"):  # shapes alone: what is trained draws its weights later, by the seed
         model = data.task.new_model(data.folder)
         try:
-            return apply_methods(model, settings.methods).config
+            return start_student(model, settings.methods).config
         except SettingsError as error:
             name = "start" if settings.keep_layers is None else "keep_layers"
             raise SettingsError(f"{name}, of {settings.model}: {error}") from error

@@ -12,7 +12,7 @@ from typing import Self
 import torch
 
 from limbeck.errors import DataError
-from limbeck.methods import apply_methods
+from limbeck.methods import start_student
 from limbeck.models import Model
 from limbeck.objectives import TaskObjective, TaskTeacher
 from limbeck.recipes._tasks.card import make_card
@@ -58,7 +58,7 @@ class Training:
             model = data.task.new_model(data.folder)
         else:
             model = data.task.load_model(data.folder, new_head=settings.new_head)
-        model = apply_methods(model, settings.methods)
+        model = start_student(model, settings.methods)
         model.to(choose_device(settings.device))
         objective = TaskObjective(
             data.task, model, teacher=teacher, label_weight=settings.label_weight

@@ -1,0 +1,31 @@
+"""What came of trimming a vocabulary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from limbeck.runs.result import ResultRecord, move_path
+
+
+class TrimRecord(ResultRecord):
+    """A model of fewer pieces."""
+
+    recipe: Literal["trim"] = "trim"
+    """Name of the recipe."""
+    model: str
+    """Its folder."""
+    num_pieces: int
+    """Pieces that it embeds."""
+    num_parameters: int
+    """Its parameters, the head included."""
+    num_pieces_before: int
+    """Pieces that the given model embeds."""
+    num_parameters_before: int
+    """Parameters of that."""
+    model_files: dict[str, str]
+    """SHA-256 of each file of the model, but for the card."""
+
+    def moved(self, old: Path, new: Path) -> Self:
+        """Returns the result with the model where it is now."""
+        return self.model_copy(update={"model": move_path(self.model, old, new)})

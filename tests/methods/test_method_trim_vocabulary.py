@@ -1,0 +1,150 @@
+"""A trimmed vocabulary: the same pieces, and hidden states equal to the bit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+sys.path.append(str(Path(__file__).parents[1] / "tokenizers"))
+from family_tokenizers import CORPUS, FAMILIES, make_oracle
+
+from limbeck import AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from limbeck.errors import SettingsError
+from limbeck.methods.trim_vocabulary import trim
+from limbeck.models import find_architecture
+from limbeck.tokenizers.trimming import choose_pieces, count_pieces, keep_pieces
+
+CASES = [name for name, (_, options) in FAMILIES.items() if not options]
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory):
+    found = {}
+    for name in CASES:
+        family, options = FAMILIES[name]
+        folder = tmp_path_factory.mktemp(family)
+        make_oracle(family, **options).save_pretrained(folder)
+        found[name] = AutoTokenizer.from_pretrained(folder)
+    return found
+
+
+texts = st.lists(
+    st.one_of(st.sampled_from(CORPUS), st.text("abcdeé fox东quick.,☃\n", max_size=30)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@pytest.mark.parametrize("case", CASES)
+@given(texts=texts)
+@settings(max_examples=40, deadline=None)
+def test_kept_texts_have_the_same_pieces(case, tokenizers, texts):
+    whole = tokenizers[case]
+    ids = choose_pieces(whole, count_pieces(whole, texts))
+    small = keep_pieces(whole, ids.tolist())
+    assert small.vocab_size == len(ids) < whole.vocab_size
+    for text in texts:
+        first, second = whole(text, text), small(text, text)
+        assert [ids[i] for i in second["input_ids"]] == first["input_ids"]
+        assert second.tokens() == first.tokens()
+        assert second.get("token_type_ids") == first.get("token_type_ids")
+        assert small.decode(second["input_ids"]) == whole.decode(first["input_ids"])
+    assert small.config == whole.config
+    roles = {role: small._ids[role] for role in small.config.special_tokens}
+    assert {r: ids[i] for r, i in roles.items()} == {r: whole._ids[r] for r in roles}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_trimmed_tokenizer_is_saved_as_any_is(case, tokenizers, tmp_path):
+    from transformers import AutoTokenizer as Oracle
+
+    whole, text = tokenizers[case], "the quick brown foxes, 1839"
+    small = keep_pieces(whole, choose_pieces(whole, count_pieces(whole, [text])).tolist())
+    small.save_pretrained(tmp_path)
+    theirs = Oracle.from_pretrained(tmp_path)
+    for loaded in (AutoTokenizer.from_pretrained(tmp_path), theirs):
+        assert loaded(text, text)["input_ids"] == small(text, text)["input_ids"]
+    assert len(theirs) == small.vocab_size
+    assert theirs.tokenize(text) == small.tokenize(text)
+
+
+def write_model(family, tokenizer, model_type=None):
+    torch.manual_seed(3)
+    config_type = find_architecture(model_type or family.replace("-", "_")).config_type
+    shape = {
+        "vocab_size": tokenizer.vocab_size + 3,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 24,
+        "max_position_embeddings": 40,
+        "initializer_range": 0.3,
+        **config_type.tiny_values,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    return config_type().replace(**shape)
+
+
+@pytest.mark.parametrize("family", ["albert", "camembert", "mpnet", "roberta", "xlm-roberta"])
+def test_hidden_states_are_the_same_to_the_bit(family, tokenizers, tmp_path):
+    whole = tokenizers[family]
+    config = write_model(family, whole)
+    kept = [*CORPUS[40:46], "the quick brown fox"]
+    for kind in (AutoModel, AutoModelForMaskedLM):
+        model = kind.from_config(config).eval()
+        trimmed, small = trim(model, whole, count_pieces(whole, kept))
+        assert trimmed.config.vocab_size == small.vocab_size < whole.vocab_size
+        assert not trimmed.training
+        for text in kept:
+            ids = (
+                whole.for_model(config)(text, truncation=True, max_length=32, return_tensors="pt"),
+                small.for_model(config)(text, truncation=True, max_length=32, return_tensors="pt"),
+            )
+            with torch.no_grad():
+                before, after = (m(**i) for m, i in zip((model, trimmed), ids, strict=True))
+            assert torch.equal(before.last_hidden_state, after.last_hidden_state)
+            if kind is AutoModelForMaskedLM:
+                rows = whole.convert_tokens_to_ids(
+                    small.convert_ids_to_tokens(range(small.vocab_size))
+                )
+                torch.testing.assert_close(before.logits[..., rows], after.logits)
+        trimmed.save_pretrained(tmp_path / kind.__name__)
+        again = kind.from_pretrained(tmp_path / kind.__name__)
+        assert all(
+            torch.equal(tensor, again.state_dict()[name])
+            for name, tensor in trimmed.state_dict().items()
+        )
+
+
+def test_the_most_frequent_pieces_and_those_that_occur_often_enough(tokenizers):
+    whole = tokenizers["roberta"]
+    counts = count_pieces(whole, ["fox fox fox quick quick over"])
+    pieces = [
+        {whole.convert_ids_to_tokens(i) for i in choose_pieces(whole, counts, min_count=n).tolist()}
+        for n in (1, 2, 3)
+    ]
+    assert pieces[2] < pieces[1] < pieces[0]
+    assert "Ġfox" in pieces[1]
+    assert "Ġover" not in pieces[1]
+    base = len(choose_pieces(whole, counts, max_pieces=len(choose_pieces(whole, counts * 0))))
+    assert base == 256 + 5
+    one_more = choose_pieces(whole, counts, max_pieces=base + 4)
+    assert base < len(one_more) <= base + 4
+    message = rf"max_pieces = {base - 1}, but .*special tokens.* are {base} .*accepted: {base} and"
+    with pytest.raises(SettingsError, match=message):
+        choose_pieces(whole, counts, max_pieces=base - 1)
+    with pytest.raises(SettingsError, match=r"the pieces to keep lack '</s>'; accepted"):
+        keep_pieces(whole, [0, 1, 3, 4, *range(5, 300)])
+
+
+def test_a_tokenizer_of_another_model(tokenizers):
+    whole = tokenizers["roberta"]
+    config = write_model("roberta", whole).replace(vocab_size=300)
+    model = AutoModel.from_config(config)
+    with pytest.raises(SettingsError, match=rf"has {whole.vocab_size} pieces, but .* embeds 300"):
+        trim(model, whole, count_pieces(whole, ["a"]))

@@ -1,0 +1,122 @@
+"""`limbeck trim`: a folder in, a smaller one out, that reads its texts as before."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from tiny_task import make_tokenizer, write_model
+
+from limbeck import AutoModelForSequenceClassification, AutoTokenizer
+from limbeck.cli import main
+from limbeck.data import CorpusSettings, build_corpus
+from limbeck.errors import CheckpointError, DataError, SettingsError
+from limbeck.recipes.trim import TrimSettings, plan, run
+from limbeck.train import SilentProgress
+
+TEXTS = ["good good film", "a bad film"]
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_model(tmp_path / "model", head=["bad", "good"])
+
+
+@pytest.fixture
+def texts(tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(TEXTS), encoding="utf-8")
+    return str(path)
+
+
+def read(folder):
+    return (
+        AutoModelForSequenceClassification.from_pretrained(folder).eval(),
+        AutoTokenizer.from_pretrained(folder),
+    )
+
+
+def test_a_folder_is_trimmed(model, texts, tmp_path):
+    settings = TrimSettings(model=model, texts=texts, out=tmp_path / "out")
+    planned = plan(settings)
+    assert not (tmp_path / "out").exists()
+    result = run(settings, progress=SilentProgress())
+    size = make_tokenizer().vocab_size
+    assert (result.num_pieces, result.num_pieces_before) == (result.num_pieces, size)
+    assert planned["pieces"].startswith(f"{result.num_pieces} of {size}, ")
+    assert f"{result.num_parameters:,} of {result.num_parameters_before:,}" in planned["parameters"]
+    assert result.num_parameters_before - result.num_parameters == 16 * (size - result.num_pieces)
+    before, after = read(model), read(result.model)
+    assert after[0].num_parameters == result.num_parameters
+    assert after[0].config.id2label == {0: "bad", 1: "good"}
+    for text in TEXTS:
+        assert after[1].tokenize(text) == before[1].tokenize(text)
+        with torch.no_grad():
+            logits = [
+                m(**tokenizer(text, return_tensors="pt")).logits for m, tokenizer in (before, after)
+            ]
+        assert torch.equal(*logits)
+
+
+def test_what_is_done_is_not_done_again(model, texts, tmp_path):
+    settings = TrimSettings(model=model, texts=[texts], out=tmp_path / "out")
+    result = run(settings, progress=SilentProgress())
+    assert run(settings, progress=SilentProgress()) == result
+    (tmp_path / "out" / "model" / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is not the file that the run"):
+        run(settings, progress=SilentProgress())
+    (tmp_path / "texts.txt").write_text("bad", encoding="utf-8")
+    with pytest.raises(DataError, match="texts"):
+        run(settings, progress=SilentProgress())
+
+
+def test_a_corpus_is_as_good_as_its_texts(model, texts, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    reading = CorpusSettings(heldout_ratio=0, documents="line")
+    build_corpus([texts], tokenizer=tokenizer, out=tmp_path / "corpus", settings=reading)
+    made = [
+        run(TrimSettings(model=model, out=tmp_path / name, **given), progress=SilentProgress())
+        for name, given in {
+            "a": {"texts": texts},
+            "b": {"texts": str(tmp_path / "corpus")},
+        }.items()
+    ]
+    assert made[0].model_files == made[1].model_files
+
+
+def test_from_the_shell(model, texts, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["trim", model, f"texts={texts}", f"out={out}"]
+    assert main([*arguments, "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "pieces" in shown
+    assert "% less" in shown
+    assert not out.exists()
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == str(out / "model")
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"texts": "no-such.txt"}, DataError, r"no-such\.txt"),
+        ({"max_pieces": 3}, SettingsError, "max_pieces = 3, but .*special tokens .* are 5 pieces"),
+        ({"min_count": 0}, SettingsError, "min_count = 0"),
+    ],
+)
+def test_what_cannot_be_trimmed(values, error, message, model, texts, tmp_path):
+    def trim():
+        given = {"texts": texts, "out": str(tmp_path / "out"), "model": model, **values}
+        run(TrimSettings.from_values(given), progress=SilentProgress())
+
+    with pytest.raises(error, match=message):
+        trim()
+    assert not (tmp_path / "out").exists()
+
+
+def test_texts_without_words(model, tmp_path):
+    (tmp_path / "empty.jsonl").write_text('{"text": " "}\n', encoding="utf-8")
+    settings = TrimSettings(model=model, texts=str(tmp_path / "empty.jsonl"), out=tmp_path / "out")
+    with pytest.raises(DataError, match=r"texts = '.*empty\.jsonl' have no words"):
+        run(settings, progress=SilentProgress())
