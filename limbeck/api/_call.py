@@ -20,6 +20,7 @@ from limbeck.errors import FolderInUseError
 from limbeck.files import own_folder, remove_if_bare
 from limbeck.models import AutoConfig
 from limbeck.recipes._tasks.memory import read_memory
+from limbeck.recipes.finetune.teachers import is_labeller
 from limbeck.runs import DATA_FOLDER, MODELS_FOLDER, RunRecord
 from limbeck.train import Progress
 
@@ -95,7 +96,8 @@ def prepare(
     if given is not None:
         plain |= {} if (data := given.setting(place)) is None else {"data": data}
         settings_type.from_values(plain, where=where)  # before a model is looked for
-        is_stored = recalls_task and not models.holds(plain["model"])
+        may_recall = recalls_task and not is_labeller(plain["model"])
+        is_stored = may_recall and not models.holds(plain["model"])
         labels = _remembered_labels(plain["model"]) if is_stored else None
         plain |= settle_task(given, plain, model_labels=labels, progress=shown)
     settings = settings_type.from_values(plain, where=where)

@@ -8,12 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from limbeck.api._data import SplitInMemory
 from limbeck.api._put import put
 from limbeck.api._result import ModelResult
 from limbeck.errors import SettingsError
 from limbeck.models import Model
-from limbeck.runs import MODELS_FOLDER
+from limbeck.runs import DATA_FOLDER, MODELS_FOLDER
+from limbeck.sources import open_rows
 from limbeck.tokenizers import Tokenizer
+
+_TEACHERS = ("teacher", "model")
+"""Settings that may be rows of predictions."""
 
 ModelLike: TypeAlias = str | Path | ModelResult[Any] | Model | tuple[Model, Tokenizer]
 """A Hub id, a folder, a result with its model, or a model in memory with its tokenizer."""
@@ -21,7 +26,7 @@ ModelLike: TypeAlias = str | Path | ModelResult[Any] | Model | tuple[Model, Toke
 
 @dataclass
 class ModelsInMemory:
-    """Models that are to be written into a run's folder.
+    """Models, and what teachers say that are none, to be written into a run's folder.
 
     Attributes:
         out: The run's folder.
@@ -29,9 +34,12 @@ class ModelsInMemory:
 
     out: Path
     _models: dict[str, tuple[Model, Tokenizer]] = field(default_factory=dict)
+    _said: dict[Path, SplitInMemory] = field(default_factory=dict)
 
     def name(self, value: Any, *, setting: str) -> Any:
         """Returns a setting's value with every model in it as text, and every path.
+
+        Rows in the place of a teacher are predictions.
 
         Args:
             value: The value, which may hold models in its parts.
@@ -53,6 +61,10 @@ class ModelsInMemory:
                 f"{setting} = a {type(value).__name__} in memory comes without its tokenizer; give "
                 f"{setting} = (model, tokenizer), or a folder or Hub id"
             )
+        if setting in _TEACHERS and value is not None and not isinstance(value, str):
+            path = self.out / DATA_FOLDER / f"{setting}.jsonl"
+            self._said[path] = SplitInMemory(setting, open_rows(setting, value))
+            return str(path)
         if isinstance(value, Mapping):
             return {k: self.name(v, setting=f"{setting}.{k}") for k, v in value.items()}
         if isinstance(value, list | tuple):
@@ -65,10 +77,12 @@ class ModelsInMemory:
         return name in [str(self.out / MODELS_FOLDER / role) for role in self._models]
 
     def write(self) -> None:
-        """Writes the models, each a folder."""
+        """Writes the models, each a folder, and the predictions, each a file."""
         for role, (model, tokenizer) in self._models.items():
             write = partial(_write, model, tokenizer)
             put(self.out / MODELS_FOLDER / role, write, out=self.out)
+        for path, rows in self._said.items():
+            put(path, rows.write, out=self.out)
 
 
 def with_tokenizer(model: Any, tokenizer: Tokenizer | None) -> Any:

@@ -11,6 +11,7 @@ from limbeck.api._call import choose_folder, prepare
 from limbeck.api._data import DataSet, GivenData, Rows
 from limbeck.api._models import ModelLike, with_tokenizer
 from limbeck.api._progress import choose_progress
+from limbeck.api._result import ModelResult
 from limbeck.api._results import (
     CompressResult,
     EvaluateResult,
@@ -21,11 +22,13 @@ from limbeck.api._results import (
 from limbeck.api._signature import takes_settings
 from limbeck.api._steps import FinetuneSteps
 from limbeck.api._suite import SuiteTasks
+from limbeck.models import Model
 from limbeck.recipes import compress as compress_recipe
 from limbeck.recipes import evaluate as evaluate_recipe
 from limbeck.recipes import finetune as finetune_recipe
 from limbeck.recipes import suite as suite_recipe
 from limbeck.recipes.finetune import FinetuneStep
+from limbeck.recipes.finetune.teachers import find_kind
 from limbeck.runs import FinetuneRecord
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import Progress
@@ -50,7 +53,8 @@ def finetune(
     Rows may be a list of dictionaries, a `datasets.Dataset`, a pandas or polars frame, or a file,
     glob or `hf://owner/name#split`. Rows in memory are written into the run's folder once, so that
     the run is one like those of the command line; their task is inferred where columns leave no
-    doubt. For files and the Hub it is `task`, as on the command line.
+    doubt. For files and the Hub it is `task`, as on the command line. A `teacher` may also be rows
+    of predictions, a file of them, or the address of a server.
 
     Args:
         model: A Hub id, a folder, a result of another call, or a model in memory.
@@ -169,7 +173,7 @@ def evaluate(
 
 @takes_settings(compress_recipe.SettingsType)
 def compress(
-    model: ModelLike,
+    model: ModelLike | Rows,
     train: Rows | None = None,
     validation: Rows | None = None,
     test: Rows | None = None,
@@ -185,6 +189,8 @@ def compress(
 
     Args:
         model: A fine-tuned model. A result of `finetune` brings its task, options and data along.
+            With `student` also a teacher that is no model: rows of predictions, a file of them, or
+            the address of a server.
         train: Rows to train students on.
         validation: Rows that choose the student.
         test: Rows that are scored at the end.
@@ -206,7 +212,7 @@ def compress(
         MissingHeadError: If the model has no head for the task.
     """
     given = GivenData.of(data, train=train, validation=validation, test=test, transfer=transfer)
-    given.require(*_needed(settings), function="limbeck.compress")
+    given.require(*_needed(settings, teacher=model), function="limbeck.compress")
     with prepare(
         "compress",
         compress_recipe.SettingsType,
@@ -270,8 +276,15 @@ def suite(
         return SuiteResult(call.out, suite_recipe.run(call.settings, progress=call.progress))
 
 
-def _needed(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the splits that must be given: validation may be held out of the training rows."""
+def _needed(settings: Mapping[str, Any], *, teacher: object) -> tuple[str, ...]:
+    """Returns the splits that must be given: validation may be held out of the training rows.
+
+    Predictions bring the texts to learn from.
+    """
+    if teacher is not None and not isinstance(teacher, ModelResult | Model | tuple):
+        is_name = isinstance(teacher, str | Path)
+        if not is_name or find_kind(str(teacher)).brings_rows:
+            return ("validation",)
     holds_out = "validation_ratio" in (settings.get("task_options") or {})
     return ("train",) if holds_out else ("train", "validation")
 
@@ -285,7 +298,8 @@ def _begin(
     out: str | Path | None,
     progress: bool | Progress | None,
 ) -> FinetuneSteps:
-    given.require(*_needed(settings), function="limbeck.finetune")
+    needed = _needed(settings, teacher=settings.get("teacher"))
+    given.require(*needed, function="limbeck.finetune")
     call = ExitStack()
     begun = call.enter_context(
         prepare(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -22,7 +22,15 @@ from limbeck.recipes._tasks.predictions import (
     format_score,
 )
 from limbeck.recipes._tasks.settings import TaskRunSettings
-from limbeck.runs import EvaluateRecord, describe_start, start_run, write_predictions
+from limbeck.runs import (
+    Adapter,
+    EvaluateRecord,
+    ModelSize,
+    describe_start,
+    start_run,
+    write_predictions,
+)
+from limbeck.tasks import Record
 from limbeck.train import Progress, SilentProgress, choose_device
 
 
@@ -57,10 +65,39 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
     data = _read_data(settings, progress)
     model = load_fine_tuned(data.task, data.folder, name=settings.model)
     model.to(choose_device(settings.device))
+    return keep_predictions(
+        settings,
+        data,
+        predict=lambda: data.predict(model, settings.split),
+        size=describe_model(model, data.folder),
+        adapter=describe_adapter(data.task, data.config),
+        started=started,
+    )
+
+
+def keep_predictions(
+    settings: EvaluateSettings,
+    data: TaskData,
+    *,
+    predict: Callable[[], list[Record]],
+    size: ModelSize,
+    adapter: Adapter | None,
+    started: float,
+) -> EvaluateRecord:
+    """Makes a run of what is predicted of a split: predictions, scores, records.
+
+    Args:
+        settings: Of the run.
+        data: The task's, with the split; its settings are these.
+        predict: Returns what is predicted of each example.
+        size: Of what predicts.
+        adapter: What runs it, where that is another library.
+        started: When the run was begun, by `time.perf_counter`.
+    """
     inputs = hash_inputs(settings.named_models(), data=data)
     with start_run(settings.out, "evaluate", settings, inputs=inputs, may_change=_MAY_CHANGE):
         split = data.task.splits[settings.split]
-        records = data.predict(model, settings.split)
+        records = predict()
         shown = [
             {"index": record["index"], **example.shown(), **record}
             for example, record in zip(split.examples, records, strict=True)
@@ -72,8 +109,8 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
             write_text(settings.out / name, content, error=DataError)
         record = EvaluateRecord(
             **data.names(),
-            **describe_model(model, data.folder),
-            adapter=describe_adapter(data.task, data.config),
+            **size,
+            adapter=adapter,
             split=settings.split,
             num_examples=len(split.examples),
             scores=data.score({settings.split: records})[settings.split],

@@ -140,10 +140,9 @@ def headline(compression: Compression) -> str:
             f"where {figures.points(enough)} would do, {lack} short.{blind}"
         )
     chosen = next(model for model in found.candidates if model.label == found.chosen)
-    size = (
-        f"has {figures.magnitude(chosen.num_parameters)} parameters instead of "
-        f"{figures.magnitude(teacher.num_parameters)}"
-    )
+    size = f"has {figures.magnitude(chosen.num_parameters)} parameters"
+    if teacher.is_model:
+        size += f" instead of {figures.magnitude(teacher.num_parameters)}"
     rest = f" and {size}"
     if chosen.speed_up is not None:
         rest = f", {size} and is {wording.speed_clause(chosen.speed_up.latency)}"
@@ -206,9 +205,9 @@ def tried_table(found: Compression) -> Table:
         "Lowest to highest": lambda m: seed_range(m) if len(m.scores.values) > 1 else NONE,
         "Kept (95 % interval)": kept,
         f"At least {format_percent(found.retain)}": is_enough,
-        "Layers": lambda m: str(m.num_layers),
-        "Parameters": lambda m: figures.magnitude(m.num_parameters),
-        "Weight file": lambda m: figures.file_size(m.file_bytes),
+        "Layers": lambda m: str(m.num_layers) if m.is_model else NONE,
+        "Parameters": lambda m: figures.magnitude(m.num_parameters) if m.is_model else NONE,
+        "Weight file": lambda m: figures.file_size(m.file_bytes) if m.is_model else NONE,
         "Latency, batch 1": latency_or_none,
         "Speed-up (quartiles)": speed_up_or_none,
     }

@@ -108,6 +108,8 @@ def draw_trade_off(compression: Compression, across: Across, *, width: float = W
         )
         points = []
         for number, model in enumerate(compression.models):
+            if not model.is_model:  # its share is the line, and it stands nowhere along the axis
+                continue
             x, x_error = place_across(model, by_latency=by_latency)
             low, y, high = (
                 100 * value
@@ -122,7 +124,7 @@ def draw_trade_off(compression: Compression, across: Across, *, width: float = W
         axes.set_xlim(left=0)
         axes.set_xlabel(across_label(by_latency=by_latency))
         axes.set_ylabel(f"{wording.metric_name(compression.metric)} ({compression.split})")
-        names = [model.label for model in compression.models]
+        names = [model.label for model in compression.models if model.is_model]
         name_points(axes, points, names)
 
     describe = (

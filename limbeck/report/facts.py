@@ -107,7 +107,7 @@ class ModelFacts:
         model: What fine-tuning started from.
         folder: Its run folder.
         num_parameters: Parameters, the head included.
-        file_bytes: Size of the weight file.
+        file_bytes: Size of the weight file, or of what else it is.
         retention: Score over the teacher's; None for the teacher itself, where there is none, and
             where it would say nothing, since not both are shown to beat a constant answer.
         above_constant: Score minus that of the best constant answer; None if no interval is known.
@@ -141,6 +141,11 @@ class ModelFacts:
     speed_up: SpeedUp | None = None
     training: TrainingFacts | None = None
     training_seconds: float | None = None
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it has layers and a speed: a file of predictions and a server have none."""
+        return self.num_parameters > 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,7 +98,9 @@ def hold_against_teacher(
     found = [teacher]
     for model in others:
         paired, speed = scored.compare(model.label, teacher.label), model.speed
-        faster = None if speed is None else compare_speed(speed, reference=speeds[teacher.label])
+        reference, faster = speeds.get(teacher.label), None  # a teacher may be no model
+        if speed is not None and reference is not None:
+            faster = compare_speed(speed, reference=reference)
         # A share of what needs no model says nothing: of 64, the same answer each time keeps 64.
         is_shown = model.beats_constant and teacher.beats_constant
         kept = paired.retention if paired is not None and is_shown else None

@@ -108,6 +108,8 @@ def cost_tiles(student: ModelFacts, teacher: ModelFacts) -> tuple[Tile, ...]:
         f"teacher {figures.file_size(teacher.file_bytes)}; "
         f"{student.num_layers} of {teacher.num_layers} layers"
     )
+    if not teacher.is_model:
+        more = f"{student.num_layers} layers; the teacher is no model"
     size = Tile(figure=figures.file_size(student.file_bytes), name="weight file", more=more)
     return some(speed, size)
 

@@ -148,7 +148,7 @@ def test_it_is_made_smaller_by_a_student_of_ours(tmp_path, data, encoder, teache
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, r"is of a family that transformers alone can run, so no student can be made of its l"),
+        ({}, r"is no model of a family that Limbeck has, so no student can be made of its layers"),
         ({"depths": (2,)}, r"depths: .* leave it out and give student=MODEL"),
     ],
 )

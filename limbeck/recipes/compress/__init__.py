@@ -22,13 +22,16 @@ from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.recipes._tasks.speeds import measure_once
 from limbeck.recipes.compress.candidates import Candidate, list_candidates
 from limbeck.recipes.compress.forecast import forecast, measure_candidates, require_students
+from limbeck.recipes.compress.labeller import find_labeller, score_labeller
 from limbeck.recipes.compress.result import (
     make_record,
     require_contract,
     summarise_result,
 )
 from limbeck.recipes.compress.settings import CompressSettings
+from limbeck.recipes.finetune.data import read_data
 from limbeck.recipes.finetune.shared_steps import decide_steps
+from limbeck.recipes.finetune.teachers import is_labeller
 from limbeck.report.card import write_card
 from limbeck.report.compression import (
     Compression,
@@ -76,7 +79,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
         SettingsError: If settings do not fit the model or each other, or no student.
         KeyboardInterrupt: When Ctrl-C or SIGTERM asked to stop; finished students stay.
     """
-    settings = recall_task(settings, progress)
+    settings = _recall(settings, progress)
     data, candidates = _prepare(settings, progress)
     asked = settings.model_dump(mode="json", include=set(_MAY_CHANGE))
     may_change = (*_MAY_CHANGE, *_NO_PART)
@@ -111,7 +114,7 @@ def _try_students(
     progress: Progress,
 ) -> CompressRecord:
     """Makes, measures and reports the students, and puts the chosen one into `out/model`."""
-    teacher = _evaluate_teacher(settings, data, progress)
+    teacher = _evaluate_teacher(settings, data, candidates, progress)
     jobs = [candidate.job for candidate in candidates]
     failures = run_jobs(jobs, num_workers=settings.workers, progress=progress)
     made = [candidate for candidate in candidates if candidate.name not in failures]
@@ -137,8 +140,10 @@ def _try_students(
 
 def plan(settings: CompressSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
-    settings = recall_task(settings, SilentProgress())
+    settings = _recall(settings, SilentProgress())
     data, candidates = _prepare(settings, SilentProgress())
+    labeller = find_labeller(candidates, data)
+    depth = {} if labeller else {"num_layers": data.config.num_hidden_layers}
     return {
         "recipe": "compress",
         "task": settings.task_label or data.task.name,
@@ -146,16 +151,27 @@ def plan(settings: CompressSettings) -> dict[str, Any]:
         "retain": settings.retain,
         "out": str(settings.out),
         "device": str(choose_device(settings.device)),
-        "num_layers": data.config.num_hidden_layers,
+        **depth,
         **data.sizes(),
         "seeds": list(settings.seeds),
         "students": {candidate.name: candidate.how for candidate in candidates},
-        **forecast(candidates, data).to_plan(),
+        **({} if labeller is None else labeller.plan(data)),
+        **forecast(candidates, data, has_model=labeller is None).to_plan(),
     }
+
+
+def _recall(settings: CompressSettings, progress: Progress) -> CompressSettings:
+    """Returns the settings with what the model remembers; a teacher that is none does not."""
+    return settings if is_labeller(settings.model) else recall_task(settings, progress)
 
 
 def _prepare(settings: CompressSettings, progress: Progress) -> tuple[TaskData, list[Candidate]]:
     """Reads the data and lists the students, all of which can be made."""
+    if is_labeller(settings.model):
+        candidates = list_candidates(settings, num_layers=None)
+        data = read_data(candidates[0].settings, progress)
+        require_students(candidates, data)
+        return data, candidates
     data = _read_data(settings, progress)
     is_foreign = isinstance(data.config, ForeignConfig)
     num_layers = None if is_foreign else data.config.num_hidden_layers
@@ -222,14 +238,22 @@ def _teacher_settings(settings: CompressSettings, split: str) -> evaluate.Evalua
 
 
 def _evaluate_teacher(
-    settings: CompressSettings, data: TaskData, progress: Progress
+    settings: CompressSettings,
+    data: TaskData,
+    candidates: Sequence[Candidate],
+    progress: Progress,
 ) -> FinetuneRun:
     """Scores the teacher on validation, and on test if that can be scored, unless done before."""
     test = data.task.splits.get("test")
     for split in (_SPLIT, *(["test"] if test is not None and test.is_labelled else [])):
         if not EvaluateRecord.exists(settings.out / "teacher" / split):
             progress.log(f"scoring {settings.model} on {split}")
-            evaluate.run(_teacher_settings(settings, split), progress=progress)
+            of_split = _teacher_settings(settings, split)
+            labeller = find_labeller(candidates, data)
+            if labeller is None:
+                evaluate.run(of_split, progress=progress)
+            else:
+                score_labeller(of_split, labeller, data, progress=progress)
     found = read_finetune_run(settings.out / "teacher" / _SPLIT)
     _require_something_to_keep(found, name=settings.model)
     return found
@@ -268,8 +292,9 @@ def _compare(
     progress: Progress,
 ) -> Compression:
     scored, task = read_scored(runs, _SPLIT), runs[0].result.task
+    models_of = runs[1:] if is_labeller(settings.model) else runs
     speeds = measure_once(
-        runs, out=settings.out, split=_SPLIT, device=settings.device, progress=progress
+        models_of, out=settings.out, split=_SPLIT, device=settings.device, progress=progress
     )
     models = join_models(runs, scored, speeds=speeds)
     how = {candidate.name: candidate.how for candidate in candidates}

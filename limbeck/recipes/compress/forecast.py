@@ -76,12 +76,20 @@ class Forecast:
         }
 
 
-def forecast(candidates: Sequence[Candidate], data: TaskData) -> Forecast:
-    """Measures a step or two of each student, and the teacher's predictions."""
+def forecast(candidates: Sequence[Candidate], data: TaskData, *, has_model: bool) -> Forecast:
+    """Measures a step or two of each student, and the teacher's predictions.
+
+    Args:
+        candidates: The students.
+        data: The teacher's, or the first student's where the teacher is no model.
+        has_model: Whether it is one.
+    """
     first = take_sample(data.settings, data.task, any_family=True)
     num_rows = count_rows(first)
-    teacher = load_fine_tuned(data.task, data.folder, name=data.settings.model)
-    row = time_predictions(teacher.to(choose_device(data.settings.device)), first)
+    row = 0.0
+    if has_model:
+        teacher = load_fine_tuned(data.task, data.folder, name=data.settings.model)
+        row = time_predictions(teacher.to(choose_device(data.settings.device)), first)
     paces = measure_candidates(candidates, data)
     minutes = candidates[0].settings.max_minutes  # the same for all, a setting of `finetune`
     if minutes is not None:

@@ -98,13 +98,21 @@ def _describe_model(found: Compression, model: ModelFacts) -> CompressedModel:
     )
 
 
+def _words_of_size(model: CompressedModel) -> list[str]:
+    if not model.num_parameters:  # a file of predictions, or a server
+        return [NONE] * 3
+    return [
+        str(model.num_layers),
+        figures.magnitude(model.num_parameters),
+        figures.file_size(model.file_bytes),
+    ]
+
+
 def _words(model: CompressedModel) -> list[str]:
     """Returns a model's line of the terminal's table."""
     return [
         model.name,
-        str(model.num_layers),
-        figures.magnitude(model.num_parameters),
-        figures.file_size(model.file_bytes),
+        *_words_of_size(model),
         figures.points(model.score),
         NONE if model.retained is None else f"{figures.points(model.retained)} %",
         {None: NONE, True: "yes", False: "no"}[model.reached],

@@ -15,6 +15,9 @@ from limbeck.recipes._tasks.settings import TaskSettings
 class CompressSettings(LearningSettings, TaskSettings):
     """A fine-tuned model, its task, and what a smaller one has to keep."""
 
+    model: Shown[str]
+    """Folder or Hub id of a fine-tuned model; with `student` also another teacher: a file of
+    predictions or a server, as `teacher` of `finetune`."""
     out: Shown[Path] = Path("compressed")
     """Run folder; the same command given again goes on where a run stopped."""
 

@@ -65,12 +65,12 @@ def take_sample(settings: TaskRunSettings, task: Task, *, any_family: bool = Fal
     require_inputs(settings.max_length, config=config, tokenizer=tokenizer)
     examples = {
         name: task.encode(
-            Split(name, take_evenly(task.splits[name].examples, number)),
+            Split(name, take_evenly(task.splits[split].examples, number)),
             tokenizer,
             max_length=settings.max_length,
         )
         for name, number in _sizes(settings).items()
-        if name in task.splits
+        if (split := _sampled(name, task)) in task.splits
     }
     return TaskData(
         settings=settings,
@@ -86,8 +86,8 @@ def count_rows(sample: TaskData) -> dict[str, int]:
     """Returns about how many rows each split has: its examples, or their windows."""
     share = 1.0
     if "train" in sample.examples:
-        taken = min(len(sample.task.splits["train"].examples), _sizes(sample.settings)["train"])
-        share = len(sample.examples["train"]) / taken
+        examples = sample.task.splits[_sampled("train", sample.task)].examples
+        share = len(sample.examples["train"]) / min(len(examples), _sizes(sample.settings)["train"])
     return {k: round(share * len(split.examples)) for k, split in sample.task.splits.items()}
 
 
@@ -135,7 +135,7 @@ def within(settings: FinetuneSettings, num_steps: int) -> FinetuneSettings:
 def count_steps(settings: FinetuneSettings, num_rows: Mapping[str, int]) -> int:
     """Returns the most steps that a seed makes, by its epochs and `max_steps`."""
     copies = 0 if settings.augment is None else settings.augment.copies
-    num_train = num_rows["train"] * (1 + copies)
+    num_train = num_rows.get("train", 0) * (1 + copies)
     num_train += num_rows.get("transfer", 0) if settings.teacher is not None else 0
     steps_per_epoch = math.ceil(num_train / settings.batch_size)
     budget = make_budget(settings, steps_per_epoch=steps_per_epoch)
@@ -174,7 +174,7 @@ def estimate_seconds(
     """
     num_steps = count_steps(settings, num_rows)
     step = pace.seconds_per_step + settings.batch_size * teacher_seconds_per_row
-    steps_per_epoch = num_rows["train"] / settings.batch_size
+    steps_per_epoch = (num_rows.get("train") or num_rows["transfer"]) / settings.batch_size
     training = num_steps * step
     if settings.max_minutes is not None:
         training = min(training, 60 * settings.max_minutes)
@@ -182,6 +182,14 @@ def estimate_seconds(
     num_validations = max(1, num_epochs * settings.evaluations_per_epoch)
     predicted = (num_validations + 1) * num_rows.get("validation", 0) + num_rows.get("test", 0)
     return len(settings.seeds) * (training + predicted * pace.seconds_per_row)
+
+
+def _sampled(name: str, task: Task) -> str:
+    """Returns the split that a sample is taken of.
+
+    Where no row to learn from has a label, the steps are made on validation's: they take as long.
+    """
+    return "validation" if name == "train" and "train" not in task.splits else name
 
 
 def _sizes(settings: TaskRunSettings) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from limbeck import listing
 from limbeck.errors import SettingsError
 from limbeck.recipes._tasks.folders import require_own_folders
-from limbeck.recipes.compress.candidates._candidate import Candidate
+from limbeck.recipes.compress.candidates._candidate import NO_LAYERS, Candidate
 from limbeck.recipes.compress.settings import CompressSettings
 
 __all__ = ["Candidate", "list_candidates"]
@@ -24,9 +24,7 @@ def list_candidates(settings: CompressSettings, *, num_layers: int | None) -> li
     ways = [listing.load(__name__, name) for name in listing.list_names(__name__)]
     found = [one for way in ways for one in way.list_candidates(settings, num_layers)]
     if not found:
-        has = "is of a family that transformers alone can run"
-        if num_layers is not None:
-            has = f"has {num_layers} layer"
+        has = NO_LAYERS if num_layers is None else f"has {num_layers} layer"
         raise SettingsError(
             f"{settings.model} {has}, so no student can be made of its layers; "
             "give an encoder as student=MODEL"

@@ -25,6 +25,10 @@ _PASSED_ON = {*TaskSettings.model_fields, *LearningSettings.model_fields} - {"mo
 """Settings of `compress` that every fine-tuning takes over."""
 
 
+NO_LAYERS = "is no model of a family that Limbeck has"
+"""What is said of a teacher of whose layers no student can be made."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A student that is to be tried.

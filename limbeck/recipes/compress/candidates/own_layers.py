@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from limbeck.errors import SettingsError
-from limbeck.recipes.compress.candidates._candidate import Candidate, distil
+from limbeck.recipes.compress.candidates._candidate import NO_LAYERS, Candidate, distil
 from limbeck.recipes.compress.settings import CompressSettings
 
 _SHARES = (2 / 3, 1 / 2, 1 / 3, 1 / 4)
@@ -16,8 +16,8 @@ def list_candidates(settings: CompressSettings, num_layers: int | None) -> Itera
     if num_layers is None:
         if settings.depths is not None:
             raise SettingsError(
-                f"depths: {settings.model} is of a family that transformers alone can run, so that "
-                "no student can be made of its layers; leave it out and give student=MODEL"
+                f"depths: {settings.model} {NO_LAYERS}, so that no student can be made of its "
+                "layers; leave it out and give student=MODEL"
             )
         return
     depths = settings.depths

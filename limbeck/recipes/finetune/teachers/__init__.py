@@ -13,7 +13,7 @@ from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teachers._labeller import Labeller
 from limbeck.recipes.finetune.teachers._teacher import Teacher
 
-__all__ = ["Labeller", "Teacher", "find_kind", "find_teacher"]
+__all__ = ["Labeller", "Teacher", "find_kind", "find_teacher", "is_labeller"]
 
 _UNRECOGNISED = "own_model"
 
@@ -32,6 +32,11 @@ def find_teacher(settings: FinetuneSettings, data: TaskData) -> Teacher:
     kind = find_kind(settings.teacher)
     kind.read_options(settings)
     return kind.prepare(settings, data)
+
+
+def is_labeller(name: str) -> bool:
+    """Tells whether a name is that of a teacher that is no model, but says something of texts."""
+    return issubclass(find_kind(name), Labeller)
 
 
 def find_kind(name: str) -> type[Teacher]:
