@@ -20,7 +20,7 @@ from limbeck.data.by_length import batches_by_length
 from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.files import read_json_lines, sha256_of, write_json_lines
 from limbeck.files.typed import TypedFile
-from limbeck.models import AutoModelForMaskedLM, Model
+from limbeck.models import AutoModelForMaskedLM, Model, find_class
 from limbeck.recipes._language_model import describe_missing_lm_head
 from limbeck.recipes._settings import Seed
 from limbeck.recipes._tasks.data import TaskData, read_inputs
@@ -96,6 +96,10 @@ class Augmenter:
         folder = resolve_folder(settings.model)
         config, tokenizer = read_inputs(folder)
         require_same_inputs(data, config, tokenizer, name=f"the masked LM {settings.model}")
+        try:
+            find_class(config.model_type, AutoModelForMaskedLM.kind)
+        except SettingsError as error:
+            raise SettingsError(f"augment.model = {settings.model}: {error}") from None
         if find_head(folder) not in (None, AutoModelForMaskedLM.kind):
             raise MissingHeadError(
                 f"augment.model = {settings.model} has no masked-LM head. "

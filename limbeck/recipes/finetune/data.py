@@ -8,7 +8,7 @@ import torch
 
 from limbeck.errors import SettingsError
 from limbeck.methods import start_student
-from limbeck.models import ModelConfig
+from limbeck.models import ModelConfig, find_class
 from limbeck.recipes._machine import require_machine
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
@@ -44,6 +44,12 @@ def read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
             f"task = '{settings.task}' has nothing to fine-tune: it is evaluated zero-shot, with "
             "limbeck evaluate"
         )
+    try:
+        find_class(data.config.model_type, data.task.auto_model.kind)
+    except SettingsError as error:
+        raise SettingsError(
+            f"model = {settings.model} has no head for task = '{settings.task}': {error}"
+        ) from None
     if settings.initialise == "pretrained" and not settings.new_head:
         require_head(data.task, data.folder, name=settings.model)
         data = replace(data, task=match_labels(data.task, data.config, name=settings.model))
