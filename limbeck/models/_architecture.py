@@ -32,8 +32,9 @@ class Architecture:
     """Not called for the bare encoder."""
     build_pooler: Callable[[Any, Kind], nn.Module | None] | None = None
     """What makes one vector of a sequence, for the kinds where the family has that."""
-    finish_initialisation: Callable[[Any, Encoder], None] | None = None
-    """What the family does to a new encoder beyond drawing its weights, given the configuration."""
+    finish_initialisation: Callable[[Any, nn.Module], None] | None = None
+    """What the family does to a new encoder, pooler or head beyond drawing its weights, given the
+    configuration."""
 
     @property
     def model_type(self) -> str:

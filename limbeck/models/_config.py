@@ -244,6 +244,11 @@ class ModelConfig:
         return self.replace(pad_token_id=end)
 
     @property
+    def weight_cut(self) -> float | None:
+        """How many standard deviations new weights are away from 0 at most; None for any number."""
+        return None
+
+    @property
     def reserved_positions(self) -> int | None:
         """How many of `max_position_embeddings` no token stands at, as RoBERTa's first two.
 

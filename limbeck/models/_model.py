@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -57,9 +57,7 @@ class Model(nn.Module):
             if self.kind.has_head:
                 self.head = self.architecture.build_head(config, self.kind)
         self.to_empty(device=device)
-        initialise(self, std=config.initializer_range)
-        if self.architecture.finish_initialisation is not None:
-            self.architecture.finish_initialisation(config, self.encoder)
+        self._draw(self, parts=self.children())
 
     @classmethod
     def from_pretrained(
@@ -368,6 +366,13 @@ class Model(nn.Module):
             )
         return pooler
 
+    def _draw(self, module: nn.Module, *, parts: Iterable[nn.Module]) -> None:
+        """Draws the weights of a module, of which these are the encoder, the pooler or the head."""
+        initialise(module, std=self.config.initializer_range, cut=self.config.weight_cut)
+        if self.architecture.finish_initialisation is not None:
+            for part in parts:
+                self.architecture.finish_initialisation(self.config, part)
+
     def _take_weights(
         self, weights: Mapping[str, Tensor], *, drawn: AbstractSet[str], dtype: torch.dtype
     ) -> None:
@@ -377,7 +382,7 @@ class Model(nn.Module):
         )
         for part in sorted({name.partition(".")[0] for name in drawn}):
             module = self.get_submodule(part).to(dtype).to_empty(device="cpu")
-            initialise(module, std=self.config.initializer_range)
+            self._draw(module, parts=[module])
         left = [name for name, tensor in _held_by(self) if tensor.is_meta]
         assert not left, f"{left} are neither in the folder nor drawn"
 

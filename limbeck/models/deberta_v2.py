@@ -196,8 +196,8 @@ class DistanceEmbeddings(nn.Module):
             ratio = torch.tensor((max_distance - 1) / self.exact, device="cpu")
             self.log_range = float(ratio.log())
 
-    def forward(self, hidden: Tensor) -> Distances:
-        """Shape: (batch, sequence, hidden_size)."""
+    def forward(self, hidden: Tensor, _position_ids: Tensor | None = None) -> Distances:
+        """Shape: (batch, sequence, hidden_size); distances are between places in a row."""
         half = self.table.num_embeddings // 2
         places = torch.arange(hidden.shape[1], device=hidden.device)
         back = self._bucket(places[:, None] - places[None, :])

@@ -131,9 +131,9 @@ def build_head(config: DistilBertConfig, kind: Kind) -> nn.Module:
     )
 
 
-def set_sinusoidal_positions(config: DistilBertConfig, encoder: Encoder) -> None:
+def set_sinusoidal_positions(config: DistilBertConfig, part: nn.Module) -> None:
     """Replaces new position embeddings by sines and cosines where the configuration asks for it."""
-    position = encoder.embeddings.position
+    position = part.embeddings.position if isinstance(part, Encoder) else None
     if config.sinusoidal_pos_embds and position is not None:
         with torch.no_grad():
             position.weight.copy_(

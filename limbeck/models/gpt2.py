@@ -163,12 +163,12 @@ def build_head(config: GPT2Config, kind: Kind) -> nn.Module:
 
 
 @torch.no_grad()
-def narrow_residual_weights(_config: GPT2Config, encoder: Encoder) -> None:
+def narrow_residual_weights(config: GPT2Config, part: nn.Module) -> None:
     """Divides what new layers add to their input, so that its sum does not grow with depth."""
-    for layer in encoder.layers:
-        assert isinstance(layer, PreNormLayer)
-        for linear in (layer.attention.output, layer.feed_forward.down):
-            linear.weight /= math.sqrt(2 * len(encoder.layers))
+    for layer in part.modules():
+        if isinstance(layer, PreNormLayer):
+            for linear in (layer.attention.output, layer.feed_forward.down):
+                linear.weight /= math.sqrt(2 * config.n_layer)
 
 
 def _build_norm(config: GPT2Config) -> nn.LayerNorm:

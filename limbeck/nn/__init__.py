@@ -4,12 +4,13 @@ from limbeck.nn.activation import ACTIVATIONS, build_activation
 from limbeck.nn.attention import SelfAttention
 from limbeck.nn.embeddings import Embeddings
 from limbeck.nn.encoder import COLLECTABLE, Encoder
-from limbeck.nn.feed_forward import FeedForward
+from limbeck.nn.feed_forward import FeedForward, GatedFeedForward
 from limbeck.nn.heads import (
     CausalLMHead,
     FirstTokenPooler,
     LastTokenPooler,
     MaskedLMHead,
+    MeanPooler,
     ScoreHead,
     VocabularyTransform,
 )
@@ -19,6 +20,7 @@ from limbeck.nn.masks import Reach, additive_mask
 from limbeck.nn.modes import evaluation
 from limbeck.nn.outputs import EncoderOutput, ModelOutput
 from limbeck.nn.precision import at_least_float32
+from limbeck.nn.rotary import RotaryPositions, Rotation
 from limbeck.nn.transfer import to_device
 
 __all__ = [
@@ -32,11 +34,15 @@ __all__ = [
     "EncoderOutput",
     "FeedForward",
     "FirstTokenPooler",
+    "GatedFeedForward",
     "LastTokenPooler",
     "MaskedLMHead",
+    "MeanPooler",
     "ModelOutput",
     "PreNormLayer",
     "Reach",
+    "RotaryPositions",
+    "Rotation",
     "ScoreHead",
     "SelfAttention",
     "VocabularyTransform",

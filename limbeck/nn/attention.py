@@ -12,7 +12,7 @@ class AttentionParts(NamedTuple):
     """What attention computed on its way, under the names that `collect=` takes.
 
     Shape:
-        queries, keys, values: (batch, heads, sequence, head_size).
+        queries, keys, values: (batch, heads, sequence, head_size), before any rotation.
         attention_scores: (batch, heads, sequence, sequence), below `MASKED_SCORE / 2` for hidden
             keys; None where attention is fused.
         attentions: Their softmax, as it was used: after dropout; None likewise.
@@ -38,6 +38,8 @@ class SelfAttention(nn.Module):
             called with this module (for its projections), the queries, the keys and `positions`.
             Where the bias is the same for every layer, the encoder's `position_bias` gives it
             instead.
+        rotation: Turns queries and keys by what the encoder knows of positions.
+        bias: Whether the four projections have biases.
 
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.2.
     """
@@ -51,17 +53,20 @@ class SelfAttention(nn.Module):
         head_size: int | None = None,
         scale: float | None = None,
         relative: nn.Module | None = None,
+        rotation: nn.Module | None = None,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.head_size = hidden_size // num_heads if head_size is None else head_size
         self.dropout = dropout
         self.scale = scale
         width = num_heads * self.head_size
-        self.query = nn.Linear(hidden_size, width)
-        self.key = nn.Linear(hidden_size, width)
-        self.value = nn.Linear(hidden_size, width)
-        self.output = nn.Linear(width, hidden_size)
+        self.query = nn.Linear(hidden_size, width, bias=bias)
+        self.key = nn.Linear(hidden_size, width, bias=bias)
+        self.value = nn.Linear(hidden_size, width, bias=bias)
+        self.output = nn.Linear(width, hidden_size, bias=bias)
         self.relative = relative
+        self.rotation = rotation
 
     def forward(
         self,
@@ -76,7 +81,7 @@ class SelfAttention(nn.Module):
         Shape:
             hidden: (batch, sequence, hidden_size).
             mask: Broadcasts to (batch, heads, sequence, sequence); added to the scores.
-            positions: Whatever `relative` takes; unused without it.
+            positions: Whatever `relative` and `rotation` take; unused without them.
             result: (batch, sequence, hidden_size), and what led there.
         """
         query = self.split_heads(self.query(hidden))
@@ -87,6 +92,8 @@ class SelfAttention(nn.Module):
             mask = bias if mask is None else mask + bias
         dropout = self.dropout if self.training else 0.0
         parts = AttentionParts(queries=query, keys=key, values=value)
+        if self.rotation is not None:
+            query, key = self.rotation(query, positions), self.rotation(key, positions)
         if explicit:
             scale = self.head_size**-0.5 if self.scale is None else self.scale
             scores = query @ key.transpose(-2, -1) * scale

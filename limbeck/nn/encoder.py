@@ -28,8 +28,8 @@ class Encoder(nn.Module):
         projection: Between embeddings and layers, where these are of another width.
         position_bias: From the embedded tokens to what is added to the attention scores of every
             layer, broadcasting to (batch, heads, sequence, sequence); computed once a call.
-        relative_positions: From the embedded tokens to what each layer's own `relative` module
-            makes a bias of; computed once a call.
+        relative_positions: From the embedded tokens, and the positions if given, to what each
+            layer's own `relative` or `rotation` module takes; computed once a call.
         reaches: How far the layer in each place sees; None, as a whole or for a place: everything.
         norm: After the last layer, where layers normalise their input and not their output.
     """
@@ -96,7 +96,9 @@ class Encoder(nn.Module):
         if self.projection is not None:
             hidden = self.projection(hidden)
         masks = self._make_masks(hidden, attention_mask)
-        positions = None if self.relative_positions is None else self.relative_positions(hidden)
+        positions = None
+        if self.relative_positions is not None:
+            positions = self.relative_positions(hidden, position_ids)
         is_explicit = not {"attentions", "attention_scores"}.isdisjoint(collect)
         hidden_states = [hidden]
         collected: dict[str, list[Tensor]] = {

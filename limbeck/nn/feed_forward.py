@@ -1,4 +1,4 @@
-"""The position-wise feed-forward block of a transformer layer."""
+"""The position-wise feed-forward blocks of a transformer layer."""
 
 from __future__ import annotations
 
@@ -20,4 +20,33 @@ class FeedForward(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Shape: (..., hidden_size) to (..., hidden_size)."""
         down: Tensor = self.down(self.activation(self.up(hidden)))
+        return down
+
+
+class GatedFeedForward(nn.Module):
+    """Linear up, activation, times another linear up, dropout, linear down.
+
+    Source: Shazeer 2020, https://arxiv.org/abs/2002.05202, equation 6.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        *,
+        intermediate_size: int,
+        activation: nn.Module,
+        dropout: nn.Module,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        self.up = nn.Linear(hidden_size, intermediate_size, bias=bias)
+        self.gate = nn.Linear(hidden_size, intermediate_size, bias=bias)
+        self.activation = activation
+        self.dropout = dropout
+        self.down = nn.Linear(intermediate_size, hidden_size, bias=bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Shape: (..., hidden_size) to (..., hidden_size)."""
+        gated = self.activation(self.up(hidden)) * self.gate(hidden)
+        down: Tensor = self.down(self.dropout(gated))
         return down

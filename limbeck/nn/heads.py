@@ -64,6 +64,30 @@ class LastTokenPooler(nn.Module):
         return hidden.gather(1, last[:, None, None].expand(-1, 1, hidden.shape[-1])).squeeze(1)
 
 
+class MeanPooler(nn.Module):
+    """The mean of the states of all tokens that the mask does not hide."""
+
+    def forward(
+        self,
+        hidden: Tensor,
+        input_ids: Tensor | None = None,  # noqa: ARG002 - which other poolers look at
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Averages each row.
+
+        Shape:
+            hidden: (batch, sequence, hidden_size).
+            input_ids: (batch, sequence); unused, as the mask says what is padding.
+            attention_mask: (batch, sequence) or (batch, sequence, sequence).
+            result: (batch, hidden_size).
+        """
+        if attention_mask is None:
+            return hidden.mean(dim=1)
+        seen = attention_mask if attention_mask.dim() == 2 else attention_mask.amax(dim=1)
+        weights = seen.to(hidden.dtype)[..., None]
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+
+
 class VocabularyTransform(nn.Module):
     """Dense, activation, LayerNorm: what a hidden state passes before the decoder."""
 
@@ -80,7 +104,7 @@ class VocabularyTransform(nn.Module):
 
 
 class MaskedLMHead(nn.Module):
-    """Scores every word of the vocabulary; its decoder is the word embedding, with a bias.
+    """Scores every word of the vocabulary; its decoder is the word embedding, mostly with a bias.
 
     The embedding's weight is given at each call, so that it is one parameter with one name and one
     owner, whatever is moved, copied or loaded.
@@ -89,14 +113,17 @@ class MaskedLMHead(nn.Module):
     Wolf 2017, https://arxiv.org/abs/1608.05859.
     """
 
-    def __init__(self, *, transform: VocabularyTransform, vocab_size: int) -> None:
+    def __init__(
+        self, *, transform: VocabularyTransform, vocab_size: int, bias: bool = True
+    ) -> None:
         super().__init__()
         self.transform = transform
-        self.bias = nn.Parameter(torch.zeros(vocab_size))
+        self.bias = nn.Parameter(torch.zeros(vocab_size)) if bias else None
 
     def draw(self, *, std: float) -> None:  # noqa: ARG002 - a bias starts at 0 for any deviation
         """Sets the bias to 0."""
-        nn.init.zeros_(self.bias)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     def forward(self, hidden: Tensor, decoder: Tensor) -> Tensor:
         """Scores hidden states against each word's vector.

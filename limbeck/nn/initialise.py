@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,13 @@ class DrawsItself(Protocol):
         """Sets what the module itself holds; the modules inside it are drawn on their own."""
 
 
-def initialise(module: nn.Module, *, std: float) -> None:
+def initialise(module: nn.Module, *, std: float, cut: float | None = None) -> None:
     """Draws a module's weights from torch's global generator, as BERT's were.
 
-    Linear and embedding weights are normal with standard deviation `std`, biases 0, LayerNorms
-    the identity, the padding word's row 0. A module with parameters of another kind says with a
-    method `draw(std=...)` how they start: weights that nobody set would be whatever the memory
-    held before.
+    Linear and embedding weights are normal with standard deviation `std`, cut at `cut` deviations
+    if that is given, biases 0, LayerNorms the identity, the padding word's row 0. A module with
+    parameters of another kind says with a method `draw(std=...)` how they start: weights that
+    nobody set would be whatever the memory held before.
 
     Raises:
         SettingsError: If a module holds parameters or buffers that nobody knows how to draw.
@@ -36,7 +36,7 @@ def initialise(module: nn.Module, *, std: float) -> None:
     for path, part in module.named_modules():
         draw = _DRAWN.get(type(part))
         if draw is not None:
-            draw(part, std)
+            draw(part, _Normal(std=std, cut=cut))
         elif isinstance(part, DrawsItself):
             part.draw(std=std)
         elif held := [name for name, _ in _held_by(part)]:
@@ -67,20 +67,34 @@ def _held_by(part: nn.Module) -> list[tuple[str, Tensor]]:
     return [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
 
 
-def _draw_linear(linear: nn.Linear, std: float) -> None:
-    nn.init.normal_(linear.weight, std=std)
+class _Normal(NamedTuple):
+    """What weights are drawn from."""
+
+    std: float
+    cut: float | None
+
+    def draw(self, weight: Tensor) -> None:
+        if self.cut is None:
+            nn.init.normal_(weight, std=self.std)
+        else:
+            end = self.cut * self.std
+            nn.init.trunc_normal_(weight, std=self.std, a=-end, b=end)
+
+
+def _draw_linear(linear: nn.Linear, normal: _Normal) -> None:
+    normal.draw(linear.weight)
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)
 
 
-def _draw_embedding(embedding: nn.Embedding, std: float) -> None:
-    nn.init.normal_(embedding.weight, std=std)
+def _draw_embedding(embedding: nn.Embedding, normal: _Normal) -> None:
+    normal.draw(embedding.weight)
     if embedding.padding_idx is not None:
         with torch.no_grad():
             embedding.weight[embedding.padding_idx].zero_()
 
 
-def _draw_layer_norm(norm: nn.LayerNorm, _std: float) -> None:
+def _draw_layer_norm(norm: nn.LayerNorm, _normal: _Normal) -> None:
     # Without `elementwise_affine` it has no weight, without `bias` no bias.
     if norm.weight is not None:
         nn.init.ones_(norm.weight)
@@ -89,7 +103,7 @@ def _draw_layer_norm(norm: nn.LayerNorm, _std: float) -> None:
 
 
 # By the exact type: a subclass may hold more than its parent, and would keep that undrawn.
-_DRAWN: Mapping[type[nn.Module], Callable[[Any, float], None]] = {
+_DRAWN: Mapping[type[nn.Module], Callable[[Any, _Normal], None]] = {
     nn.Linear: _draw_linear,
     nn.Embedding: _draw_embedding,
     nn.LayerNorm: _draw_layer_norm,

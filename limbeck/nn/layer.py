@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from limbeck.nn.attention import AttentionParts, SelfAttention
-from limbeck.nn.feed_forward import FeedForward
+from limbeck.nn.feed_forward import FeedForward, GatedFeedForward
 
 
 class EncoderLayer(nn.Module):
@@ -23,7 +23,7 @@ class EncoderLayer(nn.Module):
         attention: SelfAttention,
         attention_dropout: nn.Module,
         attention_norm: nn.Module,
-        feed_forward: FeedForward,
+        feed_forward: FeedForward | GatedFeedForward,
         feed_forward_dropout: nn.Module,
         feed_forward_norm: nn.Module,
     ) -> None:

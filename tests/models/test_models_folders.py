@@ -23,6 +23,7 @@ from model_oracle import (
     run_theirs,
     tensors_of,
     their_model,
+    theirs_from,
 )
 from safetensors.torch import load_file, save_file
 
@@ -42,9 +43,7 @@ def test_transformers_loads_what_we_save(family, kind, tmp_path):
     changes = {} if kind.name == "question_answering" else {"num_labels": 4}
     ours = our_class(family, kind)(our_config(family, **changes)).double().eval()
     ours.save_pretrained(tmp_path)
-    cls = getattr(transformers, type(ours).__name__)
-    theirs, info = cls.from_pretrained(tmp_path, output_loading_info=True, dtype=torch.float64)
-    assert not any(info.values()), info
+    theirs = theirs_from(tmp_path, family, kind)
     # Which place padding has is each family's own, and seen by nobody.
     inputs = make_inputs(family, kind, padded=False)
     del inputs["position_ids"]
@@ -53,7 +52,7 @@ def test_transformers_loads_what_we_save(family, kind, tmp_path):
     for name, tensor in expected.items():
         torch.testing.assert_close(given[name], tensor, **EXACT)
     auto = getattr(transformers, kind.auto_name)
-    assert type(auto.from_pretrained(tmp_path)) is cls
+    assert type(auto.from_pretrained(tmp_path)) is type(theirs)
     assert theirs.config.num_labels == ours.config.num_labels
     assert theirs.config.architectures == [type(ours).__name__]
 
@@ -179,7 +178,7 @@ def test_new_head_is_drawn_from_the_global_generator(family, tmp_path):
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
     assert not torch.equal(first, old.head.output.weight)
-    assert first.std().item() == pytest.approx(0.02, rel=0.4)
+    assert first.std().item() == pytest.approx(old.head.output.weight.std().item(), rel=0.4)
     bias = drawn[0].head.output.bias
     assert bias is None or not bias.any()
 

@@ -16,7 +16,7 @@ from model_oracle import (
     our_config,
     run_theirs,
     tensors_of,
-    their_class,
+    theirs_from,
 )
 
 from limbeck.methods.keep_layers import KeepLayersSettings, apply
@@ -57,10 +57,7 @@ def test_fewer_layers_are_a_model_of_the_family(family, kind, tmp_path):
             torch.testing.assert_close(kept[name], tensor, rtol=0.0, atol=1e-6)
         assert student.encoder.reaches[place] == teacher.encoder.reaches[layer]
     student.save_pretrained(tmp_path)
-    theirs, info = their_class(family, kind).from_pretrained(
-        tmp_path, output_loading_info=True, dtype=torch.float64
-    )
-    assert not any(info.values()), info
+    theirs = theirs_from(tmp_path, family, kind)
     inputs = make_inputs(family, kind, padded=False)
     with torch.no_grad():
         given, expected = tensors_of(student(**inputs)), tensors_of(run_theirs(theirs, inputs))

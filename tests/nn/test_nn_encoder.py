@@ -10,9 +10,6 @@ from encoder_parts import (
     COLLECT,
     EXACT,
     SIZE,
-    BucketBias,
-    DisentangledScores,
-    RelativeEmbeddings,
     build_embeddings,
     build_layer,
     drawn,
@@ -20,6 +17,13 @@ from encoder_parts import (
 )
 from torch import nn
 
+from limbeck.models.deberta_v2 import (
+    ContentToPosition,
+    DisentangledScores,
+    DistanceEmbeddings,
+    PositionToContent,
+)
+from limbeck.models.mpnet import DistanceBias
 from limbeck.nn import Encoder, PreNormLayer, Reach, additive_mask
 from limbeck.nn.masks import MASKED_SCORE
 
@@ -98,13 +102,16 @@ def test_layers_differ_in_heads_and_widths():
     assert [v.shape[-1] for v in given.values] == [s for _, s, _ in shapes]
 
 
+def build_scores():
+    terms = {"c2p": ContentToPosition(None), "p2c": PositionToContent(None)}
+    return DisentangledScores(terms=terms, dropout=nn.Identity())
+
+
 def build_everything():
     """All that an encoder can hold at once."""
     layers = [
-        build_layer(scale=0.3, relative=DisentangledScores()),
-        build_layer(
-            PreNormLayer, num_heads=2, head_size=3, scale=0.5, relative=DisentangledScores()
-        ),
+        build_layer(scale=0.3, relative=build_scores()),
+        build_layer(PreNormLayer, num_heads=2, head_size=3, scale=0.5, relative=build_scores()),
     ]
     return drawn(
         Encoder(
@@ -112,8 +119,13 @@ def build_everything():
             layers=layers,
             order=(0, 1, 0),
             projection=nn.Linear(8, SIZE),
-            position_bias=BucketBias(8, 1),
-            relative_positions=RelativeEmbeddings(3),
+            position_bias=DistanceBias(nn.Embedding(8, 1)),
+            relative_positions=DistanceEmbeddings(
+                table=nn.Embedding(6, SIZE),
+                norm=nn.LayerNorm(SIZE),
+                max_distance=3,
+                is_logarithmic=False,
+            ),
             reaches=(None, Reach(back=2, ahead=1), Reach(ahead=0)),
             norm=nn.LayerNorm(SIZE),
         )
