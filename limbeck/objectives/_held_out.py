@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.data import MaskedBatch
-from limbeck.models import Model
+from limbeck.models import AnyModel, Model
 from limbeck.nn import at_least_float32, evaluation, to_device
 from limbeck.objectives._text_rows import encode, find_positions, flatten_states
 
@@ -23,7 +23,7 @@ def evaluate_language_model(
     student: Model,
     batches: Iterable[MaskedBatch],
     *,
-    teacher: Model | None = None,
+    teacher: AnyModel | None = None,
     device: torch.device,
     chunk_rows: int = 1024,
 ) -> dict[str, float]:

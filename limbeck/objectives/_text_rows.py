@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limbeck.data import MaskedBatch
 from limbeck.losses import Loss, Positions
-from limbeck.models import Model
+from limbeck.models import AnyModel
 from limbeck.nn import EncoderOutput, to_device
 from limbeck.nn.constants import IGNORE_INDEX
 
@@ -88,7 +88,7 @@ def _places_within(chunk: Tensor) -> Tensor | None:
 
 
 def encode(
-    model: Model, batch: MaskedBatch, *, collect: frozenset[str] = frozenset()
+    model: AnyModel, batch: MaskedBatch, *, collect: frozenset[str] = frozenset()
 ) -> EncoderOutput:
     """Runs a model's encoder on a batch."""
     return model.encode(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from limbeck.data import MaskedBatch
 from limbeck.losses import Compared, Loss, Views, sum_over_chunks
-from limbeck.models import Model
+from limbeck.models import AnyModel, Model
 from limbeck.nn import at_least_float32
 from limbeck.objectives._objective import Objective, Prepared, Share, views_of
 from limbeck.objectives._text_rows import TextRows, encode, flatten_states
@@ -31,7 +31,7 @@ class TextObjective(Objective[MaskedBatch, TextRows]):
         student: Model,
         losses: Mapping[str, Loss],
         *,
-        teacher: Model | None = None,
+        teacher: AnyModel | None = None,
         chunk_rows: int = 1024,
         freeze_body: bool = False,
     ) -> None:

@@ -18,7 +18,7 @@ from limbeck.data import Corpus, MaskedBatch, MaskedBatches, MaskingSettings
 from limbeck.errors import SettingsError
 from limbeck.files import sha256_of
 from limbeck.losses import Loss
-from limbeck.models import AutoConfig, Kind, Model, find_architecture, find_class
+from limbeck.models import AnyModel, AutoConfig, Kind, Model, find_architecture, find_class
 from limbeck.objectives import TextObjective, evaluate_language_model
 from limbeck.recipes._machine import require_machine
 from limbeck.recipes._settings import Decay, Seed, TrainingSettings
@@ -96,7 +96,7 @@ def train_language_model(
     corpus: Corpus,
     student: Model,
     losses: Mapping[str, Loss],
-    teacher: Model | None = None,
+    teacher: AnyModel | None = None,
     freeze_body: bool = False,
     progress: Progress,
 ) -> TrainingFigures:
@@ -252,7 +252,7 @@ def require_whole_model(result: LanguageModelRecord, out: Path) -> None:
 
 def _place(
     student: Model,
-    teacher: Model | None,
+    teacher: AnyModel | None,
     *,
     device: torch.device,
     freeze_body: bool,
@@ -310,7 +310,7 @@ def find_language_model(name: str) -> type[Model]:
 
 
 def require_positions(
-    settings: LanguageModelSettings, model: Model, *, name: str, remedy: str = ""
+    settings: LanguageModelSettings, model: AnyModel, *, name: str, remedy: str = ""
 ) -> None:
     """Refuses rows that are longer than a model can read.
 
@@ -344,7 +344,7 @@ def plan_language_model(
     *,
     corpus: Corpus,
     student: Model,
-    teacher: Model | None = None,
+    teacher: AnyModel | None = None,
 ) -> dict[str, Any]:
     """Returns the sizes and the length of a run that has not been started."""
     steps_per_epoch = make_batches(corpus, settings, kind=student.kind).steps_per_epoch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 import torch
@@ -14,7 +16,15 @@ from limbeck.errors import MissingHeadError, SettingsError
 from limbeck.losses import Loss, build_loss, require_fit
 from limbeck.methods import Start, start_student
 from limbeck.methods.keep_layers import KeepLayersSettings, can_hold
-from limbeck.models import Model
+from limbeck.models import (
+    AnyModel,
+    AutoModelForMaskedLM,
+    ForeignModel,
+    Kind,
+    Model,
+    find_foreign_family,
+    load_foreign,
+)
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._language_model import (
     LanguageModelSettings,
@@ -29,6 +39,7 @@ from limbeck.recipes._language_model import (
     train_language_model,
 )
 from limbeck.recipes._tasks.card import show_model
+from limbeck.recipes._tasks.models import describe_adapter
 from limbeck.report.card import Card, write_card
 from limbeck.report.distillation import HELD_OUT
 from limbeck.runs import DistillRecord, describe_start, hash_model_files, start_run
@@ -144,6 +155,12 @@ def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
             require_whole_model(earlier, settings.out)
             progress.log(f"{settings.out} is already complete")
             return earlier
+        adapter = describe_adapter(teacher.config, teacher.kind)
+        if adapter is not None:
+            progress.log(
+                f"teacher {settings.teacher}: {adapter.model_class}, run by {adapter.name} "
+                f"{adapter.version}"
+            )
         figures = train_language_model(
             settings,
             corpus=corpus,
@@ -158,6 +175,7 @@ def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
             model=str(folder),
             model_files=hash_model_files(folder),
             teacher=settings.teacher,
+            teacher_adapter=adapter,
             num_layers=student.config.num_hidden_layers,
             num_parameters=student.num_parameters,
             teacher_num_layers=teacher.config.num_hidden_layers,
@@ -196,23 +214,69 @@ def _make_card(settings: DistillSettings, student: Model, figures: TrainingFigur
 
 def _prepare(
     settings: DistillSettings,
-) -> tuple[Corpus, Model, Model]:
+) -> tuple[Corpus, AnyModel, Model]:
     """Opens the corpus, loads the teacher, makes the student, and checks that they fit."""
-    model_class = find_language_model(settings.teacher)
-    corpus = open_corpus(settings, kind=model_class.kind)
+    folder = resolve_folder(settings.teacher)
+    is_foreign = find_foreign_family(folder) is not None
+    kind = AutoModelForMaskedLM.kind if is_foreign else find_language_model(settings.teacher).kind
+    if is_foreign:
+        _require_foreign_fits(settings)
+    corpus = open_corpus(settings, kind=kind)
+    _require_one_vocabulary(settings)
     corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.teacher))
-    teacher = _load_teacher(settings.teacher, model_class)
+    teacher = _load_teacher(settings.teacher, folder, kind, is_foreign=is_foreign)
     require_positions(settings, teacher, name=f"the teacher {settings.teacher}")
     if settings.student is None:
+        assert isinstance(teacher, Model)
         student = start_student(teacher, settings.start or (_keep_layers(settings, teacher),))
     else:
-        corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.student))
         student = find_language_model(settings.student).from_pretrained(settings.student)
         require_positions(settings, student, name=f"the student {settings.student}")
     if settings.freeze_positions:
         student.freeze_positions()
     _require_fit(settings, teacher=teacher, student=student)
     return corpus, teacher, student
+
+
+def _require_foreign_fits(settings: DistillSettings) -> None:
+    """Refuses what a teacher can't do that only `transformers` can run.
+
+    Raises:
+        SettingsError: Names the setting.
+    """
+    reason = f"the teacher {settings.teacher} is of a family that transformers alone can run"
+    if settings.student is None:
+        raise SettingsError(
+            f"{reason}, so that no student can be made of its layers; give student=MODEL, a masked "
+            "LM of the teacher's vocabulary"
+        )
+    if settings.confine_attention:
+        raise SettingsError(
+            f"confine_attention = true gives each token what it may see, but {reason}, where "
+            "families differ in that; set it to false"
+        )
+
+
+def _require_one_vocabulary(settings: DistillSettings) -> None:
+    """Refuses a student that has another vocabulary than its teacher.
+
+    A corpus holds the ids of one vocabulary, not the text that another could read.
+
+    Raises:
+        SettingsError: Says what there is instead.
+    """
+    if settings.student is None:
+        return
+    names = settings.teacher, settings.student
+    teacher, student = (AutoTokenizer.from_pretrained(name).fingerprint for name in names)
+    if teacher != student:
+        raise SettingsError(
+            f"the teacher {settings.teacher} and the student {settings.student} have different "
+            "vocabularies, and a corpus holds the ids of one: scores of its entries can't be "
+            "compared, and states not without the text; accepted: a student of the teacher's "
+            "vocabulary. On a task, limbeck finetune compares the two by characters, also on "
+            "unlabelled text"
+        )
 
 
 def choose_family(teacher: Model) -> str:
@@ -228,17 +292,37 @@ def _keep_layers(settings: DistillSettings, teacher: Model) -> KeepLayersSetting
     )
 
 
-def _load_teacher(name: str, model_class: type[Model]) -> Model:
+def _load_teacher(name: str, folder: Path, kind: Kind, *, is_foreign: bool) -> AnyModel:
     try:
-        return model_class.from_pretrained(name)
+        if is_foreign:
+            return load_foreign(folder, kind)
+        return find_language_model(name).from_pretrained(name)
     except MissingHeadError as error:
+        advice = "" if is_foreign else describe_missing_lm_head(name, setting="teacher")
         raise MissingHeadError(
             f"the teacher {name} has no masked-LM head, so it has no opinion on masked words. "
-            + describe_missing_lm_head(name, setting="teacher")
+            + (advice or str(error))
         ) from error
 
 
-def _require_fit(settings: DistillSettings, *, teacher: Model, student: Model) -> None:
+def _require_given(losses: Mapping[str, Loss], teacher: ForeignModel, *, name: str) -> None:
+    """Refuses losses on what a foreign model does not give.
+
+    Raises:
+        SettingsError: Names the loss and what there is.
+    """
+    states = {"last_hidden_state", "hidden_states"} if teacher.gives_states else set()
+    given = {"logits", "pooled", *states}
+    for key, loss in losses.items():
+        if refused := loss.needs - given:
+            raise SettingsError(
+                f"losses.{key} compares the models' {', '.join(sorted(refused))}, but the teacher "
+                f"{name} is a {teacher.class_name} that transformers runs, which gives "
+                f"{', '.join(sorted(given))} only"
+            )
+
+
+def _require_fit(settings: DistillSettings, *, teacher: AnyModel, student: Model) -> None:
     if student.kind is not teacher.kind:
         raise SettingsError(
             f"the teacher is a {type(teacher).__name__} and the student a "
@@ -246,6 +330,8 @@ def _require_fit(settings: DistillSettings, *, teacher: Model, student: Model) -
             "accepted: two of a kind"
         )
     losses = settings.losses_for(student)
+    if isinstance(teacher, ForeignModel):
+        _require_given(losses, teacher, name=settings.teacher)
     require_fit(losses, student=student.config, teacher=teacher.config)
     sizes = teacher.config.vocab_size, student.config.vocab_size
     if sizes[0] != sizes[1]:

@@ -70,7 +70,7 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
         data,
         predict=lambda: data.predict(model, settings.split),
         size=describe_model(model, data.folder),
-        adapter=describe_adapter(data.task, data.config),
+        adapter=describe_adapter(data.config, data.task.auto_model.kind),
         started=started,
     )
 

@@ -7,6 +7,7 @@ from typing import Literal, Self, TypedDict
 
 from pydantic import Field
 
+from limbeck.runs.adapter import Adapter
 from limbeck.runs.result import ResultRecord, move_path
 
 
@@ -60,6 +61,8 @@ class DistillRecord(LanguageModelRecord):
     """Name of the recipe."""
     teacher: str
     """The teacher's folder or Hub id."""
+    teacher_adapter: Adapter | None = None
+    """What ran it, where it is none of our families'."""
     num_layers: int
     """The student's encoder layers."""
     num_parameters: int

@@ -106,7 +106,7 @@ def test_student_of_another_vocabulary_is_refused(
     settings = values(
         corpus_folder, teacher_folder, tmp_path / "run", student=str(tmp_path / "student")
     )
-    with pytest.raises(DataError, match="tokenizer"):
+    with pytest.raises(SettingsError, match="student have different vocabularies, and a corpus"):
         run(distill, **settings)
 
 

@@ -25,7 +25,7 @@ from limbeck.models._kinds import Kind
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _UNLIMITED = 1e9  # the library writes 1e30 where it knows no limit
-_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+_SIZES = ("hidden_size", "num_hidden_layers", "vocab_size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +93,8 @@ def read_foreign_config(folder: Path, *, family: str, known: str) -> ForeignConf
         config = ForeignConfig(
             family=family,
             **sizes,
+            # Families without attention, or with other layers than one kind, may have none.
+            num_attention_heads=getattr(theirs, "num_attention_heads", None) or 1,
             intermediate_size=getattr(theirs, "intermediate_size", None) or 1,
             pad_token_id=None,
             id2label=theirs.id2label,

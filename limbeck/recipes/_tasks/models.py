@@ -7,6 +7,7 @@ from pathlib import Path
 from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.models import (
     AnyModel,
+    Kind,
     ModelConfig,
     find_foreign_family,
     load_foreign,
@@ -33,9 +34,9 @@ def load_fine_tuned(task: Task, folder: Path, *, name: str) -> AnyModel:
         raise MissingHeadError(describe_missing_head(task, name=name)) from error
 
 
-def describe_adapter(task: Task, config: ModelConfig) -> Adapter | None:
+def describe_adapter(config: ModelConfig, kind: Kind) -> Adapter | None:
     """Returns what runs a model of a family that Limbeck does not have; None for one of ours."""
-    found = name_adapter(config, task.auto_model.kind)
+    found = name_adapter(config, kind)
     if found is None:
         return None
     name, version, model_class = found

@@ -41,7 +41,7 @@ class ForeignTeacher(ModelTeacher):
     @property
     def adapter(self) -> Adapter | None:
         """What runs it."""
-        return describe_adapter(self.task, self.config)
+        return describe_adapter(self.config, self.task.auto_model.kind)
 
     def load(
         self,
