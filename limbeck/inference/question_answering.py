@@ -197,7 +197,7 @@ def _rank(
 
 def _offsets(windows: Sequence[TextWindow], *, whole_words: bool) -> list[list[Place]]:
     """Returns for each window its tokens' places in the context, or those of their words."""
-    places = [list(window.encoding.offsets) for window in windows]
+    places = [list(window.offsets) for window in windows]
     if not whole_words:
         return places
     words: dict[int | None, Place] = {}

@@ -177,10 +177,11 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     def _pieces(self, text: _Text, windows: Sequence[tuple[TextWindow, FloatArray]]) -> list[Piece]:
         """Returns each token of a text, as the window sees it in which it is farthest inside."""
         best: dict[int, tuple[float, Piece]] = {}
+        unknown = self.tokenizer.config.special_tokens.get("unk_token")
         for number, (window, scores) in enumerate(windows):
             row = window.encoding
-            columns = zip(row.tokens, row.ids, row.offsets, row.word_ids, scores, strict=True)
-            for place, (token, token_id, (start, end), word, of_token) in enumerate(columns):
+            columns = zip(row.tokens, window.offsets, row.word_ids, scores, strict=True)
+            for place, (token, (start, end), word, of_token) in enumerate(columns):
                 if not window.first <= place <= window.last:
                     continue
                 left = place - window.first if number > 0 else math.inf
@@ -188,9 +189,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
                 index = window.begin + place - window.first
                 if index in best and best[index][0] >= min(left, right):
                     continue
-                spelling = (
-                    text.whole[start:end] if token_id == self.tokenizer.unk_token_id else token
-                )
+                spelling = text.whole[start:end] if token == unknown else token
                 number_of_word = text.word_at(start, otherwise=-1 if word is None else word)
                 piece = Piece(spelling, of_token, start, end, index + 1, number_of_word)
                 best[index] = (min(left, right), piece)

@@ -289,7 +289,7 @@ def _join_offsets(windows: Sequence[TextWindow]) -> npt.NDArray[np.unsignedinteg
     """Returns where each token of a text stands, (tokens, 2), from all of its windows."""
     found: list[tuple[int, int]] = []
     for window in windows:
-        inside = window.encoding.offsets[window.first : window.last + 1]
+        inside = window.offsets[window.first : window.last + 1]
         found += inside[len(found) - window.begin :]
     places = np.array(found, dtype=np.uint32).reshape(len(found), 2)
     return places.astype(np.min_scalar_type(places.max(initial=0)))
@@ -301,7 +301,7 @@ def _label(window: TextWindow, question: Question) -> tuple[int, int] | None:
         return None
     if not question.label or window.last < window.first:
         return _NO_ANSWER
-    return _place(question.label[0], window.encoding.offsets, window.first, window.last)
+    return _place(question.label[0], window.offsets, window.first, window.last)
 
 
 def _place(

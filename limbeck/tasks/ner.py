@@ -183,6 +183,7 @@ def _encode(
     sentences: Sequence[Sentence], tokenizer: Tokenizer, *, max_length: int
 ) -> Iterator[tuple[int, Sequence[Sentence], BatchEncoding]]:
     """Yields where a part of the sentences begins, the part, and its rows."""
+    tokenizer = tokenizer.for_words()
     for start, part in texts_at_a_time(
         sentences, num_characters=lambda sentence: sum(map(len, sentence.words))
     ):

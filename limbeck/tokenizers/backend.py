@@ -198,6 +198,37 @@ def copy_pipeline(backend: Tokenizer) -> Tokenizer:
     return copy
 
 
+def put_blanks_before_words(backend: Tokenizer) -> Tokenizer | None:
+    """Returns a copy that reads each given word as one within a text; None where any pipeline does.
+
+    Byte-level vocabularies have other pieces for a word after a blank, and a word that is given by
+    itself has none before it.
+    """
+    parts = {name: getattr(backend, name) for name in ("pre_tokenizer", "post_processor")}
+    described = {n: part and json.loads(part.__getstate__()) for n, part in parts.items()}
+    if not _set_prefix(described["pre_tokenizer"]):
+        return None
+    _set_prefix(described["post_processor"])
+    empty = json.loads(Tokenizer(BPE()).to_str())
+    made = Tokenizer.from_str(json.dumps(empty | described))
+    copy = copy_pipeline(backend)
+    for name, part in parts.items():
+        if part is not None:
+            setattr(copy, name, getattr(made, name))
+    return copy
+
+
+def _set_prefix(part: Any) -> bool:
+    """Sets `add_prefix_space` in a part's description; returns whether that changes it."""
+    inner = part if isinstance(part, list) else part.values() if isinstance(part, dict) else ()
+    changed = False
+    for value in inner:
+        changed |= _set_prefix(value)
+    if isinstance(part, dict) and part.get("add_prefix_space") is False:
+        part["add_prefix_space"] = changed = True
+    return changed
+
+
 def compute_fingerprint(backend: Tokenizer, config: TokenizerConfig) -> str:
     """Returns a SHA-256 over everything that decides ids, and nothing else.
 

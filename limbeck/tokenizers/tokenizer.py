@@ -14,7 +14,7 @@ from tokenizers import Tokenizer as Backend
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.errors import DataError, SettingsError
-from limbeck.tokenizers.backend import copy_pipeline
+from limbeck.tokenizers.backend import copy_pipeline, put_blanks_before_words
 from limbeck.tokenizers.config import TokenizerConfig
 from limbeck.tokenizers.encoding import BatchEncoding, TensorKind, as_tensors, collect, unbatch
 from limbeck.tokenizers.long_texts import find_cuts, leave_out_unread, leave_out_unread_of_pairs
@@ -130,6 +130,15 @@ class Tokenizer(Vocabulary):
             copy_pipeline(fitting._backend),
             replace(fitting.config, special_tokens={**named, "pad_token": padding}),
         )
+
+    def for_words(self) -> Tokenizer:
+        """Returns the same tokenizer for texts given as words, each as if a blank stood before it.
+
+        Calls with `is_split_into_words` give what those of `transformers` do: pieces of words
+        without blanks, which a byte-level vocabulary has for the first word of a text alone.
+        """
+        backend = put_blanks_before_words(self._backend)
+        return self if backend is None else Tokenizer(backend, self.config)
 
     def without_token_types(self) -> Tokenizer:
         """Returns the same tokenizer for a model that has no token types, such as DistilBERT."""

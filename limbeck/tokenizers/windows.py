@@ -25,6 +25,8 @@ class TextWindow:
         first: First token of the text.
         last: Last token of the text; below `first` if the text has none.
         begin: Which token of the whole text `first` is.
+        offsets: Where its tokens stand; those of the text without the blanks before them, which
+            byte-level and Unigram vocabularies count among a token's characters.
     """
 
     index: int
@@ -32,6 +34,7 @@ class TextWindow:
     first: int
     last: int
     begin: int
+    offsets: Sequence[tuple[int, int]]
 
 
 def cut_windows(
@@ -78,11 +81,15 @@ def cut_windows(
     side = 0 if questions is None else 1
     windows: list[TextWindow] = []
     for index, rows in groupby(zip(owners, encoded.encodings, strict=True), lambda row: row[0]):
-        windows += _place([row for _, row in rows], index, stride=stride, side=side)
+        windows += _place(
+            [row for _, row in rows], index, text=texts[index], stride=stride, side=side
+        )
     return windows
 
 
-def _place(rows: Sequence[Encoding], index: int, *, stride: int, side: int) -> list[TextWindow]:
+def _place(
+    rows: Sequence[Encoding], index: int, *, text: str, stride: int, side: int
+) -> list[TextWindow]:
     """Finds the text in each window, and each window in the text."""
     found = []
     for row in rows:
@@ -95,9 +102,20 @@ def _place(rows: Sequence[Encoding], index: int, *, stride: int, side: int) -> l
     windows: list[TextWindow] = []
     begin = 0
     for row, first, last in found:
-        windows.append(TextWindow(index, row, first, last, begin))
+        offsets = list(row.offsets)
+        for place in range(first, last + 1):
+            offsets[place] = _without_blanks(text, *offsets[place])
+        windows.append(TextWindow(index, row, first, last, begin, offsets))
         begin += last + 1 - first - stride
     return windows
+
+
+def _without_blanks(text: str, start: int, stop: int) -> tuple[int, int]:
+    """Returns where a token stands without blanks before it; one of blanks alone stays."""
+    begin = start
+    while begin < stop and text[begin].isspace():
+        begin += 1
+    return (begin, stop) if begin < stop else (start, stop)
 
 
 def cut_texts(tokenizer: Tokenizer, texts: Sequence[str], *, max_tokens: int) -> list[str]:

@@ -14,6 +14,7 @@ from tokenizer_cases import TEXTS
 
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.tokenizers import Tokenizer
+from limbeck.tokenizers.windows import cut_windows
 
 STRINGS = list(TEXTS.values())
 ROLES = ("bos", "eos", "unk", "sep", "cls", "mask")
@@ -141,6 +142,36 @@ def test_whole_words_of_bytes_are_masked_whole() -> None:
 
 def word_numbers(tokenizer: Tokenizer, text: str) -> list[int]:
     return [-1 if word is None else word for word in tokenizer(text).word_ids()]
+
+
+def test_a_text_in_windows_has_no_blanks_about_its_tokens(ours: Tokenizer) -> None:
+    """So that an answer begins with its first letter, whatever the vocabulary makes of blanks."""
+    text = "the quick  brown fox jumps over\tthe lazy dog and the quick brown foxes"
+    windows = cut_windows(ours, [text], max_length=14, stride=2, questions=["who jumps"])
+    assert len(windows) > 1
+    for window in windows:
+        for start, stop in window.offsets[window.first : window.last + 1]:
+            assert text[start:stop].strip() in {text[start:stop], ""}
+        last = window.offsets[window.last]
+        assert text[window.offsets[window.first][0] : last[1]].strip()
+
+
+@pytest.mark.parametrize("family", ["roberta", "gpt2", "deberta", "albert", "mpnet"])
+def test_words_are_read_as_within_a_text(family: str, tmp_path: Path) -> None:
+    options = {"add_prefix_space": True} if family in ("roberta", "gpt2", "deberta") else {}
+    make_oracle(family).save_pretrained(tmp_path)
+    ours, theirs = Tokenizer.from_pretrained(tmp_path), make_oracle(family, **options)
+    rows = [text.split() for text in STRINGS if text.split()]
+    result = ours.for_words()(rows, is_split_into_words=True, return_offsets_mapping=True)
+    expected = theirs(rows, is_split_into_words=True, return_offsets_mapping=True)
+    assert result["input_ids"] == expected["input_ids"]
+    assert result["offset_mapping"] == expected["offset_mapping"]
+    for number in range(len(rows)):
+        assert result.word_ids(number) == expected.word_ids(number)
+    assert (ours.for_words() is ours) == (not options)
+    words = ["the", "quick", "fox"]
+    of_words = ours.for_words()(words, is_split_into_words=True, add_special_tokens=False)
+    assert of_words["input_ids"] == ours(" the quick fox", add_special_tokens=False)["input_ids"]
 
 
 def test_padding(ours: Tokenizer, theirs: Any) -> None:
