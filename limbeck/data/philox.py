@@ -21,6 +21,8 @@ ORDER: Final = 1
 """Purpose: the order of rows."""
 MASKS: Final = 2
 """Purpose: which tokens are masked, and how."""
+SAMPLES: Final = 3
+"""Purpose: which tokens a generator puts in the place of masked ones."""
 
 
 def raw_words(

@@ -1,4 +1,4 @@
-"""What a training run makes small, one module for text and one for tasks.
+"""What a training run makes small: one module for text, one for replaced tokens, one for tasks.
 
 An objective holds the student and the losses, so that the optimiser, a checkpoint and data
 parallelism see one `nn.Module` with one `forward`. Teachers stand beside it: they are not trained
@@ -9,6 +9,7 @@ from limbeck.objectives._alignment import Alignment
 from limbeck.objectives._held_out import evaluate_language_model
 from limbeck.objectives._objective import Objective, Share, collected_for
 from limbeck.objectives._teachers import CachedTeacher, LiveTeacher, TaskTeacher, TeacherOutputs
+from limbeck.objectives.replaced_tokens import ReplacedTokensObjective
 from limbeck.objectives.task import TaskObjective
 from limbeck.objectives.text import TextObjective
 
@@ -17,6 +18,7 @@ __all__ = [
     "CachedTeacher",
     "LiveTeacher",
     "Objective",
+    "ReplacedTokensObjective",
     "Share",
     "TaskObjective",
     "TaskTeacher",

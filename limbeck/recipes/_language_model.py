@@ -6,7 +6,7 @@ Whether tokens are masked, or each is predicted from those before it, is the mod
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from limbeck.errors import SettingsError
 from limbeck.files import sha256_of
 from limbeck.losses import Loss
 from limbeck.models import AnyModel, AutoConfig, Kind, Model, find_architecture, find_class
-from limbeck.objectives import TextObjective, evaluate_language_model
+from limbeck.objectives import Objective, TextObjective, evaluate_language_model
 from limbeck.recipes._machine import require_machine
 from limbeck.recipes._settings import Decay, Seed, TrainingSettings
 from limbeck.runs import require_model_files
@@ -121,12 +121,42 @@ def train_language_model(
     """
     device = choose_device(settings.device)
     _place(student, teacher, device=device, freeze_body=freeze_body, compiled=settings.compile)
-    batches = make_batches(corpus, settings, kind=student.kind)
-    budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
-    held_out = make_held_out_batches(corpus, settings, kind=student.kind)
     objective = TextObjective(
         student, losses, teacher=teacher, chunk_rows=settings.chunk_rows, freeze_body=freeze_body
     )
+
+    def measure(held_out: Sequence[MaskedBatch]) -> dict[str, float]:
+        return evaluate_language_model(
+            student, held_out, teacher=teacher, device=device, chunk_rows=settings.chunk_rows
+        )
+
+    return train_on_text(
+        settings, corpus=corpus, objective=objective, measure=measure, progress=progress
+    )
+
+
+def train_on_text(
+    settings: LanguageModelSettings,
+    *,
+    corpus: Corpus,
+    objective: Objective[MaskedBatch, Any],
+    measure: Callable[[Sequence[MaskedBatch]], dict[str, float]],
+    progress: Progress,
+) -> TrainingFigures:
+    """Makes an objective on text small, as `train_language_model` does with its own.
+
+    Args:
+        settings: Of the recipe.
+        corpus: Made with the models' tokenizer.
+        objective: On the device; everything in it that has weights is trained and saved.
+        measure: Takes held-out batches, returns figures.
+        progress: Where the run reports.
+    """
+    device = choose_device(settings.device)
+    kind = objective.student.kind
+    batches = make_batches(corpus, settings, kind=kind)
+    budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
+    held_out = make_held_out_batches(corpus, settings, kind=kind)
     optimizer = build_adamw(
         [objective],
         learning_rate=settings.learning_rate,
@@ -138,10 +168,8 @@ def train_language_model(
     corpus.verify(progress=progress)
     tokens_per_step = settings.batch_size * settings.sequence_length
 
-    def measure(step: int) -> dict[str, float]:
-        figures = evaluate_language_model(
-            student, held_out, teacher=teacher, device=device, chunk_rows=settings.chunk_rows
-        )
+    def write_measurement(step: int) -> dict[str, float]:
+        figures = measure(held_out)
         run.write_evaluation(step=step, num_tokens=step * tokens_per_step, **figures)
         progress.log(f"step {step}: held out " + _in_words(figures))
         return figures
@@ -160,7 +188,7 @@ def train_language_model(
         # The figures travel with the checkpoint, so that a resumed run measures nothing twice.
         figures = run.extra.setdefault("held_out", {})
         if not figures:
-            figures["0"] = measure(0)
+            figures["0"] = write_measurement(0)
         for step in run.steps(
             objective,
             (batch.split(settings.accumulate) for batch in batches.steps(run.state.step)),
@@ -170,9 +198,9 @@ def train_language_model(
             precision=settings.precision,
         ):
             if step.number % settings.evaluate_every == 0:
-                figures[str(step.number)] = measure(step.number)
+                figures[str(step.number)] = write_measurement(step.number)
         if str(run.state.step) not in figures:
-            figures[str(run.state.step)] = measure(run.state.step)
+            figures[str(run.state.step)] = write_measurement(run.state.step)
         run.save()
     state = run.state
     return {
@@ -237,17 +265,18 @@ def save_language_model(model: Model, tokenizer: Tokenizer, folder: Path) -> Pat
 
 
 def require_whole_model(result: LanguageModelRecord, out: Path) -> None:
-    """Refuses a finished run whose model is no longer the one that it wrote.
+    """Refuses a finished run with a model that is no longer the one that it wrote.
 
     Raises:
         CheckpointError: Names the file and what helps.
     """
-    require_model_files(
-        out / "model",
-        result.model_files,
-        remedy=f"remove {out / result.FILE_NAME}, and the same command writes the model again from "
-        "its last checkpoint",
-    )
+    for name, files in result.written_models().items():
+        require_model_files(
+            out / name,
+            files,
+            remedy=f"remove {out / result.FILE_NAME}, and the same command writes the model again "
+            "from its last checkpoint",
+        )
 
 
 def _place(

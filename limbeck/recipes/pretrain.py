@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -11,7 +11,14 @@ from limbeck.config import Shown
 from limbeck.data import Corpus
 from limbeck.errors import SettingsError
 from limbeck.losses import build_loss
-from limbeck.models import Model, ModelConfig, find_architecture, find_class
+from limbeck.models import (
+    AutoConfig,
+    AutoModelForPreTraining,
+    Model,
+    ModelConfig,
+    find_architecture,
+    find_class,
+)
 from limbeck.nn import MaskedLMHead
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._language_model import (
@@ -25,6 +32,12 @@ from limbeck.recipes._language_model import (
     summarise_language_model,
     train_language_model,
 )
+from limbeck.recipes._replaced_tokens import (
+    build_generator,
+    load_generator,
+    require_discriminator,
+    train_replaced_tokens,
+)
 from limbeck.runs import PretrainRecord, describe_start, hash_model_files, start_run
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress
@@ -33,6 +46,9 @@ from limbeck.train import Progress
 class PretrainSettings(LanguageModelSettings):
     """Settings of `limbeck pretrain`."""
 
+    objective: Shown[Literal["language_model", "replaced_tokens"]] = "language_model"
+    """What is learnt: `language_model`, to predict tokens, or `replaced_tokens`, to find those that
+    a generator, trained beside the model, put in the place of masked ones (ELECTRA)."""
     model: Shown[str | None] = None
     """Model folder or Hub id to start from; None starts from random weights of the architecture
     below."""
@@ -41,14 +57,25 @@ class PretrainSettings(LanguageModelSettings):
     freeze_body: bool = False
     """Train the masked-LM head alone, on top of the encoder as it is."""
 
+    generator: str | None = None
+    """Model folder or Hub id of the generator of `replaced_tokens` to start from; None makes a new
+    one. Its embeddings are the discriminator's."""
+    generator_ratio: float = Field(default=0.25, gt=0, le=1)
+    """Heads, width and inner width of a new generator, as a part of its discriminator's."""
+    discriminator_weight: float = Field(default=50.0, gt=0, allow_inf_nan=False)
+    """What the loss of `replaced_tokens` is multiplied by, that of the generator counting once."""
+
     model_type: Shown[str] = "distilbert"
     """Architecture of a model from scratch; `gpt2` makes a causal one."""
-    hidden_size: Shown[int] = Field(default=768, ge=1)
+    hidden_size: int = Field(default=768, ge=1)
     """Width of a model from scratch."""
     num_hidden_layers: Shown[int] = Field(default=6, ge=1)
     """Depth of a model from scratch."""
     num_attention_heads: int = Field(default=12, ge=1)
     """Attention heads of a model from scratch."""
+    embedding_size: int | None = Field(default=None, ge=1)
+    """Width of the embeddings of a model from scratch, in families where that is a size of its own;
+    None is their default."""
     intermediate_size: int = Field(default=3072, ge=1)
     """Inner width of the feed-forward blocks of a model from scratch."""
     max_position_embeddings: int = Field(default=512, ge=8)
@@ -61,9 +88,29 @@ class PretrainSettings(LanguageModelSettings):
                 raise ValueError(f"{name} = true needs weights to start from; give a `model` too")
         return self
 
+    @model_validator(mode="after")
+    def _objective_has_what_is_given(self) -> PretrainSettings:
+        names = ("generator", "generator_ratio", "discriminator_weight")
+        fields = type(self).model_fields
+        given = [name for name in names if getattr(self, name) != fields[name].default]
+        if self.objective == "replaced_tokens":
+            if self.freeze_body:
+                raise ValueError(
+                    "freeze_body = true trains a masked-LM head alone, and objective = "
+                    "'replaced_tokens' both models; leave one of them out"
+                )
+            if {"generator", "generator_ratio"} <= set(given):
+                raise ValueError(
+                    "generator_ratio is for a new generator; leave it or generator out"
+                )
+        elif given:
+            raise ValueError(f"{given[0]} is for objective = 'replaced_tokens'; leave it out")
+        return self
+
     def named_models(self) -> dict[str, str]:
         """Returns the models that the settings name, by setting."""
-        return {} if self.model is None else {"model": self.model}
+        given = {"model": self.model, "generator": self.generator}
+        return {setting: name for setting, name in given.items() if name is not None}
 
 
 SettingsType = PretrainSettings
@@ -74,14 +121,19 @@ def plan(settings: PretrainSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     corpus = open_corpus(settings, kind=_find_class(settings).kind)
     inputs = hash_inputs(settings.named_models(), corpus=corpus.info)
+    model = _build_model(settings, corpus)
     return {
-        **plan_language_model(settings, corpus=corpus, student=_build_model(settings, corpus)),
+        **plan_language_model(settings, corpus=corpus, student=model),
+        **({} if settings.objective == "language_model" else _plan_generator(settings, model)),
         "run": describe_start(settings.out, "pretrain", settings, inputs=inputs),
     }
 
 
 def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
-    """Trains the model and writes `out/model`; goes on where an earlier run stopped."""
+    """Trains the model and writes `out/model`; goes on where an earlier run stopped.
+
+    Of replaced tokens that is the discriminator, and `out/generator` the generator.
+    """
     corpus = open_corpus(settings, kind=_find_class(settings).kind)
     torch.manual_seed(settings.seed)
     model = _build_model(settings, corpus)
@@ -92,21 +144,75 @@ def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:
             require_whole_model(earlier, settings.out)
             progress.log(f"{settings.out} is already complete")
             return earlier
-        figures = train_language_model(
-            settings,
-            corpus=corpus,
-            student=model,
-            losses={model.kind.name: build_loss(model.kind.name, {})},
-            freeze_body=settings.freeze_body,
-            progress=progress,
-        )
-        folder = save_language_model(model, corpus.tokenizer, settings.out / "model")
-        record = PretrainRecord(model=str(folder), model_files=hash_model_files(folder), **figures)
-        return record.write(settings.out)
+        train = _learn_tokens if settings.objective == "language_model" else _learn_replaced_tokens
+        return train(settings, corpus, model, progress=progress).write(settings.out)
+
+
+def _learn_tokens(
+    settings: PretrainSettings, corpus: Corpus, model: Model, *, progress: Progress
+) -> PretrainRecord:
+    """Trains a language model and saves it."""
+    figures = train_language_model(
+        settings,
+        corpus=corpus,
+        student=model,
+        losses={model.kind.name: build_loss(model.kind.name, {})},
+        freeze_body=settings.freeze_body,
+        progress=progress,
+    )
+    folder = save_language_model(model, corpus.tokenizer, settings.out / "model")
+    return PretrainRecord(model=str(folder), model_files=hash_model_files(folder), **figures)
+
+
+def _learn_replaced_tokens(
+    settings: PretrainSettings, corpus: Corpus, discriminator: Model, *, progress: Progress
+) -> PretrainRecord:
+    """Trains a discriminator and its generator and saves both."""
+    generator = _start_generator(settings, discriminator)
+    figures = train_replaced_tokens(
+        settings,
+        corpus=corpus,
+        discriminator=discriminator,
+        generator=generator,
+        weight=settings.discriminator_weight,
+        progress=progress,
+    )
+    folder = save_language_model(discriminator, corpus.tokenizer, settings.out / "model")
+    beside = save_language_model(generator, corpus.tokenizer, settings.out / "generator")
+    return PretrainRecord(
+        objective=settings.objective,
+        model=str(folder),
+        model_files=hash_model_files(folder),
+        generator=str(beside),
+        generator_files=hash_model_files(beside),
+        **figures,
+    )
+
+
+def _start_generator(settings: PretrainSettings, discriminator: Model) -> Model:
+    if settings.generator is None:
+        return build_generator(discriminator, ratio=settings.generator_ratio)
+    return load_generator(settings.generator, discriminator)
+
+
+def _plan_generator(settings: PretrainSettings, discriminator: Model) -> dict[str, int]:
+    """Returns a generator's size; of its parameters those that its discriminator does not have."""
+    generator = _start_generator(settings, discriminator)
+    shared = sum(weight.numel() for weight in generator.encoder.embeddings.parameters())
+    return {
+        "generator_num_layers": generator.config.num_hidden_layers,
+        "generator_num_own_parameters": generator.num_parameters - shared,
+    }
 
 
 def _find_class(settings: PretrainSettings) -> type[Model]:
-    """Returns the class of the model, whose family is masked or causal."""
+    """Returns the class of the model, whose family is masked or causal, or of a discriminator."""
+    if settings.objective == "replaced_tokens":
+        model_type = settings.model_type
+        if settings.model is not None:
+            model_type = AutoConfig.from_pretrained(settings.model).model_type
+        require_discriminator(model_type)
+        return find_class(model_type, AutoModelForPreTraining.kind)
     if settings.model is not None:
         return find_language_model(settings.model)
     architecture = find_architecture(settings.model_type)
@@ -135,6 +241,7 @@ def _build_model(settings: PretrainSettings, corpus: Corpus) -> Model:
         num_hidden_layers=settings.num_hidden_layers,
         num_attention_heads=settings.num_attention_heads,
         intermediate_size=settings.intermediate_size,
+        **({} if settings.embedding_size is None else {"embedding_size": settings.embedding_size}),
         max_tokens=settings.max_position_embeddings,
     )
     model = model_class(config)

@@ -42,6 +42,10 @@ class LanguageModelRecord(ResultRecord):
     model_files: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each file of the model, but for the card."""
 
+    def written_models(self) -> dict[str, dict[str, str]]:
+        """Returns the checksums of each model's files, by the name of its folder in the run's."""
+        return {"model": self.model_files}
+
     def moved(self, old: Path, new: Path) -> Self:
         """Returns the result with the model where it is now."""
         return self.model_copy(update={"model": move_path(self.model, old, new)})
@@ -52,6 +56,23 @@ class PretrainRecord(LanguageModelRecord):
 
     recipe: Literal["pretrain"] = "pretrain"
     """Name of the recipe."""
+    objective: str = "language_model"
+    """What was learnt: `language_model`, or `replaced_tokens`, of which the model is the
+    discriminator."""
+    generator: str | None = None
+    """Folder of the generator of `replaced_tokens`."""
+    generator_files: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each of its files."""
+
+    def written_models(self) -> dict[str, dict[str, str]]:
+        """Returns the checksums of both models' files, or of the one there is."""
+        beside = {} if self.generator is None else {"generator": self.generator_files}
+        return super().written_models() | beside
+
+    def moved(self, old: Path, new: Path) -> Self:
+        """Returns the result with its models where they are now."""
+        generator = self.generator and move_path(self.generator, old, new)
+        return super().moved(old, new).model_copy(update={"generator": generator})
 
 
 class DistillRecord(LanguageModelRecord):
