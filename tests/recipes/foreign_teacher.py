@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import torch
 import torch.nn.functional as F
 import transformers
 from tiny_task import FILLER, LABELS, WORDS, make_rows, make_tokenizer
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, pre_tokenizers, trainers
 
-from limbeck.tokenizers import Tokenizer, train_wordpiece
+from limbeck.tokenizers import AutoTokenizer, Tokenizer, train_wordpiece
 
 SHAPE = {
     "hidden_size": 16,
@@ -67,3 +70,20 @@ def write_foreign(
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+def make_bytes_tokenizer(folder: Path) -> Tokenizer:
+    """RoBERTa's: byte-level BPE, in which a word's first piece has the blank before it."""
+    backend = Backend(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator([row["sentence"] for row in make_rows(80, seed=3)], trainer)
+    model = json.loads(backend.to_str())["model"]
+    merges = [tuple(pair) for pair in model["merges"]]
+    transformers.RobertaTokenizer(vocab=model["vocab"], merges=merges).save_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder)

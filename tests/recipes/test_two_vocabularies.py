@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from foreign_teacher import make_letter_tokenizer, write_foreign
+from foreign_teacher import make_bytes_tokenizer, make_letter_tokenizer, write_foreign
 from tiny_compress import make_settings as compress_settings
 from tiny_task import (
     LABELS,
@@ -21,7 +21,7 @@ from tiny_task import (
 )
 
 from limbeck.errors import DataError, SettingsError
-from limbeck.models import AutoModelForSequenceClassification
+from limbeck.models import AutoConfig, AutoModelForSequenceClassification
 from limbeck.recipes import compress
 from limbeck.tasks import read_task
 from limbeck.tokenizers import AutoTokenizer
@@ -226,3 +226,27 @@ def test_tags_are_learned_by_words_and_rows_without_them_refused(tmp_path, encod
     long = write_tagged(tmp_path / "long", [["film"] * 12])
     with pytest.raises(DataError, match=r"example 0 of train is 1 rows for the student and [2-9] "):
         teach(encoder, long, tmp_path / "long-run", tagger, **(given | {"max_length": 16}))
+
+
+@pytest.mark.slow
+def test_bytes_and_words_are_compared_by_characters(tmp_path, data, encoder):
+    """BERT's WordPiece and RoBERTa's byte-level BPE, either as the teacher."""
+    words = write_foreign(tmp_path / "bert", family="bert", steps=60)
+    tokenizer = make_bytes_tokenizer(tmp_path / "bytes")
+    shape = {"vocab_size": tokenizer.vocab_size, "max_position_embeddings": 48}
+    shape |= {"pad_token_id": 1, "dropout": 0.0}
+    roberta = write_model(tmp_path / "roberta", model_type="roberta", **shape)
+    tokenizer.save_pretrained(roberta)
+    losses = {"soft_targets": {"weight": 4}, "cosine": {}}
+    out = tmp_path / "learned"
+    record = teach(roberta, data, out, words, losses=losses, epochs=10)
+    assert record.best.validation["accuracy"] >= 0.9
+    model = str(out / "model")
+    assert AutoConfig.from_pretrained(model).model_type == "roberta"
+    # Its margins are small, so that they take a while.
+    back = teach(encoder, data, tmp_path / "back", model, epochs=20)
+    assert back.best.validation["accuracy"] >= 0.9
+    settings = compress_settings(
+        words, data, tmp_path / "small", student=roberta, retain=0.8, epochs=8, max_length=32
+    )
+    assert compress.run(settings, progress=SilentProgress()).chosen == "roberta"

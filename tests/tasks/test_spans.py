@@ -6,6 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, pre_tokenizers, trainers
 
 from limbeck.errors import SettingsError
 from limbeck.tasks import BatchSpans, Spans, read_task, share_characters
@@ -64,6 +66,40 @@ def test_it_is_the_mean_by_shared_characters_whatever_is_padded(rows, order):
         batch_of(COARSE, *(rows[i] for i in order)), batch_of(FINE, *(rows[i] for i in order))
     )
     torch.testing.assert_close(shuffled, weights[order])
+
+
+def make_bytes():
+    """Byte-level BPE, whose words begin with the blank before them."""
+    backend = Backend(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
+    backend.train_from_iterator([" ".join(WORDS)], trainer)
+    return backend
+
+
+def make_unigram():
+    """Pieces with a mark in the blank's place."""
+    backend = Backend(models.Unigram())
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=60, show_progress=False, unk_token="<unk>")
+    trainer.special_tokens = ["<unk>"]
+    backend.train_from_iterator([" ".join(WORDS)], trainer)
+    return backend
+
+
+@pytest.mark.parametrize("make", [make_bytes, make_unigram])
+@given(text=texts)
+@settings(max_examples=20)
+def test_every_piece_of_a_word_is_found_in_every_kind_of_vocabulary(make, text):
+    other = make().encode(text)
+    theirs = Spans.of([RowSpans.of(other, [len(text)], by_word=False)]).batch([0])
+    ours = batch_of(COARSE, (text,))
+    known = share_characters(ours, theirs)[0].sum(-1)
+    assert known[1:-1].tolist() == pytest.approx([1.0] * (len(known) - 2))
+    back = share_characters(theirs, ours)[0].sum(-1).tolist()
+    for (begin, end), value in zip(other.offsets, back, strict=True):
+        assert value == pytest.approx(1.0) or not text[begin:end].strip()
 
 
 def test_special_tokens_are_laid_by_the_place_that_they_stand_in():

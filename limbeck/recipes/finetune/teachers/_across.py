@@ -76,7 +76,8 @@ def write_out(data: TaskData, made: Made) -> Split:
     examples = data.task.splits["train"].examples
     rows = data.examples["train"]
     tokenizer = data.tokenizer
-    between = {tokenizer.cls_token_id, tokenizer.sep_token_id}
+    frame = tokenizer.frame
+    between = {*frame.before, *frame.after}  # and between the texts of a pair
     found = []
     for index, ids in made:
         example = examples[rows[index].index]
