@@ -204,9 +204,11 @@ def _name_folders(settings: Settings) -> dict[str, str]:
 
 
 def _is_model(name: str, presets: Collection[str]) -> bool:
-    """Tells whether a plain argument is a model folder or Hub id, not (misspelt) settings."""
+    """Tells whether a plain argument is a model folder, Hub id or rows, not (misspelt) settings."""
+    from limbeck.sources import known_format
+
     path = Path(name)
-    if path.is_dir():
+    if path.is_dir() or (path.is_file() and known_format(path, reader="tasks") is not None):
         return True
     if name in presets or path.is_file() or did_you_mean(path.suffix, [".toml"]):
         return False
