@@ -189,12 +189,15 @@ def _make_card(settings: DistillSettings, student: Model, figures: TrainingFigur
     """Returns the card of the distilled model: what it is of, and its figures on held-out text."""
     teacher = show_model(settings.teacher)
     after = figures["held_out_after"]
+    purpose = "It is to be fine-tuned on a task."
+    if student.kind.predicts_next:
+        purpose = "It goes on with a text, or is fine-tuned on a task."
     words = {name: title for name, title in HELD_OUT.items() if name in after}
     return Card(
         name=f"{teacher}, distilled",
         summary=(
             f"A student of {teacher} with {student.config.num_hidden_layers} layers, distilled on "
-            f"running text with limbeck {__version__}. It is to be fine-tuned on a task."
+            f"running text with limbeck {__version__}. {purpose}"
         ),
         auto_class=student.kind.auto_name,
         made={

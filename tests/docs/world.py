@@ -1,4 +1,4 @@
-"""Makes, in the working folder, what the documents' commands work on: a tiny model, text, data.
+"""Makes, in the working folder, what the documents' commands work on: tiny models, text, data.
 
 Run by a document's comment `<!-- test: setup: world -->`.
 """
@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from limbeck import BertConfig, BertForMaskedLM
+from limbeck import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 from limbeck.tokenizers import train_wordpiece
 
 WORDS = [
@@ -45,6 +46,7 @@ def main() -> None:
     """Makes everything; the same each time."""
     random.seed(0)
     make_model_and_text()
+    make_causal_model()
     for split, size in (("train", 64), ("validation", 32), ("test", 32)):
         write_rows(f"reviews/{split}.jsonl", (review(i) for i in range(size)))
     for split in ("train", "validation"):
@@ -69,6 +71,28 @@ def make_model_and_text() -> None:
     )
     BertForMaskedLM(config).save_pretrained("my-bert")
     tokenizer.save_pretrained("my-bert")
+
+
+def make_causal_model() -> None:
+    """Writes the causal LM `my-gpt2`, with a byte-level vocabulary of the same text."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    end = "<|endoftext|>"
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=[end], initial_alphabet=alphabet, show_progress=False
+    )
+    backend.train(["text/one.txt"], trainer)
+    torch.manual_seed(0)
+    sizes = {"n_embd": 16, "n_layer": 4, "n_head": 2, "n_positions": 64}
+    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    config = GPT2Config(vocab_size=backend.get_vocab_size(), **sizes, **ends)
+    GPT2LMHeadModel(config).save_pretrained("my-gpt2")
+    backend.save("my-gpt2/tokenizer.json")
+    roles = dict.fromkeys(("bos_token", "eos_token", "unk_token"), end)
+    settings = {"tokenizer_class": "GPT2Tokenizer", "model_max_length": 64, **roles}
+    Path("my-gpt2/tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
 def review(number: int) -> dict[str, Any]:
