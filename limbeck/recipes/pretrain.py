@@ -114,7 +114,12 @@ class PretrainSettings(LanguageModelSettings):
 
 
 SettingsType = PretrainSettings
-summarise = summarise_language_model
+
+
+def summarise(result: PretrainRecord) -> str:
+    """Formats a finished run in a few lines."""
+    beside = [] if result.generator is None else [f"The generator: {result.generator}"]
+    return "\n".join([summarise_language_model(result), *beside])
 
 
 def plan(settings: PretrainSettings) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def test_embeddings_stay_shared(finished: Path) -> None:
     assert len(names) == 5
     assert all(torch.equal(model[name], generator[name]) for name in names)
     record = PretrainRecord.read(finished)
+    assert pretrain.summarise(record).endswith(f"The generator: {finished / 'generator'}")
     folders = [str(finished / name) for name in ("model", "generator")]
     assert [record.model, record.generator] == folders
     config = json.loads((finished / "generator/config.json").read_text())

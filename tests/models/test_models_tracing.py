@@ -65,6 +65,7 @@ def test_exports_with_dynamic_shapes(family, kind):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_compiles_whole(family):
+    torch._dynamo.reset()  # its limit of recompilations is for all families together
     model = make_model(family, ENCODER).eval()
     compiled = torch.compile(model, fullgraph=True, backend="eager", dynamic=True)
     for rows, tokens, collect in (

@@ -133,10 +133,10 @@ def test_micro_batches_change_nothing(batch, parts) -> None:
     total, terms = compute(objective, batch)
     whole = {name: weight.grad.clone() for name, weight in objective.named_parameters()}
     again, of_parts = compute(objective, *batch.split(parts))
-    assert again == pytest.approx(total, rel=1e-6)
-    assert of_parts == pytest.approx(terms, rel=1e-6)
+    assert again == pytest.approx(total, rel=1e-9)
+    assert of_parts == pytest.approx(terms, rel=1e-9)
     for name, weight in objective.named_parameters():
-        torch.testing.assert_close(weight.grad, whole[name], rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(weight.grad, whole[name], rtol=1e-9, atol=1e-12)
 
 
 def test_the_generator_learns_nothing_of_the_discriminator(batch) -> None:
