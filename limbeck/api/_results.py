@@ -167,7 +167,7 @@ class CompressResult(TaskResult[CompressRecord]):
 
 
 class LanguageModelResult(ModelResult[LanguageModelRecord]):
-    """A masked language model that was trained on running text."""
+    """A language model that was trained on running text."""
 
     @property
     def scores(self) -> dict[str, float]:

@@ -85,11 +85,11 @@ def distill(
     progress: bool | Progress | None = None,
     **settings: Any,
 ) -> LanguageModelResult:
-    """Distils a masked language model into a shallower one, on running text.
+    """Distils a language model, masked or causal, into a shallower one, on running text.
 
     Args:
-        teacher: A Hub id, a folder, a result of another call, or a model in memory, with a
-            masked-LM head.
+        teacher: A Hub id, a folder, a result of another call, or a model in memory: a masked
+            LM or a causal one.
         corpus: From `build_corpus`, its folder, or texts, which are put into the run's folder.
         tokenizer: Of a teacher in memory.
         out: The run's folder, where the same call goes on after a stop; a new one in `runs` if not
@@ -130,7 +130,7 @@ def pretrain(
     progress: bool | Progress | None = None,
     **settings: Any,
 ) -> LanguageModelResult:
-    """Pretrains a masked language model, from scratch or from a model.
+    """Pretrains a language model, masked or causal as its family is, from scratch or from a model.
 
     Args:
         corpus: From `build_corpus`, its folder, or texts, which are put into the run's folder.

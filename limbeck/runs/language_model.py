@@ -23,7 +23,7 @@ class TrainingFigures(TypedDict):
 
 
 class LanguageModelRecord(ResultRecord):
-    """A masked language model that was trained."""
+    """A language model that was trained."""
 
     model: str
     """Its folder."""
