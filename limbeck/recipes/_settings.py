@@ -91,8 +91,8 @@ class LearningSettings(StepSettings):
     teacher_options: dict[str, Any] = Field(default_factory=dict)
     """Settings of a teacher that is no model. For a file of predictions: `missing=label` learns the
     label where a row has no prediction. For a server: `base_url`, `model`, `key_variable`,
-    `prompt`, `logprobs`, `confidence`, `batch_size`, `concurrency`, `timeout_seconds`, `retries`,
-    `input_price`, `output_price`."""
+    `prompt`, `request`, `logprobs`, `confidence`, `missing`, `batch_size`, `concurrency`,
+    `timeout_seconds`, `retries`, `input_price`, `output_price`."""
     epochs: Shown[float] = Field(default=3.0, gt=0, allow_inf_nan=False)
     """Passes over the training examples, those of `transfer` and `augment` included."""
 

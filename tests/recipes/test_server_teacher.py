@@ -1,5 +1,6 @@
 """A server as the teacher: a real one on this machine, with the faults that servers have."""
 
+import email.utils
 import json
 import os
 import signal
@@ -245,12 +246,38 @@ def test_log_probabilities_become_shares(tmp_path, data, student, server):
     assert good - bad == pytest.approx(1.0986, abs=1e-3)  # log(0.6 / 0.2)
 
 
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [("7", 7), ("0.5", 0.5), ("-3", 0), ("soon", None), ("", None)],
+)
+def test_servers_say_how_long_to_wait(given, seconds):
+    assert _client._asked_wait({"retry-after": given}) == seconds
+
+
+def test_servers_say_until_when_to_wait():
+    later = email.utils.formatdate(time.time() + 30, usegmt=True)
+    assert 25 < _client._asked_wait({"retry-after": later}) <= 30
+
+
+def test_the_question_is_the_users(tmp_path, data, student, server):
+    request = {"max_completion_tokens": 500, "reasoning_effort": "low"}
+    prompt = "{labels}? {text} Text: {text}"
+    changes = chat(server, request=request, prompt=prompt)
+    finetune(student, data, tmp_path / "run", epochs=1, max_steps=1, **changes)
+    asked = server.bodies[0]
+    text = asked["messages"][0]["content"].rpartition("Text: ")[2]
+    content = f"NEGATIVE, POSITIVE? {text} Text: {text}"
+    message = {"role": "user", "content": content}
+    assert asked == {"model": "tiny", "messages": [message], **request}
+
+
 WRONG = [
     ("http://me:secret@host/predict", {}, r"^teacher has a name, password or key in it, which"),
     ("http://host/predict?api_key=secret", {}, r"^teacher has a name, password or key in it"),
     ("openai://m", {"base_url": "ftp://host"}, r"base_url = 'ftp://host' is no address; accepted"),
     ("openai://m", {}, r"api.openai.com.* needs a key, but OPENAI_API_KEY is not set in the env"),
     ("openai://m", {"api_key": "secret"}, r"teacher_options.api_key is no setting, since a key"),
+    ("openai://m", {"max_tokenz": 5}, r"no setting 'max_tokenz'"),
     ("openai://m", {"key_variable": "sk-secret"}, r"key_variable is not the name of a variable"),
     ("http://host/predict", {"key_variable": "SOME"}, r"the key in SOME would go to http://host"),
     ("http://host/v1/chat/completions", {}, r"does not say which model answers; give openai://MO"),

@@ -155,7 +155,7 @@ def plan(settings: CompressSettings) -> dict[str, Any]:
         **data.sizes(),
         "seeds": list(settings.seeds),
         "students": {candidate.name: candidate.how for candidate in candidates},
-        **({} if labeller is None else labeller.plan(data)),
+        **({} if labeller is None else labeller.plan(data, scored=_scored_splits(data))),
         **forecast(candidates, data, has_model=labeller is None).to_plan(),
     }
 
@@ -237,6 +237,12 @@ def _teacher_settings(settings: CompressSettings, split: str) -> evaluate.Evalua
     )
 
 
+def _scored_splits(data: TaskData) -> list[str]:
+    """Returns the splits that the teacher is scored on: validation, and test if it has labels."""
+    test = data.task.splits.get("test")
+    return [_SPLIT, *(["test"] if test is not None and test.is_labelled else [])]
+
+
 def _evaluate_teacher(
     settings: CompressSettings,
     data: TaskData,
@@ -244,8 +250,7 @@ def _evaluate_teacher(
     progress: Progress,
 ) -> FinetuneRun:
     """Scores the teacher on validation, and on test if that can be scored, unless done before."""
-    test = data.task.splits.get("test")
-    for split in (_SPLIT, *(["test"] if test is not None and test.is_labelled else [])):
+    for split in _scored_splits(data):
         if not EvaluateRecord.exists(settings.out / "teacher" / split):
             progress.log(f"scoring {settings.model} on {split}")
             of_split = _teacher_settings(settings, split)

@@ -156,7 +156,11 @@ class Client:
                 f"{says}: there is no such route or model; accepted: http(s)://HOST/predict, "
                 ".../v1/chat/completions, or openai://MODEL with teacher_options.base_url"
             )
-        return DataError(f"{says} to {about}: it can't be asked so")
+        return DataError(
+            f"{says} to {about}: it can't be asked so. teacher_options.request has the further "
+            "fields of a question to a language model, and batch_size how many texts one to "
+            "/predict has"
+        )
 
     def _words(self, content: bytes) -> str:
         """Returns what the server says of a fault, as short as a message can have it."""

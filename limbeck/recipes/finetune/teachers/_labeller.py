@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -20,6 +20,20 @@ class Labeller(Teacher):
     """A teacher that is known by what it says of texts alone."""
 
     gives: ClassVar[frozenset[View]] = frozenset({"logits"})
+
+    def plan(
+        self,
+        data: TaskData,
+        *,
+        scored: Sequence[str] = (),  # noqa: ARG002 - of kinds that cost
+    ) -> dict[str, Any]:
+        """Returns what a dry run says of it.
+
+        Args:
+            data: The student's.
+            scored: Splits that it will be asked of too, beside those that are learned from.
+        """
+        return super().plan(data)
 
     @abstractmethod
     def predict(self, data: TaskData, split: str, progress: Progress) -> Sequence[Tensor]:

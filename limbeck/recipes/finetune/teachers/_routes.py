@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,6 @@ _CHARACTERS_A_TOKEN = 4
 """About as many as English has in the vocabularies in use."""
 _TOP = 20
 """Log-probabilities asked for: the most that OpenAI's route gives."""
-_LONGEST_ANSWER_TOKENS = 64
 
 
 @dataclass(frozen=True)
@@ -124,6 +123,7 @@ class Chat(Route):
         prompt: The question, with `{text}`, `{labels}` and `{text_pair}`.
         logprobs: Whether the first token's log-probabilities become the distribution.
         confidence: Of a label without them.
+        request: Further fields of the question.
     """
 
     reader: AnswerReader
@@ -131,6 +131,7 @@ class Chat(Route):
     prompt: str
     logprobs: bool
     confidence: float
+    request: Mapping[str, Any]
 
     @classmethod
     def choose_prompt(cls, given: str | None, task: Task, *, has_pairs: bool) -> str:
@@ -160,8 +161,7 @@ class Chat(Route):
     def body(self, texts: Sequence[Texts]) -> dict[str, Any]:
         """Returns the prompt with the text."""
         message = {"role": "user", "content": self._fill(texts[0])}
-        asked = {"model": self.model, "messages": [message], "temperature": 0}
-        asked |= {"max_tokens": _LONGEST_ANSWER_TOKENS}
+        asked = {"model": self.model, "messages": [message], **self.request}
         return asked | ({"logprobs": True, "top_logprobs": _TOP} if self.logprobs else {})
 
     def split(self, answer: Any, count: int) -> list[Any]:

@@ -43,7 +43,7 @@ _SCHEMES: Final = (_OPENAI, "https://", "http://")
 _OPENAI_URL: Final = "https://api.openai.com/v1"
 _OPENAI_KEY: Final = "OPENAI_API_KEY"
 _CHAT: Final = "/chat/completions"
-_SECRET = re.compile(r"key|token|secret|password|signature", re.IGNORECASE)
+_SECRET = re.compile(r"(key|token|secret|password|signature)\b", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _KEY_HELP: Final = (
     "put the key into the environment, and its variable's name, such as OPENAI_API_KEY, into "
@@ -68,6 +68,9 @@ class ServerOptions(Settings):
     logprobs: bool = False
     """Learn from the log-probabilities of the answer's first token, where a language model gives
     them; it must tell the labels apart."""
+    request: dict[str, Any] = Field(default={"temperature": 0, "max_tokens": 64})
+    """Further fields of a question to a language model. Some models take others: `{
+    max_completion_tokens = 2000, reasoning_effort = "low" }`."""
     confidence: float = Field(default=1.0, gt=0.5, le=1)
     """Probability of a label in words, where there are no log-probabilities; the other labels share
     the rest."""
@@ -186,6 +189,7 @@ class Server(Labeller):
                 Chat.choose_prompt(options.prompt, data.task, has_pairs=has_pairs),
                 options.logprobs,
                 options.confidence,
+                options.request,
             )
             _require_distinct_starts(options, reader)
         return cls(settings=settings, url=url, route=route, options=options, key_name=key_name)
@@ -206,9 +210,13 @@ class Server(Labeller):
         """Where the answers are kept."""
         return self.settings.teacher_cache or self.settings.out / "teacher"
 
-    def plan(self, data: TaskData) -> dict[str, Any]:
+    def plan(self, data: TaskData, *, scored: Sequence[str] = ()) -> dict[str, Any]:
         """Returns how many texts would be asked of, and about what that costs."""
-        texts = {written_texts(example): "" for _, _, example in taught_examples(data)}
+        rows = [
+            *taught_examples(data),
+            *(row for split in scored for row in examples_of(data, split)),
+        ]
+        texts = dict.fromkeys(written_texts(example) for _, _, example in rows)
         names, kept = self._name(texts), KeptAnswers(self.folder)
         new = [text for text in texts if names[text] not in kept]
         usage = sum((self.route.estimate(text) for text in new), Usage())
