@@ -44,6 +44,7 @@ from limbeck.models.deberta_v2 import DebertaV2Config as DebertaV2Config
 from limbeck.models.distilbert import DistilBertConfig as DistilBertConfig
 from limbeck.models.electra import ElectraConfig as ElectraConfig
 from limbeck.models.gpt2 import GPT2Config as GPT2Config
+from limbeck.models.mobilebert import MobileBertConfig as MobileBertConfig
 from limbeck.models.modernbert import ModernBertConfig as ModernBertConfig
 from limbeck.models.mpnet import MPNetConfig as MPNetConfig
 from limbeck.models.roberta import RobertaConfig as RobertaConfig
@@ -195,6 +196,24 @@ class MPNetForTokenClassification(_Model):
     """Scores labels for each token."""
 
 class MPNetModel(_Model):
+    """The bare encoder, with its pooler where the family has one."""
+
+class MobileBertForMaskedLM(_Model):
+    """Scores the vocabulary at each position."""
+
+class MobileBertForMultipleChoice(_Model):
+    """Scores each of several choices."""
+
+class MobileBertForQuestionAnswering(_Model):
+    """Scores each position as the start and as the end of the answer."""
+
+class MobileBertForSequenceClassification(_Model):
+    """Scores labels, or predicts a number, for each text or pair."""
+
+class MobileBertForTokenClassification(_Model):
+    """Scores labels for each token."""
+
+class MobileBertModel(_Model):
     """The bare encoder, with its pooler where the family has one."""
 
 class ModernBertForMaskedLM(_Model):

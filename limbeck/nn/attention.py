@@ -40,6 +40,7 @@ class SelfAttention(nn.Module):
             instead.
         rotation: Turns queries and keys by what the encoder knows of positions.
         bias: Whether the four projections have biases.
+        value_size: Width of what values are made of; `hidden_size` if absent.
 
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.2.
     """
@@ -55,6 +56,7 @@ class SelfAttention(nn.Module):
         relative: nn.Module | None = None,
         rotation: nn.Module | None = None,
         bias: bool = True,
+        value_size: int | None = None,
     ) -> None:
         super().__init__()
         self.head_size = hidden_size // num_heads if head_size is None else head_size
@@ -63,7 +65,7 @@ class SelfAttention(nn.Module):
         width = num_heads * self.head_size
         self.query = nn.Linear(hidden_size, width, bias=bias)
         self.key = nn.Linear(hidden_size, width, bias=bias)
-        self.value = nn.Linear(hidden_size, width, bias=bias)
+        self.value = nn.Linear(value_size or hidden_size, width, bias=bias)
         self.output = nn.Linear(width, hidden_size, bias=bias)
         self.relative = relative
         self.rotation = rotation
@@ -75,18 +77,20 @@ class SelfAttention(nn.Module):
         positions: Tensor | None = None,
         *,
         explicit: bool = False,
+        values: Tensor | None = None,
     ) -> tuple[Tensor, AttentionParts]:
         """Attends; `explicit` computes scores and probabilities instead of fusing them away.
 
         Shape:
             hidden: (batch, sequence, hidden_size).
+            values: (batch, sequence, value_size), what values are made of; `hidden` if absent.
             mask: Broadcasts to (batch, heads, sequence, sequence); added to the scores.
             positions: Whatever `relative` and `rotation` take; unused without them.
             result: (batch, sequence, hidden_size), and what led there.
         """
         query = self.split_heads(self.query(hidden))
         key = self.split_heads(self.key(hidden))
-        value = self.split_heads(self.value(hidden))
+        value = self.split_heads(self.value(hidden if values is None else values))
         if self.relative is not None:
             bias = self.relative(self, query, key, positions)
             mask = bias if mask is None else mask + bias

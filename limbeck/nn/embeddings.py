@@ -10,6 +10,7 @@ class Embeddings(nn.Module):
     """Looks the tokens up, adds where they stand and what they belong to, and normalises.
 
     `first_position` is the row of the first token in the table of positions: 2 in RoBERTa.
+    `transform` is what the words' vectors pass before anything is added to them.
 
     Source: Devlin et al. 2019, https://arxiv.org/abs/1810.04805, figure 2.
     """
@@ -23,6 +24,7 @@ class Embeddings(nn.Module):
         norm: nn.Module,
         dropout: nn.Module,
         first_position: int = 0,
+        transform: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.word = word
@@ -31,6 +33,7 @@ class Embeddings(nn.Module):
         self.norm = norm
         self.dropout = dropout
         self.first_position = first_position
+        self.transform = transform
 
     def forward(
         self,
@@ -46,6 +49,8 @@ class Embeddings(nn.Module):
             result: (batch, sequence, hidden_size).
         """
         embedded = self.word(input_ids)
+        if self.transform is not None:
+            embedded = self.transform(embedded)
         if self.position is not None:
             if position_ids is None:
                 position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)

@@ -33,6 +33,12 @@ DEBERTA_V3_BASE = {
     "norm_rel_ebd": "layer_norm",
     "position_biased_input": False,
 }
+MOBILEBERT_TINY = {
+    "num_feedforward_networks": 2,
+    "use_bottleneck_attention": True,
+    "key_query_shared_bottleneck": False,
+    "classifier_activation": False,
+}
 ROBERTA_BASE = {"max_position_embeddings": 514, "type_vocab_size": 1}
 ALBERT_BASE = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
 
@@ -58,6 +64,9 @@ ALBERT_BASE = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size
         ("AlbertModel", ALBERT_BASE, {}, 11_683_584),
         ("AlbertForMaskedLM", ALBERT_BASE, {}, 11_221_680),
         ("DebertaV2Model", DEBERTA_V3_BASE, {}, 183_831_552),
+        ("MobileBertModel", {}, {}, 24_844_544),
+        ("MobileBertForMaskedLM", {}, {}, 36_596_538),
+        ("MobileBertModel", MOBILEBERT_TINY, {}, 15_485_696),
         ("ModernBertModel", {}, {}, 149_014_272),
         ("GPT2LMHeadModel", {}, {}, 124_439_808),
         ("GPT2LMHeadModel", {"n_layer": 6}, {}, 81_912_576),
