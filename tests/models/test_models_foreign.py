@@ -208,6 +208,19 @@ def test_neither_code_nor_what_lies_elsewhere_is_opened(folder):
         load_foreign(folder, CLASSIFIER)
 
 
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+@pytest.mark.parametrize("value", ["somebody/kernel", {"": "somebody/kernel"}, "flash_attention_2"])
+def test_no_kernel_is_fetched(folder, key, value):
+    change_config(folder, **{key: value})
+    with pytest.raises(CheckpointError, match=rf"asks for the {key} .*; accepted: eager or sdpa"):
+        read_any_config(folder)
+    change_config(folder, **{key: None}, inner={key: value})
+    with pytest.raises(CheckpointError, match=rf"asks for the {key} .*; accepted: eager or sdpa"):
+        read_any_config(folder)
+    change_config(folder, **{key: "sdpa"}, inner={})
+    load_foreign(folder, CLASSIFIER)
+
+
 def test_a_pickle_is_refused_with_the_line_that_converts_it(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(

@@ -117,7 +117,9 @@ def name_adapter(config: ModelConfig, kind: Kind) -> tuple[str, str, str] | None
 def _look_at_model(folder: Path, transformers: Any, theirs: Any) -> dict[str, Any]:
     """Returns the longest input, and whether there are token types, from the model's own parts."""
     with speaking_for(transformers, str(folder)), torch.device("meta"):
-        model = transformers.AutoModel.from_config(theirs, trust_remote_code=False)
+        model = transformers.AutoModel.from_config(
+            theirs, trust_remote_code=False, attn_implementation="eager"
+        )
     limits = []
     num_positions = getattr(theirs, "max_position_embeddings", None)
     if isinstance(num_positions, int) and num_positions > 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ _REFUSED_KEYS = {
     "quantization_config": "has quantised weights. Give the model's folder as it was before",
 }
 _ADAPTER_NAME = "adapter_config.json"
+_IMPLEMENTATIONS = (None, "eager", "sdpa")
+"""Ways of computing that are the library's own; others may name code on the Hub, which it runs."""
 
 
 def import_transformers(purpose: str) -> Any:
@@ -43,7 +45,13 @@ def require_plain(folder: Path) -> None:
             raise CheckpointError(
                 f"{folder / checkpoints.CONFIG_NAME} {reason} ({key}: {shorten(values[key])})."
             )
-    for key, value in values.items():
+    for key, value in _flatten(values):
+        if key.endswith("_implementation") and value not in _IMPLEMENTATIONS:
+            raise CheckpointError(
+                f"{folder / checkpoints.CONFIG_NAME} asks for the {key} {shorten(value)}, which "
+                "may be code on the Hub that transformers would fetch and run; accepted: eager or "
+                "sdpa. Remove the key from a copy of the folder."
+            )
         limit = limits.LABELS if key == "num_labels" else limits.LAYERS if "layer" in key else None
         # The library makes lists of these lengths.
         if limit is not None and isinstance(value, int) and value > limit.value:
@@ -56,6 +64,14 @@ def require_plain(folder: Path) -> None:
             f"{folder} has an {_ADAPTER_NAME}: it is what was learned on top of another model. "
             "Merge the two with the library that made it, and give the folder of the result."
         )
+
+
+def _flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yields all keys with their values, those of configurations within this one too."""
+    for key, value in values.items():
+        yield key, value
+        if isinstance(value, dict):
+            yield from _flatten(value)
 
 
 def find_class_name(transformers: Any, family: str, kind: Kind) -> str | None:
