@@ -111,6 +111,18 @@ class Ground:
     def pretrain(self, out: Path, progress: Any = None, **changes: Any) -> None:
         self._train_text(pretrain, out, progress, **{"model": self.masked_lm, **changes})
 
+    def find_replaced(self, out: Path, progress: Any = None) -> None:
+        shape = {
+            "model_type": "electra",
+            "embedding_size": 8,
+            "hidden_size": 8,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 8,
+            "max_position_embeddings": 16,
+        }
+        self.pretrain(out, progress, model=None, objective="replaced_tokens", **shape)
+
     def distill(self, out: Path, progress: Any = None, **changes: Any) -> None:
         self._train_text(distill, out, progress, **{"teacher": self.masked_lm, **changes})
 

@@ -74,6 +74,10 @@ SCENES: dict[str, Scene] = {
         make=lambda ground, folder: _stopped(ground.pretrain, folder / "run", StopAt("step 6: ")),
         read=(lambda ground, folder: ground.pretrain(folder / "run"),),
     ),
+    "a pretraining of replaced tokens": Scene(
+        make=lambda ground, folder: ground.find_replaced(folder / "run"),
+        read=(lambda ground, folder: ground.find_replaced(folder / "run"),),
+    ),
     "a distillation": Scene(
         make=lambda ground, folder: ground.distill(folder / "run"),
         read=(
