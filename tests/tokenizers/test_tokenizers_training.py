@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +68,15 @@ def test_files_texts_and_iterators_give_the_same(tmp_path: Path) -> None:
 
 def test_counting_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = pieces()
-    monkeypatch.setattr("limbeck.tokenizers.training._FOLD_AT", 3)
-    monkeypatch.setattr("limbeck.tokenizers.training._CHUNK_LENGTH", 7)
+    monkeypatch.setattr("limbeck.tokenizers.counting._FOLD_AT", 3)
+    monkeypatch.setattr("limbeck.tokenizers.counting._CHUNK_LENGTH", 7)
     assert pieces() == expected
 
 
 def test_words_are_counted_as_the_pipeline_splits_them() -> None:
     from limbeck.tokenizers.backend import build_pipeline
-    from limbeck.tokenizers.training import _count_words
+    from limbeck.tokenizers.counting import count_words
+    from limbeck.tokenizers.training import _find_words
 
     backend = build_pipeline({"[UNK]": 0}, lowercase=True)
     assert backend.normalizer is not None
@@ -87,7 +89,10 @@ def test_words_are_counted_as_the_pipeline_splits_them() -> None:
         )
         if len(word) <= 100
     )
-    assert _count_words(TEXTS.values(), backend) == plain
+    found = count_words(
+        TEXTS.values(), cut=lambda text: text.split(" "), find_words=partial(_find_words, backend)
+    )
+    assert found == plain
 
 
 def test_options_are_honoured() -> None:
