@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import pytest
 import torch
 import torch.nn.functional as F
 from foreign_teacher import make_bytes_tokenizer, make_letter_tokenizer, write_foreign
+from safetensors.torch import load_file, save_file
 from tiny_compress import make_settings as compress_settings
 from tiny_task import (
     LABELS,
@@ -250,3 +252,35 @@ def test_bytes_and_words_are_compared_by_characters(tmp_path, data, encoder):
         words, data, tmp_path / "small", student=roberta, retain=0.8, epochs=8, max_length=32
     )
     assert compress.run(settings, progress=SilentProgress()).chosen == "roberta"
+
+
+def test_labels_in_another_order_are_matched_by_name(tmp_path, data, encoder, teacher):
+    other = tmp_path / "turned"
+    shutil.copytree(teacher, other)
+    config = json.loads((other / "config.json").read_text())
+    config |= {"id2label": {"0": LABELS[1], "1": LABELS[0]}, "label2id": {}}
+    (other / "config.json").write_text(json.dumps(config))
+    weights = load_file(other / "model.safetensors")
+    weights |= {k: w.flip(0) for k, w in weights.items() if k.startswith("classifier.")}
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    for run, name in (("as-is", teacher), ("turned-round", str(other))):
+        teach(encoder, data, tmp_path / run, name, max_steps=4)
+    assert_same_weights(tmp_path / "as-is/model", tmp_path / "turned-round/model")
+
+
+def test_choices_are_compared_as_they_are(tmp_path, encoder):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    endings = {"ending0": "good", "ending1": "bad and dull", "label": 1}
+    rows = [{"sent1": "the film", "sent2": "is", **endings}] * 4
+    for split in ("train", "validation"):
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chooser = write_foreign(
+        tmp_path / "chooser",
+        tokenizer=make_letter_tokenizer(),
+        auto="AutoModelForMultipleChoice",
+        steps=0,
+    )
+    teach(encoder, str(folder), tmp_path / "run", chooser, task="swag", epochs=10)
+    loss = read_loss(tmp_path / "run")
+    assert loss[-1] < loss[0]
