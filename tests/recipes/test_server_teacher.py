@@ -222,14 +222,21 @@ def test_no_server_at_all(tmp_path, data, student):
 def test_answers_that_are_none_of_the_labels(tmp_path, data, student, server):
     odd = sorted(texts_of(data))[:3]
     said = server.words
-    server.words = lambda text: "I would rather not say" if text in odd else f"It is {said(text)}"
-    message = r"train example \d+ \('.*'\): the answer 'I would rather not say' is none of the "
+    silent = {odd[0]: "I would rather not say", odd[1]: None, odd[2]: "positive or negative"}
+    server.words = lambda text: silent[text] if text in silent else f"It is {said(text)}"
+    message = r"train example \d+ \('.*'\): the answer '.*' is none of the "
     message += r"labels \('NEGATIVE', 'POSITIVE'\), and 2 others can't be read either. Leave"
     with pytest.raises(DataError, match=message):
         finetune(student, data, tmp_path / "run", **chat(server))
     assert server.answered == dict.fromkeys(texts_of(data), 1)
-    finetune(student, data, tmp_path / "other", teacher_cache=str(tmp_path / "run/teacher"),
-             epochs=1, **chat(server, missing="label"))  # fmt: skip
+    for missing, num_steps in (("label", 8), ("drop", 8)):
+        changes = {**chat(server, missing=missing), "teacher_cache": str(tmp_path / "run/teacher")}
+        progress = Lines()
+        result = finetune(student, data, tmp_path / missing, epochs=1, progress=progress, **changes)
+        assert result.seeds[0].num_steps == num_steps
+    rows = [json.loads(line)["sentence"] for line in Path(f"{data}/train.jsonl").open()]
+    count = sum(text in silent for text in rows)
+    assert f"{count} texts are left out, whose answers can't be read" in progress.lines
     assert server.answered == dict.fromkeys(texts_of(data), 1)
 
 

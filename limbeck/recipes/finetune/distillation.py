@@ -80,6 +80,7 @@ class Distillation:
         Returns:
             The data with the rows `augmented`, if asked for, and the teacher.
         """
+        data = self.teacher.keep_rows(data, progress)
         made: Made = []
         if self.augmenter is not None:
             path = self.settings.out / "augmented.jsonl"

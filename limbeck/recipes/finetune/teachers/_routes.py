@@ -177,6 +177,8 @@ class Chat(Route):
                 said["top"] = [[str(one["token"]), float(one["logprob"])] for one in first]
         except (KeyError, IndexError, TypeError, ValueError, AttributeError):
             raise AnswerError(f"{shorten(answer)} where a chat completion belongs") from None
+        if said["content"] is None:  # it refuses, and would do so again
+            said["content"] = ""
         if not isinstance(said["content"], str):
             raise AnswerError(f"a chat completion without words: {shorten(said['content'])}")
         return [said]

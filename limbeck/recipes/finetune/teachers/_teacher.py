@@ -105,6 +105,10 @@ class Teacher(ABC):
             progress: Where it reports.
         """
 
+    def keep_rows(self, data: TaskData, progress: Progress) -> TaskData:  # noqa: ARG002
+        """Returns the data without rows that it says nothing of, where these may be left out."""
+        return data
+
     def plan(self, data: TaskData) -> dict[str, Any]:  # noqa: ARG002 - of kinds that cost
         """Returns what a dry run says of it."""
         return {}

@@ -29,13 +29,14 @@ from limbeck.recipes.finetune.teachers._kept_answers import KeptAnswers, name_re
 from limbeck.recipes.finetune.teachers._labeller import Labeller
 from limbeck.recipes.finetune.teachers._routes import Chat, Predict, Route, Usage
 from limbeck.recipes.finetune.teachers._texts import (
+    TAUGHT,
     Texts,
     examples_of,
     taught_examples,
     text_settings,
     written_texts,
 )
-from limbeck.tasks import TextExample
+from limbeck.tasks import EncodedExamples, TextExample
 from limbeck.train import Progress
 
 _OPENAI: Final = "openai://"
@@ -83,9 +84,10 @@ class ServerOptions(Settings):
     retries: int = Field(default=5, ge=0)
     """Further tries after a fault that may pass, each after a longer wait, or the one that the
     server asks for."""
-    missing: Literal["refuse", "label"] = "refuse"
+    missing: Literal["refuse", "label", "drop"] = "refuse"
     """Answers that can't be read, such as none of the labels, are refused after all texts were
-    asked of, or `label`: learned as if the teacher were certain of the row's own label."""
+    asked of; or `label`: learned as if the teacher were certain of the row's own label; or `drop`:
+    these rows are not learned from."""
     input_price: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Price of a million tokens that the server reads, to show the cost."""
     output_price: float = Field(default=0.0, ge=0, allow_inf_nan=False)
@@ -254,12 +256,46 @@ class Server(Labeller):
         rows = [replace(Asked.of(*row), label=None) for row in examples_of(data, split)]
         return [torch.tensor(logits) for logits in self.answer(rows, progress)]
 
+    def keep_rows(self, data: TaskData, progress: Progress) -> TaskData:
+        """Asks, and returns the data without the rows whose answers can't be read, if they may go.
+
+        Raises:
+            DataError: If none is left.
+        """
+        if self.options.missing != "drop":
+            return data
+        taught = taught_examples(data)
+        found = self._find_answers([Asked.of(*row) for row in taught], progress)
+        wrong = {
+            (s, i): e
+            for (s, i, _), e in zip(taught, found, strict=True)
+            if isinstance(e, DataError)
+        }
+        if len(wrong) == len(taught):
+            raise _refuse(list(wrong.values()))
+        kept = {
+            split: [row for row in data.examples[split] if (split, row.index) not in wrong]
+            for split in TAUGHT
+            if split in data.examples
+        }
+        progress.log(f"{len(wrong):,} texts are left out, whose answers can't be read")
+        others = {split: rows for split, rows in data.examples.items() if split not in kept}
+        left = {split: EncodedExamples.of(rows) for split, rows in kept.items() if rows}
+        return replace(data, examples={**left, **others})
+
     def answer(self, rows: Sequence[Asked], progress: Progress) -> list[Logits]:
-        """Returns what the server says of rows, each text of them asked of once, ever.
+        """Returns what the server says of rows.
 
         Raises:
             LimbeckError: If the server can't be asked, or an answer can't be read.
         """
+        found = self._find_answers(rows, progress)
+        if wrong := [one for one in found if isinstance(one, DataError)]:
+            raise _refuse(wrong)
+        return [one for one in found if not isinstance(one, DataError)]
+
+    def _find_answers(self, rows: Sequence[Asked], progress: Progress) -> list[Logits | DataError]:
+        """Returns what the server says of rows, or why that can't be read; each text asked once."""
         about = {row.texts: row.where for row in reversed(rows)}  # where texts are first
         names, kept = self._name(about), KeptAnswers(self.folder)
         new = [texts for texts in reversed(about) if names[texts] not in kept]
@@ -267,23 +303,13 @@ class Server(Labeller):
             with kept.own(progress):
                 new = [texts for texts in new if names[texts] not in kept]  # by another process
                 self._ask(self._questions(new, names, about), kept, progress)
-        found: list[Logits] = []
-        wrong: list[DataError] = []
+        found: list[Logits | DataError] = []
         for row in rows:
             try:
                 found.append(self.route.read(kept[names[row.texts]], f"{self.url}, {row.where}"))
             except DataError as error:
-                if self.options.missing == "label" and row.label is not None:
-                    found.append(self.route.reader.certain(row.label))
-                else:
-                    wrong.append(error)
-        if wrong:
-            others = f", and {len(wrong) - 1:,} others can't be read either" * (len(wrong) > 1)
-            raise DataError(
-                f"{wrong[0]}{others}. Leave these rows out, ask another question "
-                "(teacher_options.prompt), or learn the labels of those that have one with "
-                "teacher_options.missing=label; no answer has to be paid again"
-            )
+                by_label = self.options.missing == "label" and row.label is not None
+                found.append(self.route.reader.certain(row.label) if by_label else error)
         return found
 
     def _name(self, texts: Iterable[Texts]) -> dict[Texts, str]:
@@ -348,6 +374,16 @@ class Server(Labeller):
             f"{self.settings.teacher}: {total:,} texts asked of, {usage.num_read:,} tokens read, "
             f"{usage.num_written:,} written, cost {self.options.cost_of(usage):.4f}"
         )
+
+
+def _refuse(wrong: Sequence[DataError]) -> DataError:
+    """Returns the error that answers can't be read."""
+    others = f", and {len(wrong) - 1:,} others can't be read either" * (len(wrong) > 1)
+    return DataError(
+        f"{wrong[0]}{others}. Leave these rows out with teacher_options.missing=drop, ask another "
+        "question (teacher_options.prompt), or learn the labels of those that have one with "
+        "missing=label; no answer has to be paid again"
+    )
 
 
 def _find_url(name: str, options: ServerOptions) -> str:
