@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from limbeck.data import Corpus
 from limbeck.errors import SettingsError
@@ -116,11 +117,18 @@ def keep_rows(model: Model, ids: Sequence[int]) -> Model:
     made = find_class(model.config.model_type, model.kind)(trimmed_config(model.config, ids))
     given, index = model.state_dict(), torch.tensor(ids, device=model.device)
     rows = {
-        name: given[name] if given[name].shape == tensor.shape else given[name][index]
-        for name, tensor in made.state_dict().items()
+        name: _keep(given[name], tensor.shape, index) for name, tensor in made.state_dict().items()
     }
     made.to(device=model.device, dtype=model.dtype).load_state_dict(rows)
     return made.train(model.training)
+
+
+def _keep(tensor: Tensor, shape: torch.Size, index: Tensor) -> Tensor:
+    """Selects along the dimension that is the vocabulary's, which is the one that differs."""
+    for dim, (before, after) in enumerate(zip(tensor.shape, shape, strict=True)):
+        if before != after:
+            tensor = tensor.index_select(dim, index)
+    return tensor
 
 
 def trimmed_config(config: ModelConfig, ids: Sequence[int]) -> ModelConfig:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 sys.path.append(str(Path(__file__).parents[1] / "tokenizers"))
 from family_tokenizers import CORPUS, FAMILIES, make_oracle
 
-from limbeck import AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from limbeck import AutoModel, AutoModelForMaskedLM, AutoTokenizer, listing
 from limbeck.errors import SettingsError
 from limbeck.methods.trim_vocabulary import trim
-from limbeck.models import find_architecture
+from limbeck.models import find_architecture, find_class
+from limbeck.tokenizers import train_bpe
 from limbeck.tokenizers.trimming import choose_pieces, count_pieces, keep_pieces
 
 CASES = [name for name, (_, options) in FAMILIES.items() if not options]
@@ -73,9 +74,11 @@ def test_a_trimmed_tokenizer_is_saved_as_any_is(case, tokenizers, tmp_path):
     assert theirs.tokenize(text) == small.tokenize(text)
 
 
-def write_model(family, tokenizer, model_type=None):
+def make_config(family, tokenizer):
     torch.manual_seed(3)
-    config_type = find_architecture(model_type or family.replace("-", "_")).config_type
+    config_type = find_architecture(family).config_type
+    own = config_type()
+    named = [n for n, v in vars(own).items() if n.endswith("_token_id") and v is not None]
     shape = {
         "vocab_size": tokenizer.vocab_size + 3,
         "hidden_size": 16,
@@ -85,15 +88,45 @@ def write_model(family, tokenizer, model_type=None):
         "max_position_embeddings": 40,
         "initializer_range": 0.3,
         **config_type.tiny_values,
+        **dict.fromkeys(named, 2),
         "pad_token_id": tokenizer.pad_token_id,
     }
-    return config_type().replace(**shape)
+    return own.replace(**shape)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return train_bpe(CORPUS, vocab_size=600)
+
+
+@pytest.mark.parametrize("family", listing.list_names("limbeck.models"))
+def test_every_family_can_be_trimmed_with_every_head(family, trained):
+    config = make_config(family, trained)
+    counts = count_pieces(trained, ["the quick brown fox"])
+    for kind in find_architecture(family).kinds:
+        model = find_class(family, kind)(config).eval()
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        trimmed, small = trim(model, trained, counts)
+        assert trimmed.num_parameters < model.num_parameters
+        inputs = [
+            t.for_model(config)(["the quick brown fox"], ["fox"], return_tensors="pt")
+            for t in (trained, small)
+        ]
+        if kind.name == "multiple_choice":
+            inputs = [{name: ids[None] for name, ids in given.items()} for given in inputs]
+        with torch.no_grad():
+            outputs = [m(**given) for m, given in zip((model, trimmed), inputs, strict=True)]
+        for name in ("last_hidden_state", "start_logits", "end_logits", "logits"):
+            found = [getattr(output, name) for output in outputs]
+            if found[0] is not None and found[0].shape == found[1].shape:
+                assert torch.equal(*found), name
+        assert all(torch.equal(before[n], tensor) for n, tensor in model.state_dict().items())
 
 
 @pytest.mark.parametrize("family", ["albert", "camembert", "mpnet", "roberta", "xlm-roberta"])
 def test_hidden_states_are_the_same_to_the_bit(family, tokenizers, tmp_path):
     whole = tokenizers[family]
-    config = write_model(family, whole)
+    config = make_config(family.replace("-", "_"), whole)
     kept = [*CORPUS[40:46], "the quick brown fox"]
     for kind in (AutoModel, AutoModelForMaskedLM):
         model = kind.from_config(config).eval()
@@ -144,7 +177,7 @@ def test_the_most_frequent_pieces_and_those_that_occur_often_enough(tokenizers):
 
 def test_a_tokenizer_of_another_model(tokenizers):
     whole = tokenizers["roberta"]
-    config = write_model("roberta", whole).replace(vocab_size=300)
+    config = make_config("roberta", whole).replace(vocab_size=300)
     model = AutoModel.from_config(config)
     with pytest.raises(SettingsError, match=rf"has {whole.vocab_size} pieces, but .* embeds 300"):
         trim(model, whole, count_pieces(whole, ["a"]))
