@@ -234,7 +234,8 @@ def test_answers_that_are_none_of_the_labels(tmp_path, data, student, server):
         progress = Lines()
         result = finetune(student, data, tmp_path / missing, epochs=1, progress=progress, **changes)
         assert result.seeds[0].num_steps == num_steps
-    rows = [json.loads(line)["sentence"] for line in Path(f"{data}/train.jsonl").open()]
+    lines = Path(f"{data}/train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line)["sentence"] for line in lines]
     count = sum(text in silent for text in rows)
     assert f"{count} texts are left out, whose answers can't be read" in progress.lines
     assert server.answered == dict.fromkeys(texts_of(data), 1)
