@@ -85,7 +85,8 @@ class DistanceBias(nn.Module):
         ratio = torch.log(ahead.abs().clamp(min=1) / exact) / math.log(self.max_distance / exact)
         far = exact + (ratio * (half - exact)).long().clamp(max=half - exact - 1)
         bucket = torch.where(ahead.abs() < exact, ahead.abs(), far) + (ahead > 0) * half
-        bias: Tensor = self.table(bucket).permute(2, 0, 1)[None]
+        # Contiguous, since fused attention on a GPU takes no mask whose last dimension is strided.
+        bias: Tensor = self.table(bucket).permute(2, 0, 1)[None].contiguous()
         return bias
 
 

@@ -12,6 +12,8 @@ import pytest
 from doc_blocks import DRY_RUN, SHELLS, SKIP, Block, documents, find_blocks, find_links
 from doc_blocks import split_commands as split
 
+from limbeck import listing
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = documents(ROOT)
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
@@ -84,6 +86,14 @@ def test_readme_names_the_two_commands() -> None:
     ]
     targets = {make_target(command) for command in commands}
     assert {"quickstart", "test"} <= targets
+
+
+@pytest.mark.parametrize("family", listing.list_names("limbeck.models"))
+def test_readme_names_every_family(family: str) -> None:
+    summary = (listing.load("limbeck.models", family).__doc__ or "").partition(":")[0]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    missing = [name for name in summary.split(" and ") if name not in readme]
+    assert not missing, f"README.md does not name {missing}"
 
 
 def test_make_targets() -> None:
