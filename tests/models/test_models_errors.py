@@ -205,7 +205,7 @@ def test_no_config(folder):
 @pytest.mark.parametrize(
     ("given", "match"),
     [
-        ({"model_type": "bart"}, r"model_type 'bart'; accepted: .*bert, .*distilbert.* Did you mean"),
+        ({"model_type": "bart"}, r"model_type 'bart'; accepted: .*bert, .*distilbert.* Did you me"),
         ({"model_type": "distillbert"}, "Did you mean 'distilbert'"),
         ({"model_type": ...}, "model_type None; accepted: .*bert, .*distilbert"),
         ({"hidden_size": 25}, "config.json: BertConfig: hidden_size 25 is not divisible by 4"),
