@@ -235,10 +235,14 @@ def test_answers_that_are_none_of_the_labels(tmp_path, data, student, server):
         result = finetune(student, data, tmp_path / missing, epochs=1, progress=progress, **changes)
         assert result.seeds[0].num_steps == num_steps
     lines = Path(f"{data}/train.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line)["sentence"] for line in lines]
-    count = sum(text in silent for text in rows)
+    count = sum(json.loads(line)["sentence"] in silent for line in lines)
     assert f"{count} texts are left out, whose answers can't be read" in progress.lines
     assert server.answered == dict.fromkeys(texts_of(data), 1)
+    server.words = lambda text: "no"
+    options = {"long_texts": "windows", "stride": 1}  # of which a text may have several rows
+    with pytest.raises(DataError, match=r"and \d+ others can't be read either. Leave these rows"):
+        finetune(student, data, tmp_path / "none", max_length=8, task_options=options,
+                 **chat(server, missing="drop"))  # fmt: skip
 
 
 def test_log_probabilities_become_shares(tmp_path, data, student, server):

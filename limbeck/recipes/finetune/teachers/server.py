@@ -267,17 +267,17 @@ class Server(Labeller):
         taught = taught_examples(data)
         found = self._find_answers([Asked.of(*row) for row in taught], progress)
         wrong = {
-            (s, i): e
-            for (s, i, _), e in zip(taught, found, strict=True)
-            if isinstance(e, DataError)
+            (split, index): error
+            for (split, index, _), error in zip(taught, found, strict=True)
+            if isinstance(error, DataError)
         }
-        if len(wrong) == len(taught):
-            raise _refuse(list(wrong.values()))
         kept = {
             split: [row for row in data.examples[split] if (split, row.index) not in wrong]
             for split in TAUGHT
             if split in data.examples
         }
+        if not any(kept.values()):
+            raise _refuse(list(wrong.values()))
         progress.log(f"{len(wrong):,} texts are left out, whose answers can't be read")
         others = {split: rows for split, rows in data.examples.items() if split not in kept}
         left = {split: EncodedExamples.of(rows) for split, rows in kept.items() if rows}
