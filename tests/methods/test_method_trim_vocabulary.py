@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers.models import Unigram
 
 sys.path.append(str(Path(__file__).parents[1] / "tokenizers"))
 from family_tokenizers import CORPUS, FAMILIES, make_oracle
@@ -17,7 +18,10 @@ from limbeck import AutoModel, AutoModelForMaskedLM, AutoTokenizer, listing
 from limbeck.errors import SettingsError
 from limbeck.methods.trim_vocabulary import trim
 from limbeck.models import find_architecture, find_class
-from limbeck.tokenizers import train_bpe
+from limbeck.tokenizers import Tokenizer, train_bpe
+from limbeck.tokenizers.backend import build_pipeline
+from limbeck.tokenizers.config import TokenizerConfig
+from limbeck.tokenizers.training import ROBERTA_TOKENS, SPECIAL_TOKENS, _make
 from limbeck.tokenizers.trimming import choose_pieces, count_pieces, keep_pieces
 
 CASES = [name for name, (_, options) in FAMILIES.items() if not options]
@@ -58,6 +62,34 @@ def test_kept_texts_have_the_same_pieces(case, tokenizers, texts):
     assert small.config == whole.config
     roles = {role: small._ids[role] for role in small.config.special_tokens}
     assert {r: ids[i] for r, i in roles.items()} == {r: whole._ids[r] for r in roles}
+
+
+def trim_to(whole, texts):
+    return keep_pieces(whole, choose_pieces(whole, count_pieces(whole, texts)).tolist())
+
+
+def test_an_unknown_word_stays_unknown():
+    """WordPiece takes `ab` of `abd` and finds no `##d`; without `ab` it would take `a`, `##bd`."""
+    pieces = [*SPECIAL_TOKENS, "a", "x", "ab", "##bd", "z"]
+    backend = build_pipeline({piece: i for i, piece in enumerate(pieces)}, lowercase=True)
+    whole = Tokenizer(backend, TokenizerConfig())
+    small = trim_to(whole, ["abd xbd a"])
+    assert whole.tokenize("abd xbd a") == ["[UNK]", "x", "##bd", "a"]
+    assert small.tokenize("abd xbd a") == ["[UNK]", "x", "##bd", "a"]
+    assert "z" not in small.get_vocab()
+
+
+def test_what_is_unknown_is_weighed_as_before():
+    """Unigram scores it by the least likely piece, here `q`, which no text has."""
+    scores = {"▁": -1, "xy": -14, "zw": -14, "x": -27.5, "yzw": -1, "q": -40, "w": -9}
+    special = [(token, 0.0) for token in ROBERTA_TOKENS]
+    model = Unigram([*special, *scores.items()], unk_id=3)
+    settings = {"add_prefix_space": True}
+    whole = _make("XLMRobertaTokenizer", model, settings, model_max_length=9)
+    small = trim_to(whole, ["xyzw yzw"])
+    assert whole.tokenize("xyzw yzw") == ["▁", "xy", "zw", "▁", "yzw"]
+    assert small.tokenize("xyzw yzw") == ["▁", "xy", "zw", "▁", "yzw"]
+    assert not {"x", "w"} & small.get_vocab().keys()
 
 
 @pytest.mark.parametrize("case", CASES)
