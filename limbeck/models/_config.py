@@ -26,11 +26,11 @@ def checked(default: Any, accepted: str, check: Callable[[Any], bool]) -> Any:
 def _show(value: object) -> str:
     """Returns a value for a message: not more of it than a line holds."""
     if isinstance(value, int) and abs(value) >= _SHOWN_WHOLE:
-        return _count(value)
+        return count(value)
     return shorten(value)
 
 
-def _count(number: int) -> str:
+def count(number: int) -> str:
     """Returns a number in words; Python writes out none of more than 4,300 digits."""
     if abs(number) < _SHOWN_WHOLE:
         return f"{number:,}"
@@ -294,15 +294,16 @@ class ModelConfig:
         """Finds what asks for more than is built, before anything is built of it."""
         layers, width = self.num_places, self.hidden_size
         if layers > limits.LAYERS.value:
-            return [f"it has {_count(layers)} layers; accepted: {limits.LAYERS.describe()}"]
+            return [f"it has {count(layers)} layers; accepted: {limits.LAYERS.describe()}"]
         sizes = [getattr(self, f.name) for f in dataclasses.fields(self) if "is_size" in f.metadata]
-        # Each size is that of a table of rows as wide as the model, or counts for little.
-        num_parameters = width * (
-            sum(filter(None, sizes)) + layers * (4 * width + 2 * self.intermediate_size)
-        )
+        # Each size is that of a table of rows as wide as the model or its embeddings, or counts for
+        # little.
+        widest = max(width, getattr(self, "embedding_size", 0))
+        of_layers = layers * width * (4 * width + 2 * self.intermediate_size)
+        num_parameters = widest * sum(filter(None, sizes)) + of_layers
         if num_parameters > limits.PARAMETERS.value:
             return [
-                f"its sizes make some {_count(num_parameters)} parameters; accepted: "
+                f"its sizes make some {count(num_parameters)} parameters; accepted: "
                 + limits.PARAMETERS.describe()
             ]
         return []
@@ -334,7 +335,7 @@ def _complete_labels(
         raise SettingsError(f"num_labels is {_show(num_labels)}; accepted: a whole number from 1.")
     if num_labels > limits.LABELS.value:
         raise SettingsError(
-            f"num_labels is {_count(num_labels)}; accepted: {limits.LABELS.describe()}."
+            f"num_labels is {count(num_labels)}; accepted: {limits.LABELS.describe()}."
         )
     try:
         names = {int(index): str(label) for index, label in dict(id2label or {}).items()}

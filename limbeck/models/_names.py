@@ -54,7 +54,7 @@ class NameTable:
     tied: Mapping[str, str] = field(default_factory=dict)
     """Tensors that repeat another one: the name of the copy -> the name of the one kept."""
     buffers: frozenset[str] = frozenset()
-    """Tensors of old files that are no weights, and passed over."""
+    """Tensors of files that are no weights of any model, and passed over."""
 
     def __post_init__(self) -> None:
         for sources in (self._sources_of_body, *self._sources_of_heads.values()):

@@ -413,6 +413,10 @@ NAMES = NameTable(
     ),
     # v3's generator had absolute positions, which its discriminator's folder still holds.
     needless=frozenset({"encoder.embeddings.position"}),
+    # What v3's discriminator learned on top of its generator's embeddings: `weight` is the sum.
+    buffers=frozenset(
+        {"embeddings.word_embeddings._weight", "embeddings.position_embeddings._weight"}
+    ),
     # The masked-LM head as published; `transformers` means the same by `legacy: false`.
     aliases={
         "lm_predictions.lm_head": "cls.predictions",

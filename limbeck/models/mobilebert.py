@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limbeck import limits
 from limbeck.models import _config as fields
 from limbeck.models._architecture import Architecture
 from limbeck.models._classes import make_classes
@@ -85,6 +86,12 @@ class MobileBertConfig(ModelConfig):
     def inner_size(self) -> int:
         """Width within the layers, bottleneck or not."""
         return self.intra_bottleneck_size if self.use_bottleneck else self.hidden_size
+
+    def _find_excess(self) -> list[str]:
+        number, limit = self.num_hidden_layers * self.num_feedforward_networks, limits.LAYERS
+        if number > limit.value:
+            return [f"it has {fields.count(number)} feed-forwards; accepted: {limit.describe()}"]
+        return super()._find_excess()
 
     def _find_contradictions(self) -> list[str]:
         faults = super()._find_contradictions()

@@ -1,7 +1,5 @@
 """MPNet: BERT's blocks with a learned bias for each distance, and no token types.
 
-Folders need a `tokenizer.json`; `transformers` writes one where there is only a `vocab.txt`.
-
 Source: Song et al. 2020, https://arxiv.org/abs/2004.09297.
 """
 
@@ -38,12 +36,16 @@ from limbeck.nn import (
     build_activation,
 )
 
+NUM_BUCKETS = 32  # for distances, half of them for each direction
+
 
 @dataclass(frozen=True, kw_only=True)
 class MPNetConfig(ModelConfig):
     """MPNet-base, unless told otherwise."""
 
     model_type: ClassVar[str] = "mpnet"
+    # `transformers` counts in 32 whatever the file says, and so do models that were trained there.
+    fixed_values: ClassVar = {"relative_attention_num_buckets": (NUM_BUCKETS,)}
 
     vocab_size: int = fields.size(30527)
     pad_token_id: int | None = fields.token_id(1)
@@ -55,8 +57,6 @@ class MPNetConfig(ModelConfig):
     hidden_dropout_prob: float = fields.rate(0.1)
     attention_probs_dropout_prob: float = fields.rate(0.1)
     layer_norm_eps: float = fields.positive(1e-12)
-    # Half of them for each direction, and half of those for exact distances: one at the least.
-    relative_attention_num_buckets: int = fields.size(32, least=4)
 
     @property
     def reserved_positions(self) -> int:
@@ -103,9 +103,7 @@ def build_encoder(config: MPNetConfig) -> Encoder:
             first_position=config.reserved_positions,
         ),
         layers=[build_layer(config, index) for index in range(config.num_hidden_layers)],
-        position_bias=DistanceBias(
-            nn.Embedding(config.relative_attention_num_buckets, config.num_attention_heads)
-        ),
+        position_bias=DistanceBias(nn.Embedding(NUM_BUCKETS, config.num_attention_heads)),
     )
 
 

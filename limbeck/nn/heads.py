@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limbeck.nn.precision import at_least_float32
+
 
 class FirstTokenPooler(nn.Module):
     """A dense layer and an activation on the first token, BERT's `[CLS]`.
@@ -84,8 +86,9 @@ class MeanPooler(nn.Module):
         if attention_mask is None:
             return hidden.mean(dim=1)
         seen = attention_mask if attention_mask.dim() == 2 else attention_mask.amax(dim=1)
-        weights = seen.to(hidden.dtype)[..., None]
-        return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+        states = at_least_float32(hidden)  # the sum of a long text's would overflow in float16
+        weights = seen.to(states.dtype)[..., None]
+        return ((states * weights).sum(dim=1) / weights.sum(dim=1)).to(hidden.dtype)
 
 
 class VocabularyTransform(nn.Module):

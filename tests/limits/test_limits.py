@@ -9,6 +9,7 @@ import json
 import os
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,9 +60,17 @@ def test_a_limit_is_set_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         ({"hidden_size": 10**18, "num_attention_heads": 1}, r"its sizes make some 10\^38 param"),
         ({"type_vocab_size": 10**18}, r"its sizes make some 10\^21 parameters"),
         ({"vocab_size": int("9" * 4000)}, r"its sizes make some 10\^4003 parameters"),
+        (
+            {"model_type": "electra", "embedding_size": 10**7, "hidden_size": 4},
+            r"its sizes make some 100,\d{3},\d{3},\d{3},\d{3} parameters",
+        ),
+        (
+            {"model_type": "mobilebert", "num_feedforward_networks": 10**6},
+            r"it has 24,000,000 feed-forwards; accepted: at most 1,000 \(LIMBECK_MAX_LAYERS",
+        ),
     ],
 )
-def test_a_model_of_no_size(tmp_path: Path, asked: dict[str, int], match: str) -> None:
+def test_a_model_of_no_size(tmp_path: Path, asked: dict[str, Any], match: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", **asked}))
     with pytest.raises(CheckpointError, match=match):
         AutoConfig.from_pretrained(tmp_path)

@@ -70,6 +70,8 @@ def publish(folder, theirs):
         "mask_predictions.LayerNorm.weight": torch.ones(size),
         "mask_predictions.classifier.bias": torch.ones(1),
         "deberta.embeddings.position_embeddings.weight": torch.ones(16, size),
+        "deberta.embeddings.position_embeddings._weight": torch.ones(16, size),
+        "deberta.embeddings.word_embeddings._weight": torch.ones(50, size),
     }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((folder / "config.json").read_text())

@@ -269,18 +269,6 @@ def test_labels_given_in_python_do_not_contradict_each_other():
         our_config("bert", id2label={0: "a", 1: "b"}, label2id={"a": 1, "b": 0})
 
 
-@pytest.mark.parametrize("number", [1, 3, True, None])
-def test_distances_need_buckets(number):
-    """With fewer, no bucket is left for an exact distance."""
-    with pytest.raises(
-        SettingsError,
-        match=rf"relative_attention_num_buckets is {number}; accepted: a whole number from 4\.",
-    ):
-        our_config("mpnet", relative_attention_num_buckets=number)
-    least = limbeck.MPNetModel(our_config("mpnet", relative_attention_num_buckets=4))
-    assert least(torch.tensor([[3, 4, 5, 6, 7]])).last_hidden_state.isfinite().all()
-
-
 def test_config_of_another_family(folder):
     with pytest.raises(
         CheckpointError,

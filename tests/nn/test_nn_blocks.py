@@ -15,6 +15,7 @@ from limbeck.nn import (
     ACTIVATIONS,
     Embeddings,
     MaskedLMHead,
+    MeanPooler,
     SelfAttention,
     VocabularyTransform,
     additive_mask,
@@ -136,3 +137,11 @@ def test_sinusoids_by_the_formula():
             angle = position / 10000 ** (2 * pair / 6)
             assert table[position, 2 * pair].item() == pytest.approx(math.sin(angle))
             assert table[position, 2 * pair + 1].item() == pytest.approx(math.cos(angle))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_mean_of_a_long_text_is_no_overflow(dtype):
+    hidden = torch.full((1, 8000, 2), 100.0, dtype=dtype)
+    pooled = MeanPooler()(hidden, attention_mask=torch.ones(1, 8000, dtype=torch.long))
+    assert pooled.dtype == dtype
+    assert pooled.tolist() == [[100.0, 100.0]]
