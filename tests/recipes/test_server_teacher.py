@@ -15,7 +15,7 @@ from tiny_task import Lines, finetune, make_settings, read_loss, write_model
 
 from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.recipes.finetune import plan
-from limbeck.recipes.finetune.teachers import _client
+from limbeck.recipes.finetune.teachers.server import client as _client
 
 KEY = "sk-very-secret-0123456789"
 
@@ -213,6 +213,13 @@ def test_a_server_that_refuses(tmp_path, data, student, server, monkeypatch, fau
         assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
 
 
+def test_an_answer_that_does_not_end_is_not_waited_for(tmp_path, data, student, server):
+    server.always = "trickle"
+    changes = chat(server, retries=0, concurrency=1, timeout_seconds=0.4)
+    with pytest.raises(TrainingError, match=r"after one try: ReadTimeout: not all of the answer w"):
+        finetune(student, data, tmp_path / "run", **changes)
+
+
 def test_no_server_at_all(tmp_path, data, student):
     with pytest.raises(TrainingError, match=r"after 2 tries: ConnectError"):
         finetune(student, data, tmp_path / "run", teacher="http://127.0.0.1:9/predict",
@@ -225,7 +232,7 @@ def test_answers_that_are_none_of_the_labels(tmp_path, data, student, server):
     silent = {odd[0]: "I would rather not say", odd[1]: None, odd[2]: "positive or negative"}
     server.words = lambda text: silent[text] if text in silent else f"It is {said(text)}"
     message = r"train example \d+ \('.*'\): the answer '.*' is none of the "
-    message += r"labels \('NEGATIVE', 'POSITIVE'\), and 2 others can't be read either. Leave"
+    message += r"labels \('NEGATIVE', 'POSITIVE'\), and 2 others can't be read either. Ask another"
     with pytest.raises(DataError, match=message):
         finetune(student, data, tmp_path / "run", **chat(server))
     assert server.answered == dict.fromkeys(texts_of(data), 1)
@@ -240,22 +247,114 @@ def test_answers_that_are_none_of_the_labels(tmp_path, data, student, server):
     assert server.answered == dict.fromkeys(texts_of(data), 1)
     server.words = lambda text: "no"
     options = {"long_texts": "windows", "stride": 1}  # of which a text may have several rows
-    with pytest.raises(DataError, match=r"and \d+ others can't be read either. Leave these rows"):
+    with pytest.raises(DataError, match=r"and \d+ others can't be read either, so that no text"):
         finetune(student, data, tmp_path / "none", max_length=8, task_options=options,
                  **chat(server, missing="drop"))  # fmt: skip
 
 
-def test_log_probabilities_become_shares(tmp_path, data, student, server):
+def test_a_server_that_labels_nothing_is_not_paid_for_all(tmp_path, data, student, server):
+    server.words = lambda _: "I can't say"
+    with pytest.raises(DataError, match=r"and 19 others can't be read either\. Ask another ques"):
+        finetune(student, data, tmp_path / "run", **chat(server, concurrency=2))
+    assert 20 <= server.num_requests <= 22 < len(texts_of(data))
+
+
+def find_server(student, data, folder, **changes):
     from limbeck.recipes.finetune.data import read_data
     from limbeck.recipes.finetune.teachers import find_teacher
+    from limbeck.train import SilentProgress
+
+    settings = make_settings(student, data, folder, **changes)
+    return find_teacher(settings, read_data(settings, SilentProgress()))
+
+
+def odds_of(teacher, words, **more):
+    """Returns by how much the second label is likelier, of an answer in words."""
+    said = {"choices": [{"message": {"content": words}, **more}]}
+    (kept,) = teacher.route.split(said, 1)
+    bad, good = teacher.route.read(kept, "row 0")
+    return good - bad
+
+
+SURE = 13.8  # log of a millionth, the least probability
+
+WORDS = [
+    ("Positive.", 1),
+    ("NEGATIVE", -1),
+    ("**positive**", 1),
+    ("The label is: positive.", 1),
+    ("It is negative.", -1),
+    ('{"label": "negative"}', -1),
+    ("positive\n\nThe film is praised, not called dull or negative at all.", 1),
+    ("The film is praised, and nothing else.\n\npositive", 1),
+    ("<think>It may be negative. No.</think>\n\npositive", 1),
+]
+
+
+@pytest.mark.parametrize(("words", "sign"), WORDS)
+def test_words_that_are_a_label(tmp_path, data, student, server, words, sign):
+    teacher = find_server(student, data, tmp_path / "run", **chat(server))
+    assert odds_of(teacher, words) == pytest.approx(sign * SURE, abs=0.1)
+
+
+NO_LABEL = [
+    "not positive",
+    "It isn't positive",
+    "It is not positive.",
+    "positive or negative",
+    "positive\n\nOn second thought: negative",
+    "I could call it positive, but will not",
+    "<think>It is positive",
+    "",
+]
+
+
+@pytest.mark.parametrize("words", NO_LABEL)
+def test_words_that_are_no_label(tmp_path, data, student, server, words):
+    teacher = find_server(student, data, tmp_path / "run", **chat(server))
+    with pytest.raises(DataError, match=r"row 0: the answer .* is none of the labels \('NEG"):
+        odds_of(teacher, words)
+
+
+def test_an_answer_that_was_cut(tmp_path, data, student, server):
+    teacher = find_server(student, data, tmp_path / "run", **chat(server))
+    assert odds_of(teacher, "positive", finish_reason="length") > 1
+    message = r"is none of the labels .*, and was cut; a larger teacher_options.request.max_tokens"
+    with pytest.raises(DataError, match=message):
+        odds_of(teacher, "First of all, it is positive", finish_reason="length")
+
+
+@pytest.mark.parametrize(
+    ("shares", "words", "odds"),
+    [
+        ([0.6, 0.2, 0.1], "positive", 1.0986),  # log(0.6 / 0.2)
+        ([0.6, 0.2, 0.1], "pos", 1.0986),  # of an answer of one token
+        ([0.1, 0.2, 0.7], "The label is positive", SURE),  # begins with another word
+        ([0.0, 0.0, 1.0], "positive", SURE),
+    ],
+)
+def test_log_probabilities_become_shares(tmp_path, data, student, server, shares, words, odds):
     from limbeck.recipes.finetune.teachers.server import Asked
     from limbeck.train import SilentProgress
 
-    settings = make_settings(student, data, tmp_path / "run", **chat(server, logprobs=True))
-    teacher = find_teacher(settings, read_data(settings, SilentProgress()))
+    server.top, server.words = shares, lambda _: words
+    teacher = find_server(student, data, tmp_path / "run", **chat(server, logprobs=True))
     row = Asked(texts=("a good film",), where="row 0")
     ((bad, good),) = teacher.answer([row], SilentProgress())
-    assert good - bad == pytest.approx(1.0986, abs=1e-3)  # log(0.6 / 0.2)
+    assert good - bad == pytest.approx(odds, abs=0.1)
+
+
+def test_answers_after_a_line_that_was_cut_are_kept(tmp_path):
+    from limbeck.recipes.finetune.teachers.server.kept_answers import KeptAnswers
+
+    KeptAnswers(tmp_path).add({"first": 1})
+    path = tmp_path / "answers.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"request": "sec')
+    kept = KeptAnswers(tmp_path)
+    kept.add({"third": 3})
+    kept.add({"fourth": 4})
+    found = KeptAnswers(tmp_path)
+    assert (dict(found), found.num_damaged) == ({"first": 1, "third": 3, "fourth": 4}, 1)
 
 
 @pytest.mark.parametrize(
@@ -284,8 +383,23 @@ def test_the_question_is_the_users(tmp_path, data, student, server):
 
 
 WRONG = [
-    ("http://me:secret@host/predict", {}, r"^teacher has a name, password or key in it, which"),
-    ("http://host/predict?api_key=secret", {}, r"^teacher has a name, password or key in it"),
+    ("http://me:secret@host/predict", {}, r"teacher has a name, password or key in it, which"),
+    ("http://host/predict?api_key=secret", {}, r"teacher has a name, password or key in it"),
+    ("http://host/predict?v=1&sig=secret", {}, r"teacher has a name, password or key in it"),
+    ("ftp://me:secret@host", {}, r"teacher has a name, password or key in it"),
+    ("openai://m", {"base_url": "http://a:secret@h"}, r"base_url has a name, password or key"),
+    ("http://host:99999/predict", {}, r"teacher = 'http://host:99999/predict' is no address"),
+    ("http://host", {"prompt": "{text}?"}, r"prompt is for openai://MODEL or http.*is asked as ht"),
+    (
+        "openai://m",
+        {"base_url": "http://h/v1", "model": "n"},
+        r"teacher_options.model is for http\(s\)://HOST/.*; leave it o",
+    ),
+    (
+        "openai://m",
+        {"base_url": "http://h/v1", "prompt": "{text} {text_pair}"},
+        r"has a place for a second text, but the task's rows have one; accepted: \{text\}, or",
+    ),
     ("openai://m", {"base_url": "ftp://host"}, r"base_url = 'ftp://host' is no address; accepted"),
     ("openai://m", {}, r"api.openai.com.* needs a key, but OPENAI_API_KEY is not set in the env"),
     ("openai://m", {"api_key": "secret"}, r"teacher_options.api_key is no setting, since a key"),
@@ -308,11 +422,38 @@ def test_settings_that_can_not_be_meant(
     tmp_path, data, student, monkeypatch, teacher, options, message
 ):
     monkeypatch.setenv("SOME", "a-key")
-    settings = make_settings(
-        student, data, tmp_path / "run", teacher=teacher, teacher_options=options
-    )
+    changes = {"teacher": teacher, "teacher_options": options}
     with pytest.raises(SettingsError, match=message) as caught:
+        plan(make_settings(student, data, tmp_path / "run", **changes))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", "sk-sécret-0123456789", "sk secret 0123"])
+def test_a_key_that_no_header_can_hold(tmp_path, data, student, server, monkeypatch, key):
+    monkeypatch.setenv("LABELLER_KEY", key)
+    settings = make_settings(
+        student, data, tmp_path / "run", **chat(server, key_variable="LABELLER_KEY")
+    )
+    with pytest.raises(SettingsError, match=r"key in LABELLER_KEY holds a blank, the") as caught:
         plan(settings)
+    assert key.strip() not in str(caught.value)
+
+
+def test_a_key_that_is_no_secret_takes_no_letters_of_answers(
+    tmp_path, data, student, server, monkeypatch
+):
+    monkeypatch.setenv("LABELLER_KEY", "1")
+    changes = chat(server, key_variable="LABELLER_KEY")
+    finetune(student, data, tmp_path / "run", epochs=1, max_steps=1, **changes)
+    assert server.keys == {"Bearer 1"}
+    assert server.answered == dict.fromkeys(texts_of(data), 1)
+
+
+def test_no_password_comes_into_what_compress_says():
+    from limbeck.recipes.compress import CompressSettings
+
+    with pytest.raises(SettingsError, match=r"model has a name, password or key in") as caught:
+        CompressSettings(model="http://me:secret@host", task="sst2")
     assert "secret" not in str(caught.value)
 
 

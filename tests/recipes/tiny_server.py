@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tiny_task import LABELS, WORDS
@@ -23,11 +23,12 @@ class LabelServer(ThreadingHTTPServer):
     """Speaks `/predict` and `/v1/chat/completions`.
 
     Attributes:
-        faults: What happens to the next requests, one each: a status, `timeout`, `nonsense`, `cut`
-            or None for an answer. Afterwards all are answered.
+        faults: What happens to the next requests, one each: a status, `timeout`, `trickle`,
+            `nonsense`, `cut` or None for an answer. Afterwards all are answered.
         always: A fault of every request.
         answered: How often each text was answered, fully and well.
         num_requests: All of them.
+        top: Probabilities of the first token: of the label, of the other one, of a word.
         words: What a language model says of a text, by default its label.
         keys: Authorisations that came along.
         delay: Seconds that an answer takes.
@@ -39,6 +40,7 @@ class LabelServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.faults, self.always, self.delay = [], None, 0.0
         self.answered, self.num_requests, self.keys = Counter(), 0, set()
+        self.top = [0.6, 0.2, 0.1]
         self.words = lambda text: LABELS[label_of(text)].lower() + "."
         self.bodies = []
         self.guard = threading.Lock()
@@ -85,6 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if fault == "nonsense":
             return self._send(200, b"<html>busy</html>")
+        if fault == "trickle":
+            return self._trickle()
         if fault == "huge":
             return self._send(200, b"[" + b"1," * 3000 + b"1]")
         if fault == "redirect":
@@ -103,6 +107,15 @@ class _Handler(BaseHTTPRequestHandler):
             server.answered.update(texts)
         return self._send(200, content)
 
+    def _trickle(self):
+        """Sends a byte, and then the next, for longer than anybody should wait."""
+        self._send(200, b" ", length=100)
+        with suppress(OSError):
+            for _ in range(40):
+                time.sleep(0.05)
+                self.wfile.write(b" ")
+        self.close_connection = True
+
     def _answer(self, body):
         if self.path == "/predict":
             texts = [" ".join(row) for row in body["inputs"]]
@@ -113,9 +126,10 @@ class _Handler(BaseHTTPRequestHandler):
         if body.get("logprobs"):
             import math
 
-            top = [{"token": LABELS[label_of(text)][:3].lower(), "logprob": math.log(0.6)},
-                   {"token": LABELS[1 - label_of(text)][:2], "logprob": math.log(0.2)},
-                   {"token": "the", "logprob": math.log(0.1)}]  # fmt: skip
+            tokens = (LABELS[label_of(text)][:3].lower(), LABELS[1 - label_of(text)][:2], "the")
+            # Servers say -9999 of what is next to impossible.
+            logs = [math.log(share) if share else -9999.0 for share in self.server.top]
+            top = [{"token": t, "logprob": p} for t, p in zip(tokens, logs, strict=True)]
             choice["logprobs"] = {"content": [{"top_logprobs": top}]}
         usage = {"prompt_tokens": 100, "completion_tokens": 2}
         return [text], {"choices": [choice], "usage": usage}

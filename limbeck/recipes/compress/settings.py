@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from limbeck.config import Shown
+from limbeck.recipes._secrets import without_secret
 from limbeck.recipes._settings import LearningSettings
 from limbeck.recipes._tasks.settings import TaskSettings
 
@@ -38,6 +39,11 @@ class CompressSettings(LearningSettings, TaskSettings):
     "auto"` they take the machine's GPUs in turns, one each."""
     finetune: dict[str, Any] = Field(default_factory=dict)
     """Further settings of `finetune` for every student, such as `finetune.patience=2`."""
+
+    @field_validator("model")
+    @classmethod
+    def _refuse_secret(cls, name: str) -> str:
+        return without_secret(name, setting="model")
 
     @field_validator("retain", mode="before")
     @classmethod

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from limbeck.config import Shown
 from limbeck.errors import SettingsError
 from limbeck.methods import MethodSettings, Start
 from limbeck.methods.keep_layers import KeepLayersSettings
+from limbeck.recipes._secrets import without_secret
 from limbeck.recipes._settings import LearningSettings, TrainingSettings
 from limbeck.recipes._tasks.settings import TaskRunSettings
 from limbeck.recipes.finetune.augmentation import AugmentSettings
@@ -75,6 +76,11 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
         if self.keep_layers is None:
             return self.start
         return (KeepLayersSettings(layers=self.keep_layers),)
+
+    @field_validator("teacher")
+    @classmethod
+    def _refuse_secret(cls, name: str | None) -> str | None:
+        return None if name is None else without_secret(name, setting="teacher")
 
     @model_validator(mode="after")
     def _require_one_start(self) -> Self:

@@ -21,6 +21,9 @@ _LONGEST_WAIT_SECONDS = 60.0
 """Also where a server asks for more: it is asked again, and may then say so again."""
 _OF_THE_MOMENT = (408, 409, 425, 429)
 """Refusals that another try may not meet; so may all from 500 on."""
+_SHORTEST_SECRET = 8
+"""Servers on one's own machine take keys such as `x` or `none`, which are no secret, and which an
+answer may hold by right."""
 
 ReadT = TypeVar("ReadT")
 
@@ -59,6 +62,8 @@ class Client:
     ) -> None:
         self.url = url
         self._key, self._key_name = key, key_name
+        self._secret = key if key is not None and len(key) >= _SHORTEST_SECRET else None
+        self._timeout_seconds = timeout_seconds
         self._retries = retries
         self._stopped = threading.Event()
         self._client = httpx2.Client(
@@ -118,21 +123,27 @@ class Client:
 
     def _hide_key(self, text: str) -> str:
         """Returns a text without the key, should the server have said it back."""
-        return text.replace(self._key, "***") if self._key else text
+        return text.replace(self._secret, "***") if self._secret else text
 
     def _post(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
         limit = limits.ANSWER_BYTES
+        # That of `httpx2` is for each part, and a server may send one byte at a time for ever.
+        deadline = time.monotonic() + self._timeout_seconds
         with self._client.stream("POST", self.url, json=dict(body)) as response:
             content = bytearray()
-            for part in response.iter_bytes(2**16):
+            for part in response.iter_bytes():
                 content += part
+                if time.monotonic() > deadline:
+                    raise httpx2.ReadTimeout(
+                        f"not all of the answer within {self._timeout_seconds:g} s"
+                    )
                 if len(content) > limit.value:
                     raise DataError(
                         f"{self.url} answers with more than {limit.value:,} bytes; accepted: "
                         f"{limit.describe()}. Is it the address of such a server?"
                     )
-            if self._key:  # a server may say it back, and what it says is shown and kept
-                content = content.replace(self._key.encode(), b"***")
+            if self._secret:  # a server may say it back, and what it says is shown and kept
+                content = content.replace(self._secret.encode(), b"***")
             return response.status_code, response.headers, bytes(content)
 
     def _refused(

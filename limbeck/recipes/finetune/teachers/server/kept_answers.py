@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from limbeck.errors import CheckpointError
 from limbeck.files import crc32_of, parse_json, sha256_of_texts
@@ -39,6 +39,7 @@ class KeptAnswers(Mapping[str, Any]):
         self._path = folder / FILE_NAME
         self._found: dict[str, Any] = {}
         self._writing = threading.Lock()
+        self._is_cut = False  # the last line, by a kill or a full disk
         self.num_damaged = 0
         self._read()
 
@@ -61,7 +62,11 @@ class KeptAnswers(Mapping[str, Any]):
         with raised_as(CheckpointError, self._path, writes=True):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._path.with_suffix(".lock"))
-            lock.acquire()
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                progress.log(f"{self._path}: waiting for another process, which asks just now")
+                lock.acquire()
         try:
             self._read()
             if self.num_damaged:
@@ -69,7 +74,6 @@ class KeptAnswers(Mapping[str, Any]):
                 progress.log(
                     f"{self._path}: {self.num_damaged:,} {lines} cut or damaged, asked again"
                 )
-            self._end_last_line()
             yield
         finally:
             lock.release()
@@ -83,30 +87,24 @@ class KeptAnswers(Mapping[str, Any]):
         lines = "".join(_seal(name, answer) for name, answer in answers.items()).encode()
         with self._writing, raised_as(CheckpointError, self._path, writes=True):
             with self._path.open("ab") as file:
-                file.write(lines)
+                start, self._is_cut = b"\n" * self._is_cut, True
+                file.write(start + lines)
                 file.flush()
                 os.fsync(file.fileno())
+            self._is_cut = False
             self._found.update(answers)
 
     def _read(self) -> None:
-        self._found, self.num_damaged = {}, 0
+        self._found, self.num_damaged, self._is_cut = {}, 0, False
         if not self._path.exists():
             return
         with raised_as(CheckpointError, self._path, writes=False), self._path.open("rb") as file:
             for line in file:
-                row = _open_seal(line)
+                row, self._is_cut = _open_seal(line), not line.endswith(b"\n")
                 if row is None:
                     self.num_damaged += bool(line.strip())
                 else:
                     self._found[row["request"]] = row["answer"]
-
-    def _end_last_line(self) -> None:
-        """Ends a line that a kill has cut, so that the next one begins a line of its own."""
-        with raised_as(CheckpointError, self._path, writes=True), self._path.open("a+b") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    file.write(b"\n")
 
 
 def _seal(name: str, answer: Any) -> str:
