@@ -12,7 +12,7 @@ from tiny_task import LABELS, write_model
 
 from limbeck.errors import DataError, SettingsError
 from limbeck.recipes.compress import plan, run, summarise
-from limbeck.recipes.finetune.teachers import _client
+from limbeck.recipes.finetune.teachers.server import client as _client
 from limbeck.train import SilentProgress
 
 
