@@ -14,6 +14,7 @@ from torch import nn
 from limbeck.errors import SettingsError
 from limbeck.models import _config as fields
 from limbeck.models._architecture import Architecture
+from limbeck.models._blocks import build_embeddings, build_layer, build_pooler
 from limbeck.models._classes import make_classes
 from limbeck.models._config import ModelConfig
 from limbeck.models._heads import build_masked_lm_head, build_score_head
@@ -26,15 +27,7 @@ from limbeck.models._kinds import (
     Kind,
 )
 from limbeck.models._names import NameTable
-from limbeck.nn import (
-    Embeddings,
-    Encoder,
-    EncoderLayer,
-    FeedForward,
-    FirstTokenPooler,
-    SelfAttention,
-    build_activation,
-)
+from limbeck.nn import Encoder, EncoderLayer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,50 +100,13 @@ def build_encoder(config: AlbertConfig) -> Encoder:
     """Composes the embeddings, their projection and the groups of layers."""
     size = config.embedding_size
     return Encoder(
-        embeddings=Embeddings(
-            word=nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id),
-            position=nn.Embedding(config.max_position_embeddings, size),
-            token_type=nn.Embedding(config.type_vocab_size, size),
-            norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-            dropout=nn.Dropout(config.hidden_dropout_prob),
-        ),
+        embeddings=build_embeddings(config, size=size, num_types=config.type_vocab_size),
         projection=nn.Linear(size, config.hidden_size),
         layers=[
-            nn.ModuleList(build_layer(config) for _ in range(config.inner_group_num))
+            nn.ModuleList(_build_layer(config) for _ in range(config.inner_group_num))
             for _ in range(config.num_hidden_groups)
         ],
         order=config.order,
-    )
-
-
-def build_layer(config: AlbertConfig) -> EncoderLayer:
-    """Composes one layer; in this family they are all alike."""
-    size = config.hidden_size
-    return EncoderLayer(
-        attention=SelfAttention(
-            size,
-            num_heads=config.num_attention_heads,
-            dropout=config.attention_probs_dropout_prob,
-        ),
-        attention_dropout=nn.Dropout(config.hidden_dropout_prob),
-        attention_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-        feed_forward=FeedForward(
-            size,
-            intermediate_size=config.intermediate_size,
-            activation=build_activation(config.hidden_act),
-        ),
-        # The released code has a dropout in this place, `transformers` has none.
-        feed_forward_dropout=nn.Identity(),
-        feed_forward_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-    )
-
-
-def build_pooler(config: AlbertConfig, kind: Kind) -> FirstTokenPooler | None:
-    """Composes the pooler, where one vector a sequence is read."""
-    if not kind.reads_sequence:
-        return None
-    return FirstTokenPooler(
-        dense=nn.Linear(config.hidden_size, config.hidden_size), activation=nn.Tanh()
     )
 
 
@@ -165,6 +121,13 @@ def build_head(config: AlbertConfig, kind: Kind) -> nn.Module:
         )
     rate = config.classifier_dropout_prob
     return build_score_head(config, kind=kind, dropout=0.0 if kind is QUESTION_ANSWERING else rate)
+
+
+def _build_layer(config: AlbertConfig) -> EncoderLayer:
+    layer = build_layer(config)
+    # The released code has a dropout in this place, `transformers` has none.
+    layer.feed_forward_dropout = nn.Identity()
+    return layer
 
 
 _LAYER = "encoder.layers.{i}.{j}."

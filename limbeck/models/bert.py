@@ -12,6 +12,7 @@ from torch import nn
 
 from limbeck.models import _config as fields
 from limbeck.models._architecture import Architecture
+from limbeck.models._blocks import build_embeddings, build_layer, build_pooler
 from limbeck.models._classes import make_classes
 from limbeck.models._config import ModelConfig
 from limbeck.models._heads import build_masked_lm_head, build_score_head
@@ -24,15 +25,7 @@ from limbeck.models._kinds import (
     Kind,
 )
 from limbeck.models._names import NameTable
-from limbeck.nn import (
-    Embeddings,
-    Encoder,
-    EncoderLayer,
-    FeedForward,
-    FirstTokenPooler,
-    SelfAttention,
-    build_activation,
-)
+from limbeck.nn import Encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,38 +56,10 @@ class BertConfig(ModelConfig):
 def build_encoder(config: BertConfig) -> Encoder:
     """Composes the embeddings and the layers."""
     return Encoder(
-        embeddings=build_embeddings(config, size=config.hidden_size),
-        layers=[build_layer(config, index) for index in range(config.num_hidden_layers)],
-    )
-
-
-def build_layer(config: BertConfig, _index: int) -> EncoderLayer:
-    """Composes one layer; in this family they are all alike."""
-    size = config.hidden_size
-    return EncoderLayer(
-        attention=SelfAttention(
-            size,
-            num_heads=config.num_attention_heads,
-            dropout=config.attention_probs_dropout_prob,
+        embeddings=build_embeddings(
+            config, size=config.hidden_size, num_types=config.type_vocab_size
         ),
-        attention_dropout=nn.Dropout(config.hidden_dropout_prob),
-        attention_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-        feed_forward=FeedForward(
-            size,
-            intermediate_size=config.intermediate_size,
-            activation=build_activation(config.hidden_act),
-        ),
-        feed_forward_dropout=nn.Dropout(config.hidden_dropout_prob),
-        feed_forward_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-    )
-
-
-def build_pooler(config: BertConfig, kind: Kind) -> FirstTokenPooler | None:
-    """Composes the pooler, where one vector a sequence is read."""
-    if not kind.reads_sequence:
-        return None
-    return FirstTokenPooler(
-        dense=nn.Linear(config.hidden_size, config.hidden_size), activation=nn.Tanh()
+        layers=[build_layer(config) for _ in range(config.num_hidden_layers)],
     )
 
 
@@ -106,18 +71,6 @@ def build_head(config: BertConfig, kind: Kind) -> nn.Module:
     dropout = config.hidden_dropout_prob if rate is None else rate
     return build_score_head(
         config, kind=kind, dropout=0.0 if kind is QUESTION_ANSWERING else dropout
-    )
-
-
-def build_embeddings(config: BertConfig, *, size: int) -> Embeddings:
-    """Composes embeddings of a width."""
-    return Embeddings(
-        word=nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id),
-        position=nn.Embedding(config.max_position_embeddings, size),
-        token_type=nn.Embedding(config.type_vocab_size, size),
-        norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-        dropout=nn.Dropout(config.hidden_dropout_prob),
-        first_position=config.reserved_positions or 0,
     )
 
 

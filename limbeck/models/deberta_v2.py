@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from limbeck.errors import SettingsError
 from limbeck.models import _config as fields
 from limbeck.models._architecture import Architecture
+from limbeck.models._blocks import build_embeddings, build_layer
 from limbeck.models._classes import make_classes
 from limbeck.models._config import ModelConfig
 from limbeck.models._heads import build_masked_lm_head, build_score_head
@@ -30,15 +31,7 @@ from limbeck.models._kinds import (
     Kind,
 )
 from limbeck.models._names import NameTable
-from limbeck.nn import (
-    Embeddings,
-    Encoder,
-    EncoderLayer,
-    FeedForward,
-    FirstTokenPooler,
-    SelfAttention,
-    build_activation,
-)
+from limbeck.nn import Encoder, FirstTokenPooler, SelfAttention, build_activation
 
 
 def _split_terms(value: str | Sequence[str] | None) -> frozenset[str]:
@@ -281,34 +274,20 @@ class DisentangledScores(nn.Module):
 
 def build_encoder(config: DebertaV2Config) -> Encoder:
     """Composes the embeddings, the layers and the vectors of distances."""
+    head_size = config.hidden_size // config.num_attention_heads
+    scale = (head_size * (1 + len(config.score_terms))) ** -0.5
     return Encoder(
-        embeddings=_build_embeddings(config),
-        layers=[build_layer(config, index) for index in range(config.num_hidden_layers)],
+        embeddings=build_embeddings(
+            config,
+            size=config.hidden_size,
+            num_types=config.type_vocab_size,
+            has_positions=config.position_biased_input,
+        ),
+        layers=[
+            build_layer(config, scale=scale, relative=_build_scores(config))
+            for _ in range(config.num_hidden_layers)
+        ],
         relative_positions=_build_distances(config) if config.relative_attention else None,
-    )
-
-
-def build_layer(config: DebertaV2Config, _index: int) -> EncoderLayer:
-    """Composes one layer; in this family they are all alike."""
-    size = config.hidden_size
-    head_size = size // config.num_attention_heads
-    return EncoderLayer(
-        attention=SelfAttention(
-            size,
-            num_heads=config.num_attention_heads,
-            dropout=config.attention_probs_dropout_prob,
-            scale=(head_size * (1 + len(config.score_terms))) ** -0.5,
-            relative=_build_scores(config),
-        ),
-        attention_dropout=nn.Dropout(config.hidden_dropout_prob),
-        attention_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-        feed_forward=FeedForward(
-            size,
-            intermediate_size=config.intermediate_size,
-            activation=build_activation(config.hidden_act),
-        ),
-        feed_forward_dropout=nn.Dropout(config.hidden_dropout_prob),
-        feed_forward_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
     )
 
 
@@ -332,18 +311,6 @@ def build_head(config: DebertaV2Config, kind: Kind) -> nn.Module:
     rate = config.cls_dropout if kind.reads_sequence else None
     return build_score_head(
         config, kind=kind, dropout=config.hidden_dropout_prob if rate is None else rate
-    )
-
-
-def _build_embeddings(config: DebertaV2Config) -> Embeddings:
-    size, num_types = config.hidden_size, config.type_vocab_size
-    has_positions = config.position_biased_input
-    return Embeddings(
-        word=nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id),
-        position=nn.Embedding(config.max_position_embeddings, size) if has_positions else None,
-        token_type=nn.Embedding(num_types, size) if num_types else None,
-        norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-        dropout=nn.Dropout(config.hidden_dropout_prob),
     )
 
 

@@ -91,11 +91,11 @@ def build_encoder(config: DistilBertConfig) -> Encoder:
     """Composes the embeddings and the layers."""
     return Encoder(
         embeddings=_build_embeddings(config),
-        layers=[build_layer(config, index) for index in range(config.n_layers)],
+        layers=[build_layer(config) for _ in range(config.n_layers)],
     )
 
 
-def build_layer(config: DistilBertConfig, _index: int) -> EncoderLayer:
+def build_layer(config: DistilBertConfig) -> EncoderLayer:
     """Composes one layer; in this family they are all alike."""
     return EncoderLayer(
         attention=SelfAttention(

@@ -16,6 +16,7 @@ from torch import nn
 from limbeck.models import _config as fields
 from limbeck.models import bert
 from limbeck.models._architecture import Architecture
+from limbeck.models._blocks import build_embeddings, build_layer
 from limbeck.models._classes import make_classes
 from limbeck.models._heads import build_masked_lm_head, build_score_head
 from limbeck.models._kinds import (
@@ -60,9 +61,9 @@ def build_encoder(config: ElectraConfig) -> Encoder:
     """Composes the embeddings, their projection and the layers."""
     size, width = config.embedding_size, config.hidden_size
     return Encoder(
-        embeddings=bert.build_embeddings(config, size=size),
+        embeddings=build_embeddings(config, size=size, num_types=config.type_vocab_size),
         projection=None if size == width else nn.Linear(size, width),
-        layers=[bert.build_layer(config, index) for index in range(config.num_hidden_layers)],
+        layers=[build_layer(config) for _ in range(config.num_hidden_layers)],
     )
 
 

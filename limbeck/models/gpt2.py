@@ -124,13 +124,13 @@ def build_encoder(config: GPT2Config) -> Encoder:
             norm=nn.Identity(),
             dropout=nn.Dropout(config.embd_pdrop),
         ),
-        layers=[build_layer(config, index) for index in range(config.n_layer)],
+        layers=[build_layer(config) for _ in range(config.n_layer)],
         reaches=[Reach(ahead=0)] * config.n_layer,
         norm=_build_norm(config),
     )
 
 
-def build_layer(config: GPT2Config, _index: int) -> PreNormLayer:
+def build_layer(config: GPT2Config) -> PreNormLayer:
     """Composes one layer; in this family they are all alike."""
     return PreNormLayer(
         attention=SelfAttention(config.n_embd, num_heads=config.n_head, dropout=config.attn_pdrop),

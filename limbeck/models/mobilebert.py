@@ -311,11 +311,11 @@ def build_encoder(config: MobileBertConfig) -> Encoder:
     """Composes the embeddings and the layers."""
     return Encoder(
         embeddings=_build_embeddings(config),
-        layers=[build_layer(config, index) for index in range(config.num_hidden_layers)],
+        layers=[build_layer(config) for _ in range(config.num_hidden_layers)],
     )
 
 
-def build_layer(config: MobileBertConfig, _index: int) -> MobileBertLayer:
+def build_layer(config: MobileBertConfig) -> MobileBertLayer:
     """Composes one layer; in this family they are all alike."""
     inner, outer, eps = config.inner_size, config.hidden_size, config.layer_norm_eps
     # A narrow layer has dropout only where it is widened.

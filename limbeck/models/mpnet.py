@@ -13,28 +13,20 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.models import _config as fields
+from limbeck.models import roberta
 from limbeck.models._architecture import Architecture
+from limbeck.models._blocks import build_embeddings, build_layer
 from limbeck.models._classes import make_classes
 from limbeck.models._config import ModelConfig
 from limbeck.models._heads import build_masked_lm_head, build_score_head
 from limbeck.models._kinds import (
     MASKED_LM,
-    MULTIPLE_CHOICE,
     QUESTION_ANSWERING,
     SEQUENCE_CLASSIFICATION,
-    TOKEN_CLASSIFICATION,
     Kind,
 )
 from limbeck.models._names import NameTable
-from limbeck.nn import (
-    Embeddings,
-    Encoder,
-    EncoderLayer,
-    FeedForward,
-    FirstTokenPooler,
-    SelfAttention,
-    build_activation,
-)
+from limbeck.nn import Encoder
 
 NUM_BUCKETS = 32  # for distances, half of them for each direction
 
@@ -92,48 +84,10 @@ class DistanceBias(nn.Module):
 
 def build_encoder(config: MPNetConfig) -> Encoder:
     """Composes the embeddings, the layers and the bias of distances."""
-    size = config.hidden_size
     return Encoder(
-        embeddings=Embeddings(
-            word=nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id),
-            position=nn.Embedding(config.max_position_embeddings, size),
-            token_type=None,
-            norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-            dropout=nn.Dropout(config.hidden_dropout_prob),
-            first_position=config.reserved_positions,
-        ),
-        layers=[build_layer(config, index) for index in range(config.num_hidden_layers)],
+        embeddings=build_embeddings(config, size=config.hidden_size, num_types=0),
+        layers=[build_layer(config) for _ in range(config.num_hidden_layers)],
         position_bias=DistanceBias(nn.Embedding(NUM_BUCKETS, config.num_attention_heads)),
-    )
-
-
-def build_layer(config: MPNetConfig, _index: int) -> EncoderLayer:
-    """Composes one layer; in this family they are all alike."""
-    size = config.hidden_size
-    return EncoderLayer(
-        attention=SelfAttention(
-            size,
-            num_heads=config.num_attention_heads,
-            dropout=config.attention_probs_dropout_prob,
-        ),
-        attention_dropout=nn.Dropout(config.hidden_dropout_prob),
-        attention_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-        feed_forward=FeedForward(
-            size,
-            intermediate_size=config.intermediate_size,
-            activation=build_activation(config.hidden_act),
-        ),
-        feed_forward_dropout=nn.Dropout(config.hidden_dropout_prob),
-        feed_forward_norm=nn.LayerNorm(size, eps=config.layer_norm_eps),
-    )
-
-
-def build_pooler(config: MPNetConfig, kind: Kind) -> FirstTokenPooler | None:
-    """Composes the pooler, for the bare encoder and multiple choice."""
-    if not kind.reads_sequence or kind is SEQUENCE_CLASSIFICATION:
-        return None
-    return FirstTokenPooler(
-        dense=nn.Linear(config.hidden_size, config.hidden_size), activation=nn.Tanh()
     )
 
 
@@ -167,31 +121,15 @@ NAMES = NameTable(
         f"{_LAYER}feed_forward_norm": f"{_THEIRS}output.LayerNorm",
         "pooler.dense": "pooler.dense",
     },
-    heads={
-        MASKED_LM.name: {
-            "head.transform.dense": "lm_head.dense",
-            "head.transform.norm": "lm_head.layer_norm",
-            "head": "lm_head",
-        },
-        SEQUENCE_CLASSIFICATION.name: {
-            "head.dense.1": "classifier.dense",
-            "head.output": "classifier.out_proj",
-        },
-        QUESTION_ANSWERING.name: {"head.output": "qa_outputs"},
-        TOKEN_CLASSIFICATION.name: {"head.output": "classifier"},
-        MULTIPLE_CHOICE.name: {"head.output": "classifier"},
-    },
-    tied={
-        "lm_head.decoder.weight": "embeddings.word_embeddings.weight",
-        "lm_head.decoder.bias": "lm_head.bias",
-    },
+    heads=roberta.NAMES.heads,
+    tied=roberta.NAMES.tied,
 )
 ARCHITECTURE = Architecture(
     class_prefix="MPNet",
     config_type=MPNetConfig,
     names=NAMES,
     build_encoder=build_encoder,
-    build_pooler=build_pooler,
+    build_pooler=roberta.build_pooler,
     build_head=build_head,
 )
 globals().update(make_classes(ARCHITECTURE, module=__name__))

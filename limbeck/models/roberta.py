@@ -13,8 +13,8 @@ from typing import ClassVar
 
 from torch import nn
 
+from limbeck.models import _blocks, bert
 from limbeck.models import _config as fields
-from limbeck.models import bert
 from limbeck.models._architecture import Architecture
 from limbeck.models._classes import make_classes
 from limbeck.models._heads import build_masked_lm_head, build_score_head
@@ -46,9 +46,9 @@ class RobertaConfig(bert.BertConfig):
         return self.pad_token_id + 1
 
 
-def build_pooler(config: RobertaConfig, kind: Kind) -> FirstTokenPooler | None:
+def build_pooler(config: _blocks.BertLike, kind: Kind) -> FirstTokenPooler | None:
     """Composes the pooler, for the bare encoder and multiple choice."""
-    return None if kind is SEQUENCE_CLASSIFICATION else bert.build_pooler(config, kind)
+    return None if kind is SEQUENCE_CLASSIFICATION else _blocks.build_pooler(config, kind)
 
 
 def build_head(config: RobertaConfig, kind: Kind) -> nn.Module:
