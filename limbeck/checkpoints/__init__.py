@@ -1,5 +1,6 @@
 """Model folders and the Hub: files, JSON and tensors; no architecture is known here."""
 
+from limbeck.checkpoints.beside import copy_beside
 from limbeck.checkpoints.card import (
     CARD_NAME,
     has_foreign_card,
@@ -22,6 +23,7 @@ __all__ = [
     "CARD_NAME",
     "CONFIG_NAME",
     "WEIGHTS_NAME",
+    "copy_beside",
     "has_foreign_card",
     "hash_model",
     "is_model_file",

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from limbeck.checkpoints import resolve_folder
+from limbeck.checkpoints import copy_beside, read_inherited, resolve_folder
 from limbeck.config import Settings, Shown
 from limbeck.data import Corpus, CorpusInfo, CorpusSettings
 from limbeck.data.records import read_records
@@ -23,7 +23,9 @@ from limbeck.files import sha256_of_texts
 from limbeck.methods import trim_vocabulary
 from limbeck.models import AutoConfig, AutoModel, Model, ModelConfig, find_class
 from limbeck.recipes._inputs import hash_inputs
+from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.heads import find_head
+from limbeck.report.card import Card, write_card
 from limbeck.runs import (
     TrimRecord,
     describe_start,
@@ -34,6 +36,7 @@ from limbeck.runs import (
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.tokenizers.trimming import Ids, count_pieces, keep_pieces
 from limbeck.train import Progress, SilentProgress
+from limbeck.version import __version__
 
 _TEXTS_AT_A_TIME = 1_000
 
@@ -137,8 +140,27 @@ def run(settings: TrimSettings, *, progress: Progress) -> TrimRecord:
         model = trim_vocabulary.keep_rows(cut.model_type.from_pretrained(cut.folder), ids)
         model.save_pretrained(folder)
         keep_pieces(cut.tokenizer, ids).save_pretrained(folder)
+        copy_beside(cut.folder, folder)
+        write_card(folder, _make_card(settings, cut))
         record = TrimRecord(model=str(folder), model_files=hash_model_files(folder), **cut.sizes)
         return record.write(settings.out)
+
+
+def _make_card(settings: TrimSettings, cut: _Cut) -> Card:
+    """Returns the card of the trimmed model: what it is of, and what stayed."""
+    name = show_model(settings.model)
+    kept = {word.capitalize(): value for word, value in _word_sizes(cut.sizes).items()}
+    return Card(
+        name=f"{name}, trimmed",
+        summary=(
+            f"{name} with the pieces that some texts use, trimmed with limbeck {__version__}. Of a "
+            "text that is made up of the same pieces as before it computes the same."
+        ),
+        auto_class=cut.model_type.kind.auto_name,
+        made={"Recipe": f"limbeck trim {__version__}", "Started from": name, **kept},
+        base_model=settings.model,
+        inherited=read_inherited(cut.folder),
+    )
 
 
 def plan(settings: TrimSettings) -> dict[str, Any]:

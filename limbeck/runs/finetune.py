@@ -77,6 +77,8 @@ class FinetuneRecord(TaskRecord):
     """Name of the recipe."""
     initialise: Literal["pretrained", "random"]
     """What the weights began as."""
+    num_left_out: int = 0
+    """Rows that were not learned from, since what the teacher says of them can't be read."""
     best_seed: int
     """The seed whose model is in `model`: the best on the validation split."""
     seeds: tuple[SeedRecord, ...] = Field(min_length=1)

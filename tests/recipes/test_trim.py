@@ -59,6 +59,29 @@ def test_a_folder_is_trimmed(model, texts, tmp_path):
         assert torch.equal(*logits)
 
 
+def test_what_is_said_of_the_models_outputs_comes_along(model, texts, tmp_path):
+    beside = {
+        "limbeck.json": '{"task": "sst2", "task_options": {}, "max_length": 16}',
+        "modules.json": "[]",
+        "1_Pooling/config.json": '{"pooling_mode_cls_token": true}',
+    }
+    for name, content in beside.items():
+        path = tmp_path / "model" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    card = "---\nlicense: mit\n---\n# Whose it is\n"
+    (tmp_path / "model" / "README.md").write_text(card, encoding="utf-8")
+    settings = TrimSettings(model=model, texts=texts, out=tmp_path / "out")
+    result = run(settings, progress=SilentProgress())
+    for name, content in beside.items():
+        assert (tmp_path / "out/model" / name).read_text(encoding="utf-8") == content
+        assert name in result.model_files
+    made = (tmp_path / "out/model/README.md").read_text(encoding="utf-8")
+    assert "license: mit" in made
+    assert "pipeline_tag: text-classification" in made
+    assert f"| Pieces | {result.num_pieces} of " in made
+
+
 def test_what_is_done_is_not_done_again(model, texts, tmp_path):
     settings = TrimSettings(model=model, texts=[texts], out=tmp_path / "out")
     result = run(settings, progress=SilentProgress())

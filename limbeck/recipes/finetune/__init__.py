@@ -77,9 +77,10 @@ def iterate(
     distillation = Distillation.prepare(settings, data)
     identity = _identify(settings, data)
     with start_run(settings.out, "finetune", settings, **identity):
-        teacher = None
+        teacher, num_rows = None, len(data.training)
         if distillation is not None:
             data, teacher = distillation.load(data, progress)
+        num_learned = len(data.training) - len(data.examples.get(AUGMENTED, ()))
         seeds = []
         for seed in settings.seeds:
             record = yield from train_seed(
@@ -92,6 +93,7 @@ def iterate(
         result = FinetuneRecord(
             **data.names(),
             adapter=None if distillation is None else distillation.teacher.adapter,
+            num_left_out=num_rows - num_learned,
             initialise=settings.initialise,
             num_layers=best.num_layers,
             num_parameters=best.num_parameters,

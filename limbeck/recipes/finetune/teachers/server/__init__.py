@@ -175,7 +175,11 @@ class Server(Labeller):
             "teacher_texts_known": len(texts) - len(new),
             "teacher_texts_to_ask": len(new) + len(made) * copies,
             "teacher_tokens_about": usage.num_read + usage.num_written,
-            "teacher_cost_about": round(self.options.cost_of(usage), 4),
+            **(
+                {"teacher_cost_about": round(self.options.cost_of(usage), 4)}
+                if self.options.has_prices
+                else {}
+            ),
         }
 
     def load(
@@ -299,6 +303,7 @@ class Server(Labeller):
             timeout_seconds=self.options.timeout_seconds,
             retries=self.options.retries,
             concurrency=self.options.concurrency,
+            kept_in=self.folder,
         )
 
         def ask(question: Question) -> list[Any]:
@@ -329,7 +334,8 @@ class Server(Labeller):
                     usage = sum(map(self.route.usage, answers), usage)
                     num_asked += len(answers)
                     stage.advance(len(answers))
-                    stage.update(cost=round(self.options.cost_of(usage), 4))
+                    if self.options.has_prices:
+                        stage.update(cost=round(self.options.cost_of(usage), 4))
                     if unread is not None:
                         said = [self._read(answer, asked[done].about) for answer in answers]
                         unread += [one for one in said if isinstance(one, DataError)]

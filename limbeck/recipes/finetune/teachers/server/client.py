@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
@@ -48,6 +49,7 @@ class Client:
         timeout_seconds: For an answer.
         retries: Further tries where a fault may be one of the moment.
         concurrency: Questions at a time.
+        kept_in: Where answers are kept, for messages.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class Client:
         timeout_seconds: float,
         retries: int,
         concurrency: int,
+        kept_in: Path,
     ) -> None:
         self.url = url
+        self._kept_in = kept_in
         self._key, self._key_name = key, key_name
         self._secret = key if key is not None and len(key) >= _SHORTEST_SECRET else None
         self._timeout_seconds = timeout_seconds
@@ -117,8 +121,8 @@ class Client:
         tries = f"{self._retries + 1} tries" if self._retries else "one try"
         raise TrainingError(
             f"{self.url} has no answer to {about} after {tries}: {fault}. What it answered so far "
-            "is kept: the same command asks for the rest. teacher_options.retries, "
-            "timeout_seconds and concurrency may help"
+            f"is kept, and the same run, or one with teacher_cache={self._kept_in}, asks for the "
+            "rest alone. teacher_options.retries, timeout_seconds and concurrency may help"
         )
 
     def _hide_key(self, text: str) -> str:

@@ -65,10 +65,14 @@ class ServerOptions(Settings):
             usage.num_read * self.input_price + usage.num_written * self.output_price
         ) / _MILLION
 
+    @property
+    def has_prices(self) -> bool:
+        """Whether a cost can be told."""
+        return self.input_price > 0 or self.output_price > 0
+
     def describe(self, usage: Usage) -> str:
         """Words what was read and written, and its cost where there are prices."""
         if not usage.num_read:
             return "which does not say how many tokens it read"
         tokens = f"{usage.num_read:,} tokens read, {usage.num_written:,} written"
-        has_prices = self.input_price or self.output_price
-        return f"{tokens}, cost {self.cost_of(usage):.4f}" if has_prices else tokens
+        return f"{tokens}, cost {self.cost_of(usage):.4f}" if self.has_prices else tokens
