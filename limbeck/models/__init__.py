@@ -23,6 +23,7 @@ from limbeck.models._config import ModelConfig
 from limbeck.models._foreign import ForeignConfig, ForeignModel, name_adapter
 from limbeck.models._kinds import KINDS, Kind, find_kind
 from limbeck.models._model import Model
+from limbeck.models._vectors import VectorConfig
 
 __all__ = [
     "KINDS",
@@ -42,6 +43,7 @@ __all__ = [
     "Kind",
     "Model",
     "ModelConfig",
+    "VectorConfig",
     "find_architecture",
     "find_class",
     "find_foreign_family",

@@ -8,7 +8,13 @@ and not saved.
 from limbeck.objectives._alignment import Alignment
 from limbeck.objectives._held_out import evaluate_language_model
 from limbeck.objectives._objective import Objective, Share, collected_for
-from limbeck.objectives._teachers import CachedTeacher, LiveTeacher, TaskTeacher, TeacherOutputs
+from limbeck.objectives._teachers import (
+    CachedTeacher,
+    LiveTeacher,
+    PooledTeacher,
+    TaskTeacher,
+    TeacherOutputs,
+)
 from limbeck.objectives.replaced_tokens import ReplacedTokensObjective
 from limbeck.objectives.task import TaskObjective
 from limbeck.objectives.text import TextObjective
@@ -18,6 +24,7 @@ __all__ = [
     "CachedTeacher",
     "LiveTeacher",
     "Objective",
+    "PooledTeacher",
     "ReplacedTokensObjective",
     "Share",
     "TaskObjective",

@@ -19,8 +19,8 @@ from limbeck.tasks import EncodedExamples, Task, TaskBatch, collate, restore_pad
 class TeacherOutputs(Protocol):
     """Where a teacher's outputs come from."""
 
-    def __call__(self, batch: TaskBatch) -> tuple[ModelOutput | None, Tensor]:
-        """Returns all that the teacher gives for a batch, if it is at hand, and its logits."""
+    def __call__(self, batch: TaskBatch) -> tuple[ModelOutput | None, Tensor | None]:
+        """Returns all that the teacher gives for a batch, and its logits, as far as at hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +92,22 @@ class CachedTeacher:
         """Returns None, and the teacher's logits."""
         rows = self._look_up(batch.positions)
         return None, to_device(restore_padding(rows), batch.input_ids.device)
+
+
+class PooledTeacher:
+    """Looks up the vectors of whole texts that a teacher has given; it has nothing else of it.
+
+    Args:
+        vectors: Those of the training rows.
+
+    Shape:
+        vectors: (rows, width).
+    """
+
+    def __init__(self, vectors: Tensor) -> None:
+        self._vectors = vectors
+
+    def __call__(self, batch: TaskBatch) -> tuple[ModelOutput, None]:
+        """Returns the vectors as those of texts of one token."""
+        vectors = to_device(self._vectors[list(batch.positions)], batch.input_ids.device)
+        return ModelOutput(last_hidden_state=vectors[:, None], pooler_output=vectors), None

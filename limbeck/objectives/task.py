@@ -121,12 +121,15 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
             expected, expected_logits = self._teacher.outputs(batch)
             if rows.aligned is not None:
                 expected = rows.aligned.states(expected)
-                expected_logits = rows.aligned.logits(expected_logits)
-            # A cache pads only to the longest of its rows.
-            missing = logits.shape[-1] - expected_logits.shape[-1]
-            expected_logits = F.pad(expected_logits, (0, missing), value=PADDING)
+            if expected_logits is not None:
+                if rows.aligned is not None:
+                    expected_logits = rows.aligned.logits(expected_logits)
+                # A cache pads only to the longest of its rows.
+                missing = logits.shape[-1] - expected_logits.shape[-1]
+                expected_logits = F.pad(expected_logits, (0, missing), value=PADDING)
             for name, loss in self.settings.items():
                 if "logits" in loss.needs:
+                    assert expected_logits is not None
                     seen = self._see_logits(logits, expected_logits, rows)
                 else:
                     assert rows.real is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -27,6 +28,21 @@ def names_secret(name: str) -> bool:
         (True, False, False)
     """
     return _NAMES.search(name) is not None
+
+
+def refuse_secrets(names: Iterable[str]) -> None:
+    """Refuses settings of a teacher that are meant for a key, which is not said again.
+
+    Args:
+        names: Names that are no settings.
+
+    Raises:
+        SettingsError: Says where the key belongs.
+    """
+    for name in filter(names_secret, names):
+        raise SettingsError(
+            f"teacher_options.{name} is no setting, since a key would stand in records; {KEY_HELP}"
+        )
 
 
 def without_secret(address: str, *, setting: str) -> str:

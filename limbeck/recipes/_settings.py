@@ -83,7 +83,8 @@ class LearningSettings(StepSettings):
     """One run each; a seed decides new weights, dropout and the order of the examples."""
     losses: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """What a student learns from its teacher, as `limbeck list losses` shows; by default
-    `soft_targets`, or `logit_mse` where the task predicts numbers."""
+    `soft_targets`, `logit_mse` where the task predicts numbers, or `pooled_cosine` of a server of
+    vectors."""
     label_weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """What a label counts beside what the teacher says of the same example; 0 learns from the
     teacher alone. Where few examples have labels, these count little as a whole: with one in ten,
@@ -92,7 +93,8 @@ class LearningSettings(StepSettings):
     """Settings of a teacher that is no model. For a file of predictions: `missing=label` learns the
     label where a row has no prediction. For a server: `base_url`, `model`, `key_variable`,
     `prompt`, `request`, `logprobs`, `confidence`, `missing`, `batch_size`, `concurrency`,
-    `timeout_seconds`, `retries`, `input_price`, `output_price`."""
+    `timeout_seconds`, `retries`, `input_price`, `output_price`; for one of vectors also
+    `dimensions`."""
     epochs: Shown[float] = Field(default=3.0, gt=0, allow_inf_nan=False)
     """Passes over the training examples, those of `transfer` and `augment` included."""
 

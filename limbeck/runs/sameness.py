@@ -28,6 +28,7 @@ _WITHOUT_EFFECT = (
         for name in (
             "batch_size",
             "concurrency",
+            "dimensions",  # with a wrong one nothing is learned
             "input_price",
             "key_variable",
             "output_price",

@@ -36,6 +36,7 @@ def make_seen(seed: int, name: str) -> Compared:
     def views() -> Views:
         found = {
             "logits": draw(LENGTH, WIDTH),
+            "pooled": draw(LENGTH, WIDTH),  # of as many texts
             "last_hidden_state": draw(1, LENGTH, WIDTH),
             "hidden_states": tuple(draw(1, LENGTH, WIDTH) for _ in range(1 + LAYERS)),
             "attention_scores": tuple(draw(1, HEADS, LENGTH, LENGTH) for _ in range(LAYERS)),
@@ -52,7 +53,8 @@ def take(seen: Compared, index: torch.Tensor) -> Compared:
     """Some of the rows: of the logits, or of the positions of the sequence."""
 
     def cut(views: Views) -> Views:
-        return Views(logits=views.logits[index]) if "logits" in vars(views) else views
+        rows = {name: view for name, view in vars(views).items() if name in ("logits", "pooled")}
+        return Views(**{name: view[index] for name, view in rows.items()}) if rows else views
 
     return Compared(
         student=cut(seen.student),
@@ -92,6 +94,9 @@ def numpy_oracle(name: str, seen: Compared) -> float:
         return sum(
             scipy_cosine(*pair) for pair in zip(student[key][0], teacher[key][0], strict=True)
         )
+    if name == "pooled_cosine":
+        pairs = zip(student["pooled"][0], teacher["pooled"][0], strict=True)
+        return sum(scipy_cosine(*pair) for pair in pairs)
     if name == "hidden_mse":
         pairs = zip(student["hidden_states"], teacher["hidden_states"], strict=True)
         return float(sum(((s - t) ** 2).mean(axis=-1).sum() for s, t in pairs))
@@ -197,6 +202,18 @@ def test_projection_maps_the_student_to_the_teachers_width() -> None:
     assert module(seen).item() == pytest.approx(float(expected), rel=1e-12)
     lengths = np.linalg.norm(narrow[1].numpy() @ of_layers.T, axis=-1)
     assert lengths == pytest.approx(narrow[1].norm(dim=-1).numpy(), rel=1e-6)
+
+
+def test_pooled_vectors_of_another_width_are_projected() -> None:
+    torch.manual_seed(0)
+    seen = make_seen(0, "pooled_cosine")
+    narrow = seen.student.pooled[:, :4]
+    seen = Compared(student=Views(pooled=narrow), teacher=seen.teacher, labels=seen.labels)
+    module = build_loss("pooled_cosine", {}).build(config(hidden_size=4), config()).double()
+    (matrix,) = (p.detach().numpy() for p in module.parameters())
+    pairs = zip(narrow.numpy() @ matrix.T, seen.teacher.pooled.numpy(), strict=True)
+    expected = sum(scipy_cosine(*pair) for pair in pairs)
+    assert module(seen).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_unknown_loss_names_the_nearest() -> None:

@@ -408,7 +408,6 @@ WRONG = [
     ("openai://m", {"key_variable": "sk-secret"}, r"key_variable is not the name of a variable"),
     ("http://host/predict", {"key_variable": "SOME"}, r"the key in SOME would go to http://host"),
     ("http://host/v1/chat/completions", {}, r"does not say which model answers; give openai://MO"),
-    ("http://host/embed", {}, r"gives vectors of texts, and no loss learns from these alone"),
     ("openai://m", {"base_url": "http://h/v1", "prompt": "hi"}, r"no place for the text; accepted"),
     (
         "http://host",

@@ -19,8 +19,14 @@ def label_of(text):
     return int(any(word in text.split() for word in WORDS[1]))
 
 
+def vector_of(text):
+    """Three numbers, of which the first two tell what the text is."""
+    label = label_of(text)
+    return [1.0 - label, float(label), len(text) / 400]
+
+
 class LabelServer(ThreadingHTTPServer):
-    """Speaks `/predict` and `/v1/chat/completions`.
+    """Speaks `/predict`, `/embed`, `/v1/embeddings` and `/v1/chat/completions`.
 
     Attributes:
         faults: What happens to the next requests, one each: a status, `timeout`, `trickle`,
@@ -120,6 +126,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/predict":
             texts = [" ".join(row) for row in body["inputs"]]
             return texts, [_scores(label_of(text)) for text in texts]
+        if self.path == "/embed":
+            return body["inputs"], [vector_of(text) for text in body["inputs"]]
+        if self.path == "/v1/embeddings":
+            rows = [{"index": i, "embedding": vector_of(t)} for i, t in enumerate(body["input"])]
+            return body["input"], {"data": rows[::-1], "usage": {"prompt_tokens": 7 * len(rows)}}
         assert self.path == "/v1/chat/completions"
         text = body["messages"][0]["content"].rpartition("Text: ")[2]
         choice = {"message": {"content": self.server.words(text)}}

@@ -22,7 +22,7 @@ from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.recipes._tasks.speeds import measure_once
 from limbeck.recipes.compress.candidates import Candidate, list_candidates
 from limbeck.recipes.compress.forecast import forecast, measure_candidates, require_students
-from limbeck.recipes.compress.labeller import find_labeller, score_labeller
+from limbeck.recipes.compress.labeller import find_labeller, require_score, score_labeller
 from limbeck.recipes.compress.result import (
     make_record,
     require_contract,
@@ -162,6 +162,7 @@ def plan(settings: CompressSettings) -> dict[str, Any]:
 
 def _recall(settings: CompressSettings, progress: Progress) -> CompressSettings:
     """Returns the settings with what the model remembers; a teacher that is none does not."""
+    require_score(settings.model)
     return settings if is_labeller(settings.model) else recall_task(settings, progress)
 
 

@@ -7,12 +7,34 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from limbeck.errors import SettingsError
 from limbeck.recipes import evaluate
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.compress.candidates import Candidate
-from limbeck.recipes.finetune.teachers import Labeller, find_teacher, is_labeller
+from limbeck.recipes.finetune.teachers import (
+    Labeller,
+    ModelTeacher,
+    find_kind,
+    find_teacher,
+    is_labeller,
+)
 from limbeck.runs import EvaluateRecord, ModelSize
 from limbeck.train import Progress
+
+
+def require_score(name: str) -> None:
+    """Refuses what teaches, but has no score of which a share could be kept.
+
+    Raises:
+        SettingsError: Says what it is and which command takes it.
+    """
+    kind = find_kind(name)
+    if not issubclass(kind, (Labeller, ModelTeacher)):
+        raise SettingsError(
+            f"model = {name} is {kind.about}, and gives vectors, which have no score to keep a "
+            "share of; accepted: a model, a file of predictions, a server that labels. `limbeck "
+            f"finetune model=STUDENT teacher={name}` learns from it"
+        )
 
 
 def find_labeller(candidates: Sequence[Candidate], data: TaskData) -> Labeller | None:

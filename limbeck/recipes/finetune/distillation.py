@@ -48,18 +48,12 @@ class Distillation:
             _refuse_without_teacher(settings)
             return None
         teacher = find_teacher(settings, data)
-        losses = build_task_losses(data.task, settings.losses)
+        losses = build_task_losses(data.task, settings.losses, default=teacher.default_loss)
         teacher.require_losses(losses)
         require_fit(losses, student=trained_config(settings, data), teacher=teacher.config)
         cache = settings.teacher_cache
         if cache is not None and cache.exists() and not cache.is_dir():
             raise SettingsError(f"teacher_cache = '{cache}' is a file; accepted: a folder")
-        if cache is not None and not learns_from_logits(losses):
-            needy = next(loss for loss in losses.values() if loss.needs != {"logits"})
-            raise SettingsError(
-                f"losses.{needy.name} compares the models' {', '.join(sorted(needy.needs))}, but "
-                "teacher_cache keeps logits only; leave one of them out"
-            )
         return cls(
             settings=settings,
             teacher=teacher,

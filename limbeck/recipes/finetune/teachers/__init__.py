@@ -11,9 +11,10 @@ from limbeck import listing
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teachers._labeller import Labeller
+from limbeck.recipes.finetune.teachers._model import ModelTeacher
 from limbeck.recipes.finetune.teachers._teacher import Teacher
 
-__all__ = ["Labeller", "Teacher", "find_kind", "find_teacher", "is_labeller"]
+__all__ = ["Labeller", "ModelTeacher", "Teacher", "find_kind", "find_teacher", "is_labeller"]
 
 _UNRECOGNISED = "own_model"
 
@@ -45,7 +46,7 @@ def find_kind(name: str) -> type[Teacher]:
     Files and addresses are told by their name alone, before any is looked for on the Hub.
     """
     kinds = {name: listing.load(__name__, name) for name in listing.list_names(__name__)}
-    in_order = sorted(kinds.values(), key=lambda kind: not issubclass(kind.TeacherType, Labeller))
+    in_order = sorted(kinds.values(), key=lambda kind: issubclass(kind.TeacherType, ModelTeacher))
     fitting = (kind for kind in in_order if kind.recognises(name))
     found: type[Teacher] = next(fitting, kinds[_UNRECOGNISED]).TeacherType
     return found

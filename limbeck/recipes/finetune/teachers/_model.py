@@ -64,6 +64,12 @@ class ModelTeacher(Teacher):
             SettingsError: Names the loss and why.
         """
         super().require_losses(losses)
+        needy = [loss for loss in losses.values() if loss.needs != {"logits"}]
+        if self.settings.teacher_cache is not None and needy:
+            raise SettingsError(
+                f"losses.{needy[0].name} compares the models' {', '.join(sorted(needy[0].needs))}, "
+                "but teacher_cache keeps logits only; leave one of them out"
+            )
         if self.is_other_vocabulary:
             require_losses_across(losses, self.task, name=f"the teacher {self.settings.teacher}")
 

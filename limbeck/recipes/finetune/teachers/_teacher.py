@@ -36,6 +36,8 @@ class Teacher(ABC):
 
     options_type: ClassVar[type[Settings]] = Settings
     """Class of its own settings, `teacher_options`."""
+    default_loss: ClassVar[str | None] = None
+    """What is learned from it where the settings don't say; None for what the task predicts."""
     brings_rows: ClassVar[bool] = False
     """Whether it may have texts to learn from of its own, so that none need be given."""
 
@@ -108,6 +110,11 @@ class Teacher(ABC):
     def keep_rows(self, data: TaskData, progress: Progress) -> TaskData:  # noqa: ARG002
         """Returns the data without rows that it says nothing of, where these may be left out."""
         return data
+
+    @property
+    def num_copies(self) -> int:
+        """Texts that are made of each training row, which it says something of too."""
+        return 0 if self.settings.augment is None else self.settings.augment.copies
 
     def plan(self, data: TaskData) -> dict[str, Any]:  # noqa: ARG002 - of kinds that cost
         """Returns what a dry run says of it."""

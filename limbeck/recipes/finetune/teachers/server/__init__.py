@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from limbeck.config import Settings
-from limbeck.errors import DataError, SettingsError, shorten
+from limbeck.errors import DataError, SettingsError
 from limbeck.losses import Loss
 from limbeck.objectives import CachedTeacher, TeacherOutputs
-from limbeck.recipes._secrets import KEY_HELP, names_secret
-from limbeck.recipes._tasks.data import AUGMENTED, TaskData
+from limbeck.recipes._secrets import refuse_secrets
+from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.augmentation import Made
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teachers._answers import AnswerReader, Logits
 from limbeck.recipes.finetune.teachers._labeller import Labeller
 from limbeck.recipes.finetune.teachers._texts import (
     TAUGHT,
-    Texts,
     examples_of,
     taught_examples,
     text_settings,
-    written_texts,
 )
 from limbeck.recipes.finetune.teachers.server.address import (
     CHAT,
-    find_key,
     find_model,
     find_url,
     is_address,
     require_use,
 )
+from limbeck.recipes.finetune.teachers.server.asking import Asked, Asker, Watch
 from limbeck.recipes.finetune.teachers.server.chat import Chat
-from limbeck.recipes.finetune.teachers.server.client import Client, StoppedError
-from limbeck.recipes.finetune.teachers.server.kept_answers import KeptAnswers, name_request
 from limbeck.recipes.finetune.teachers.server.options import ServerOptions
-from limbeck.recipes.finetune.teachers.server.routes import Predict, Route, Usage
-from limbeck.tasks import EncodedExamples, TextExample
+from limbeck.recipes.finetune.teachers.server.routes import LabelRoute, Predict
+from limbeck.tasks import EncodedExamples
 from limbeck.train import Progress
 
 _ENOUGH_TO_TELL = 20
@@ -53,59 +46,21 @@ recognises = is_address
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A row that the server is asked of.
-
-    Attributes:
-        texts: Its text, or both.
-        where: What it is called in messages.
-        label: As the task's examples have it, or None.
-    """
-
-    texts: Texts
-    where: str
-    label: Any = None
-
-    @classmethod
-    def of(cls, split: str, index: int, example: TextExample) -> Self:
-        """Returns a row of a split."""
-        where = f"{split} example {index} ({shorten(example.text)})"
-        return cls(texts=written_texts(example), where=where, label=example.label)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """One request that is to be made.
-
-    Attributes:
-        texts: Those that it is about.
-        names: By what the answer to each is kept.
-        about: The first of them, for messages.
-    """
-
-    texts: Sequence[Texts]
-    names: Sequence[str]
-    about: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Server(Labeller):
     """A server that is asked of each text once.
 
     Attributes:
-        url: The whole address of the route.
-        route: How it is asked.
+        asker: Asks it.
+        route: How it is asked, and what its answers mean.
         options: Its own settings.
-        key_name: Variable of the key, if there is one.
     """
 
     about: ClassVar[str] = "a server"
     options_type: ClassVar[type[Settings]] = ServerOptions
 
-    url: str
-    route: Route
+    asker: Asker
+    route: LabelRoute
     options: ServerOptions
-    key_name: str | None
 
     @classmethod
     def prepare(cls, settings: FinetuneSettings, data: TaskData) -> Self:
@@ -128,9 +83,8 @@ class Server(Labeller):
                 "augment makes; leave one of the two out"
             )
         url = find_url(name, options)
-        key_name = find_key(url, options)
         require_use(options, name, url)
-        route: Route = Predict(reader, batch_size=options.batch_size)
+        route: LabelRoute = Predict(reader, batch_size=options.batch_size)
         if url.endswith(CHAT):
             model = find_model(name) or options.model
             if not model:
@@ -139,23 +93,14 @@ class Server(Labeller):
                     "teacher_options.model"
                 )
             route = Chat.of(options, reader, model=model, has_pairs=has_pairs)
-        return cls(settings=settings, url=url, route=route, options=options, key_name=key_name)
+        asker = Asker.of(settings, url, route, options)
+        return cls(settings=settings, asker=asker, route=route, options=options)
 
     @classmethod
     def read_options(cls, settings: FinetuneSettings) -> Settings:
         """Returns its own settings; what is given as a key is not said again."""
-        for name in settings.teacher_options.keys() - ServerOptions.model_fields.keys():
-            if names_secret(name):
-                raise SettingsError(
-                    f"teacher_options.{name} is no setting, since a key would stand in records; "
-                    f"{KEY_HELP}"
-                )
+        refuse_secrets(settings.teacher_options.keys() - ServerOptions.model_fields.keys())
         return super().read_options(settings)
-
-    @property
-    def folder(self) -> Path:
-        """Where the answers are kept."""
-        return self.settings.teacher_cache or self.settings.out / "teacher"
 
     def plan(self, data: TaskData, *, scored: Sequence[str] = ()) -> dict[str, Any]:
         """Returns how many texts would be asked of, and about what that costs."""
@@ -163,24 +108,7 @@ class Server(Labeller):
             *taught_examples(data),
             *(row for split in scored for row in examples_of(data, split)),
         ]
-        texts = dict.fromkeys(written_texts(example) for _, _, example in rows)
-        names, kept = self._name(texts), KeptAnswers(self.folder)
-        new = [text for text in texts if names[text] not in kept]
-        # Texts that augment makes are not made yet: each about as long as that it is made of.
-        copies = 0 if self.settings.augment is None else self.settings.augment.copies
-        made = [written_texts(row) for _, _, row in examples_of(data, "train")] if copies else []
-        usage = sum(map(self.route.estimate, [*new, *made * copies]), Usage())
-        return {
-            "teacher_texts": len(texts) + len(made) * copies,
-            "teacher_texts_known": len(texts) - len(new),
-            "teacher_texts_to_ask": len(new) + len(made) * copies,
-            "teacher_tokens_about": usage.num_read + usage.num_written,
-            **(
-                {"teacher_cost_about": round(self.options.cost_of(usage), 4)}
-                if self.options.has_prices
-                else {}
-            ),
-        }
+        return self.asker.plan(data, rows, copies=self.num_copies)
 
     def load(
         self,
@@ -191,12 +119,7 @@ class Server(Labeller):
         progress: Progress,
     ) -> TeacherOutputs:
         """Asks for what is not known yet, and returns what looks all answers up."""
-        rows = [Asked.of(*row) for row in taught_examples(data)]
-        for number, (_, ids) in enumerate(made):
-            text = data.tokenizer.decode(ids.tolist(), skip_special_tokens=True)
-            where = f"{AUGMENTED} row {number} ({shorten(text)})"
-            rows.append(Asked(texts=(text,), where=where))
-        logits = torch.tensor(self.answer(rows, progress))
+        logits = torch.tensor(self.answer(Asked.all_of(data, made), progress))
 
         def look_up(positions: Sequence[int]) -> Sequence[Tensor]:
             return list(logits[list(positions)])
@@ -257,16 +180,11 @@ class Server(Labeller):
 
     def _find_answers(self, rows: Sequence[Asked], progress: Progress) -> list[Logits | DataError]:
         """Returns what the server says of rows, or why that can't be read; each text asked once."""
-        about = {row.texts: row.where for row in reversed(rows)}  # where texts are first
-        names, kept = self._name(about), KeptAnswers(self.folder)
-        new = [texts for texts in reversed(about) if names[texts] not in kept]
-        if new:
-            with kept.own(progress):
-                new = [texts for texts in new if names[texts] not in kept]  # by another process
-                self._ask(self._questions(new, names, about), kept, progress)
+        watch = self._watch() if self.options.missing == "refuse" else None
+        answers = self.asker.find_answers(rows, progress, watch=watch)
         found: list[Logits | DataError] = []
-        for row in rows:
-            one = self._read(kept[names[row.texts]], row.where)
+        for row, answer in zip(rows, answers, strict=True):
+            one = self._read(answer, row.where)
             by_label = self.options.missing == "label" and row.label is not None
             is_certain = isinstance(one, DataError) and by_label
             found.append(self.route.reader.certain(row.label) if is_certain else one)
@@ -275,84 +193,26 @@ class Server(Labeller):
     def _read(self, answer: Any, where: str) -> Logits | DataError:
         """Returns what an answer says, or why it can't be read."""
         try:
-            return self.route.read(answer, f"{self.url}, {where}")
+            return self.route.read(answer, f"{self.asker.url}, {where}")
         except DataError as error:
             return error
 
-    def _name(self, texts: Iterable[Texts]) -> dict[Texts, str]:
-        """Returns by what the answer to each text is kept: the question about it alone."""
-        return {text: name_request(self.url, self.route.body([text])) for text in texts}
+    def _watch(self) -> Watch:
+        """Returns what ends the questions once it is clear that no answer can be read."""
+        unread: list[DataError] = []
+        is_read = False
 
-    def _questions(
-        self, texts: Sequence[Texts], names: Mapping[Texts, str], about: Mapping[Texts, str]
-    ) -> list[Question]:
-        size = self.route.batch_size
-        parts = [texts[i : i + size] for i in range(0, len(texts), size)]
-        return [
-            Question(texts=part, names=[names[text] for text in part], about=about[part[0]])
-            for part in parts
-        ]
+        def watch(answers: Sequence[Any], about: str) -> None:
+            nonlocal is_read
+            if is_read:
+                return
+            said = [self._read(answer, about) for answer in answers]
+            unread.extend(one for one in said if isinstance(one, DataError))
+            is_read = any(not isinstance(one, DataError) for one in said)
+            if not is_read and len(unread) >= _ENOUGH_TO_TELL:
+                raise _refuse(unread)
 
-    def _ask(self, questions: Sequence[Question], kept: KeptAnswers, progress: Progress) -> None:
-        """Asks all questions, some at a time; each answer is kept before anything else is done."""
-        total = sum(len(question.texts) for question in questions)
-        client = Client(
-            self.url,
-            key=os.environ.get(self.key_name) if self.key_name else None,
-            key_name=self.key_name,
-            timeout_seconds=self.options.timeout_seconds,
-            retries=self.options.retries,
-            concurrency=self.options.concurrency,
-            kept_in=self.folder,
-        )
-
-        def ask(question: Question) -> list[Any]:
-            try:
-                answers = client.ask(
-                    self.route.body(question.texts),
-                    lambda answer: self.route.split(answer, len(question.texts)),
-                    about=question.about,
-                )
-                kept.add(dict(zip(question.names, answers, strict=True)))
-            except BaseException:
-                client.stop()  # here, before this thread begins another question
-                raise
-            return answers
-
-        unread: list[DataError] | None = [] if self.options.missing == "refuse" else None
-        usage, num_asked = Usage(), 0
-        with (
-            progress.stage("asking the teacher", total=total, unit="texts") as stage,
-            ThreadPoolExecutor(self.options.concurrency) as pool,
-        ):
-            asked = {pool.submit(ask, question): question for question in questions}
-            try:
-                for done in as_completed(asked):
-                    if isinstance(done.exception(), StoppedError):
-                        continue  # since another has failed, which is to be told
-                    answers = done.result()
-                    usage = sum(map(self.route.usage, answers), usage)
-                    num_asked += len(answers)
-                    stage.advance(len(answers))
-                    if self.options.has_prices:
-                        stage.update(cost=round(self.options.cost_of(usage), 4))
-                    if unread is not None:
-                        said = [self._read(answer, asked[done].about) for answer in answers]
-                        unread += [one for one in said if isinstance(one, DataError)]
-                        if len(unread) < num_asked:
-                            unread = None
-                        elif num_asked >= _ENOUGH_TO_TELL:
-                            raise _refuse(unread)
-            except BaseException:
-                client.stop()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-            finally:
-                client.close()
-                progress.log(
-                    f"{self.settings.teacher}: {num_asked:,} texts asked of, "
-                    f"{self.options.describe(usage)}"
-                )
+        return watch
 
 
 def _refuse(wrong: Sequence[DataError]) -> DataError:

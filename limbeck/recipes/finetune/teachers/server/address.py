@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from limbeck.errors import SettingsError, shorten
 from limbeck.recipes._secrets import KEY_HELP
-from limbeck.recipes.finetune.teachers.server.options import ServerOptions
+from limbeck.recipes.finetune.teachers.server.options import AskingOptions, ServerOptions
 
 _OPENAI: Final = "openai://"
 _SCHEMES: Final = (_OPENAI, "https://", "http://")
 _OPENAI_URL: Final = "https://api.openai.com/v1"
 _OPENAI_KEY: Final = "OPENAI_API_KEY"
 CHAT: Final = "/chat/completions"
+EMBEDDINGS: Final = "/embeddings"
+_OF_VECTORS: Final = ("/embed", EMBEDDINGS)
 _FORMS: Final = {
     "openai": "openai://MODEL",
     "chat": "http(s)://HOST/.../chat/completions",
@@ -34,8 +36,14 @@ _KEY = re.compile(r"[\x21-\x7e]+")
 
 
 def is_address(name: str) -> bool:
-    """Tells whether that is an address of a server."""
-    return name.startswith(_SCHEMES)
+    """Tells whether that is an address of a server that labels."""
+    return name.startswith(_SCHEMES) and not is_address_of_vectors(name)
+
+
+def is_address_of_vectors(name: str) -> bool:
+    """Tells whether that is an address of a route that answers vectors of texts."""
+    route = re.split(r"[?#]", name, maxsplit=1)[0].rstrip("/")
+    return name.startswith(_SCHEMES[1:]) and route.endswith(_OF_VECTORS)
 
 
 def find_model(name: str) -> str | None:
@@ -44,14 +52,35 @@ def find_model(name: str) -> str | None:
 
 
 def find_url(name: str, options: ServerOptions) -> str:
-    """Returns the address of the route.
+    """Returns the address of the route of a server that labels.
 
     Raises:
-        SettingsError: If it is none, or one of a route that teaches nothing.
+        SettingsError: If it is none.
     """
-    base = options.base_url if name.startswith(_OPENAI) else name
-    given = "teacher_options.base_url" if name.startswith(_OPENAI) else "teacher"
-    address = base or _OPENAI_URL
+    is_openai = name.startswith(_OPENAI)
+    parts = _parse_address(
+        options.base_url or _OPENAI_URL if is_openai else name,
+        given="teacher_options.base_url" if is_openai else "teacher",
+    )
+    route = parts.path.rstrip("/")
+    if is_openai:
+        route += "" if route.endswith(CHAT) else CHAT
+    elif not route.endswith((CHAT, "/predict")):
+        route += "/predict"
+    return parts._replace(path=route, fragment="").geturl()
+
+
+def find_url_of_vectors(name: str) -> str:
+    """Returns the address of the route of a server of vectors.
+
+    Raises:
+        SettingsError: If it is none.
+    """
+    parts = _parse_address(name, given="teacher")
+    return parts._replace(path=parts.path.rstrip("/"), fragment="").geturl()
+
+
+def _parse_address(address: str, *, given: str) -> SplitResult:
     try:
         parts = urlsplit(address)
         is_host = bool(parts.hostname) and parts.port != 0
@@ -62,20 +91,10 @@ def find_url(name: str, options: ServerOptions) -> str:
             f"{given} = {shorten(address)} is no address; accepted: http://HOST/..., "
             "https://HOST/..."
         )
-    route = parts.path.rstrip("/")
-    if name.startswith(_OPENAI):
-        route += "" if route.endswith(CHAT) else CHAT
-    elif route.rpartition("/")[2] in ("embed", "embeddings"):
-        raise SettingsError(
-            f"teacher = {name} gives vectors of texts, and no loss learns from these alone; "
-            "accepted: a route /predict or /chat/completions"
-        )
-    elif not route.endswith((CHAT, "/predict")):
-        route += "/predict"
-    return parts._replace(path=route, fragment="").geturl()
+    return parts
 
 
-def find_key(url: str, options: ServerOptions) -> str | None:
+def find_key(url: str, options: AskingOptions) -> str | None:
     """Returns the variable of the environment that has the key for an address, if one is sent.
 
     OpenAI's own key goes to OpenAI alone, unless its variable is named.

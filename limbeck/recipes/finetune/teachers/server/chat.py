@@ -15,7 +15,7 @@ from limbeck.recipes.finetune.teachers._answers import AnswerReader, Logits
 from limbeck.recipes.finetune.teachers._texts import Texts
 from limbeck.recipes.finetune.teachers.server.client import AnswerError
 from limbeck.recipes.finetune.teachers.server.options import ServerOptions
-from limbeck.recipes.finetune.teachers.server.routes import Route, Usage, count_tokens
+from limbeck.recipes.finetune.teachers.server.routes import LabelRoute, Usage, count_tokens
 from limbeck.sources import Row
 from limbeck.tasks import Task
 
@@ -41,7 +41,7 @@ _TOP = 20
 
 
 @dataclass(frozen=True)
-class Chat(Route):
+class Chat(LabelRoute):
     """OpenAI's route `chat/completions`: a label in words, with log-probabilities if asked for.
 
     Attributes:

@@ -36,11 +36,9 @@ class Route(ABC):
     """A way to ask; answers are plain JSON, one a text, as they are kept on disk.
 
     Attributes:
-        reader: Matches labels by name.
         batch_size: Texts in one question.
     """
 
-    reader: AnswerReader
     batch_size: int = 1
 
     @abstractmethod
@@ -55,14 +53,6 @@ class Route(ABC):
             AnswerError: If it is not what such a server answers.
         """
 
-    @abstractmethod
-    def read(self, kept: Any, place: str) -> Logits:
-        """Returns what is said of a text as logits.
-
-        Raises:
-            DataError: If that can't be meant.
-        """
-
     def usage(self, kept: Any) -> Usage:  # noqa: ARG002 - most say nothing of it
         """Returns the tokens that an answer took."""
         return Usage()
@@ -72,8 +62,26 @@ class Route(ABC):
         return Usage(count_tokens("".join(texts)))
 
 
+class LabelRoute(Route):
+    """A way to ask what a text is.
+
+    Attributes:
+        reader: Matches labels by name.
+    """
+
+    reader: AnswerReader
+
+    @abstractmethod
+    def read(self, kept: Any, place: str) -> Logits:
+        """Returns what is said of a text as logits.
+
+        Raises:
+            DataError: If that can't be meant.
+        """
+
+
 @dataclass(frozen=True)
-class Predict(Route):
+class Predict(LabelRoute):
     """The route `/predict` of text-embeddings-inference: a score for each label by name."""
 
     reader: AnswerReader
