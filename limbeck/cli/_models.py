@@ -182,14 +182,12 @@ def _read_texts(path: Path | None) -> list[str]:
 def _load(name_or_path: str) -> Model:
     """Loads a model with the head that its folder says it has."""
     from limbeck.checkpoints import read_config, resolve_folder
-    from limbeck.models import AutoConfig, AutoModel, find_architecture, find_class, find_kind
+    from limbeck.models import AutoConfig, AutoModel, find_class, find_own_kind
 
     folder = resolve_folder(name_or_path)
     architectures = read_config(folder).get("architectures") or [""]
-    kind = find_kind(str(architectures[0]))
     model_type = AutoConfig.from_pretrained(folder).model_type
-    if kind not in find_architecture(model_type).kinds:
-        kind = AutoModel.kind
+    kind = find_own_kind(model_type, str(architectures[0])) or AutoModel.kind
     return find_class(model_type, kind).from_pretrained(folder)
 
 

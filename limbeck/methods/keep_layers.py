@@ -40,6 +40,7 @@ _SHARED = (
     "hidden_act",
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
+    "layer_norm_eps",
 )
 _SCHEMES = ("every_other", "original", "lower", "even")
 

@@ -18,6 +18,7 @@ from limbeck.models._auto import (
     AutoModelForTokenClassification,
     find_architecture,
     find_class,
+    find_own_kind,
 )
 from limbeck.models._config import ModelConfig
 from limbeck.models._foreign import ForeignConfig, ForeignModel, name_adapter
@@ -48,6 +49,7 @@ __all__ = [
     "find_class",
     "find_foreign_family",
     "find_kind",
+    "find_own_kind",
     "load_foreign",
     "name_adapter",
     "read_any_config",

@@ -44,6 +44,23 @@ def find_class(model_type: str, kind: kinds.Kind) -> type[Model]:
     return cast(type[Model], getattr(module, architecture.class_name(kind)))
 
 
+def find_own_kind(model_type: str, class_name: str) -> kinds.Kind | None:
+    """Returns the kind of a model that a family's folder names; None if the family has none such.
+
+    Example:
+        >>> find_own_kind("bert", "BertForPreTraining").name
+        'masked_lm'
+
+    Raises:
+        SettingsError: If there is no such family; the message lists those there are.
+    """
+    kind, own = kinds.find_kind(class_name), find_architecture(model_type).kinds
+    if kind is kinds.REPLACED_TOKENS and kind not in own:
+        # What BERT and its relatives call so has another head beside the masked LM's.
+        kind = kinds.MASKED_LM
+    return kind if kind in own else None
+
+
 def known_families() -> list[str]:
     """Returns the names of our families."""
     return listing.list_names(_ROOM)

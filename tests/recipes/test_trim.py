@@ -8,7 +8,12 @@ import pytest
 import torch
 from tiny_task import make_tokenizer, write_model
 
-from limbeck import AutoModelForSequenceClassification, AutoTokenizer
+from limbeck import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 from limbeck.cli import main
 from limbeck.data import CorpusSettings, build_corpus
 from limbeck.errors import CheckpointError, DataError, SettingsError
@@ -106,6 +111,18 @@ def test_a_corpus_is_as_good_as_its_texts(model, texts, tmp_path):
         }.items()
     ]
     assert made[0].model_files == made[1].model_files
+
+
+def test_bert_as_it_was_published_keeps_its_masked_lm(model, texts, tmp_path):
+    """`BertForPreTraining` is that and a head for pairs; ELECTRA's class of this name is not."""
+    folder = tmp_path / "model"
+    AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(model)).save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["architectures"] = ["BertForPreTraining"]
+    (folder / "config.json").write_text(json.dumps(config))
+    settings = TrimSettings(model=model, texts=texts, out=tmp_path / "out")
+    small = AutoModelForMaskedLM.from_pretrained(run(settings, progress=SilentProgress()).model)
+    assert small.score(torch.zeros(16)).shape == (small.config.vocab_size,)
 
 
 def test_from_the_shell(model, texts, tmp_path, capsys):

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from limbeck.checkpoints import read_config
 from limbeck.errors import MissingHeadError
-from limbeck.models import AutoConfig, Kind, find_class, find_foreign_family, find_kind
+from limbeck.models import (
+    AutoConfig,
+    Kind,
+    find_class,
+    find_foreign_family,
+    find_kind,
+    find_own_kind,
+)
 from limbeck.tasks import Task
 
 
@@ -42,7 +49,10 @@ def _name_needed(folder: Path, kind: Kind) -> str:
 
 def find_head(folder: Path) -> Kind | None:
     """Returns which head a folder says its model has; None where it does not say."""
-    return find_kind(_name_class(folder))
+    family = read_config(folder).get("model_type")
+    if family is None or find_foreign_family(folder) is not None:
+        return find_kind(_name_class(folder))
+    return find_own_kind(family, _name_class(folder))
 
 
 def _name_class(folder: Path) -> str:
