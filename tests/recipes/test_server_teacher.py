@@ -253,6 +253,24 @@ def test_answers_that_are_none_of_the_labels(tmp_path, data, student, server):
                  **chat(server, missing="drop"))  # fmt: skip
 
 
+def test_a_server_that_does_not_take_some_texts(tmp_path, data, student, server):
+    lines = Path(f"{data}/train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line)["sentence"] for line in lines]
+    server.unseemly = {rows[0], rows[5]}
+    with pytest.raises(DataError, match=r"status 400 \(content filter\) to train example \d"):
+        finetune(student, data, tmp_path / "run", **chat(server))
+    for missing in ("drop", "label"):
+        changes = {**chat(server, missing=missing), "teacher_cache": str(tmp_path / "run/teacher")}
+        result = finetune(student, data, tmp_path / missing, epochs=1, max_steps=1, **changes)
+        count = sum(text in server.unseemly for text in rows)
+        assert result.num_left_out == (count if missing == "drop" else 0)
+        assert server.answered == dict.fromkeys(texts_of(data) - server.unseemly, 1)
+    server.always, server.num_requests = 400, 0
+    with pytest.raises(DataError, match=r"status 400 .* it can't be asked so"):
+        finetune(student, data, tmp_path / "none", **chat(server, missing="drop", concurrency=2))
+    assert 20 <= server.num_requests <= 22
+
+
 def test_a_server_that_labels_nothing_is_not_paid_for_all(tmp_path, data, student, server):
     server.words = lambda _: "I can't say"
     with pytest.raises(DataError, match=r"and 19 others can't be read either\. Ask another ques"):

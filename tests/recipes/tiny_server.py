@@ -35,6 +35,7 @@ class LabelServer(ThreadingHTTPServer):
         answered: How often each text was answered, fully and well.
         num_requests: All of them.
         top: Probabilities of the first token: of the label, of the other one, of a word.
+        unseemly: Texts of which it takes no question.
         words: What a language model says of a text, by default its label.
         keys: Authorisations that came along.
         delay: Seconds that an answer takes.
@@ -46,6 +47,7 @@ class LabelServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.faults, self.always, self.delay = [], None, 0.0
         self.answered, self.num_requests, self.keys = Counter(), 0, set()
+        self.unseemly = set()
         self.top = [0.6, 0.2, 0.1]
         self.words = lambda text: LABELS[label_of(text)].lower() + "."
         self.bodies = []
@@ -104,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
             more = {"Retry-After": "0.01"} if fault == 429 else {}
             return self._send(fault, json.dumps(said).encode(), **more)
         texts, answer = self._answer(body)
+        if not server.unseemly.isdisjoint(texts):
+            return self._send(400, b'{"error": {"message": "content filter"}}')
         content = json.dumps(answer).encode()
         if fault == "cut":
             self._send(200, content[: len(content) // 2], length=len(content))

@@ -34,6 +34,7 @@ from limbeck.recipes.finetune.teachers.server.address import (
 )
 from limbeck.recipes.finetune.teachers.server.asking import Asked, Asker, Watch
 from limbeck.recipes.finetune.teachers.server.chat import Chat
+from limbeck.recipes.finetune.teachers.server.client import RefusedError
 from limbeck.recipes.finetune.teachers.server.options import ServerOptions
 from limbeck.recipes.finetune.teachers.server.routes import LabelRoute, Predict
 from limbeck.tasks import EncodedExamples
@@ -180,11 +181,13 @@ class Server(Labeller):
 
     def _find_answers(self, rows: Sequence[Asked], progress: Progress) -> list[Logits | DataError]:
         """Returns what the server says of rows, or why that can't be read; each text asked once."""
-        watch = self._watch() if self.options.missing == "refuse" else None
-        answers = self.asker.find_answers(rows, progress, watch=watch)
+        refuses = self.options.missing == "refuse"
+        watch = self._watch() if refuses else None
+        answers = self.asker.find_answers(rows, progress, watch=watch, may_refuse=not refuses)
         found: list[Logits | DataError] = []
         for row, answer in zip(rows, answers, strict=True):
-            one = self._read(answer, row.where)
+            is_refused = isinstance(answer, RefusedError)
+            one = answer if is_refused else self._read(answer, row.where)
             by_label = self.options.missing == "label" and row.label is not None
             is_certain = isinstance(one, DataError) and by_label
             found.append(self.route.reader.certain(row.label) if is_certain else one)

@@ -20,12 +20,15 @@ from limbeck.recipes.finetune.teachers._texts import (
     written_texts,
 )
 from limbeck.recipes.finetune.teachers.server.address import find_key
-from limbeck.recipes.finetune.teachers.server.client import Client, StoppedError
+from limbeck.recipes.finetune.teachers.server.client import Client, RefusedError, StoppedError
 from limbeck.recipes.finetune.teachers.server.kept_answers import KeptAnswers, name_request
 from limbeck.recipes.finetune.teachers.server.options import AskingOptions
 from limbeck.recipes.finetune.teachers.server.routes import Route, Usage
 from limbeck.tasks import TextExample
 from limbeck.train import Progress
+
+_ENOUGH_REFUSED = 20
+"""Questions that a server does not take, with none answered, after which no more is asked."""
 
 Watch = Callable[[Sequence[Any], str], None]
 """Sees the answers to a question, and what that was about, as they come; may end it all."""
@@ -138,21 +141,38 @@ class Asker:
         }
 
     def find_answers(
-        self, rows: Sequence[Asked], progress: Progress, *, watch: Watch | None = None
-    ) -> list[Any]:
+        self,
+        rows: Sequence[Asked],
+        progress: Progress,
+        *,
+        watch: Watch | None = None,
+        may_refuse: bool = False,
+    ) -> list[Any | RefusedError]:
         """Returns what the server answers to each row, as it is kept; each text asked of once.
 
+        Args:
+            rows: The rows.
+            progress: Where it reports.
+            watch: Sees the answers as they come.
+            may_refuse: Whether the server may take no question of some texts, as by a filter, for
+                which the refusal is returned. That is not kept: it costs nothing, and another time
+                may be otherwise.
+
         Raises:
+            RefusedError: If it does all the same.
             LimbeckError: If the server can't be asked.
         """
         about = {row.texts: row.where for row in reversed(rows)}  # where texts are first
         names, kept = self._name(about), KeptAnswers(self.folder)
         new = [texts for texts in reversed(about) if names[texts] not in kept]
+        refused: dict[str, RefusedError] = {}
         if new:
             with kept.own(progress):
                 new = [texts for texts in new if names[texts] not in kept]  # by another process
-                self._ask(self._questions(new, names, about), kept, progress, watch)
-        return [kept[names[row.texts]] for row in rows]
+                questions = self._questions(new, names, about)
+                refused = self._ask(questions, kept, progress, watch, may_refuse=may_refuse)
+        found = (names[row.texts] for row in rows)
+        return [refused[name] if name in refused else kept[name] for name in found]
 
     def _name(self, texts: Iterable[Texts]) -> dict[Texts, str]:
         """Returns by what the answer to each text is kept: the question about it alone."""
@@ -174,8 +194,14 @@ class Asker:
         kept: KeptAnswers,
         progress: Progress,
         watch: Watch | None,
-    ) -> None:
-        """Asks all questions, some at a time; each answer is kept before anything else is done."""
+        *,
+        may_refuse: bool,
+    ) -> dict[str, RefusedError]:
+        """Asks all questions, some at a time; each answer is kept before anything else is done.
+
+        Returns:
+            By name, of what the server takes no question.
+        """
         total = sum(len(question.texts) for question in questions)
         client = Client(
             self.url,
@@ -195,11 +221,18 @@ class Asker:
                     about=question.about,
                 )
                 kept.add(dict(zip(question.names, answers, strict=True)))
+            except RefusedError as error:
+                if may_refuse and len(question.texts) == 1:
+                    refused[question.names[0]] = error
+                    return []
+                client.stop()
+                raise
             except BaseException:
                 client.stop()  # here, before this thread begins another question
                 raise
             return answers
 
+        refused: dict[str, RefusedError] = {}
         usage, num_asked = Usage(), 0
         with (
             progress.stage("asking the teacher", total=total, unit="texts") as stage,
@@ -211,6 +244,8 @@ class Asker:
                     if isinstance(done.exception(), StoppedError):
                         continue  # since another has failed, which is to be told
                     answers = done.result()
+                    if len(refused) >= _ENOUGH_REFUSED and not num_asked:
+                        raise next(iter(refused.values()))
                     usage = sum(map(self.route.usage, answers), usage)
                     num_asked += len(answers)
                     stage.advance(len(answers))
@@ -227,3 +262,4 @@ class Asker:
                 progress.log(
                     f"{self.name}: {num_asked:,} texts asked of, {self.options.describe(usage)}"
                 )
+        return refused

@@ -33,6 +33,10 @@ class AnswerError(ValueError):
     """An answer is not what such a server answers."""
 
 
+class RefusedError(DataError):
+    """A server takes no such question, as one whose text its filter finds unseemly."""
+
+
 class StoppedError(Exception):
     """A question was not asked any more, since another has failed."""
 
@@ -95,7 +99,8 @@ class Client:
 
         Raises:
             SettingsError: If the server does not know the key, the address or the model.
-            DataError: If it refuses the question itself.
+            RefusedError: If it refuses the question itself.
+            DataError: If its answer is larger than any should be.
             TrainingError: If there is no answer after all tries.
             StoppedError: If the client was stopped before there was one.
         """
@@ -171,7 +176,7 @@ class Client:
                 f"{says}: there is no such route or model; accepted: http(s)://HOST/predict, "
                 ".../v1/chat/completions, or openai://MODEL with teacher_options.base_url"
             )
-        return DataError(
+        return RefusedError(
             f"{says} to {about}: it can't be asked so. teacher_options.request has the further "
             "fields of a question to a language model, and batch_size how many texts one to "
             "/predict has"

@@ -73,8 +73,9 @@ class ServerOptions(AskingOptions):
     the rest."""
     missing: Literal["refuse", "label", "drop"] = "refuse"
     """Answers that can't be read, such as none of the labels, are refused after all texts were
-    asked of, or once none of the first 20 can; or `label`: learned as if the teacher were certain
-    of the row's own label; or `drop`: these rows are not learned from."""
+    asked of, or once none of the first 20 can, and so is a question that the server does not take;
+    or `label`: learned as if the teacher were certain of the row's own label; or `drop`: these rows
+    are not learned from."""
 
     @field_validator("base_url")
     @classmethod

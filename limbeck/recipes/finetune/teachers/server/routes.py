@@ -114,8 +114,13 @@ def _is_scored(one: Any) -> bool:
         isinstance(one, dict)
         and isinstance(one.get("label"), str)
         and isinstance(one.get("score"), int | float)
-        and -_LARGEST < one["score"] < _LARGEST
+        and is_finite(one["score"])
     )
+
+
+def is_finite(number: float) -> bool:
+    """Tells whether a number is one that a model may give; a whole one can be of any size."""
+    return -_LARGEST < number < _LARGEST
 
 
 def count_tokens(text: str) -> int:

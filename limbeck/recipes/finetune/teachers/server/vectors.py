@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 from limbeck.errors import SettingsError, shorten
 from limbeck.recipes.finetune.teachers._texts import Texts
 from limbeck.recipes.finetune.teachers.server.client import AnswerError
-from limbeck.recipes.finetune.teachers.server.routes import Route, Usage
+from limbeck.recipes.finetune.teachers.server.routes import Route, Usage, is_finite
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Embed(Route):
                 rows = sorted(answer["data"], key=lambda row: int(row["index"]))
                 vectors = [row["embedding"] for row in rows]
                 num_read = int((answer.get("usage") or {}).get("prompt_tokens") or 0)
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
                 raise AnswerError(f"{shorten(answer)} where embeddings belong") from None
         if not isinstance(vectors, list) or len(vectors) != count:
             size = f"{len(vectors)} vectors" if isinstance(vectors, list) else shorten(vectors)
@@ -83,10 +82,7 @@ def _pack(vector: Any) -> str:
     if (
         not isinstance(vector, list)
         or not vector
-        or not all(isinstance(one, int | float) and math.isfinite(one) for one in vector)
+        or not all(isinstance(one, int | float) and is_finite(one) for one in vector)
     ):
         raise AnswerError(f"{shorten(vector)} where a vector belongs")
-    try:
-        return struct.pack(f"<{len(vector)}f", *vector).hex()
-    except OverflowError:
-        raise AnswerError(f"a vector with {max(vector, key=abs):g} in it") from None
+    return struct.pack(f"<{len(vector)}f", *vector).hex()
