@@ -178,6 +178,7 @@ WRONG = [
     ({"probabilities": [1.5, -0.5, 0]}, r"probabilities holds 1.5; accepted: 0 to 1"),
     ({"scores": [0.5, None, 0.5]}, r"None in column 'scores' is not a finite number"),
     ({"logits": [0.5, float("nan"), 0.5]}, r"nan in column 'logits' is not a finite number"),
+    ({"logits": [1e300, 0, 0]}, r"1e\+300 in column 'logits' is too large .*: up to 1e\+18"),
     ({"probabilities": "mostly bad"}, r"probabilities holds 'mostly bad'; accepted: 3, in the"),
     ({"scores": {"bad": 1}}, r"scores says nothing of fine, good; accepted: each of bad, fine"),
     ({"scores": {"bad": 1, "BAD": 0, "fine": 0, "good": 0}}, r"scores says one label twice"),

@@ -220,6 +220,37 @@ def test_an_answer_that_does_not_end_is_not_waited_for(tmp_path, data, student, 
         finetune(student, data, tmp_path / "run", **changes)
 
 
+@pytest.mark.parametrize("given", ["sk/with+more", 'sk"quoted'])
+def test_a_key_that_is_said_back_in_another_spelling(
+    tmp_path, data, student, server, monkeypatch, given
+):
+    monkeypatch.setenv("LABELLER_KEY", given)
+    spelled = "".join(f"\\u{ord(letter):04x}" for letter in given)
+    server.always = f'{{"choices": [{{"message": {{"content": "{spelled}"}}}}]}}'.encode()
+    changes = chat(server, key_variable="LABELLER_KEY")
+    with pytest.raises(DataError, match=r"the answer '\*\*\*' is none of the labels"):
+        finetune(student, data, tmp_path / "run", **changes)
+    for path in tmp_path.rglob("*"):
+        content = b"" if path.is_dir() else path.read_bytes()
+        assert given.encode() not in content
+        assert spelled.encode() not in content
+
+
+NONSENSE = [
+    (b'{"choices": [{"message": {"content": "no"}}], "usage": {"prompt_tokens": 1e999}}', "chat"),
+    (b"[" * 10_000, "no JSON"),
+    (b"\xff\xfe", "no JSON"),
+    (b"", "no JSON"),
+]
+
+
+@pytest.mark.parametrize(("answer", "message"), NONSENSE)
+def test_answers_that_are_nonsense(tmp_path, data, student, server, answer, message):
+    server.always = answer
+    with pytest.raises(TrainingError, match=rf"after one try: .*{message}"):
+        finetune(student, data, tmp_path / "run", **chat(server, retries=0))
+
+
 def test_no_server_at_all(tmp_path, data, student):
     with pytest.raises(TrainingError, match=r"after 2 tries: ConnectError"):
         finetune(student, data, tmp_path / "run", teacher="http://127.0.0.1:9/predict",
@@ -422,6 +453,13 @@ WRONG = [
     ("openai://m", {"base_url": "ftp://host"}, r"base_url = 'ftp://host' is no address; accepted"),
     ("openai://m", {}, r"api.openai.com.* needs a key, but OPENAI_API_KEY is not set in the env"),
     ("openai://m", {"api_key": "secret"}, r"teacher_options.api_key is no setting, since a key"),
+    (
+        "openai://m",
+        {"request": {"api_key": "secret"}},
+        r"teacher_options.request.api_key is no setting, since a key would",
+    ),
+    ("http://host:abc/predict", {}, r"teacher = 'http://host:abc/predict' is no address"),
+    ("http://\u2603.example", {}, r"teacher = 'http://.*.example' is no address; accepted"),
     ("openai://m", {"max_tokenz": 5}, r"no setting 'max_tokenz'"),
     ("openai://m", {"key_variable": "sk-secret"}, r"key_variable is not the name of a variable"),
     ("http://host/predict", {"key_variable": "SOME"}, r"the key in SOME would go to http://host"),

@@ -30,7 +30,7 @@ class LabelServer(ThreadingHTTPServer):
 
     Attributes:
         faults: What happens to the next requests, one each: a status, `timeout`, `trickle`,
-            `nonsense`, `cut` or None for an answer. Afterwards all are answered.
+            `nonsense`, `cut`, the bytes of an answer, or None for one. Afterwards all are answered.
         always: A fault of every request.
         answered: How often each text was answered, fully and well.
         num_requests: All of them.
@@ -93,6 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "timeout":
             time.sleep(1.0)
             return None
+        if isinstance(fault, bytes):
+            return self._send(200, fault)
         if fault == "nonsense":
             return self._send(200, b"<html>busy</html>")
         if fault == "trickle":

@@ -29,6 +29,8 @@ _LEAST = 1e-6
 """Probability of what is ruled out: at a temperature of 2 it still counts as 0.1 %."""
 _TOLERANCE = 0.01
 """What a sum of probabilities may be off 1: they may have been rounded to two digits."""
+_LARGEST = 1e18
+"""What a float32 holds the square of, which losses take."""
 _PROBABILITIES = ("probabilities", "scores")
 _LABELS = ("label", "labels")
 _CONFIDENCES = ("confidence", "score")
@@ -202,6 +204,11 @@ def _read_number(row: Row, column: str, value: Any) -> float:
         raise DataError(
             f"{row.place}: {shorten(value)} in column '{column}' is not a finite number; correct "
             "or remove the row"
+        )
+    if abs(found) > _LARGEST:
+        raise DataError(
+            f"{row.place}: {shorten(value)} in column '{column}' is too large to be learned; "
+            f"accepted: up to {_LARGEST:g} on either side of 0"
         )
     return found
 

@@ -100,7 +100,10 @@ class Server(Labeller):
     @classmethod
     def read_options(cls, settings: FinetuneSettings) -> Settings:
         """Returns its own settings; what is given as a key is not said again."""
-        refuse_secrets(settings.teacher_options.keys() - ServerOptions.model_fields.keys())
+        given, request = settings.teacher_options, settings.teacher_options.get("request")
+        fields = request.items() if isinstance(request, dict) else ()
+        words = {f"request.{name}" for name, value in fields if isinstance(value, str)}
+        refuse_secrets((given.keys() | words) - ServerOptions.model_fields.keys())
         return super().read_options(settings)
 
     def plan(self, data: TaskData, *, scored: Sequence[str] = ()) -> dict[str, Any]:

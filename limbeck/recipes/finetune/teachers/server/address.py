@@ -7,6 +7,8 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+import httpx2
+
 from limbeck.errors import SettingsError, shorten
 from limbeck.recipes._secrets import KEY_HELP
 from limbeck.recipes.finetune.teachers.server.options import AskingOptions, ServerOptions
@@ -84,7 +86,8 @@ def _parse_address(address: str, *, given: str) -> SplitResult:
     try:
         parts = urlsplit(address)
         is_host = bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        httpx2.URL(address)  # which looks at how names are spelled
+    except (ValueError, httpx2.InvalidURL):
         parts, is_host = urlsplit(""), False
     if parts.scheme not in ("http", "https") or not is_host:
         raise SettingsError(

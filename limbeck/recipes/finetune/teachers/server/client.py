@@ -112,7 +112,7 @@ class Client:
             try:
                 status, headers, content = self._post(body)
                 if status == 200:
-                    return read(_parse(content))
+                    return read(self._parse(content))
                 if status not in _OF_THE_MOMENT and status < 500:
                     raise self._refused(status, headers, content, about=about)
                 fault = f"status {status} ({self._words(content)})"
@@ -151,9 +151,32 @@ class Client:
                         f"{self.url} answers with more than {limit.value:,} bytes; accepted: "
                         f"{limit.describe()}. Is it the address of such a server?"
                     )
-            if self._secret:  # a server may say it back, and what it says is shown and kept
-                content = content.replace(self._secret.encode(), b"***")
             return response.status_code, response.headers, bytes(content)
+
+    def _parse(self, content: bytes) -> Any:
+        """Returns the JSON of an answer, without the key, since it is shown and kept.
+
+        Raises:
+            AnswerError: If it is none.
+        """
+        try:
+            return self._hide_key_within(parse_json(content.decode()))
+        except ValueError:
+            text = self._hide_key(content.decode("utf-8", "replace"))
+            raise AnswerError(f"an answer that is no JSON: {shorten(text, length=80)}") from None
+
+    def _hide_key_within(self, value: Any) -> Any:
+        """Returns JSON without the key, which may have been spelled with escapes."""
+        match value:
+            case str():
+                return self._hide_key(value)
+            case list():
+                return [self._hide_key_within(one) for one in value]
+            case dict():
+                return {
+                    self._hide_key(name): self._hide_key_within(one) for name, one in value.items()
+                }
+        return value
 
     def _refused(
         self, status: int, headers: Mapping[str, str], content: bytes, *, about: str
@@ -184,22 +207,14 @@ class Client:
 
     def _words(self, content: bytes) -> str:
         """Returns what the server says of a fault, as short as a message can have it."""
-        text: Any = content[:2000].decode("utf-8", "replace")
+        text: Any = self._hide_key(content.decode("utf-8", "replace"))
         with suppress(AnswerError):
-            found = _parse(content)
+            found = self._parse(content)
             while isinstance(found, dict):
                 found = found.get("error", found.get("message", found.get("detail", "")))
             text = found
         text = str(text).strip()
         return shorten(text, length=200, quoted=False) if text else "no word of why"
-
-
-def _parse(content: bytes) -> Any:
-    try:
-        return parse_json(content.decode())
-    except ValueError:
-        shown = shorten(content[:200].decode("utf-8", "replace"), length=80)
-        raise AnswerError(f"an answer that is no JSON: {shown}") from None
 
 
 def _asked_wait(headers: Mapping[str, str]) -> float | None:
