@@ -150,5 +150,6 @@ def _find_named(config: ModelConfig) -> set[int]:
 
 
 def _token_ids(config: ModelConfig) -> dict[str, int]:
+    """Returns the pieces that a configuration names; a family's default may be of no piece."""
     ids = {n: v for n, v in vars(config).items() if n.endswith("_token_id")}
-    return {name: index for name, index in ids.items() if index is not None}
+    return {n: index for n, index in ids.items() if index is not None and index < config.vocab_size}

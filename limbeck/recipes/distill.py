@@ -40,6 +40,7 @@ from limbeck.recipes._language_model import (
 )
 from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.models import describe_adapter
+from limbeck.recipes.finetune.teachers import is_labeller
 from limbeck.report.card import Card, write_card
 from limbeck.report.distillation import HELD_OUT
 from limbeck.runs import DistillRecord, describe_start, hash_model_files, start_run
@@ -219,6 +220,12 @@ def _prepare(
     settings: DistillSettings,
 ) -> tuple[Corpus, AnyModel, Model]:
     """Opens the corpus, loads the teacher, makes the student, and checks that they fit."""
+    if is_labeller(settings.teacher):
+        raise SettingsError(
+            f"teacher = {settings.teacher} says something of whole texts, and running text is "
+            "learned from a language model; accepted: its folder or Hub id. limbeck finetune "
+            "learns a task from what you gave"
+        )
     folder = resolve_folder(settings.teacher)
     is_foreign = find_foreign_family(folder) is not None
     kind = AutoModelForMaskedLM.kind if is_foreign else find_language_model(settings.teacher).kind

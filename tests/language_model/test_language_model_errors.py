@@ -33,6 +33,16 @@ def test_teacher_without_a_head_is_refused_with_the_command_that_fits_one(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("teacher", ["said.jsonl", "http://localhost:1/predict", "openai://m"])
+def test_what_labels_texts_teaches_no_running_text(
+    tmp_path: Path, corpus_folder: Path, teacher: str
+) -> None:
+    given = values(corpus_folder, tmp_path, tmp_path / "run") | {"teacher": teacher}
+    with pytest.raises(SettingsError, match=rf"teacher = {teacher} says something of whole texts"):
+        run(distill, **given)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

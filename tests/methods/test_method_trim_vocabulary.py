@@ -155,6 +155,14 @@ def test_every_family_can_be_trimmed_with_every_head(family, trained):
         assert all(torch.equal(before[n], tensor) for n, tensor in model.state_dict().items())
 
 
+def test_a_token_that_the_vocabulary_does_not_have(trained):
+    config = make_config("gpt2", trained).replace(eos_token_id=50256)
+    model = find_class("gpt2", find_architecture("gpt2").kinds[0])(config)
+    trimmed, small = trim(model, trained, count_pieces(trained, ["the quick brown fox"]))
+    assert trimmed.config.vocab_size == small.vocab_size
+    assert trimmed.config.eos_token_id == 50256
+
+
 @pytest.mark.parametrize("family", ["albert", "camembert", "mpnet", "roberta", "xlm-roberta"])
 def test_hidden_states_are_the_same_to_the_bit(family, tokenizers, tmp_path):
     whole = tokenizers[family]
