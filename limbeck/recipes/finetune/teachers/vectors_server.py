@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -100,14 +100,17 @@ class VectorsServer(Teacher):
     ) -> TeacherOutputs:
         """Asks for what is not known yet, and returns what looks all vectors up."""
         rows = Asked.all_of(data, made)
-        answers = self.asker.find_answers(rows, progress)
-        vectors = torch.tensor(
-            [
-                self.route.read(kept, f"{self.asker.url}, {row.where}")
-                for row, kept in zip(rows, answers, strict=True)
-            ]
-        )
-        return PooledTeacher(vectors)
+        # The first answer shows whether the width is right, before the others are paid for.
+        answers = self.asker.find_answers(rows, progress, watch=self._read_all)
+        vectors = [
+            self.route.read(kept, f"{self.asker.url}, {row.where}")
+            for row, kept in zip(rows, answers, strict=True)
+        ]
+        return PooledTeacher(torch.tensor(vectors))
+
+    def _read_all(self, answers: Sequence[Any], about: str) -> None:
+        for answer in answers:
+            self.route.read(answer, f"{self.asker.url}, {about}")
 
 
 TeacherType = VectorsServer
