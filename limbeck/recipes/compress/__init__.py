@@ -172,6 +172,9 @@ def _prepare(settings: CompressSettings, progress: Progress) -> tuple[TaskData, 
         candidates = list_candidates(settings, num_layers=None)
         data = read_data(candidates[0].settings, progress)
         require_students(candidates, data)
+        labeller = find_labeller(candidates, data)
+        assert labeller is not None
+        labeller.require_answers(data, _scored_splits(data))
         return data, candidates
     data = _read_data(settings, progress)
     is_foreign = isinstance(data.config, ForeignConfig)
@@ -269,7 +272,11 @@ def _require_something_to_keep(teacher: FinetuneRun, *, name: str) -> None:
     """Refuses a teacher that has learned nothing, before students are made of it."""
     metric, score = teacher.result.metric, teacher.scores(_SPLIT)[0]
     trivial = teacher.result.trivial.get(_SPLIT)
-    help_ = "Was it fine-tuned on this task?"
+    help_ = (
+        "Are these the labels and the question that are meant?"
+        if is_labeller(name)
+        else "Was it fine-tuned on this task?"
+    )
     if score <= 0:
         raise DataError(
             f"{name} has {metric} {score:.4f} on {_SPLIT}: no share of that can be kept; accepted: "

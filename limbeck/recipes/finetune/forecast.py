@@ -149,9 +149,13 @@ def describe_time(seconds: float) -> str:
     Example:
         >>> describe_time(20), describe_time(95), describe_time(9000)
         ('less than a minute', 'about 2 minutes', 'about 2.5 hours')
+        >>> describe_time(62)
+        'about a minute'
     """
     if seconds < 60:
         return "less than a minute"
+    if seconds < 90:
+        return "about a minute"
     if seconds < 100 * 60:
         return f"about {seconds / 60:.0f} minutes"
     return f"about {seconds / 3600:.1f} hours"

@@ -35,6 +35,13 @@ class Labeller(Teacher):
         """
         return super().plan(data)
 
+    def require_answers(self, data: TaskData, splits: Sequence[str]) -> None:
+        """Refuses rows of splits that it will have nothing to say of, where that is known before.
+
+        Raises:
+            DataError: Names the split and how many rows.
+        """
+
     @abstractmethod
     def predict(self, data: TaskData, split: str, progress: Progress) -> Sequence[Tensor]:
         """Returns what it says of each row of a split, as logits.

@@ -143,17 +143,25 @@ class PredictionsFile(Labeller):
         progress: Progress,  # noqa: ARG002 - it is quick
     ) -> Sequence[Tensor]:
         """Returns what the file says of a split."""
+        self.require_answers(data, [split])
         rows = examples_of(data, split)
-        missing = [e for _, _, e in rows if texts_of(e) not in self.said]
-        if missing:
-            raise DataError(
-                f"{self.settings.teacher} says nothing of {len(missing):,} of the {len(rows):,} "
-                f"texts of {split}, such as {shorten(missing[0].text, length=40)}, so that it has "
-                "no score there of which a student could keep a share; add them (nothing is "
-                "learned from them), or try each student by itself: limbeck finetune STUDENT "
-                f"--teacher {self.settings.teacher}"
-            )
         return [torch.tensor(self.said[texts_of(example)]) for _, _, example in rows]
+
+    def require_answers(self, data: TaskData, splits: Sequence[str]) -> None:
+        """Refuses splits of which the file does not say something of each row."""
+        for split in splits:
+            rows = examples_of(data, split)
+            missing = [e for _, _, e in rows if texts_of(e) not in self.said]
+            if missing:
+                leave_out = ", leave the split out of the data" if split == "test" else ""
+                raise DataError(
+                    f"{self.settings.teacher} says nothing of {len(missing):,} of the "
+                    f"{len(rows):,} texts of {split}, such as "
+                    f"{shorten(missing[0].text, length=40)}, so that it has no score there of "
+                    "which a student could keep a share; add them (nothing is learned from "
+                    f"them){leave_out}, or try each student by itself: limbeck finetune STUDENT "
+                    f"--teacher {self.settings.teacher}"
+                )
 
     def _answer(self, example: TextExample) -> Logits:
         found = self.said.get(texts_of(example))
