@@ -7,6 +7,7 @@ from limbeck.api import FinetuneSteps as FinetuneSteps
 from limbeck.api import LanguageModelResult as LanguageModelResult
 from limbeck.api import Result as Result
 from limbeck.api import SuiteResult as SuiteResult
+from limbeck.api import TrimResult as TrimResult
 from limbeck.api import build_corpus as build_corpus
 from limbeck.api import compress as compress
 from limbeck.api import distill as distill
@@ -15,6 +16,7 @@ from limbeck.api import finetune as finetune
 from limbeck.api import finetune_steps as finetune_steps
 from limbeck.api import pretrain as pretrain
 from limbeck.api import suite as suite
+from limbeck.api import trim as trim
 from limbeck.errors import CheckpointError as CheckpointError
 from limbeck.errors import ContractError as ContractError
 from limbeck.errors import DataError as DataError

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
         FinetuneResult,
         LanguageModelResult,
         SuiteResult,
+        TrimResult,
     )
     from limbeck.api._steps import FinetuneSteps
     from limbeck.api._tasks import compress, evaluate, finetune, finetune_steps, suite
-    from limbeck.api._text import build_corpus, distill, pretrain
+    from limbeck.api._text import build_corpus, distill, pretrain, trim
     from limbeck.recipes.finetune import FinetuneStep
 
 FUNCTIONS: Final = {
@@ -32,6 +33,7 @@ FUNCTIONS: Final = {
     "finetune_steps": "_tasks",
     "pretrain": "_text",
     "suite": "_tasks",
+    "trim": "_text",
 }
 """The public functions, each with the module here that has it."""
 
@@ -44,6 +46,7 @@ CLASSES: Final = {
     "LanguageModelResult": "_results",
     "Result": "_result",
     "SuiteResult": "_results",
+    "TrimResult": "_results",
 }
 """The public classes of what they return."""
 
@@ -58,6 +61,7 @@ __all__ = [
     "LanguageModelResult",
     "Result",
     "SuiteResult",
+    "TrimResult",
     "build_corpus",
     "compress",
     "distill",
@@ -66,6 +70,7 @@ __all__ = [
     "finetune_steps",
     "pretrain",
     "suite",
+    "trim",
 ]
 
 

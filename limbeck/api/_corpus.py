@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data import CorpusInfo
-from limbeck.errors import DataError
+from limbeck.errors import DataError, shorten
 from limbeck.files import sha256_of_texts
 from limbeck.sources import MemorySource, open_rows
 
@@ -49,6 +49,30 @@ def name_texts(texts: Iterable[Any], *, out: Path) -> str:
             "another out=..., or remove it"
         )
     return "texts of a generator"
+
+
+def write_texts(texts: Iterable[Any], path: Path, *, field: str) -> None:
+    """Writes texts as JSON lines.
+
+    Args:
+        texts: Strings or mappings; a data set or frame.
+        path: The file.
+        field: Column that strings get, and that is kept of mappings.
+
+    Raises:
+        DataError: If one has no such column, or it holds no text.
+    """
+    rows = _as_rows(texts, field=field, name="texts")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for number, row in enumerate(rows):
+            text = row.get(field) if isinstance(row, Mapping) else row
+            if not isinstance(text, str):
+                raise DataError(
+                    f"text {number} of texts is {shorten(row)}; accepted: a str, or a mapping with "
+                    f"one in the column '{field}'"
+                )
+            file.write(json.dumps({field: text}) + "\n")
 
 
 def _as_rows(texts: Iterable[Any], *, field: str, name: str) -> Iterator[Mapping[str, Any]]:

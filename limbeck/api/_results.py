@@ -24,6 +24,7 @@ from limbeck.runs import (
     FinetuneRecord,
     RunRecord,
     SuiteRecord,
+    TrimRecord,
 )
 from limbeck.runs.language_model import LanguageModelRecord
 
@@ -183,6 +184,26 @@ class LanguageModelResult(ModelResult[LanguageModelRecord]):
             headline=f"{record.num_steps:,} steps, {record.num_tokens:,} tokens",
             columns=("Held out", "before", "after"),
             rows=tuple((n, f"{before[n]:.4f}", f"{after[n]:.4f}") for n in after),
+            links={"model": str(self.model_folder)},
+        )
+
+
+class TrimResult(ModelResult[TrimRecord]):
+    """A model of fewer pieces."""
+
+    def summary(self) -> Summary:
+        """Returns what went."""
+        record = self.record
+        counts = (
+            ("pieces", record.num_pieces_before, record.num_pieces),
+            ("parameters", record.num_parameters_before, record.num_parameters),
+        )
+        gone = 1 - record.num_parameters / record.num_parameters_before
+        return Summary(
+            title="limbeck trim",
+            headline=f"{100 * gone:.1f} % of the parameters went",
+            columns=("", "before", "after"),
+            rows=tuple((name, f"{before:,}", f"{after:,}") for name, before, after in counts),
             links={"model": str(self.model_folder)},
         )
 

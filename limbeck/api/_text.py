@@ -1,4 +1,4 @@
-"""The functions on running text: `build_corpus`, `distill`, `pretrain`."""
+"""The functions on running text: `build_corpus`, `distill`, `pretrain`, `trim`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from limbeck.api._call import Call, choose_folder, prepare
-from limbeck.api._corpus import name_texts, read_texts
+from limbeck.api._corpus import name_texts, read_texts, write_texts
 from limbeck.api._models import ModelLike, with_tokenizer
 from limbeck.api._progress import choose_progress
+from limbeck.api._put import put
 from limbeck.api._result import ModelResult
-from limbeck.api._results import LanguageModelResult
+from limbeck.api._results import LanguageModelResult, TrimResult
 from limbeck.api._signature import takes_settings
 from limbeck.data import Corpus, CorpusSettings
 from limbeck.data import build_corpus as build
@@ -20,6 +21,7 @@ from limbeck.errors import SettingsError
 from limbeck.models import Model
 from limbeck.recipes import distill as distill_recipe
 from limbeck.recipes import pretrain as pretrain_recipe
+from limbeck.recipes import trim as trim_recipe
 from limbeck.runs import DATA_FOLDER
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 from limbeck.train import Progress
@@ -162,6 +164,59 @@ def pretrain(
     ) as call:
         record = pretrain_recipe.run(call.settings, progress=call.progress)
         return LanguageModelResult(call.out, record)
+
+
+@takes_settings(trim_recipe.SettingsType)
+def trim(
+    model: ModelLike,
+    texts: CorpusLike,
+    *,
+    tokenizer: Tokenizer | None = None,
+    out: str | Path | None = None,
+    progress: bool | Progress | None = None,
+    **settings: Any,
+) -> TrimResult:
+    """Trims a model's vocabulary to the pieces that texts use.
+
+    Args:
+        model: A Hub id, a folder, a result of another call, or a model in memory.
+        texts: Strings, or dictionaries with a column `text_field`: a list, a `datasets.Dataset`, a
+            frame, which are put into the run's folder; or a file, folder, glob or `hf://NAME`; or a
+            corpus that was built with the model's tokenizer.
+        tokenizer: Of a model in memory.
+        out: The run's folder, where the same call goes on after a stop; a new one in `runs` if not
+            given.
+        progress: Whether it is shown, as for `finetune`.
+        **settings: Those of the recipe, listed below.
+
+    Returns:
+        The model of fewer pieces: `model`, `tokenizer`, `folder`, `record`.
+
+    Raises:
+        SettingsError: If a setting is wrong, or too few pieces would be left.
+        DataError: If the texts or the corpus can't be used.
+        CheckpointError: If the model can't be read.
+    """
+    folder = choose_folder("trim", out)
+    place = folder / DATA_FOLDER / "texts.jsonl"
+    rows = None
+    if isinstance(texts, Corpus):
+        named = str(texts.folder)
+    elif isinstance(texts, str | Path):
+        named = str(texts)
+    else:
+        named, rows = str(place), texts
+    field = settings.get("text_field", trim_recipe.SettingsType.model_fields["text_field"].default)
+    with prepare(
+        "trim",
+        trim_recipe.SettingsType,
+        {**settings, "model": with_tokenizer(model, tokenizer), "texts": named},
+        out=folder,
+        progress=progress,
+    ) as call:
+        if rows is not None:
+            put(place, lambda path: write_texts(rows, path, field=field), out=folder)
+        return TrimResult(call.out, trim_recipe.run(call.settings, progress=call.progress))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import limbeck
 from limbeck import api
 from limbeck.config import SHOWN
 from limbeck.data import CorpusSettings
-from limbeck.recipes import compress, distill, evaluate, finetune, pretrain, suite
+from limbeck.recipes import compress, distill, evaluate, finetune, pretrain, suite, trim
 
 SNAPSHOT = Path(__file__).parent / "public_api.txt"
 SETTINGS = {
@@ -23,6 +23,7 @@ SETTINGS = {
     "finetune_steps": finetune.SettingsType,
     "pretrain": pretrain.SettingsType,
     "suite": suite.SettingsType,
+    "trim": trim.SettingsType,
 }
 OWN = {"train", "validation", "test", "transfer", "data", "tokenizer", "out", "progress", "texts"}
 

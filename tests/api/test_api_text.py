@@ -7,6 +7,7 @@ from tiny_task import make_tokenizer, write_model
 
 import limbeck
 from limbeck.data import Corpus
+from limbeck.errors import DataError
 from limbeck.runs import DistillRecord
 
 TEXTS = [" ".join(row["text"] for row in rows(3, seed=seed)) for seed in range(200)]
@@ -124,3 +125,39 @@ def test_pretrain_goes_on_from_an_encoder(corpus, tmp_path):
         str(corpus.folder), encoder, new_head=True, freeze_body=True, out=tmp_path / "run", **SHORT
     )
     assert type(found.model).__name__ == "BertForMaskedLM"
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("models") / "model", head=["bad", "good"])
+
+
+@pytest.mark.parametrize("form", ["list", "documents", "file", "corpus", "model in memory"])
+def test_trims_whatever_form_texts_have(form, tmp_path, classifier):
+    texts = ["the good film", "a dull story about men"]
+    model, given = classifier, texts
+    if form == "documents":
+        given = [{"text": text, "source": "here"} for text in texts]
+    if form == "file":
+        given = tmp_path / "texts.txt"
+        given.write_text("\n".join(texts))
+    if form == "corpus":
+        given = limbeck.build_corpus(texts, tokenizer=classifier, out=tmp_path / "corpus")
+    if form == "model in memory":
+        loaded = limbeck.AutoModelForSequenceClassification.from_pretrained(classifier)
+        model = (loaded, limbeck.AutoTokenizer.from_pretrained(classifier))
+    result = limbeck.trim(model, given, out=tmp_path / "run")
+    assert result.record.num_pieces < result.record.num_pieces_before
+    assert result.tokenizer.tokenize(texts[1]) == texts[1].split()
+    assert result.model.config.vocab_size == result.record.num_pieces == len(result.tokenizer)
+    assert "% of the parameters went" in repr(result)
+    again = limbeck.trim(model, given, out=tmp_path / "run")
+    assert again.record == result.record
+
+
+def test_trim_refuses_what_is_no_text(tmp_path, classifier):
+    with pytest.raises(DataError, match=r"text 1 of texts is 3; accepted: a str, or a mapping"):
+        limbeck.trim(classifier, ["fine", 3], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(DataError, match=r"text 0 .*one in the column 'body'"):
+        limbeck.trim(classifier, [{"text": "fine"}], text_field="body", out=tmp_path / "run")
