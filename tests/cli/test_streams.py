@@ -129,7 +129,13 @@ def test_two_interrupts_end_without_a_traceback(tmp_path: Path) -> None:
     writer = os.open(settings, os.O_WRONLY)  # waits until it is read
     for _ in range(2):
         process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        # Python loses an interrupt that comes while it runs a finaliser, and two that come at once
+        # are one; whoever sees nothing happen presses again.
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
     os.close(writer)
     assert process.returncode in (130, -signal.SIGINT)
     assert b"Traceback" not in said
