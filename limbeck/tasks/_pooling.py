@@ -10,6 +10,7 @@ from torch import Tensor
 
 from limbeck.errors import CheckpointError
 from limbeck.files import read_json
+from limbeck.nn import MeanPooler
 
 Pooling: TypeAlias = Literal["mean", "cls", "max"]
 
@@ -67,5 +68,5 @@ def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
         return hidden[:, 0]
     if pooling == "max":
         return hidden.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1)
-    weights = mask[:, :, None].to(hidden.dtype)
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+    mean: Tensor = MeanPooler()(hidden, attention_mask=mask)
+    return mean

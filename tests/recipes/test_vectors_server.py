@@ -149,7 +149,8 @@ def test_pairs_are_refused(tmp_path, student, server):
 def test_compress_says_what_it_can_take(tmp_path, data, student, server):
     values = {"model": f"{server.url}/embed", "student": student, "data": data}
     settings = compress.CompressSettings.from_values({**values, "out": str(tmp_path / "run")})
-    with pytest.raises(SettingsError, match=r"gives vectors, which have no score"):
+    message = r"/embed is a server of vectors, which has no score to keep a share of; accepted: a m"
+    with pytest.raises(SettingsError, match=message):
         compress.run(settings, progress=SilentProgress())
 
 

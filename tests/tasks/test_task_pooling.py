@@ -75,3 +75,10 @@ def test_a_layer_after_the_pooling_is_not_passed_over(tmp_path):
         read_task("sts", {"validation": ROWS}).for_folder(folder)
     task = read_task("sts", {"validation": ROWS}, options={"pooling": "cls"})
     assert task.for_folder(folder).pooling == "cls"
+
+
+def test_the_mean_of_a_long_text_does_not_overflow_in_half_precision():
+    hidden = torch.full((1, 512, 2), 300.0, dtype=torch.float16)  # their sum is beyond 65504
+    found = pool(hidden, torch.ones(1, 512, dtype=torch.long), "mean")
+    assert found.dtype == torch.float16
+    assert torch.equal(found, torch.full((1, 2), 300.0, dtype=torch.float16))

@@ -31,9 +31,9 @@ def require_score(name: str) -> None:
     kind = find_kind(name)
     if not issubclass(kind, (Labeller, ModelTeacher)):
         raise SettingsError(
-            f"model = {name} is {kind.about}, and gives vectors, which have no score to keep a "
-            "share of; accepted: a model, a file of predictions, a server that labels. `limbeck "
-            f"finetune model=STUDENT teacher={name}` learns from it"
+            f"model = {name} is {kind.about}, which has no score to keep a share of; accepted: a "
+            "model, a file of predictions, a server that labels. `limbeck finetune model=STUDENT "
+            f"teacher={name}` learns from it"
         )
 
 
