@@ -23,6 +23,7 @@ from limbeck.metrics._metric import (
     Weighted,
 )
 from limbeck.metrics._numbers import Numbers
+from limbeck.metrics._rankings import Rankings
 from limbeck.metrics._tags import Tags
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Numbers",
     "PredictionRecord",
     "Predictions",
+    "Rankings",
     "Tags",
     "Weighted",
     "answer_scores",

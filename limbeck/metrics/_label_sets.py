@@ -53,8 +53,9 @@ class LabelSets(Predictions):
 
     @staticmethod
     def fits(record: PredictionRecord) -> bool:
-        """Tells whether the prediction is a list beside scores."""
-        return isinstance(record["prediction"], list) and "scores" in record
+        """Tells whether label and prediction are lists, beside scores."""
+        both = record["label"], record["prediction"]
+        return all(isinstance(one, list) for one in both) and "scores" in record
 
     def answers(self) -> tuple[Sequence[str], Sequence[str]]:
         """Returns the sets, their labels one after the other."""

@@ -1,16 +1,20 @@
-"""Mean average precision: how far up each label's examples stand, averaged over those that occur.
+"""Mean average precision: how far up each label's examples, or each query's documents, stand.
+
+It is averaged over the labels that occur, or over the queries.
 
 Source:
-    scikit-learn's `average_precision_score`, the sum of precision times gain of recall.
+    scikit-learn's `average_precision_score`, the sum of precision times gain of recall; of
+    queries, trec_eval's `map`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from limbeck.metrics._counts import divide
+from limbeck.metrics._counts import divide, mean_of
 from limbeck.metrics._label_sets import LabelSets
 from limbeck.metrics._metric import Floats, Form, Metric, Weighted
+from limbeck.metrics._rankings import Rankings
 
 _MOST_WEIGHTS = 400_000  # at a time, 3 MB: what a processor's cache holds
 
@@ -70,5 +74,12 @@ def _average(weights: Floats, labels: Floats, scores: Floats) -> Floats:
 METRIC = Metric(
     title="mean average precision",
     hub_type="mean_average_precision",
-    forms=(Form(of=LabelSets, score=_score, weigh=_weigh),),
+    forms=(
+        Form(of=LabelSets, score=_score, weigh=_weigh),
+        Form(
+            of=Rankings,
+            score=lambda found: float(found.average_precision().mean()),
+            weigh=lambda found: mean_of(found.average_precision()),
+        ),
+    ),
 )

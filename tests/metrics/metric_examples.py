@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limbeck.metrics import Answers, Classes, LabelSets, Numbers, Tags
+from limbeck.metrics import Answers, Classes, LabelSets, Numbers, Rankings, Tags
 
 NAMES = ("no", "yes", "maybe", "never")
 _TAGS = ["O", "O", "B-X", "I-X", "B-Y"]
@@ -47,18 +47,35 @@ def make_answers(random, count, *, num_labels):
     ]
 
 
+def make_rankings(random, count, *, num_labels):
+    """Queries over 40 documents, with relevances up to `num_labels`; some are not found."""
+    records = []
+    for _ in range(count + 1):
+        found = random.permutation(40)[: random.integers(1, 40)]
+        relevant = random.choice(40, size=random.integers(1, 9), replace=False)
+        judged = {f"d{i}": int(random.integers(0, num_labels + 1)) for i in relevant}
+        judged[f"d{relevant[0]}"] = 1  # so that each query has one
+        order = [f"d{i}" for i in found]
+        records.append({"label": judged, "prediction": order, "scores": [0.5] * len(order)})
+    return records
+
+
 MAKERS = {
     Classes: make_classes,
     Numbers: make_numbers,
     LabelSets: make_label_sets,
     Tags: make_tags,
     Answers: make_answers,
+    Rankings: make_rankings,
 }
 
 
 def make_perfect(record):
     """Returns a record that says what is right."""
     perfect = record | {"prediction": record["label"]}
+    if isinstance(record["label"], dict):
+        order = sorted(record["label"], key=record["label"].get, reverse=True)
+        return perfect | {"prediction": order}
     if "scores" in record:
         names = NAMES[: len(record["scores"])]
         perfect["scores"] = [float(name in record["label"]) for name in names]
