@@ -15,14 +15,18 @@ from limbeck.losses._base import (
 )
 from limbeck.losses._chunked import sum_over_chunks
 from limbeck.losses._layers import LayerLoss
+from limbeck.losses._pooled import EMBEDDINGS, GroupLoss, VectorLoss
 from limbeck.losses._views import Compared, View, Views
 
 __all__ = [
+    "EMBEDDINGS",
     "Compared",
+    "GroupLoss",
     "LayerLoss",
     "Loss",
     "PlainLoss",
     "Positions",
+    "VectorLoss",
     "View",
     "Views",
     "build_loss",

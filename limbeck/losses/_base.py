@@ -28,6 +28,8 @@ class Loss(Settings):
     uses_teacher: ClassVar[bool] = True
     language_model: ClassVar[str | None] = None
     """Which kind of language model learns by it, where that is but one."""
+    recipe: ClassVar[str | None] = None
+    """The only recipe that learns by it: the batches of others hold nothing that it compares."""
 
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """What the mean over rows is multiplied by in the total. To drop a loss, leave it out."""
@@ -89,13 +91,31 @@ def build_loss(name: str, values: Mapping[str, Any]) -> Loss:
 
 
 def require_fit(
-    losses: Mapping[str, Loss], *, student: ModelConfig, teacher: ModelConfig | None
+    losses: Mapping[str, Loss],
+    *,
+    student: ModelConfig,
+    teacher: ModelConfig | None,
+    recipe: str | None = None,
 ) -> None:
     """Refuses losses that can't compare two models, before anything is loaded or drawn.
 
+    Args:
+        losses: By name.
+        student: The student's configuration.
+        teacher: The teacher's; None where no loss uses one.
+        recipe: The recipe that learns by them, where it has losses of its own.
+
     Raises:
-        SettingsError: Says which loss, what it compares and how the models differ.
+        SettingsError: Says which loss, what it compares and how the models differ, or which recipe
+            it is for.
     """
+    for name, loss in losses.items():
+        if loss.recipe not in (None, recipe):
+            raise SettingsError(
+                f"losses.{name} compares texts with each other, and the batches of this recipe "
+                f"are divided anywhere; limbeck {loss.recipe} learns by it. `limbeck list losses` "
+                "shows the others"
+            )
     with torch.device("meta"):
         for loss in losses.values():
             loss.build(student, teacher)

@@ -13,6 +13,7 @@ from limbeck.nn import at_least_float32
 View = Literal[
     "logits",
     "pooled",
+    "scores",
     "last_hidden_state",
     "hidden_states",
     "attention_scores",
@@ -27,7 +28,9 @@ class Views:
 
     Shape:
         logits: (rows, width), at the rows that the loss runs over: no head runs on others.
-        pooled: (sequences, hidden_size); the first token's state where a model has no pooler.
+        pooled: (sequences, hidden_size); the first token's state where a model has no pooler. For
+            losses that compare texts with each other (rows of data, texts of each, hidden_size).
+        scores: (rows of data, texts of each - 1), of the first text with each of the others.
         last_hidden_state: (sequences, length, hidden_size).
         hidden_states: The embeddings and then each layer, each of that shape.
         attention_scores: Of each layer, (sequences, heads, length, length); below
@@ -37,6 +40,7 @@ class Views:
 
     logits: Tensor
     pooled: Tensor
+    scores: Tensor
     last_hidden_state: Tensor
     hidden_states: tuple[Tensor, ...]
     attention_scores: tuple[Tensor, ...]

@@ -149,4 +149,8 @@ def _losses_on(views: frozenset[View]) -> list[str]:
     """Returns the losses against a teacher that need no other outputs."""
     room = "limbeck.losses"
     types = {name: listing.load(room, name).Loss for name in listing.list_names(room)}
-    return [name for name, loss in types.items() if loss.uses_teacher and loss.needs <= views]
+    return [
+        name
+        for name, loss in types.items()
+        if loss.uses_teacher and loss.recipe is None and loss.needs <= views
+    ]
