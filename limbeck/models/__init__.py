@@ -24,6 +24,17 @@ from limbeck.models._config import ModelConfig
 from limbeck.models._foreign import ForeignConfig, ForeignModel, name_adapter
 from limbeck.models._kinds import KINDS, Kind, find_kind
 from limbeck.models._model import Model
+from limbeck.models._sentence import (
+    DenseConfig,
+    NormalizeConfig,
+    PoolingConfig,
+    SentenceConfig,
+    SentenceHead,
+    SentenceModel,
+    Similarity,
+    read_sentence_config,
+    read_sentence_head,
+)
 from limbeck.models._vectors import VectorConfig
 
 __all__ = [
@@ -39,11 +50,18 @@ __all__ = [
     "AutoModelForQuestionAnswering",
     "AutoModelForSequenceClassification",
     "AutoModelForTokenClassification",
+    "DenseConfig",
     "ForeignConfig",
     "ForeignModel",
     "Kind",
     "Model",
     "ModelConfig",
+    "NormalizeConfig",
+    "PoolingConfig",
+    "SentenceConfig",
+    "SentenceHead",
+    "SentenceModel",
+    "Similarity",
     "VectorConfig",
     "find_architecture",
     "find_class",
@@ -53,4 +71,6 @@ __all__ = [
     "load_foreign",
     "name_adapter",
     "read_any_config",
+    "read_sentence_config",
+    "read_sentence_head",
 ]

@@ -19,6 +19,7 @@ from limbeck.nn.layer import EncoderLayer, PreNormLayer
 from limbeck.nn.masks import Reach, additive_mask
 from limbeck.nn.modes import evaluation
 from limbeck.nn.outputs import EncoderOutput, ModelOutput
+from limbeck.nn.pooling import POOLING_MODES, DenseLayer, Normalize, Pooling, PoolingMode
 from limbeck.nn.precision import at_least_float32
 from limbeck.nn.rotary import RotaryPositions, Rotation
 from limbeck.nn.transfer import to_device
@@ -26,7 +27,9 @@ from limbeck.nn.transfer import to_device
 __all__ = [
     "ACTIVATIONS",
     "COLLECTABLE",
+    "POOLING_MODES",
     "CausalLMHead",
+    "DenseLayer",
     "DrawsItself",
     "Embeddings",
     "Encoder",
@@ -39,6 +42,9 @@ __all__ = [
     "MaskedLMHead",
     "MeanPooler",
     "ModelOutput",
+    "Normalize",
+    "Pooling",
+    "PoolingMode",
     "PreNormLayer",
     "Reach",
     "RotaryPositions",

@@ -7,7 +7,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -15,17 +15,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.errors import SettingsError
+from limbeck.errors import CheckpointError, SettingsError
 from limbeck.metrics import Numbers, main_metrics_of
-from limbeck.models import AutoModel, Model
-from limbeck.nn import ModelOutput, at_least_float32
+from limbeck.models import (
+    AutoModel,
+    Model,
+    SentenceHead,
+    read_any_config,
+    read_sentence_config,
+    read_sentence_head,
+)
+from limbeck.nn import ModelOutput, Pooling, PoolingMode
 from limbeck.sources import Data
 from limbeck.tasks import stsb
 from limbeck.tasks._base import Task
 from limbeck.tasks._definition import TaskDefinition, with_defaults
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
-from limbeck.tasks._pooling import Pooling, pool, read_pooling
 from limbeck.tasks._regression import RegressionSettings, read_regression
 from limbeck.tasks._texts import TextEncoding
 from limbeck.tokenizers import Tokenizer
@@ -34,10 +40,12 @@ from limbeck.tokenizers import Tokenizer
 class SimilaritySettings(RegressionSettings):
     """Which columns hold what, and how a text becomes one vector."""
 
-    pooling: Pooling | None = None
-    """What of a text's hidden states is compared: their `mean`, that of the first token (`cls`), or
-    the largest in each dimension (`max`); None takes what the model's folder says
-    (`1_Pooling/config.json`), and the mean where it says nothing."""
+    pooling: PoolingMode | None = None
+    """What of a text's hidden states is compared, and nothing that the folder does with it then:
+    their `mean`, that of the first token (`cls`) or the last (`lasttoken`), the largest in each
+    dimension (`max`), means that count later tokens more (`weightedmean`) or are longer for longer
+    texts (`mean_sqrt_len_tokens`); None takes what the model's folder says (`modules.json`), and
+    the mean where it says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,8 @@ class SimilarityTask(Task):
 
     Attributes:
         encoding: How texts become token ids.
-        pooling: How hidden states become one vector; None until the model's folder has been asked.
+        pooling: How hidden states become one vector; None for what the model's folder says.
+        sentence_head: Makes the vectors; None until the model's folder has been asked.
     """
 
     predictions = Numbers
@@ -56,11 +65,27 @@ class SimilarityTask(Task):
     targets = "real"
 
     encoding: TextEncoding
-    pooling: Pooling | None = None
+    pooling: PoolingMode | None = None
+    sentence_head: SentenceHead | None = field(default=None, compare=False)
 
     def for_folder(self, folder: Path) -> Self:
-        """Returns the task with the pooling that a model's folder says, if none is set."""
-        return self if self.pooling else replace(self, pooling=read_pooling(folder))
+        """Returns the task with what a model's folder does with hidden states, if none is set.
+
+        Raises:
+            CheckpointError: If the folder asks for what is not done here.
+        """
+        if self.pooling is not None:
+            return self
+        hidden_size = read_any_config(folder).hidden_size
+        try:
+            config = read_sentence_config(folder, hidden_size=hidden_size)
+            return replace(self, sentence_head=read_sentence_head(folder, config))
+        except CheckpointError as error:
+            reason = str(error).rstrip(".")
+            raise CheckpointError(
+                f"{reason}. To score the model by one pooling alone all the same, set "
+                "task_options.pooling=mean, for example"
+            ) from None
 
     def load_model(self, folder: Path, *, new_head: bool) -> Model:
         """Loads the encoder of a model folder; a pooler plays no part."""
@@ -80,9 +105,11 @@ class SimilarityTask(Task):
         )
 
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
-        """Returns one vector for each text, (batch, hidden_size)."""
-        hidden = at_least_float32(output.last_hidden_state)
-        return pool(hidden, batch.mask(), self.pooling or "mean")
+        """Returns one vector for each text, (batch, width)."""
+        hidden = output.last_hidden_state
+        head = self.sentence_head or Pooling([self.pooling or "mean"])
+        vectors: Tensor = head.to(hidden.device)(hidden, batch.mask())
+        return vectors
 
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Is never called, since there is nothing to train."""

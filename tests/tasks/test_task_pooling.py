@@ -1,84 +1,97 @@
-"""The pooling of `sts` is what the model's folder says, or what is asked for."""
+"""The vectors of `sts` are what the model's folder makes of a text, or what is asked for."""
 
-import json
+from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 from limbeck.errors import CheckpointError
+from limbeck.models import (
+    DenseConfig,
+    NormalizeConfig,
+    PoolingConfig,
+    SentenceConfig,
+    SentenceModel,
+    find_class,
+)
+from limbeck.models._kinds import ENCODER
+from limbeck.models.bert import BertConfig
+from limbeck.nn import ModelOutput, Pooling
 from limbeck.tasks import read_task
-from limbeck.tasks._pooling import pool, read_pooling
+from limbeck.tasks._examples import TaskBatch
 
-ROWS = [{"sentence1": "a", "sentence2": "b", "label": 1.0}]
-
-
-def write(folder, **values):
-    (folder / "1_Pooling").mkdir(exist_ok=True)
-    (folder / "1_Pooling/config.json").write_text(json.dumps(values), encoding="utf-8")
-    return folder
-
-
-def test_each_pooling_is_that_of_numpy_and_does_not_see_padding():
-    random = np.random.default_rng(0)
-    hidden = random.standard_normal((3, 5, 4))
-    lengths = [5, 3, 1]
-    mask = torch.tensor([[1] * n + [0] * (5 - n) for n in lengths])
-    for name, expected in {
-        "mean": [row[:n].mean(axis=0) for row, n in zip(hidden, lengths, strict=True)],
-        "max": [row[:n].max(axis=0) for row, n in zip(hidden, lengths, strict=True)],
-        "cls": [row[0] for row in hidden],
-    }.items():
-        found = pool(torch.from_numpy(hidden), mask, name)
-        assert np.allclose(found.numpy(), np.stack(expected), atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "cls"),
-        ({"pooling_mode_cls_token": False, "pooling_mode_max_tokens": True}, "max"),
-        ({"word_embedding_dimension": 8, "pooling_mode_mean_tokens": True}, "mean"),
-        ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean"),
-        ({"pooling_mode": "cls"}, "cls"),
-        ({"pooling_mode": ["max"], "include_prompt": True}, "max"),
-    ],
+WIDTH = 8
+LAYERS = (DenseConfig(in_features=2 * WIDTH, out_features=5), NormalizeConfig())
+POOLING = PoolingConfig(modes=("cls", "lasttoken"))
+BATCH = TaskBatch(
+    input_ids=torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]]),
+    attention_mask=torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]),
+    token_type_ids=None,
+    labels=None,
+    num_tokens=7,
+    positions=[0, 1],
 )
-def test_the_folder_says_which(tmp_path, values, expected):
-    assert read_pooling(tmp_path) == "mean"
-    folder = write(tmp_path, **values)
-    assert read_pooling(folder) == expected
-    task = read_task("sts", {"validation": ROWS})
-    assert task.for_folder(folder).pooling == expected
-    chosen = read_task("sts", {"validation": ROWS}, options={"pooling": "max"})
-    assert chosen.for_folder(folder).pooling == "max"
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"pooling_mode_lasttoken": True}, r"pooling by \['lasttoken'\], which is not done here"),
-        ({"pooling_mode": ["cls", "mean"]}, r"pooling by \['cls', 'mean'\].*mean, cls, max alone"),
-        ({}, r"pooling by \[\].* set task_options\.pooling=mean"),
-    ],
-)
-def test_what_is_not_done_here_is_refused(tmp_path, values, message):
-    with pytest.raises(CheckpointError, match=message):
-        read_pooling(write(tmp_path, **values))
+def read_sts(**options):
+    rows = [{"sentence1": "a", "sentence2": "b", "label": 1.0}]
+    return read_task("sts", {"validation": rows}, options=options)
 
 
-def test_a_layer_after_the_pooling_is_not_passed_over(tmp_path):
-    folder = write(tmp_path, pooling_mode_cls_token=True)
-    (folder / "2_Dense").mkdir()
-    (folder / "2_Dense/config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"a layer after the pooling \(2_Dense\)"):
-        read_task("sts", {"validation": ROWS}).for_folder(folder)
-    task = read_task("sts", {"validation": ROWS}, options={"pooling": "cls"})
-    assert task.for_folder(folder).pooling == "cls"
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=10,
+        hidden_size=WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+    )
+    encoder = find_class("bert", ENCODER)(config, add_pooling_layer=False)
+    sentence = SentenceConfig(hidden_size=WIDTH, pooling=POOLING, layers=LAYERS)
+    return SentenceModel(encoder, sentence).eval()
 
 
-def test_the_mean_of_a_long_text_does_not_overflow_in_half_precision():
-    hidden = torch.full((1, 512, 2), 300.0, dtype=torch.float16)  # their sum is beyond 65504
-    found = pool(hidden, torch.ones(1, 512, dtype=torch.long), "mean")
-    assert found.dtype == torch.float16
-    assert torch.equal(found, torch.full((1, 2), 300.0, dtype=torch.float16))
+@pytest.fixture
+def folder(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_all_that_the_folder_has_after_the_encoder_counts(model, folder):
+    task = read_sts().for_folder(folder)
+    with torch.no_grad():
+        output = ModelOutput(
+            last_hidden_state=model.encoder.encode(**BATCH.inputs()).last_hidden_state
+        )
+        found = task.logits(output, BATCH)
+        torch.testing.assert_close(found, model(**BATCH.inputs()))
+    assert found.shape == (2, 5)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "mean_sqrt_len_tokens"])
+def test_a_setting_is_that_pooling_alone(folder, pooling):
+    hidden = torch.randn(2, 4, WIDTH)
+    found = (
+        read_sts(pooling=pooling)
+        .for_folder(folder)
+        .logits(ModelOutput(last_hidden_state=hidden), BATCH)
+    )
+    torch.testing.assert_close(found, Pooling([pooling])(hidden, BATCH.attention_mask))
+
+
+def test_a_folder_that_says_nothing_is_the_mean(model, tmp_path):
+    model.encoder.save_pretrained(tmp_path)
+    hidden = torch.randn(2, 4, WIDTH)
+    found = read_sts().for_folder(tmp_path).logits(ModelOutput(last_hidden_state=hidden), BATCH)
+    torch.testing.assert_close(found, Pooling(["mean"])(hidden, BATCH.attention_mask))
+
+
+def test_what_is_not_done_here_can_be_scored_all_the_same(folder):
+    (folder / "modules.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(
+        CheckpointError, match=r"the modules none; .* set task_options\.pooling=mean, for example"
+    ):
+        read_sts().for_folder(folder)
+    assert read_sts(pooling="cls").for_folder(folder).pooling == "cls"

@@ -1,0 +1,28 @@
+"""Sentence models: an encoder and what makes one vector of a text's hidden states.
+
+On disk they are folders of sentence-transformers, which loads what is written here, and whose
+folders are read: `modules.json`, and a numbered folder for each module after the encoder.
+"""
+
+from limbeck.models._sentence.config import (
+    DenseConfig,
+    NormalizeConfig,
+    PoolingConfig,
+    SentenceConfig,
+    Similarity,
+)
+from limbeck.models._sentence.folder import read_sentence_config, read_sentence_head
+from limbeck.models._sentence.head import SentenceHead
+from limbeck.models._sentence.model import SentenceModel
+
+__all__ = [
+    "DenseConfig",
+    "NormalizeConfig",
+    "PoolingConfig",
+    "SentenceConfig",
+    "SentenceHead",
+    "SentenceModel",
+    "Similarity",
+    "read_sentence_config",
+    "read_sentence_head",
+]
