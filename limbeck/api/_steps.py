@@ -8,7 +8,7 @@ from pathlib import Path
 
 from limbeck.api._results import FinetuneResult
 from limbeck.errors import TrainingError
-from limbeck.recipes.finetune.seed import FinetuneStep
+from limbeck.recipes.finetune.training import FinetuneStep
 from limbeck.runs import FinetuneRecord
 from limbeck.train import SignalTurns
 

@@ -7,7 +7,7 @@ and not saved.
 
 from limbeck.objectives._alignment import Alignment
 from limbeck.objectives._held_out import evaluate_language_model
-from limbeck.objectives._objective import Objective, Share, collected_for
+from limbeck.objectives._objective import Objective, Share
 from limbeck.objectives._teachers import (
     CachedTeacher,
     LiveTeacher,
@@ -31,6 +31,5 @@ __all__ = [
     "TaskTeacher",
     "TeacherOutputs",
     "TextObjective",
-    "collected_for",
     "evaluate_language_model",
 ]

@@ -19,8 +19,15 @@ from limbeck.tasks import EncodedExamples, Task, TaskBatch, collate, restore_pad
 class TeacherOutputs(Protocol):
     """Where a teacher's outputs come from."""
 
-    def __call__(self, batch: TaskBatch) -> tuple[ModelOutput | None, Tensor | None]:
-        """Returns all that the teacher gives for a batch, and its logits, as far as at hand."""
+    def __call__(
+        self, batch: TaskBatch, *, collect: frozenset[str]
+    ) -> tuple[ModelOutput | None, Tensor | None]:
+        """Returns all that the teacher gives for a batch, and its logits, as far as at hand.
+
+        Args:
+            batch: The student's.
+            collect: What the losses need besides the model's outputs.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +58,6 @@ class LiveTeacher:
         rows: The training rows as the teacher reads them, in the student's order: with token types
             if its family has them.
         pad_token_id: Fills the end of shorter rows.
-        collect: What the losses need besides the model's outputs.
     """
 
     def __init__(
@@ -61,20 +67,18 @@ class LiveTeacher:
         *,
         rows: EncodedExamples,
         pad_token_id: int,
-        collect: frozenset[str],
     ) -> None:
         self._task = task
         self._model = model
         self._rows = rows
         self._pad_token_id = pad_token_id
-        self._collect = collect
 
-    def __call__(self, batch: TaskBatch) -> tuple[ModelOutput, Tensor]:
+    def __call__(self, batch: TaskBatch, *, collect: frozenset[str]) -> tuple[ModelOutput, Tensor]:
         """Returns the teacher's output for a batch, and its logits."""
         seen = collate(self._task, self._rows, batch.positions, pad_token_id=self._pad_token_id)
         seen = seen.to(batch.input_ids.device)
         with torch.no_grad():  # inference tensors can not take part in a backward pass
-            output = self._model(**seen.inputs(), collect=self._collect)
+            output = self._model(**seen.inputs(), collect=collect)
             return output, self._task.logits(output, seen)
 
 
@@ -88,7 +92,12 @@ class CachedTeacher:
     def __init__(self, look_up: Callable[[Sequence[int]], Sequence[Tensor]]) -> None:
         self._look_up = look_up
 
-    def __call__(self, batch: TaskBatch) -> tuple[None, Tensor]:
+    def __call__(
+        self,
+        batch: TaskBatch,
+        *,
+        collect: frozenset[str],  # noqa: ARG002 - there is nothing to collect
+    ) -> tuple[None, Tensor]:
         """Returns None, and the teacher's logits."""
         rows = self._look_up(batch.positions)
         return None, to_device(restore_padding(rows), batch.input_ids.device)
@@ -107,7 +116,12 @@ class PooledTeacher:
     def __init__(self, vectors: Tensor) -> None:
         self._vectors = vectors
 
-    def __call__(self, batch: TaskBatch) -> tuple[ModelOutput, None]:
+    def __call__(
+        self,
+        batch: TaskBatch,
+        *,
+        collect: frozenset[str],  # noqa: ARG002 - there is nothing to collect
+    ) -> tuple[ModelOutput, None]:
         """Returns the vectors as those of texts of one token."""
         vectors = to_device(self._vectors[list(batch.positions)], batch.input_ids.device)
         return ModelOutput(last_hidden_state=vectors[:, None], pooler_output=vectors), None

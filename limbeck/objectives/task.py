@@ -64,7 +64,8 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
         task: The task, which says what rows of logits are compared.
         model: What is trained.
         teacher: What it learns from besides the labels.
-        label_weight: Weight of the loss against the labels.
+        label_weight: Weight of the loss against the labels; None leaves it out, so that a head at
+            which no other loss looks stays as it is.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
         model: Model,
         *,
         teacher: TaskTeacher | None = None,
-        label_weight: float = 1.0,
+        label_weight: float | None = 1.0,
     ) -> None:
         losses = {} if teacher is None else teacher.losses
         super().__init__(model, losses, teacher=None if teacher is None else teacher.config)
@@ -110,15 +111,10 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
         batch, rows = prepared.batch, prepared.rows
         output = self.student(**batch.inputs(), collect=self.collect)
         logits = self._task.logits(output, batch)
-        if batch.labels is None:
-            nothing = logits.new_zeros(())
-            yield Share(weighted=nothing, terms={_LABELS: nothing})
-        else:
-            share = self._task.loss_sum(logits, batch) / max(counts[_LABELS], 1)
-            share = share * (counts[_LABELLED] / counts[_EXAMPLES])
-            yield Share(weighted=self._label_weight * share, terms={_LABELS: share.detach()})
+        if self._label_weight is not None:
+            yield self._label_share(logits, batch, counts, weight=self._label_weight)
         if self._teacher is not None:
-            expected, expected_logits = self._teacher.outputs(batch)
+            expected, expected_logits = self._teacher.outputs(batch, collect=self.collect)
             if rows.aligned is not None:
                 expected = rows.aligned.states(expected)
             if expected_logits is not None:
@@ -135,6 +131,16 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
                     assert rows.real is not None
                     seen = _see_states(output, expected, batch, loss, positions=rows.real)
                 yield self.weigh(name, self.losses[name](seen) / max(counts[name], 1))
+
+    def _label_share(
+        self, logits: Tensor, batch: TaskBatch, counts: Mapping[str, int], *, weight: float
+    ) -> Share:
+        if batch.labels is None:
+            nothing = logits.new_zeros(())
+            return Share(weighted=nothing, terms={_LABELS: nothing})
+        share = self._task.loss_sum(logits, batch) / max(counts[_LABELS], 1)
+        share = share * (counts[_LABELLED] / counts[_EXAMPLES])
+        return Share(weighted=weight * share, terms={_LABELS: share.detach()})
 
     def _num_rows(self, loss: Loss, batch: TaskBatch, real: Tensor | None) -> int:
         if "logits" in loss.needs:

@@ -37,8 +37,10 @@ class SeedRecord(TypedFile):
     """Passes made over the training examples."""
     epochs_asked: float | None = None
     """Passes that the run was asked for; None in records of before this was noted."""
+    intermediate_steps: int = 0
+    """Steps before those, in which the teacher's layers alone were learned."""
     elapsed_seconds: float
-    """Training time."""
+    """Training time, all phases together."""
     examples_sha256: str
     """Of the encoded examples and labels; a run goes on with the same only."""
     tokenizer_sha256: str

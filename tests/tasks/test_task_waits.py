@@ -21,13 +21,7 @@ def make_objective(task, tokenizer, rows):
     model, teacher = make_model(task, tokenizer).train(), make_model(task, tokenizer)
     on_logits = "logit_mse" if task.targets == "real" else "soft_targets"
     losses = {name: build_loss(name, {}) for name in (on_logits, "hidden_mse")}
-    outputs = LiveTeacher(
-        task,
-        teacher,
-        rows=rows,
-        pad_token_id=tokenizer.pad_token_id,
-        collect=frozenset({"hidden_states"}),
-    )
+    outputs = LiveTeacher(task, teacher, rows=rows, pad_token_id=tokenizer.pad_token_id)
     taught = TaskTeacher(config=teacher.config, outputs=outputs, losses=losses)
     return TaskObjective(task, model, teacher=taught), teacher
 

@@ -125,6 +125,10 @@ def _describe(settings: FinetuneSettings, task: Task, record: SeedRecord) -> dic
         made["Teacher"] = show_model(settings.teacher)
         made["Losses"] = ", ".join(build_task_losses(task, settings.losses))
         made["Weight of the labels"] = f"{settings.label_weight:g}"
+    if settings.intermediate is not None:
+        made["Layers learned first"] = (
+            f"{', '.join(settings.intermediate.losses)}: {record.intermediate_steps:,} steps"
+        )
     return {
         **made,
         "Parameters": f"{record.num_parameters:,}",

@@ -100,9 +100,8 @@ def forecast(candidates: Sequence[Candidate], data: TaskData, *, has_model: bool
     for candidate in candidates:
         settings = candidate.settings
         steps[candidate.name] = count_steps(settings, num_rows)
-        live = row if settings.teacher_cache is None else 0.0
         seconds[candidate.name] = estimate_seconds(
-            settings, paces[candidate.name], num_rows, teacher_seconds_per_row=live
+            settings, paces[candidate.name], num_rows, teacher_seconds_per_row=row
         )
     cached = any(candidate.settings.teacher_cache is not None for candidate in candidates)
     read = ("train", "transfer", "validation", "test") if cached else ("validation", "test")

@@ -18,9 +18,10 @@ from limbeck.recipes._tasks.predictions import (
 from limbeck.recipes.finetune.data import read_data, trained_config
 from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.extension import asks_for_more_epochs, explain_rates
-from limbeck.recipes.finetune.seed import FinetuneStep as FinetuneStep
-from limbeck.recipes.finetune.seed import make_budget, train_seed
+from limbeck.recipes.finetune.seed import train_seed
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.training import FinetuneStep as FinetuneStep
+from limbeck.recipes.finetune.training import make_budget
 from limbeck.report.card import write_card
 from limbeck.runs import FinetuneRecord, describe_start, start_run
 from limbeck.train import Progress, SilentProgress, choose_device
@@ -77,14 +78,19 @@ def iterate(
     distillation = Distillation.prepare(settings, data)
     identity = _identify(settings, data)
     with start_run(settings.out, "finetune", settings, **identity):
-        teacher, num_rows = None, len(data.training)
+        teacher, layer_teacher, num_rows = None, None, len(data.training)
         if distillation is not None:
-            data, teacher = distillation.load(data, progress)
+            data, teacher, layer_teacher = distillation.load(data, progress)
         num_learned = len(data.training) - len(data.examples.get(AUGMENTED, ()))
         seeds = []
         for seed in settings.seeds:
             record = yield from train_seed(
-                settings, data, teacher=teacher, seed=seed, progress=progress
+                settings,
+                data,
+                teacher=teacher,
+                layer_teacher=layer_teacher,
+                seed=seed,
+                progress=progress,
             )
             seeds.append(record)
         best = max(seeds, key=lambda record: record.rank(data.task.metric))
@@ -122,6 +128,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
     num_train = len(data.training) + num_made
     steps_per_epoch = math.ceil(num_train / settings.batch_size)
     budget = make_budget(settings, steps_per_epoch=steps_per_epoch)
+    phase = settings.of_intermediate()
     start = describe_start(settings.out, "finetune", settings, **_identify(settings, data))
     if asks_for_more_epochs(settings) and not settings.schedule.fits_any_length:
         start = f"{start}, its steps made again. {explain_rates(settings)}"
@@ -135,11 +142,17 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
         **data.sizes(),
         **({f"num_{AUGMENTED}_examples": num_made} if copies else {}),
         "steps_per_epoch": steps_per_epoch,
+        **({} if phase is None else {"intermediate": _plan_layers(phase, steps_per_epoch)}),
         "max_steps": budget.max_steps,
         "max_minutes": budget.max_minutes,
         "seeds": list(settings.seeds),
         **({} if distillation is None else distillation.teacher.plan(data)),
     }
+
+
+def _plan_layers(phase: FinetuneSettings, steps_per_epoch: int) -> dict[str, Any]:
+    budget = make_budget(phase, steps_per_epoch=steps_per_epoch)
+    return {"losses": list(phase.losses), "max_steps": budget.max_steps}
 
 
 def summarise(result: FinetuneRecord) -> str:

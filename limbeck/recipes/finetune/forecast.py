@@ -15,8 +15,8 @@ from limbeck.recipes._tasks.data import TaskData, read_inputs, require_inputs
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes._tasks.settings import TaskRunSettings
 from limbeck.recipes.finetune.pace import time_steps
-from limbeck.recipes.finetune.seed import Training, make_budget
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.training import Training, make_budget
 from limbeck.tasks import Split, Task
 
 _ROWS = {"train": 256, "validation": 64}
@@ -174,10 +174,14 @@ def estimate_seconds(
         settings: Of the fine-tuning.
         pace: Of its model.
         num_rows: From `count_rows`.
-        teacher_seconds_per_row: Of its teacher, where that runs in every step.
+        teacher_seconds_per_row: Of its teacher, which runs in every step of an intermediate phase,
+            and after it where there is no cache.
     """
     num_steps = count_steps(settings, num_rows)
-    step = pace.seconds_per_step + settings.batch_size * teacher_seconds_per_row
+    phase = settings.of_intermediate()
+    beside_teacher = pace.seconds_per_step + settings.batch_size * teacher_seconds_per_row
+    layers = 0.0 if phase is None else count_steps(phase, num_rows) * beside_teacher
+    step = pace.seconds_per_step if settings.teacher_cache is not None else beside_teacher
     steps_per_epoch = (num_rows.get("train") or num_rows["transfer"]) / settings.batch_size
     training = num_steps * step
     if settings.max_minutes is not None:
@@ -185,7 +189,7 @@ def estimate_seconds(
     num_epochs = math.ceil(training / step / steps_per_epoch)
     num_validations = max(1, num_epochs * settings.evaluations_per_epoch)
     predicted = (num_validations + 1) * num_rows.get("validation", 0) + num_rows.get("test", 0)
-    return len(settings.seeds) * (training + predicted * pace.seconds_per_row)
+    return len(settings.seeds) * (layers + training + predicted * pace.seconds_per_row)
 
 
 def _sampled(name: str, task: Task) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from limbeck.recipes.finetune.data import read_data
-from limbeck.recipes.finetune.seed import Training
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.training import Training
 from limbeck.train import Budget, SilentProgress, choose_device, train_steps
 
 _FEWEST_STEPS = 3  # the first, which warms up, and two that are counted

@@ -5,16 +5,10 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
-
-import torch
 
 from limbeck.errors import DataError
-from limbeck.methods import start_student
-from limbeck.models import Model
-from limbeck.objectives import TaskObjective, TaskTeacher
+from limbeck.objectives import TaskTeacher
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.memory import write_memory
@@ -25,83 +19,12 @@ from limbeck.recipes.finetune.extension import (
     drop_steps_of_shorter_run,
     explain_rates,
 )
+from limbeck.recipes.finetune.intermediate import FOLDER, learn_layers
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.training import FinetuneStep, Training, make_budget
 from limbeck.report.card import write_card
 from limbeck.runs import SeedRecord, hash_model_files, require_model_files, write_predictions
-from limbeck.tasks import TrainBatches
-from limbeck.train import Budget, Progress, TrainState, build_adamw, choose_device, open_run
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """All that the steps of one seed need, before the first of them.
-
-    Attributes:
-        model: What is trained, on its device.
-        objective: What the steps make small; holds the model.
-        optimizer: Over the objective's parameters.
-        batches: The training examples, in the seed's order.
-    """
-
-    model: Model
-    objective: TaskObjective
-    optimizer: torch.optim.Optimizer
-    batches: TrainBatches
-
-    @classmethod
-    def prepare(
-        cls, settings: FinetuneSettings, data: TaskData, *, teacher: TaskTeacher | None, seed: int
-    ) -> Self:
-        """Builds the model and what trains it, its new weights drawn by the seed."""
-        torch.manual_seed(seed)
-        if settings.initialise == "random":
-            model = data.task.new_model(data.folder)
-        else:
-            model = data.task.load_model(data.folder, new_head=settings.new_head)
-        model = start_student(model, settings.methods)
-        model.to(choose_device(settings.device))
-        objective = TaskObjective(
-            data.task, model, teacher=teacher, label_weight=settings.label_weight
-        )
-        optimizer = build_adamw(
-            [objective],
-            learning_rate=settings.learning_rate,
-            betas=settings.betas,
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-            layer_decay=settings.layer_decay,
-        )
-        batches = TrainBatches(
-            data.task,
-            data.training,
-            batch_size=settings.batch_size,
-            accumulate=settings.accumulate,
-            pad_token_id=data.tokenizer.pad_token_id,
-            seed=seed,
-        )
-        return cls(model=model, objective=objective, optimizer=optimizer, batches=batches)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneStep:
-    """One optimiser step of a fine-tuning that has been made.
-
-    Attributes:
-        seed: The seed that is being trained.
-        number: Steps made so far with this seed, this one included.
-        epoch: Passes made so far over the training examples.
-        loss: The step's loss, before the update.
-        learning_rate: Of the topmost parameters.
-        scores: Of the weights after this step on the validation split; None where the step was not
-            followed by a validation.
-    """
-
-    seed: int
-    number: int
-    epoch: float
-    loss: float
-    learning_rate: float
-    scores: dict[str, float] | None
+from limbeck.train import Progress, TrainState, choose_device, open_run
 
 
 def train_seed(
@@ -109,10 +32,20 @@ def train_seed(
     data: TaskData,
     *,
     teacher: TaskTeacher | None,
+    layer_teacher: TaskTeacher | None = None,
     seed: int,
     progress: Progress,
 ) -> Generator[FinetuneStep, None, SeedRecord]:
-    """Trains one seed, or goes on with it, and scores its best weights; yields after each step."""
+    """Trains one seed, or goes on with it, and scores its best weights; yields after each step.
+
+    Args:
+        settings: Of the run.
+        data: The task's data.
+        teacher: What is learned from besides the labels.
+        layer_teacher: What is learned from before that; None without an intermediate phase.
+        seed: The seed.
+        progress: Where it reports.
+    """
     folder = settings.out / f"seed-{seed}"
     if SeedRecord.exists(folder):
         finished = SeedRecord.read(folder)
@@ -145,6 +78,12 @@ def train_seed(
         progress=progress,
     )
     training = Training.prepare(settings, data, teacher=teacher, seed=seed)
+    layers = None
+    phase = settings.of_intermediate()
+    if phase is not None and layer_teacher is not None:
+        layers = yield from learn_layers(
+            training.model, phase, data, teacher=layer_teacher, seed=seed, progress=progress
+        )
     best = BestWeights(training.model, metric=data.task.metric)
     state = yield from _train(
         settings, data, training=training, best=best, seed=seed, progress=progress
@@ -169,7 +108,8 @@ def train_seed(
         num_steps=state.step,
         num_epochs=state.step / steps_per_epoch,
         epochs_asked=settings.epochs,
-        elapsed_seconds=state.elapsed_seconds,
+        intermediate_steps=0 if layers is None else layers.step,
+        elapsed_seconds=state.elapsed_seconds + (0 if layers is None else layers.elapsed_seconds),
         examples_sha256=data.fingerprint,
         tokenizer_sha256=data.tokenizer.fingerprint,
         predictions_sha256=checksum,
@@ -186,6 +126,7 @@ def _drop_checkpoints(folder: Path, settings: FinetuneSettings) -> None:
     """Removes a finished seed's checkpoints, unless more epochs could go on from the last one."""
     if not settings.schedule.fits_any_length:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        shutil.rmtree(folder / FOLDER / "checkpoints", ignore_errors=True)
 
 
 def _is_enough(finished: SeedRecord, settings: FinetuneSettings, data: TaskData) -> bool:
@@ -284,11 +225,3 @@ def _train(
         if settings.schedule.fits_any_length:
             run.save()
     return run.state
-
-
-def make_budget(settings: FinetuneSettings, *, steps_per_epoch: int) -> Budget:
-    """Returns where each seed ends: after its epochs, or at a bound that comes first."""
-    num_steps = math.ceil(settings.epochs * steps_per_epoch)
-    return Budget(
-        max_steps=min(num_steps, settings.max_steps or num_steps), max_minutes=settings.max_minutes
-    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from limbeck.config import Shown
+from limbeck.config import Settings, Shown
 from limbeck.errors import SettingsError
 from limbeck.methods import MethodSettings, Start
 from limbeck.methods.keep_layers import KeepLayersSettings
@@ -16,6 +16,35 @@ from limbeck.recipes._settings import LearningSettings, TrainingSettings
 from limbeck.recipes._tasks.settings import TaskRunSettings
 from limbeck.recipes.finetune.augmentation import AugmentSettings
 from limbeck.runs import Role
+from limbeck.train import Schedule
+
+
+class IntermediateSettings(Settings):
+    """A phase of its own, in which a student learns its teacher's layers alone.
+
+    Each field means what the run's of the same name means, for this phase. No label is looked at
+    and nothing is validated, since the head is untrained; the last weights count.
+
+    Source:
+        Jiao et al., "TinyBERT", 2020, section 4.2: intermediate layer distillation comes first,
+        prediction layer distillation after it.
+    """
+
+    losses: dict[str, dict[str, Any]] = Field(
+        default={"hidden_mse": {}, "attention_mse": {}}, min_length=1
+    )
+    """What is learned of the teacher's layers; by default what TinyBERT learns of them. A student
+    of another width needs `hidden_mse = { projection = true }`."""
+    epochs: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    """Passes over the training examples; TinyBERT makes 10 on large tasks, 20 on small ones, 50 on
+    CoLA."""
+    learning_rate: float = Field(default=5e-5, gt=0, allow_inf_nan=False)
+    """Peak of the schedule; by default TinyBERT's."""
+    schedule: Schedule = Schedule(warmup_ratio=0.1)
+    """Warm-up and decay of the learning rate; by default TinyBERT's."""
+    max_steps: int | None = Field(default=None, gt=0)
+    """End of the phase in optimiser steps, if that comes first; the run's own limits of steps and
+    time are for what follows."""
 
 
 class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
@@ -39,6 +68,10 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     teacher_cache: Path | None = None
     """Folder to keep teachers' logits in, for all epochs, seeds and students that learn from the
     same rows; None runs the teacher beside the student."""
+    intermediate: IntermediateSettings | None = None
+    """First learn the teacher's layers alone, then labels and `losses`: `intermediate.epochs=10`,
+    or `intermediate={}` for the phase as it is by default. With a `teacher_cache` the teacher
+    itself runs in this phase only."""
     augment: AugmentSettings | None = None
     """Makes further training texts that the teacher labels, by a masked LM: `augment.model=MODEL`
     and how."""
@@ -76,6 +109,13 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
         if self.keep_layers is None:
             return self.start
         return (KeepLayersSettings(layers=self.keep_layers),)
+
+    def of_intermediate(self) -> FinetuneSettings | None:
+        """Returns the settings of the phase before labels and logits as those of a training."""
+        if self.intermediate is None:
+            return None
+        alone = {"intermediate": None, "teacher_cache": None, "max_minutes": None}
+        return self.model_copy(update={**alone, **dict(self.intermediate)})
 
     @field_validator("teacher")
     @classmethod

@@ -25,6 +25,7 @@ from limbeck.recipes.finetune.forecast import (
     take_sample,
     within,
 )
+from limbeck.recipes.finetune.intermediate import build_layer_losses
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.shared_steps import SharedSteps, decide_steps, share_steps
 from limbeck.recipes.suite.jobs import Plan, SuiteJob
@@ -56,6 +57,10 @@ def require_runs(plan: Plan) -> None:
             require_same_inputs(sample, config, teacher.tokenizer, name=name)
             losses = build_task_losses(sample.task, _settings_of(job).losses)
             require_fit(losses, student=student, teacher=config)
+            phase = _settings_of(job).of_intermediate()
+            if phase is not None:
+                layers = build_layer_losses(phase, sample.task)
+                require_fit(layers, student=student, teacher=config)
         except LimbeckError as error:
             raise type(error)(f"models.{job.label} on {job.task}: {error}") from error
 
@@ -93,13 +98,9 @@ def forecast(settings: SuiteSettings, plan: Plan) -> dict[str, RunForecast]:
         if limit is not None:
             slowest = _slowest(paces, plan, job.task)
             made = within(made, share_steps(limit, seconds_per_step=slowest))
-        teacher = None if job.after is None else paces[job.after]
-        live, once = 0.0, 0.0
-        if teacher is not None and made.teacher_cache is None:
-            live = teacher.seconds_per_row
-        elif teacher is not None:
-            once = teacher.seconds_per_row * num_rows["train"]
-        seconds = estimate_seconds(made, pace, num_rows, teacher_seconds_per_row=live)
+        row = 0.0 if job.after is None else paces[job.after].seconds_per_row
+        once = 0.0 if made.teacher_cache is None else row * num_rows["train"]
+        seconds = estimate_seconds(made, pace, num_rows, teacher_seconds_per_row=row)
         found[name] = RunForecast(num_steps=count_steps(made, num_rows), seconds=seconds + once)
     return found
 
@@ -185,7 +186,8 @@ def _stand_in(job: SuiteJob, plan: Plan) -> FinetuneSettings:
     while start.after is not None and start.settings.model == _settings_of(start).teacher:
         start = plan.job(start.after)
         methods = (*_settings_of(start).methods, *methods)
-    alone: dict[str, Any] = {"teacher": None, "teacher_cache": None, "augment": None, "losses": {}}
+    about_teacher = dict.fromkeys(("teacher", "teacher_cache", "augment", "intermediate"))
+    alone: dict[str, Any] = {**about_teacher, "losses": {}}
     given = {"model": start.settings.model, "keep_layers": None, "start": methods, "new_head": True}
     weight = settings.label_weight or 1.0
     return settings.model_copy(update={**alone, **given, "label_weight": weight})

@@ -35,7 +35,7 @@ _OF_THE_SUITE = (
     "teacher_cache",
 )
 
-ABOUT_TEACHER = ("augment", "label_weight", "losses")
+ABOUT_TEACHER = ("augment", "intermediate", "label_weight", "losses")
 """Settings of `limbeck finetune` that say how to learn from a teacher."""
 
 

@@ -13,7 +13,7 @@ from limbeck.checkpoints import hash_model, resolve_folder
 from limbeck.errors import SettingsError
 from limbeck.losses import Loss, View
 from limbeck.models import AnyModel, ModelConfig
-from limbeck.objectives import Alignment, CachedTeacher, LiveTeacher, TeacherOutputs, collected_for
+from limbeck.objectives import Alignment, CachedTeacher, LiveTeacher, TeacherOutputs
 from limbeck.recipes._tasks.data import AUGMENTED, TaskData, read_inputs
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.models import load_fine_tuned, match_labels, require_positions
@@ -123,7 +123,6 @@ class ModelTeacher(Teacher):
             self.load_model(data, losses),
             rows=rows,
             pad_token_id=self.tokenizer.pad_token_id,
-            collect=collected_for(losses),
         )
 
     def _encode(self, data: TaskData, made: Made) -> EncodedExamples:

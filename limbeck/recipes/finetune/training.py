@@ -1,0 +1,115 @@
+"""What the phases of a fine-tuning share: what is trained, its end, a step that was made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+
+from limbeck.methods import start_student
+from limbeck.models import Model
+from limbeck.objectives import TaskObjective, TaskTeacher
+from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.tasks import TrainBatches
+from limbeck.train import Budget, build_adamw, choose_device
+
+Phase = Literal["intermediate", "task"]
+"""Part of a fine-tuning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """All that the steps of one seed need, before the first of them.
+
+    Attributes:
+        model: What is trained, on its device.
+        objective: What the steps make small; holds the model.
+        optimizer: Over the objective's parameters.
+        batches: The training examples, in the seed's order.
+    """
+
+    model: Model
+    objective: TaskObjective
+    optimizer: torch.optim.Optimizer
+    batches: TrainBatches
+
+    @classmethod
+    def prepare(
+        cls, settings: FinetuneSettings, data: TaskData, *, teacher: TaskTeacher | None, seed: int
+    ) -> Self:
+        """Builds the model and what trains it, its new weights drawn by the seed."""
+        torch.manual_seed(seed)
+        if settings.initialise == "random":
+            model = data.task.new_model(data.folder)
+        else:
+            model = data.task.load_model(data.folder, new_head=settings.new_head)
+        model = start_student(model, settings.methods)
+        model.to(choose_device(settings.device))
+        weight = settings.label_weight
+        return cls.of(model, settings, data, teacher=teacher, label_weight=weight, seed=seed)
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        settings: FinetuneSettings,
+        data: TaskData,
+        *,
+        teacher: TaskTeacher | None,
+        label_weight: float | None,
+        seed: int,
+    ) -> Self:
+        """Builds what trains a model, without labels where these have no weight."""
+        objective = TaskObjective(data.task, model, teacher=teacher, label_weight=label_weight)
+        optimizer = build_adamw(
+            [objective],
+            learning_rate=settings.learning_rate,
+            betas=settings.betas,
+            eps=settings.eps,
+            weight_decay=settings.weight_decay,
+            layer_decay=settings.layer_decay,
+        )
+        batches = TrainBatches(
+            data.task,
+            data.training,
+            batch_size=settings.batch_size,
+            accumulate=settings.accumulate,
+            pad_token_id=data.tokenizer.pad_token_id,
+            seed=seed,
+        )
+        return cls(model=model, objective=objective, optimizer=optimizer, batches=batches)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneStep:
+    """One optimiser step of a fine-tuning that has been made.
+
+    Attributes:
+        seed: The seed that is being trained.
+        number: Steps made so far with this seed in this phase, this one included.
+        epoch: Passes made so far in this phase over the training examples.
+        loss: The step's loss, before the update.
+        learning_rate: Of the topmost parameters.
+        scores: Of the weights after this step on the validation split; None where the step was not
+            followed by a validation.
+        phase: `intermediate` while the teacher's layers alone are learned, else `task`.
+    """
+
+    seed: int
+    number: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    scores: dict[str, float] | None
+    phase: Phase = "task"
+
+
+def make_budget(settings: FinetuneSettings, *, steps_per_epoch: int) -> Budget:
+    """Returns where each seed's phase ends: after its epochs, or at a bound that comes first."""
+    num_steps = math.ceil(settings.epochs * steps_per_epoch)
+    return Budget(
+        max_steps=min(num_steps, settings.max_steps or num_steps), max_minutes=settings.max_minutes
+    )
