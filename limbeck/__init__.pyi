@@ -1,5 +1,6 @@
 """The public names, for type checkers. Written by scripts/write_stub.py."""
 
+from limbeck.api import ChainResult as ChainResult
 from limbeck.api import CompressResult as CompressResult
 from limbeck.api import EvaluateResult as EvaluateResult
 from limbeck.api import FinetuneResult as FinetuneResult
@@ -9,6 +10,7 @@ from limbeck.api import Result as Result
 from limbeck.api import SuiteResult as SuiteResult
 from limbeck.api import TrimResult as TrimResult
 from limbeck.api import build_corpus as build_corpus
+from limbeck.api import chain as chain
 from limbeck.api import compress as compress
 from limbeck.api import distill as distill
 from limbeck.api import evaluate as evaluate

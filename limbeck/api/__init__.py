@@ -10,8 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from limbeck.api._chain import chain
     from limbeck.api._result import Result
     from limbeck.api._results import (
+        ChainResult,
         CompressResult,
         EvaluateResult,
         FinetuneResult,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS: Final = {
     "build_corpus": "_text",
+    "chain": "_chain",
     "compress": "_tasks",
     "distill": "_text",
     "evaluate": "_tasks",
@@ -38,6 +41,7 @@ FUNCTIONS: Final = {
 """The public functions, each with the module here that has it."""
 
 CLASSES: Final = {
+    "ChainResult": "_results",
     "CompressResult": "_results",
     "EvaluateResult": "_results",
     "FinetuneResult": "_results",
@@ -53,6 +57,7 @@ CLASSES: Final = {
 __all__ = [
     "CLASSES",
     "FUNCTIONS",
+    "ChainResult",
     "CompressResult",
     "EvaluateResult",
     "FinetuneResult",
@@ -63,6 +68,7 @@ __all__ = [
     "SuiteResult",
     "TrimResult",
     "build_corpus",
+    "chain",
     "compress",
     "distill",
     "evaluate",

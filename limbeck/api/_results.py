@@ -19,6 +19,7 @@ from limbeck.report.facts import Report
 from limbeck.report.statistics import binomial_error
 from limbeck.report.summary import Summary
 from limbeck.runs import (
+    ChainRecord,
     CompressRecord,
     EvaluateRecord,
     FinetuneRecord,
@@ -184,6 +185,24 @@ class LanguageModelResult(ModelResult[LanguageModelRecord]):
             headline=f"{record.num_steps:,} steps, {record.num_tokens:,} tokens",
             columns=("Held out", "before", "after"),
             rows=tuple((n, f"{before[n]:.4f}", f"{after[n]:.4f}") for n in after),
+            links={"model": str(self.model_folder)},
+        )
+
+
+class ChainResult(ModelResult[ChainRecord]):
+    """Several runs, one after the other; the model is that of the last."""
+
+    def summary(self) -> Summary:
+        """Returns the stages."""
+        record = self.record
+        return Summary(
+            title="limbeck chain",
+            headline=" -> ".join(stage.name for stage in record.stages),
+            columns=("Stage", "recipe", "takes"),
+            rows=tuple(
+                (s.name, s.recipe, ", ".join(f"{k} = {v}" for k, v in s.takes.items()))
+                for s in record.stages
+            ),
             links={"model": str(self.model_folder)},
         )
 

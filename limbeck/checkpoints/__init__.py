@@ -3,6 +3,7 @@
 from limbeck.checkpoints.beside import copy_beside
 from limbeck.checkpoints.card import (
     CARD_NAME,
+    extend_readme,
     has_foreign_card,
     read_inherited,
     write_readme,
@@ -24,6 +25,7 @@ __all__ = [
     "CONFIG_NAME",
     "WEIGHTS_NAME",
     "copy_beside",
+    "extend_readme",
     "has_foreign_card",
     "hash_model",
     "is_model_file",

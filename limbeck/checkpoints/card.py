@@ -41,6 +41,21 @@ def write_readme(folder: Path, *, metadata: str, body: str) -> bool:
     return True
 
 
+def extend_readme(folder: Path, section: str) -> None:
+    """Adds a section to a `README.md` that Limbeck wrote; another one, or none, stays as it is.
+
+    Args:
+        folder: The model folder.
+        section: As Markdown.
+
+    Raises:
+        CheckpointError: If the file can't be read or written.
+    """
+    path = folder / CARD_NAME
+    if path.is_file() and not has_foreign_card(folder):
+        write_text(path, f"{_read(path).rstrip()}\n\n{section}\n", error=CheckpointError)
+
+
 def has_foreign_card(folder: Path) -> bool:
     """Tells whether a folder has a `README.md` that Limbeck did not write, or that was edited.
 

@@ -21,7 +21,7 @@ from limbeck.losses import Loss
 from limbeck.models import AnyModel, AutoConfig, Kind, Model, find_architecture, find_class
 from limbeck.objectives import Objective, TextObjective, evaluate_language_model
 from limbeck.recipes._machine import require_machine
-from limbeck.recipes._settings import Decay, Seed, TrainingSettings
+from limbeck.recipes._settings import Decay, RunSettings, Seed, TrainingSettings
 from limbeck.runs import require_model_files
 from limbeck.runs.language_model import LanguageModelRecord, TrainingFigures
 from limbeck.tokenizers import Tokenizer
@@ -40,7 +40,7 @@ _HELD_OUT_MICRO_ROWS = 32
 _HELD_OUT_SEED = 0  # the same masks for every model, so that figures of two runs compare
 
 
-class LanguageModelSettings(TrainingSettings):
+class LanguageModelSettings(TrainingSettings, RunSettings):
     """What `pretrain` and `distill` have in common.
 
     Where a default differs from that of fine-tuning, it is that of DistilBERT's own code: rate,

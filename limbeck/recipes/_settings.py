@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,6 +16,17 @@ Seed = Annotated[int, Field(ge=0, lt=_END_OF_SEEDS)]
 """What torch and numpy both take to draw by."""
 Decay = Annotated[float, Field(ge=0, lt=1)]
 """One of AdamW's decay rates."""
+
+
+class RunSettings(Settings):
+    """What every run has that may be one among several: a folder, and models that it is given."""
+
+    if TYPE_CHECKING:
+        out: Path  # a field of each recipe's own, in the place where its help shows it
+
+    def named_models(self) -> dict[str, str]:
+        """Returns the models that the settings name, by setting."""
+        return {}
 
 
 class PlaceSettings(Settings):

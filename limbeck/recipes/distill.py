@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -143,6 +144,12 @@ def plan(settings: DistillSettings) -> dict[str, Any]:
         **plan_language_model(settings, corpus=corpus, student=student, teacher=teacher),
         "run": describe_start(settings.out, "distill", settings, inputs=inputs),
     }
+
+
+def prepare_model(settings: DistillSettings) -> Callable[[Path], object]:
+    """Checks the run, and returns what writes the student as it stands before the first step."""
+    corpus, _, student = _prepare(settings)
+    return partial(save_language_model, student, corpus.tokenizer)
 
 
 def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -132,6 +135,12 @@ def plan(settings: PretrainSettings) -> dict[str, Any]:
         **({} if settings.objective == "language_model" else _plan_generator(settings, model)),
         "run": describe_start(settings.out, "pretrain", settings, inputs=inputs),
     }
+
+
+def prepare_model(settings: PretrainSettings) -> Callable[[Path], object]:
+    """Checks the run, and returns what writes the model as it stands before the first step."""
+    corpus = open_corpus(settings, kind=_find_class(settings).kind)
+    return partial(save_language_model, _build_model(settings, corpus), corpus.tokenizer)
 
 
 def run(settings: PretrainSettings, *, progress: Progress) -> PretrainRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 
 from limbeck.checkpoints import copy_beside, read_inherited, resolve_folder
-from limbeck.config import Settings, Shown
+from limbeck.config import Shown
 from limbeck.data import Corpus, CorpusInfo, CorpusSettings
 from limbeck.data.records import read_records
 from limbeck.data.sources import find_sources
@@ -23,6 +23,7 @@ from limbeck.files import sha256_of_texts
 from limbeck.methods import trim_vocabulary
 from limbeck.models import AutoConfig, AutoModel, Model, ModelConfig, find_class
 from limbeck.recipes._inputs import hash_inputs
+from limbeck.recipes._settings import RunSettings
 from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.heads import find_head
 from limbeck.report.card import Card, write_card
@@ -41,7 +42,7 @@ from limbeck.version import __version__
 _TEXTS_AT_A_TIME = 1_000
 
 
-class TrimSettings(Settings):
+class TrimSettings(RunSettings):
     """Settings of `limbeck trim`."""
 
     model: Shown[str]
@@ -98,6 +99,14 @@ class _Cut:
         """The SHA-256 over the pieces that stay."""
         return sha256_of_texts([",".join(map(str, self.ids.tolist()))])
 
+    def write(self, folder: Path) -> None:
+        """Writes the model of the pieces that stay."""
+        ids = self.ids.tolist()
+        model = trim_vocabulary.keep_rows(self.model_type.from_pretrained(self.folder), ids)
+        model.save_pretrained(folder)
+        keep_pieces(self.tokenizer, ids).save_pretrained(folder)
+        copy_beside(self.folder, folder)
+
     @property
     def sizes(self) -> dict[str, int]:
         """Pieces and parameters before and after."""
@@ -136,11 +145,8 @@ def run(settings: TrimSettings, *, progress: Progress) -> TrimRecord:
             require_model_files(settings.out / "model", earlier.model_files, remedy=remedy)
             progress.log(f"{settings.out} is already complete")
             return earlier
-        ids, folder = cut.ids.tolist(), settings.out / "model"
-        model = trim_vocabulary.keep_rows(cut.model_type.from_pretrained(cut.folder), ids)
-        model.save_pretrained(folder)
-        keep_pieces(cut.tokenizer, ids).save_pretrained(folder)
-        copy_beside(cut.folder, folder)
+        folder = settings.out / "model"
+        cut.write(folder)
         write_card(folder, _make_card(settings, cut))
         record = TrimRecord(model=str(folder), model_files=hash_model_files(folder), **cut.sizes)
         return record.write(settings.out)
@@ -174,6 +180,11 @@ def plan(settings: TrimSettings) -> dict[str, Any]:
         "run": describe_start(settings.out, "trim", settings, inputs=inputs),
         **_word_sizes(cut.sizes),
     }
+
+
+def prepare_model(settings: TrimSettings) -> Callable[[Path], object]:
+    """Checks the run, and returns what writes the model that it would make."""
+    return _Cut.find(settings, progress=SilentProgress()).write
 
 
 def summarise(result: TrimRecord) -> str:

@@ -1,6 +1,7 @@
 """What a run leaves in its folder, as types: what was asked, on what, and what came of it."""
 
 from limbeck.runs.adapter import Adapter
+from limbeck.runs.chain import ChainRecord, ChainStage
 from limbeck.runs.compress import CompressedModel, CompressRecord
 from limbeck.runs.either import read_task_record
 from limbeck.runs.evaluate import EvaluateRecord
@@ -28,6 +29,8 @@ __all__ = [
     "DATA_FOLDER",
     "MODELS_FOLDER",
     "Adapter",
+    "ChainRecord",
+    "ChainStage",
     "CompressRecord",
     "CompressedModel",
     "DistillRecord",

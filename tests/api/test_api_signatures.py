@@ -11,11 +11,12 @@ import limbeck
 from limbeck import api
 from limbeck.config import SHOWN
 from limbeck.data import CorpusSettings
-from limbeck.recipes import compress, distill, evaluate, finetune, pretrain, suite, trim
+from limbeck.recipes import chain, compress, distill, evaluate, finetune, pretrain, suite, trim
 
 SNAPSHOT = Path(__file__).parent / "public_api.txt"
 SETTINGS = {
     "build_corpus": CorpusSettings,
+    "chain": chain.SettingsType,
     "compress": compress.SettingsType,
     "distill": distill.SettingsType,
     "evaluate": evaluate.SettingsType,

@@ -23,7 +23,7 @@ from tiny_task import (
 from limbeck.data import CorpusSettings, build_corpus
 from limbeck.errors import ContractError
 from limbeck.models import AutoModelForMaskedLM
-from limbeck.recipes import compress, distill, evaluate, finetune, pretrain, suite
+from limbeck.recipes import chain, compress, distill, evaluate, finetune, pretrain, suite
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import SilentProgress
 
@@ -159,6 +159,16 @@ class Ground:
         values = {"suite": "custom", "tasks": {"sst2": {"data": self.data}}, "models": models}
         values |= {"finetune": {"epochs": 1, **_FAST}, "measure": False, "out": out, "seeds": [0]}
         self._run(suite, None, **values)
+
+    def chain(self, out: Path) -> None:
+        """Distils in two stages, the second the student of the first."""
+        steps = {"sequence_length": 16, "batch_size": 8, "max_steps": 2, "evaluate_rows": 8}
+        stage = {"recipe": "distill", "num_student_layers": 1, **steps}
+        stages = {
+            "first": {**stage, "teacher": self.masked_lm},
+            "second": {**stage, "teacher": "first"},
+        }
+        self._run(chain, None, stages=stages, shared={"corpus": str(self.corpus)}, out=out)
 
     def _train_text(self, recipe: Any, out: Path, progress: Any, **changes: Any) -> None:
         values = {"corpus": self.corpus, "sequence_length": 16, "batch_size": 8, "max_steps": 6}

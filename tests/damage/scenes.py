@@ -116,6 +116,10 @@ SCENES: dict[str, Scene] = {
             lambda ground, folder: ground.compress(folder / "run", retain=0.5),
         ),
     ),
+    "a chain": Scene(
+        make=lambda ground, folder: ground.chain(folder / "run"),
+        read=(lambda ground, folder: ground.chain(folder / "run"),),
+    ),
     "a suite": Scene(
         make=lambda ground, folder: ground.suite(folder / "run"),
         read=(lambda ground, folder: ground.suite(folder / "run"),),
@@ -130,6 +134,7 @@ FRESH: dict[str, Act] = {
     "a teacher and a student": _two_runs,
     "an evaluation": lambda ground, folder: ground.evaluate(ground.teacher, folder / "run"),
     "a compression": SCENES["a compression"].make,
+    "a chain": SCENES["a chain"].make,
     "a suite": SCENES["a suite"].make,
 }
 """Runs from an empty folder to their end, to be killed on the way."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 from limbeck import listing
 from limbeck.errors import LimbeckError, SettingsError
 from limbeck.recipes._inputs import hash_present_models
-from limbeck.recipes._tasks.settings import TaskSettings
+from limbeck.recipes._settings import RunSettings
 from limbeck.runs import ResultRecord, RunRecord
 from limbeck.runs.sameness import Changes, find_changes, require_same_run
 from limbeck.system_errors import machine_errors
@@ -31,13 +31,18 @@ class Job:
 
     name: str
     recipe: str
-    settings: TaskSettings
+    settings: RunSettings
     after: str | None = None
 
     @property
     def folder(self) -> Path:
         """Its run folder."""
         return self.settings.out
+
+    @property
+    def takes_any_device(self) -> bool:
+        """Whether it may be given one of several GPUs."""
+        return getattr(self.settings, "device", None) == "auto"
 
     @property
     def is_finished(self) -> bool:
@@ -64,8 +69,12 @@ class Job:
         return find_changes(record, self.recipe, self.settings, inputs=inputs)
 
     def to_json(self) -> bytes:
-        """Returns the recipe and its settings, for another process."""
-        values = {"recipe": self.recipe, "settings": self.settings.model_dump(mode="json")}
+        """Returns the recipe and its settings, for another process.
+
+        Those that were not given stay so: a recipe may take them from a model that remembers.
+        """
+        given = self.settings.model_dump(mode="json", exclude_unset=True)
+        values = {"recipe": self.recipe, "settings": given}
         return json.dumps(values).encode()
 
 

@@ -24,7 +24,7 @@ def run_jobs(jobs: Sequence[Job], *, num_workers: int, progress: Progress) -> Fa
     failures = Failures()
     if num_workers > 1 and len(jobs) > 1:
         num_workers = min(num_workers, len(jobs))
-        gpus = find_gpus() if all(job.settings.device == "auto" for job in jobs) else []
+        gpus = find_gpus() if all(job.takes_any_device for job in jobs) else []
         Pool(jobs, spread_over_gpus(gpus, num_workers), progress, failures).run()
         return failures
     for number, job in enumerate(jobs, start=1):

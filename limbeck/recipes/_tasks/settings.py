@@ -9,11 +9,11 @@ from pydantic import Field
 
 from limbeck.checkpoints import short_name
 from limbeck.config import Shown
-from limbeck.recipes._settings import PlaceSettings
+from limbeck.recipes._settings import PlaceSettings, RunSettings
 from limbeck.runs import Role
 
 
-class TaskSettings(PlaceSettings):
+class TaskSettings(PlaceSettings, RunSettings):
     """A model and a task's data."""
 
     model: Shown[str]

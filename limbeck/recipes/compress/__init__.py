@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from limbeck.errors import DataError, SettingsError, TrainingError
 from limbeck.models import ForeignConfig
-from limbeck.recipes import evaluate
+from limbeck.recipes import evaluate, finetune
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._jobs import Failures, run_jobs
 from limbeck.recipes._tasks.card import show_model
@@ -158,6 +158,15 @@ def plan(settings: CompressSettings) -> dict[str, Any]:
         **({} if labeller is None else labeller.plan(data, scored=_scored_splits(data))),
         **forecast(candidates, data, has_model=labeller is None).to_plan(),
     }
+
+
+def prepare_model(settings: CompressSettings) -> Callable[[Path], object]:
+    """Checks the run, and returns what writes the last student before its first step.
+
+    Which one is chosen is known after all were tried; they differ in their sizes.
+    """
+    _, candidates = _prepare(_recall(settings, SilentProgress()), SilentProgress())
+    return finetune.prepare_model(candidates[-1].settings)
 
 
 def _recall(settings: CompressSettings, progress: Progress) -> CompressSettings:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any, TypedDict
 
 from limbeck.recipes._inputs import hash_inputs
@@ -21,7 +23,7 @@ from limbeck.recipes.finetune.extension import asks_for_more_epochs, explain_rat
 from limbeck.recipes.finetune.seed import train_seed
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.training import FinetuneStep as FinetuneStep
-from limbeck.recipes.finetune.training import make_budget
+from limbeck.recipes.finetune.training import make_budget, save_model, start_model
 from limbeck.report.card import write_card
 from limbeck.runs import FinetuneRecord, describe_start, start_run
 from limbeck.train import Progress, SilentProgress, choose_device
@@ -153,6 +155,13 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
 def _plan_layers(phase: FinetuneSettings, steps_per_epoch: int) -> dict[str, Any]:
     budget = make_budget(phase, steps_per_epoch=steps_per_epoch)
     return {"losses": list(phase.losses), "max_steps": budget.max_steps}
+
+
+def prepare_model(settings: FinetuneSettings) -> Callable[[Path], object]:
+    """Checks the run, and returns what writes the model as it stands before the first step."""
+    data = read_data(settings, SilentProgress())
+    Distillation.prepare(settings, data)
+    return partial(save_model, start_model(settings, data), settings, data)
 
 
 def summarise(result: FinetuneRecord) -> str:

@@ -11,7 +11,6 @@ from limbeck.errors import DataError
 from limbeck.objectives import TaskTeacher
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import TaskData
-from limbeck.recipes._tasks.memory import write_memory
 from limbeck.recipes._tasks.predictions import describe_model
 from limbeck.recipes.finetune.best import BestWeights, is_evaluation_due
 from limbeck.recipes.finetune.extension import (
@@ -21,7 +20,7 @@ from limbeck.recipes.finetune.extension import (
 )
 from limbeck.recipes.finetune.intermediate import FOLDER, learn_layers
 from limbeck.recipes.finetune.settings import FinetuneSettings
-from limbeck.recipes.finetune.training import FinetuneStep, Training, make_budget
+from limbeck.recipes.finetune.training import FinetuneStep, Training, make_budget, save_model
 from limbeck.report.card import write_card
 from limbeck.runs import SeedRecord, hash_model_files, require_model_files, write_predictions
 from limbeck.train import Progress, TrainState, choose_device, open_run
@@ -88,9 +87,7 @@ def train_seed(
     state = yield from _train(
         settings, data, training=training, best=best, seed=seed, progress=progress
     )
-    best.model.save_pretrained(folder / "model")
-    data.tokenizer.for_model(best.model.config).save_pretrained(folder / "model")
-    write_memory(folder / "model", settings)
+    save_model(best.model, settings, data, folder / "model")
     splits = [split for split in ("validation", "test") if split in data.examples]
     records = {split: data.predict(best.model, split) for split in splits}
     checksum = write_predictions(folder, records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Self
 
 import torch
@@ -12,6 +13,7 @@ from limbeck.methods import start_student
 from limbeck.models import Model
 from limbeck.objectives import TaskObjective, TaskTeacher
 from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.memory import write_memory
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.tasks import TrainBatches
 from limbeck.train import Budget, build_adamw, choose_device
@@ -42,11 +44,7 @@ class Training:
     ) -> Self:
         """Builds the model and what trains it, its new weights drawn by the seed."""
         torch.manual_seed(seed)
-        if settings.initialise == "random":
-            model = data.task.new_model(data.folder)
-        else:
-            model = data.task.load_model(data.folder, new_head=settings.new_head)
-        model = start_student(model, settings.methods)
+        model = start_model(settings, data)
         model.to(choose_device(settings.device))
         weight = settings.label_weight
         return cls.of(model, settings, data, teacher=teacher, label_weight=weight, seed=seed)
@@ -81,6 +79,22 @@ class Training:
             seed=seed,
         )
         return cls(model=model, objective=objective, optimizer=optimizer, batches=batches)
+
+
+def start_model(settings: FinetuneSettings, data: TaskData) -> Model:
+    """Returns the model before the first step; weights that it has not yet are drawn."""
+    if settings.initialise == "random":
+        model = data.task.new_model(data.folder)
+    else:
+        model = data.task.load_model(data.folder, new_head=settings.new_head)
+    return start_student(model, settings.methods)
+
+
+def save_model(model: Model, settings: FinetuneSettings, data: TaskData, folder: Path) -> None:
+    """Writes a model of the run, its tokenizer, and what it is to remember of its task."""
+    model.save_pretrained(folder)
+    data.tokenizer.for_model(model.config).save_pretrained(folder)
+    write_memory(folder, settings)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from limbeck.recipes import evaluate
 from limbeck.recipes._jobs import Job
 from limbeck.recipes._tasks.folders import folder_name
 from limbeck.recipes._tasks.losses import build_task_losses
+from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.recipes.finetune.distillation import learns_from_logits
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.suite.settings import (
@@ -31,11 +32,13 @@ class SuiteJob(Job):
     """One model on one task.
 
     Attributes:
+        settings: Of the run.
         task: Name of the task in the suite.
         label: The model's label.
         teacher: Label of the model whose run on the same task comes first, or None.
     """
 
+    settings: TaskSettings
     task: str
     label: str
     teacher: str | None
