@@ -6,6 +6,7 @@ sums up divides by the count.
 """
 
 from limbeck.losses._base import (
+    LayerPairs,
     Loss,
     PlainLoss,
     Positions,
@@ -23,6 +24,7 @@ __all__ = [
     "Compared",
     "GroupLoss",
     "LayerLoss",
+    "LayerPairs",
     "Loss",
     "PlainLoss",
     "Positions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import Field
@@ -17,6 +17,9 @@ from limbeck.losses._views import Compared, View
 from limbeck.models import ModelConfig
 
 Positions = Literal["masked", "real"]
+LayerPairs: TypeAlias = tuple[tuple[int, int], ...]
+"""The student's layers, each with the teacher's that it is compared with, counted from 1; 0 are the
+embeddings."""
 
 
 class Loss(Settings):
@@ -57,6 +60,20 @@ class Loss(Settings):
         Raises:
             SettingsError: If the loss can't compare these two models.
         """
+
+    def pair_layers(
+        self,
+        num_student_layers: int,  # noqa: ARG002
+        num_teacher_layers: int,  # noqa: ARG002
+    ) -> LayerPairs | None:
+        """Returns the layers whose views are compared; of the others, nothing is kept or shown.
+
+        None sees those of all layers of both models.
+
+        Raises:
+            SettingsError: If the settings name a layer that there is not.
+        """
+        return None
 
 
 class PlainLoss(Loss):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import Field
 from torch import nn
 
 from limbeck.errors import SettingsError
-from limbeck.losses._base import PlainLoss, Positions
+from limbeck.losses._base import LayerPairs, PlainLoss, Positions
 from limbeck.models import ModelConfig
 
 
@@ -15,46 +17,66 @@ class LayerLoss(PlainLoss):
 
     positions: Positions = "real"
     """`masked`: only positions that carry a label; `real`: every position that is not padding."""
+    student_layers: tuple[int, ...] | None = Field(default=None, min_length=1)
+    """The student's layers that are compared, counted from 1, or from the last as -1; None takes
+    all."""
     teacher_layers: tuple[int, ...] | None = Field(default=None, min_length=1)
-    """For each of the student's layers the teacher's layer that it is compared with, counted from
-    1; None takes evenly spaced ones, of which the last is the teacher's last."""
+    """For each of these the teacher's layer that it is compared with, counted likewise; None takes
+    the one as far up, for the last the last."""
 
     def build(self, student: ModelConfig, teacher: ModelConfig | None) -> nn.Module:
         """Makes a module of the formula.
 
         Raises:
-            SettingsError: If `teacher_layers` do not fit the models.
+            SettingsError: If `student_layers` or `teacher_layers` do not fit the models.
         """
         assert teacher is not None
         self.pair_layers(student.num_places, teacher.num_places)
         return super().build(student, teacher)
 
-    def pair_layers(self, num_student_layers: int, num_teacher_layers: int) -> tuple[int, ...]:
-        """Returns for each layer of the student the teacher's, counted from 1.
+    def choose_student_layers(self, num_layers: int) -> Sequence[int]:
+        """Returns the student's layers that are compared if none are named, counted from 1."""
+        return range(1, num_layers + 1)
+
+    def pair_layers(self, num_student_layers: int, num_teacher_layers: int) -> LayerPairs:
+        """Returns the student's layers, each with the teacher's that it is compared with.
 
         Source:
             Jiao et al., "TinyBERT", 2020, section 4.1: g(m) = 3 m for 4 of 12 layers.
 
         Raises:
-            SettingsError: If `teacher_layers` do not fit the models.
+            SettingsError: If `student_layers` or `teacher_layers` do not fit the models.
         """
+        if self.student_layers is None:
+            ours = self.choose_student_layers(num_student_layers)
+        else:
+            ours = self._count("student", self.student_layers, num_student_layers)
         if self.teacher_layers is None:
             twice = 2 * num_student_layers
             return tuple(
-                max(1, (2 * layer * num_teacher_layers + num_student_layers) // twice)
-                for layer in range(1, num_student_layers + 1)
+                (layer, max(1, (2 * layer * num_teacher_layers + num_student_layers) // twice))
+                for layer in ours
             )
-        given = self.teacher_layers
-        where = f"losses.{self.name}.teacher_layers = {list(given)}"
-        if len(given) != num_student_layers:
+        if len(self.teacher_layers) != len(ours):
+            wanted = (
+                f"the student has {len(ours)} layers, each of which needs one"
+                if self.student_layers is None
+                else f"student_layers = {list(self.student_layers)} has {len(ours)}"
+            )
             raise SettingsError(
-                f"{where} has {len(given)} numbers, but the student has "
-                f"{num_student_layers} layers, each of which needs one"
+                f"losses.{self.name}.teacher_layers = {list(self.teacher_layers)} has "
+                f"{len(self.teacher_layers)} numbers, but {wanted}"
             )
-        wrong = [number for number in given if not 1 <= number <= num_teacher_layers]
-        if wrong:
-            raise SettingsError(
-                f"{where}: {wrong[0]} is no layer of the teacher; accepted: "
-                f"1 to {num_teacher_layers}"
-            )
-        return given
+        theirs = self._count("teacher", self.teacher_layers, num_teacher_layers)
+        return tuple(zip(ours, theirs, strict=True))
+
+    def _count(self, who: str, given: Sequence[int], num_layers: int) -> list[int]:
+        """Returns layers counted from 1 that may have been counted from the last."""
+        counted = [layer + 1 + num_layers if layer < 0 else layer for layer in given]
+        for layer, number in zip(given, counted, strict=True):
+            if not 1 <= number <= num_layers:
+                raise SettingsError(
+                    f"losses.{self.name}.{who}_layers = {list(given)}: {layer} is no layer of the "
+                    f"{who}; accepted: 1 to {num_layers}, or -1 for the last"
+                )
+        return counted

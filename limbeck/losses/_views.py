@@ -32,10 +32,11 @@ class Views:
             losses that compare texts with each other (rows of data, texts of each, hidden_size).
         scores: (rows of data, texts of each - 1), of the first text with each of the others.
         last_hidden_state: (sequences, length, hidden_size).
-        hidden_states: The embeddings and then each layer, each of that shape.
-        attention_scores: Of each layer, (sequences, heads, length, length); below
+        hidden_states: Of the layers that the loss pairs, in that order; if it pairs none, the
+            embeddings and then each layer; each of that shape.
+        attention_scores: Likewise, without embeddings: (sequences, heads, length, length); below
             `MASKED_SCORE / 2` for hidden keys.
-        queries, keys, values: Of each layer, (sequences, heads, length, head_size).
+        queries, keys, values: Likewise, (sequences, heads, length, head_size).
     """
 
     logits: Tensor

@@ -42,10 +42,9 @@ class Loss(LayerLoss):
 
     def sum(self, seen: Compared) -> Tensor:
         """Returns the sum over rows; a row holds what one token gives every key, head by head."""
-        ours, theirs = seen.student.attention_scores, seen.teacher.attention_scores
-        paired = [theirs[number - 1] for number in self.pair_layers(len(ours), len(theirs))]
         student, teacher = (
-            seen.rows(*(scores.transpose(1, 2) for scores in layers)) for layers in (ours, paired)
+            seen.rows(*(scores.transpose(1, 2) for scores in views.attention_scores))
+            for views in (seen.student, seen.teacher)
         )
         is_visible = teacher > MASKED_SCORE / 2
         squares = (student - teacher).square() * is_visible

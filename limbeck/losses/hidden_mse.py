@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.losses._base import require_same_width
+from limbeck.losses._base import LayerPairs, require_same_width
 from limbeck.losses._layers import LayerLoss
 from limbeck.losses._views import Compared, View
 from limbeck.models import ModelConfig
@@ -45,16 +45,17 @@ class Loss(LayerLoss):
         assert teacher is not None
         return _Projected(self, student.hidden_size, teacher.hidden_size)
 
+    def pair_layers(self, num_student_layers: int, num_teacher_layers: int) -> LayerPairs:
+        """Returns the embeddings, and then the layers."""
+        return ((0, 0), *super().pair_layers(num_student_layers, num_teacher_layers))
+
     def sum(self, seen: Compared) -> Tensor:
         """Returns the sum over rows of hidden states."""
         return self.compare(seen.rows(*seen.student.hidden_states), seen)
 
     def compare(self, student: Tensor, seen: Compared) -> Tensor:
         """Returns the sum over rows, given those of the student in the teacher's width."""
-        states = seen.teacher.hidden_states
-        # Embeddings stand first, and are compared with embeddings.
-        paired = self.pair_layers(len(seen.student.hidden_states) - 1, len(states) - 1)
-        teacher = seen.rows(states[0], *(states[number] for number in paired))
+        teacher = seen.rows(*seen.teacher.hidden_states)
         return F.mse_loss(student, teacher, reduction="none").mean(dim=-1).sum()
 
 

@@ -19,7 +19,7 @@ from limbeck.models._inputs import check_inputs, flatten_choices
 from limbeck.models._kinds import Kind
 from limbeck.models._loss import compute_loss
 from limbeck.models._pretrained import read_model_config, read_weights
-from limbeck.nn import Encoder, EncoderOutput, ModelOutput, initialise
+from limbeck.nn import Collect, Encoder, EncoderOutput, ModelOutput, initialise
 
 
 class Model(nn.Module):
@@ -192,7 +192,8 @@ class Model(nn.Module):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         *,
-        collect: AbstractSet[str] = frozenset(),
+        collect: Collect = frozenset(),
+        num_layers: int | None = None,
     ) -> EncoderOutput:
         """Runs the encoder alone; arguments and shapes are those of `Encoder.forward`.
 
@@ -211,7 +212,12 @@ class Model(nn.Module):
         )
         try:
             encoded: EncoderOutput = self.encoder(
-                input_ids, attention_mask, token_type_ids, position_ids, collect=collect
+                input_ids,
+                attention_mask,
+                token_type_ids,
+                position_ids,
+                collect=collect,
+                num_layers=num_layers,
             )
         except IndexError as error:
             # Looking at every id beforehand would be a branch on data, which exporters refuse.
@@ -238,7 +244,7 @@ class Model(nn.Module):
         end_positions: Tensor | None = None,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
-        collect: AbstractSet[str] = frozenset(),
+        collect: Collect = frozenset(),
     ) -> ModelOutput:
         """Runs the model; inputs, `collect` and errors are those of `encode`.
 
@@ -256,7 +262,7 @@ class Model(nn.Module):
             output_hidden_states: As "hidden_states" in `collect`.
             output_attentions: As "attentions" in `collect`.
             collect: What else to return: `hidden_states`, `attentions`, `attention_scores`,
-                `queries`, `keys`, `values`.
+                `queries`, `keys`, `values`, each of all layers or, by a pair with a number, of one.
         """
         asked = {"hidden_states": output_hidden_states, "attentions": output_attentions}
         collect = collect | {name for name, is_asked in asked.items() if is_asked}

@@ -2,8 +2,15 @@
 
 from limbeck.nn.activation import ACTIVATIONS, build_activation
 from limbeck.nn.attention import SelfAttention
+from limbeck.nn.collecting import (
+    COLLECTABLE,
+    Collect,
+    count_layers_below,
+    is_collected,
+    names_in,
+)
 from limbeck.nn.embeddings import Embeddings
-from limbeck.nn.encoder import COLLECTABLE, Encoder
+from limbeck.nn.encoder import Encoder
 from limbeck.nn.feed_forward import FeedForward, GatedFeedForward
 from limbeck.nn.heads import (
     CausalLMHead,
@@ -29,6 +36,7 @@ __all__ = [
     "COLLECTABLE",
     "POOLING_MODES",
     "CausalLMHead",
+    "Collect",
     "DenseLayer",
     "DrawsItself",
     "Embeddings",
@@ -55,8 +63,11 @@ __all__ = [
     "additive_mask",
     "at_least_float32",
     "build_activation",
+    "count_layers_below",
     "evaluation",
     "initialise",
+    "is_collected",
+    "names_in",
     "sinusoidal_positions",
     "to_device",
 ]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 
 from torch import Tensor, nn
 
-from limbeck.errors import SettingsError, did_you_mean
-from limbeck.nn.attention import AttentionParts
+from limbeck.nn.collecting import Collect, is_collected, require_collectable
 from limbeck.nn.embeddings import Embeddings
 from limbeck.nn.masks import Reach, additive_mask, combine_masks, reach_mask
 from limbeck.nn.outputs import EncoderOutput
 
-COLLECTABLE = frozenset({"hidden_states", *AttentionParts._fields})
+_EXPLICIT = ("attentions", "attention_scores")
+"""What fused attention does not have."""
 
 
 class Encoder(nn.Module):
@@ -65,7 +64,8 @@ class Encoder(nn.Module):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         *,
-        collect: AbstractSet[str] = frozenset(),
+        collect: Collect = frozenset(),
+        num_layers: int | None = None,
     ) -> EncoderOutput:
         """Encodes a batch.
 
@@ -75,8 +75,12 @@ class Encoder(nn.Module):
             token_type_ids: Segment of each token; 0 if absent.
             position_ids: Position of each token; 0, 1, 2, ... if absent.
             collect: What to return beside the last hidden state: `hidden_states`, `queries`,
-                `keys`, `values`, `attention_scores`, `attentions`. Attention is computed
-                explicitly, and slower, only for the latter two.
+                `keys`, `values`, `attention_scores`, `attentions`; of all layers, or of one by a
+                pair such as `("queries", 11)`, counted from 0, among hidden states from the
+                embeddings. Attention is computed explicitly, and slower, only in layers of which
+                one of the latter two is asked for.
+            num_layers: Run only so many layers, from the bottom; the last hidden state is what
+                these give.
 
         Shape:
             input_ids, token_type_ids: (batch, sequence).
@@ -87,11 +91,8 @@ class Encoder(nn.Module):
         Raises:
             SettingsError: If `collect` names something that an encoder does not have.
         """
-        if unknown := sorted(set(collect) - COLLECTABLE):
-            raise SettingsError(
-                f"collect has '{unknown[0]}'; accepted: {', '.join(sorted(COLLECTABLE))}."
-                + did_you_mean(unknown[0], COLLECTABLE)
-            )
+        layers = self._run_order()
+        require_collectable(collect, num_layers=len(layers))
         hidden = self.embeddings(input_ids, token_type_ids, position_ids)
         if self.projection is not None:
             hidden = self.projection(hidden)
@@ -99,25 +100,33 @@ class Encoder(nn.Module):
         positions = None
         if self.relative_positions is not None:
             positions = self.relative_positions(hidden, position_ids)
-        is_explicit = not {"attentions", "attention_scores"}.isdisjoint(collect)
-        hidden_states = [hidden]
-        collected: dict[str, list[Tensor]] = {
-            name: [] for name in AttentionParts._fields if name in collect
-        }
-        for index, reach in zip(self.order, self.reaches, strict=True):
-            for layer in _run_of(self.layers[index]):
-                hidden, parts = layer(hidden, masks[reach], positions, explicit=is_explicit)
-                for name, of_layers in collected.items():
-                    of_layers.append(getattr(parts, name))
-                if "hidden_states" in collect:
-                    hidden_states.append(hidden)
-        if self.norm is not None:
-            hidden = hidden_states[-1] = self.norm(hidden)
+        collected: dict[str, list[Tensor]] = {}
+
+        def keep(name: str, place: int, tensor: Tensor | None) -> None:
+            if tensor is not None and is_collected(collect, name, place):
+                collected.setdefault(name, []).append(tensor)
+
+        keep("hidden_states", 0, hidden)
+        for place, (layer, reach) in enumerate(layers[:num_layers]):
+            is_explicit = any(is_collected(collect, name, place) for name in _EXPLICIT)
+            hidden, parts = layer(hidden, masks[reach], positions, explicit=is_explicit)
+            if self.norm is not None and place == len(layers) - 1:
+                hidden = self.norm(hidden)
+            for name, part in zip(parts._fields, parts, strict=True):
+                keep(name, place, part)
+            keep("hidden_states", 1 + place, hidden)
         return EncoderOutput(
             last_hidden_state=hidden,
-            hidden_states=tuple(hidden_states) if "hidden_states" in collect else None,
             **{name: tuple(of_layers) for name, of_layers in collected.items()},
         )
+
+    def _run_order(self) -> list[tuple[nn.Module, Reach | None]]:
+        """Returns the layers as they run, each with how far it sees."""
+        return [
+            (layer, reach)
+            for index, reach in zip(self.order, self.reaches, strict=True)
+            for layer in _run_of(self.layers[index])
+        ]
 
     def layer_at(self, place: int) -> nn.Module:
         """Returns the layer that runs in a place, counted from 0."""

@@ -23,6 +23,8 @@ class EncoderOutput:
         attention_scores: If collected, the same before the softmax; below -10000 where a key may
             not be seen.
         queries, keys, values: If collected, each layer's: (batch, heads, sequence, head_size).
+
+    Where only some layers' are collected, these alone are there, from the bottom up.
     """
 
     last_hidden_state: Tensor

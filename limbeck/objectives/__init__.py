@@ -7,6 +7,7 @@ and not saved.
 
 from limbeck.objectives._alignment import Alignment
 from limbeck.objectives._held_out import evaluate_language_model
+from limbeck.objectives._looks import Looks
 from limbeck.objectives._objective import Objective, Share
 from limbeck.objectives._teachers import (
     CachedTeacher,
@@ -23,6 +24,7 @@ __all__ = [
     "Alignment",
     "CachedTeacher",
     "LiveTeacher",
+    "Looks",
     "Objective",
     "PooledTeacher",
     "ReplacedTokensObjective",

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from limbeck.losses import Loss, View, Views
+from limbeck.losses import Loss
 from limbeck.models import Model, ModelConfig
-from limbeck.nn import COLLECTABLE, EncoderOutput, ModelOutput
+from limbeck.objectives._looks import Looks
 
 
 class Movable(Protocol):
@@ -82,8 +81,8 @@ class Objective(nn.Module, ABC, Generic[BatchT, RowsT]):
         self.settings = dict(losses)
         built = {name: loss.build(student.config, teacher) for name, loss in losses.items()}
         self.losses = nn.ModuleDict(built).to(student.device)
-        self.collect = collected_for(losses)
-        """What both models have to collect besides their outputs."""
+        self.of_student, self.of_teacher = Looks.of(losses, student=student.config, teacher=teacher)
+        """What the losses look at in either model."""
 
     @abstractmethod
     def prepare(self, batch: BatchT) -> Prepared[BatchT, RowsT]:
@@ -115,19 +114,3 @@ class Objective(nn.Module, ABC, Generic[BatchT, RowsT]):
     def weigh(self, name: str, share: Tensor) -> Share:
         """Returns a loss's share of its mean over the step, weighted as its settings say."""
         return Share(weighted=self.settings[name].weight * share, terms={name: share.detach()})
-
-
-def collected_for(losses: Mapping[str, Loss]) -> frozenset[str]:
-    """Returns what both models have to collect for some losses."""
-    return COLLECTABLE & {view for loss in losses.values() for view in loss.needs}
-
-
-def views_of(output: EncoderOutput | ModelOutput | None, needs: AbstractSet[View]) -> Views:
-    """Names what a loss needs of a model's output, but for logits; nothing of None."""
-    if output is None:
-        return Views()
-    views = {name: getattr(output, name) for name in needs - {"logits", "pooled"}}
-    if "pooled" in needs:
-        pooled = getattr(output, "pooler_output", None)
-        views["pooled"] = output.last_hidden_state[:, 0] if pooled is None else pooled
-    return Views(**views)

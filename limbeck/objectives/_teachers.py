@@ -13,21 +13,15 @@ from limbeck.losses import Loss
 from limbeck.models import AnyModel, ModelConfig
 from limbeck.nn import ModelOutput, to_device
 from limbeck.objectives._alignment import Alignment
+from limbeck.objectives._looks import Looks
 from limbeck.tasks import EncodedExamples, Task, TaskBatch, collate, restore_padding
 
 
 class TeacherOutputs(Protocol):
     """Where a teacher's outputs come from."""
 
-    def __call__(
-        self, batch: TaskBatch, *, collect: frozenset[str]
-    ) -> tuple[ModelOutput | None, Tensor | None]:
-        """Returns all that the teacher gives for a batch, and its logits, as far as at hand.
-
-        Args:
-            batch: The student's.
-            collect: What the losses need besides the model's outputs.
-        """
+    def __call__(self, batch: TaskBatch, looks: Looks) -> tuple[ModelOutput | None, Tensor | None]:
+        """Returns what losses look at for a batch, and the logits, as far as at hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +67,12 @@ class LiveTeacher:
         self._rows = rows
         self._pad_token_id = pad_token_id
 
-    def __call__(self, batch: TaskBatch, *, collect: frozenset[str]) -> tuple[ModelOutput, Tensor]:
+    def __call__(self, batch: TaskBatch, looks: Looks) -> tuple[ModelOutput, Tensor]:
         """Returns the teacher's output for a batch, and its logits."""
         seen = collate(self._task, self._rows, batch.positions, pad_token_id=self._pad_token_id)
         seen = seen.to(batch.input_ids.device)
         with torch.no_grad():  # inference tensors can not take part in a backward pass
-            output = self._model(**seen.inputs(), collect=collect)
+            output = self._model(**seen.inputs(), collect=looks.collect)
             return output, self._task.logits(output, seen)
 
 
@@ -92,12 +86,7 @@ class CachedTeacher:
     def __init__(self, look_up: Callable[[Sequence[int]], Sequence[Tensor]]) -> None:
         self._look_up = look_up
 
-    def __call__(
-        self,
-        batch: TaskBatch,
-        *,
-        collect: frozenset[str],  # noqa: ARG002 - there is nothing to collect
-    ) -> tuple[None, Tensor]:
+    def __call__(self, batch: TaskBatch, looks: Looks) -> tuple[None, Tensor]:  # noqa: ARG002
         """Returns None, and the teacher's logits."""
         rows = self._look_up(batch.positions)
         return None, to_device(restore_padding(rows), batch.input_ids.device)
@@ -116,12 +105,7 @@ class PooledTeacher:
     def __init__(self, vectors: Tensor) -> None:
         self._vectors = vectors
 
-    def __call__(
-        self,
-        batch: TaskBatch,
-        *,
-        collect: frozenset[str],  # noqa: ARG002 - there is nothing to collect
-    ) -> tuple[ModelOutput, None]:
+    def __call__(self, batch: TaskBatch, looks: Looks) -> tuple[ModelOutput, None]:  # noqa: ARG002
         """Returns the vectors as those of texts of one token."""
         vectors = to_device(self._vectors[list(batch.positions)], batch.input_ids.device)
         return ModelOutput(last_hidden_state=vectors[:, None], pooler_output=vectors), None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from limbeck.data import MaskedBatch
 from limbeck.losses import Loss, Positions
-from limbeck.models import AnyModel
+from limbeck.models import AnyModel, Model
 from limbeck.nn import EncoderOutput, to_device
 from limbeck.nn.constants import IGNORE_INDEX
+from limbeck.objectives._looks import Looks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +88,15 @@ def _places_within(chunk: Tensor) -> Tensor | None:
     return None if chunk.all() else _places(chunk)
 
 
-def encode(
-    model: AnyModel, batch: MaskedBatch, *, collect: frozenset[str] = frozenset()
-) -> EncoderOutput:
-    """Runs a model's encoder on a batch."""
+def encode(model: AnyModel, batch: MaskedBatch, *, looks: Looks | None = None) -> EncoderOutput:
+    """Runs a model's encoder on a batch, as far as what losses look at; without any, all of it."""
+    further: dict[str, Any] = {}
+    if looks is not None:
+        further["collect"] = looks.collect
+        if isinstance(model, Model):  # others know no way to stop
+            further["num_layers"] = looks.num_layers
     return model.encode(
-        batch.input_ids, batch.attention_mask, position_ids=batch.position_ids, collect=collect
+        batch.input_ids, batch.attention_mask, position_ids=batch.position_ids, **further
     )
 
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from limbeck.losses import Compared, Loss, Views
 from limbeck.models import Model
-from limbeck.nn import ModelOutput, to_device
+from limbeck.nn import to_device
 from limbeck.nn.constants import IGNORE_INDEX
 from limbeck.objectives._alignment import AlignedBatch
-from limbeck.objectives._objective import Objective, Prepared, Share, views_of
+from limbeck.objectives._objective import Objective, Prepared, Share
 from limbeck.objectives._teachers import TaskTeacher
 from limbeck.tasks import PADDING, Task, TaskBatch
 
@@ -109,12 +109,12 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
     ) -> Iterator[Share]:
         """Yields the share of the labels' loss, then that of each loss against the teacher."""
         batch, rows = prepared.batch, prepared.rows
-        output = self.student(**batch.inputs(), collect=self.collect)
+        output = self.student(**batch.inputs(), collect=self.of_student.collect)
         logits = self._task.logits(output, batch)
         if self._label_weight is not None:
             yield self._label_share(logits, batch, counts, weight=self._label_weight)
         if self._teacher is not None:
-            expected, expected_logits = self._teacher.outputs(batch, collect=self.collect)
+            expected, expected_logits = self._teacher.outputs(batch, self.of_teacher)
             if rows.aligned is not None:
                 expected = rows.aligned.states(expected)
             if expected_logits is not None:
@@ -129,7 +129,13 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
                     seen = self._see_logits(logits, expected_logits, rows)
                 else:
                     assert rows.real is not None
-                    seen = _see_states(output, expected, batch, loss, positions=rows.real)
+                    seen = Compared(
+                        student=self.of_student.views(name, loss.needs, output),
+                        teacher=self.of_teacher.views(name, loss.needs, expected),
+                        labels=_no_labels(len(rows.real), rows.real),
+                        positions=rows.real,
+                        attention_mask=batch.mask().flatten(0, -2),  # each choice is a sequence
+                    )
                 yield self.weigh(name, self.losses[name](seen) / max(counts[name], 1))
 
     def _label_share(
@@ -165,25 +171,6 @@ def _find_real(batch: TaskBatch, aligned: AlignedBatch | None) -> Tensor:
     if aligned is not None and aligned.weights is not None:
         is_real = is_real & aligned.known()
     return is_real.flatten().nonzero().squeeze(1)
-
-
-def _see_states(
-    student: ModelOutput,
-    teacher: ModelOutput | None,
-    batch: TaskBatch,
-    loss: Loss,
-    *,
-    positions: Tensor,
-) -> Compared:
-    """Shows a loss what both models give at all real tokens."""
-    mask = batch.mask()
-    return Compared(
-        student=views_of(student, loss.needs),
-        teacher=views_of(teacher, loss.needs),
-        labels=_no_labels(len(positions), positions),
-        positions=positions,
-        attention_mask=mask.flatten(0, -2),  # each choice is a sequence of its own
-    )
 
 
 def _no_labels(count: int, like: Tensor) -> Tensor:

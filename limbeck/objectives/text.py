@@ -11,7 +11,7 @@ from limbeck.data import MaskedBatch
 from limbeck.losses import Compared, Loss, Views, sum_over_chunks
 from limbeck.models import AnyModel, Model
 from limbeck.nn import at_least_float32
-from limbeck.objectives._objective import Objective, Prepared, Share, views_of
+from limbeck.objectives._objective import Objective, Prepared, Share
 from limbeck.objectives._text_rows import TextRows, encode, flatten_states
 
 
@@ -58,22 +58,22 @@ class TextObjective(Objective[MaskedBatch, TextRows]):
         batch, rows = prepared.batch, prepared.rows
         labels = batch.labels.flatten()
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._freeze_body):
-            student = encode(self.student, batch, collect=self.collect)
+            student = encode(self.student, batch, looks=self.of_student)
         # Before the losses: gradients add up in the order of what was computed last, to the bit.
         hidden = flatten_states(student)
         (teacher_model,) = self._teacher
         teacher = None
         if teacher_model is not None:
             with torch.no_grad():
-                teacher = encode(teacher_model, batch, collect=self.collect)
+                teacher = encode(teacher_model, batch, looks=self.of_teacher)
         # A loss whose count is 0 (no position masked in the whole step) adds nothing.
         scales = {name: 1 / max(count, 1) for name, count in counts.items()}
         for name, loss in self.settings.items():
             if "logits" not in loss.needs:
                 positions = rows.positions[loss.positions]
                 seen = Compared(
-                    student=views_of(student, loss.needs),
-                    teacher=views_of(teacher, loss.needs),
+                    student=self.of_student.views(name, loss.needs, student),
+                    teacher=self.of_teacher.views(name, loss.needs, teacher),
                     labels=labels[positions],
                     positions=positions,
                     attention_mask=batch.attention_mask,

@@ -290,12 +290,14 @@ def test_view_that_a_loss_did_not_ask_for_is_named() -> None:
     ],
 )
 def test_layers_are_paired_evenly(depths: tuple[int, int], expected: tuple[int, ...]) -> None:
-    assert build_loss("hidden_mse", {}).pair_layers(*depths) == expected
+    pairs = tuple(enumerate(expected, start=1))
+    assert build_loss("attention_mse", {}).pair_layers(*depths) == pairs
+    assert build_loss("hidden_mse", {}).pair_layers(*depths) == ((0, 0), *pairs)
 
 
 def test_given_layers_have_to_exist() -> None:
     loss = build_loss("attention_mse", {"teacher_layers": [1, 5]})
-    assert loss.pair_layers(2, 6) == (1, 5)
+    assert loss.pair_layers(2, 6) == ((1, 1), (2, 5))
     with pytest.raises(
         SettingsError,
         match=r"losses\.attention_mse\.teacher_layers = \[1, 5\] has 2 numbers, but the student "
@@ -304,6 +306,40 @@ def test_given_layers_have_to_exist() -> None:
         loss.build(config(num_hidden_layers=3), config(num_hidden_layers=6))
     with pytest.raises(SettingsError, match=r"5 is no layer of the teacher; accepted: 1 to 4"):
         loss.build(config(), config(num_hidden_layers=4))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"student_layers": [-1]}, ((4, 12),)),
+        ({"student_layers": [1, 3]}, ((1, 3), (3, 9))),
+        ({"student_layers": [-1], "teacher_layers": [-2]}, ((4, 11),)),
+        ({"student_layers": [4, 1], "teacher_layers": [1, -12]}, ((4, 1), (1, 1))),
+    ],
+)
+def test_some_of_the_students_layers(
+    values: dict[str, list[int]], expected: tuple[tuple[int, int], ...]
+) -> None:
+    assert build_loss("attention_mse", values).pair_layers(4, 12) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"student_layers": [0]},
+            r"mse\.student_layers = \[0\]: 0 is no layer of the student; accepted: 1 to 2,",
+        ),
+        ({"student_layers": [1, -3]}, r"-3 is no layer of the student; .* or -1 for the last"),
+        (
+            {"student_layers": [2], "teacher_layers": [1, 2]},
+            r"teacher_layers = \[1, 2\] has 2 numbers, but student_layers = \[2\] has 1",
+        ),
+    ],
+)
+def test_layers_of_the_student_have_to_exist(values: dict[str, list[int]], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        build_loss("attention_mse", values).build(config(), config())
 
 
 @pytest.mark.parametrize(

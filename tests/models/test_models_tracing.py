@@ -72,6 +72,7 @@ def test_compiles_whole(family):
         (3, 8, COLLECTED[0]),
         (2, 11, COLLECTED[0]),
         (2, 9, COLLECTED[1]),
+        (2, 9, frozenset({("queries", 1), ("attention_scores", 0)})),
     ):
         inputs = make_batch(ENCODER, rows, tokens)
         given = compiled(*inputs, collect=collect)

@@ -17,6 +17,7 @@ from encoder_parts import (
 )
 from torch import nn
 
+from limbeck.errors import SettingsError
 from limbeck.models.deberta_v2 import (
     ContentToPosition,
     DisentangledScores,
@@ -24,7 +25,14 @@ from limbeck.models.deberta_v2 import (
     PositionToContent,
 )
 from limbeck.models.mpnet import DistanceBias
-from limbeck.nn import Encoder, PreNormLayer, Reach, additive_mask
+from limbeck.nn import (
+    COLLECTABLE,
+    Encoder,
+    PreNormLayer,
+    Reach,
+    additive_mask,
+    count_layers_below,
+)
 from limbeck.nn.masks import MASKED_SCORE
 
 REACHES = {
@@ -146,7 +154,9 @@ def test_depths():
     assert {depths[name] for name in depths if name.startswith("layers.1.")} == {2}
 
 
-@pytest.mark.parametrize("collect", [frozenset(), frozenset(COLLECT)])
+@pytest.mark.parametrize(
+    "collect", [frozenset(), frozenset(COLLECT), frozenset({("attentions", 1), ("queries", 2)})]
+)
 def test_everything_at_once_compiles(collect):
     encoder = build_everything()
     compiled = torch.compile(encoder, fullgraph=True, backend="eager", dynamic=True)
@@ -156,6 +166,68 @@ def test_everything_at_once_compiles(collect):
         torch.testing.assert_close(given.last_hidden_state, expected.last_hidden_state, **EXACT)
     given.last_hidden_state.sum().backward()
     assert all(parameter.grad is not None for parameter in encoder.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(COLLECTABLE))
+def test_what_one_layer_gives_is_the_same_alone(name):
+    encoder, inputs = build_everything(), make_batch()
+    whole = encoder(*inputs, collect=COLLECTABLE)
+    given = getattr(whole, name)
+    assert len(given) == 4 if name == "hidden_states" else 3
+    for place, tensor in enumerate(given):
+        alone = encoder(*inputs, collect={(name, place)})
+        torch.testing.assert_close(getattr(alone, name), (tensor,), **EXACT)
+        torch.testing.assert_close(alone.last_hidden_state, whole.last_hidden_state, **EXACT)
+        others = vars(alone).keys() - {name, "last_hidden_state"}
+        assert all(getattr(alone, other) is None for other in others)
+        depth = count_layers_below({(name, place)})
+        stopped = encoder(*inputs, collect={(name, place)}, num_layers=depth)
+        torch.testing.assert_close(getattr(stopped, name), (tensor,), **EXACT)
+        state = whole.hidden_states[depth]
+        torch.testing.assert_close(stopped.last_hidden_state, state, **EXACT)
+
+
+def test_some_layers_stand_in_order_from_the_bottom():
+    encoder, inputs = build_everything(), make_batch()
+    whole = encoder(*inputs, collect={"keys", "hidden_states"})
+    some = encoder(*inputs, collect={("keys", 2), ("keys", 0), ("hidden_states", 3)})
+    assert [len(some.keys), len(some.hidden_states)] == [2, 1]
+    torch.testing.assert_close(some.keys, (whole.keys[0], whole.keys[2]), **EXACT)
+    torch.testing.assert_close(some.hidden_states, whole.hidden_states[-1:], **EXACT)
+
+
+def test_attention_is_explicit_only_where_it_is_looked_at(monkeypatch):
+    fused = []
+    plain = torch.nn.functional.scaled_dot_product_attention
+
+    def count(*args, **kwargs):
+        fused.append(True)
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", count)
+    encoder, inputs = build_everything(), make_batch()
+    for collect, expected in [
+        ({"queries", "hidden_states"}, 3),
+        ({("attention_scores", 1), ("queries", 0)}, 2),
+        ({"attentions"}, 0),
+    ]:
+        fused.clear()
+        encoder(*inputs, collect=collect)
+        assert len(fused) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("values", 3), r"collect has \('values', 3\); accepted: places from 0 to 2"),
+        (("hidden_states", 4), r"collect has \('hidden_states', 4\).* from 0 to 3"),
+        (("keys", -1), r"collect has \('keys', -1\).* from 0 to 2"),
+        (("key", 0), r"collect has 'key'; accepted: attention_scores.*'keys'\?"),
+    ],
+)
+def test_layers_that_there_are_not_are_named(asked, message):
+    with pytest.raises(SettingsError, match=message):
+        build_everything()(*make_batch(), collect={asked})
 
 
 def test_everything_at_once_exports():

@@ -119,11 +119,11 @@ def make(student: nn.Module, teacher: nn.Module, **losses: Loss) -> TextObjectiv
 
 def test_sees_queries_keys_and_values_and_nothing_else(student, teacher, batch) -> None:
     objective = make(student, teacher, relations=Relations(positions="real", weight=3))
-    assert objective.collect == {"queries", "keys", "values"}
+    assert objective.of_student.collect == {"queries", "keys", "values"}
     prepared = objective.prepare(batch)
     assert prepared.counts == {"relations": 8 + 5 + 8 + 3}
     total, terms = objective(prepared, prepared.counts)
-    collect = objective.collect
+    collect = objective.of_student.collect
     ours = student(batch.input_ids, batch.attention_mask, collect=collect)
     theirs = teacher(batch.input_ids, batch.attention_mask, collect=collect)
     expected = 0.0
@@ -137,6 +137,36 @@ def test_sees_queries_keys_and_values_and_nothing_else(student, teacher, batch) 
             expected += divergence.item() / (8 + 5 + 8 + 3)
     assert terms["relations"].item() == pytest.approx(expected, rel=1e-9)
     assert total.item() == pytest.approx(3 * terms["relations"].item(), rel=1e-12)
+
+
+def test_a_teacher_runs_as_far_as_a_loss_looks(student, teacher, batch) -> None:
+    """No further layer is run, and of no other layer anything is kept."""
+    attention = build_loss("attention_mse", {"student_layers": [2], "teacher_layers": [3]})
+    objective = make(student, teacher, attention=attention)
+    prepared = objective.prepare(batch)
+    called = []
+    for place, layer in enumerate(teacher.encoder.layers):
+        layer.register_forward_hook(lambda *_, place=place: called.append(place))
+    _, terms = objective(prepared, prepared.counts)
+    assert called == [0, 1, 2]
+    assert objective.of_teacher.collect == {("attention_scores", 2)}
+    assert objective.of_student.collect == {("attention_scores", 1)}
+    scores = {"attention_scores"}
+    ours = student(batch.input_ids, batch.attention_mask, collect=scores).attention_scores[1]
+    theirs = teacher(batch.input_ids, batch.attention_mask, collect=scores).attention_scores[2]
+    expected = sum(
+        (ours[row, :, :length, :length] - theirs[row, :, :length, :length])
+        .square()
+        .mean((0, 2))
+        .sum()
+        for row, length in enumerate(batch.attention_mask.sum(1).tolist())
+    )
+    torch.testing.assert_close(terms["attention"], expected.detach() / (8 + 5 + 8 + 3))
+    further = {"attention": attention, "soft_targets": build_loss("soft_targets", {})}
+    called.clear()
+    objective = make(student, teacher, **further)
+    objective(objective.prepare(batch), objective.prepare(batch).counts)
+    assert called == [0, 1, 2, 3]
 
 
 def test_parameters_of_losses_are_trained_and_the_teachers_are_not(student, teacher, batch) -> None:

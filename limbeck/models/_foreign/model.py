@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from limbeck.models._foreign.library import find_class_name, import_transformers
 from limbeck.models._foreign.unpadded import join_rows, rows_by_length
 from limbeck.models._inputs import check_inputs, flatten_choices
 from limbeck.models._kinds import Kind
-from limbeck.nn import EncoderOutput, ModelOutput
+from limbeck.nn import Collect, EncoderOutput, ModelOutput, is_collected, names_in
 
 _PROBED_LENGTHS = range(3, 10)  # odd and even ones, for families that pool neighbours
 _TOLERANCE = 1e-4
@@ -133,7 +132,7 @@ class ForeignModel(nn.Module):
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         *,
-        collect: AbstractSet[str] = frozenset(),
+        collect: Collect = frozenset(),
     ) -> ModelOutput:
         """Runs the model as `Model.forward` does; shapes and errors are the same.
 
@@ -156,7 +155,7 @@ class ForeignModel(nn.Module):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         *,
-        collect: AbstractSet[str] = frozenset(),
+        collect: Collect = frozenset(),
     ) -> EncoderOutput:
         """Runs the encoder alone, as `Model.encode` does.
 
@@ -195,9 +194,10 @@ class ForeignModel(nn.Module):
         attention_mask: Tensor | None,
         token_type_ids: Tensor | None,
         *,
-        collect: AbstractSet[str],
+        collect: Collect,
     ) -> ModelOutput:
-        if refused := collect - self.config.collectable:
+        names = names_in(collect)
+        if refused := names - self.config.collectable:
             raise SettingsError(
                 f"{self.class_name} is run by transformers, which does not give "
                 f"{', '.join(sorted(refused))}; accepted: "
@@ -230,17 +230,18 @@ class ForeignModel(nn.Module):
         )
 
     def _run(
-        self, module: nn.Module, inputs: Mapping[str, Tensor], collect: AbstractSet[str]
+        self, module: nn.Module, inputs: Mapping[str, Tensor], collect: Collect
     ) -> ModelOutput:
-        if "attentions" in collect:  # other ways of computing it have no probabilities to show
+        names = names_in(collect)
+        if "attentions" in names:  # other ways of computing it have no probabilities to show
             self.model.set_attn_implementation("eager")  # type: ignore[operator]
         if self.kind.has_choices and module is self.model:
             inputs = {name: tensor[:, None] for name, tensor in inputs.items()}
         try:
             output = module(
                 **inputs,
-                output_hidden_states="hidden_states" in collect,
-                output_attentions="attentions" in collect,
+                output_hidden_states="hidden_states" in names,
+                output_attentions="attentions" in names,
                 return_dict=True,
             )
         except IndexError as error:
@@ -255,8 +256,8 @@ class ForeignModel(nn.Module):
         return ModelOutput(
             last_hidden_state=states[0],
             pooler_output=self._pool(states),
-            hidden_states=_as_tuple(states, "hidden_states"),
-            attentions=_as_tuple(states, "attentions"),
+            hidden_states=_pick(states, "hidden_states", collect),
+            attentions=_pick(states, "attentions", collect),
             **scores,
         )
 
@@ -373,9 +374,12 @@ def _require_whole(folder: Path, model: nn.Module, found: Mapping[str, Any], kin
     )
 
 
-def _as_tuple(output: Any, name: str) -> tuple[Tensor, ...] | None:
+def _pick(output: Any, name: str, collect: Collect) -> tuple[Tensor, ...] | None:
+    """Returns what is asked for of what the library gives of all layers."""
     found = getattr(output, name, None)
-    return None if found is None else tuple(found)
+    if found is None:
+        return None
+    return tuple(part for place, part in enumerate(found) if is_collected(collect, name, place))
 
 
 def _main_tensors(output: ModelOutput) -> list[Tensor]:
