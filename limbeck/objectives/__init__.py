@@ -1,4 +1,4 @@
-"""What a training run makes small: one module for text, one for replaced tokens, one for tasks.
+"""What a training run makes small: of text, of replaced tokens, of tasks, of whole texts' vectors.
 
 An objective holds the student and the losses, so that the optimiser, a checkpoint and data
 parallelism see one `nn.Module` with one `forward`. Teachers stand beside it: they are not trained
@@ -16,6 +16,13 @@ from limbeck.objectives._teachers import (
     TaskTeacher,
     TeacherOutputs,
 )
+from limbeck.objectives.embeddings import (
+    EmbeddingBatch,
+    EmbeddingObjective,
+    PaddedTexts,
+    ScoreBy,
+    score_pairs,
+)
 from limbeck.objectives.replaced_tokens import ReplacedTokensObjective
 from limbeck.objectives.task import TaskObjective
 from limbeck.objectives.text import TextObjective
@@ -23,15 +30,20 @@ from limbeck.objectives.text import TextObjective
 __all__ = [
     "Alignment",
     "CachedTeacher",
+    "EmbeddingBatch",
+    "EmbeddingObjective",
     "LiveTeacher",
     "Looks",
     "Objective",
+    "PaddedTexts",
     "PooledTeacher",
     "ReplacedTokensObjective",
+    "ScoreBy",
     "Share",
     "TaskObjective",
     "TaskTeacher",
     "TeacherOutputs",
     "TextObjective",
     "evaluate_language_model",
+    "score_pairs",
 ]

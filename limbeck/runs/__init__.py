@@ -4,6 +4,7 @@ from limbeck.runs.adapter import Adapter
 from limbeck.runs.chain import ChainRecord, ChainStage
 from limbeck.runs.compress import CompressedModel, CompressRecord
 from limbeck.runs.either import read_task_record
+from limbeck.runs.embeddings import DistillEmbeddingsRecord
 from limbeck.runs.evaluate import EvaluateRecord
 from limbeck.runs.examples import ExamplesRecord
 from limbeck.runs.finetune import FinetuneRecord, SeedRecord
@@ -33,6 +34,7 @@ __all__ = [
     "ChainStage",
     "CompressRecord",
     "CompressedModel",
+    "DistillEmbeddingsRecord",
     "DistillRecord",
     "EvaluateRecord",
     "ExamplesRecord",

@@ -18,7 +18,13 @@ from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import SPLITS, EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._labels import LabelSet, has_names
 from limbeck.tasks._spans import BatchSpans, Spans, share_characters
-from limbeck.tasks._texts import MissingColumnError, TextExample, TextSettings, read_text
+from limbeck.tasks._texts import (
+    MissingColumnError,
+    TextEncoding,
+    TextExample,
+    TextSettings,
+    read_text,
+)
 
 __all__ = [
     "PADDING",
@@ -33,6 +39,7 @@ __all__ = [
     "Task",
     "TaskBatch",
     "TaskDefinition",
+    "TextEncoding",
     "TextExample",
     "TextSettings",
     "TrainBatches",

@@ -7,17 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from limbeck.data.by_length import batches_by_length
+from limbeck.data.by_length import batches_by_length, shuffled_by_length
 from limbeck.tasks._base import Task
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import TaskBatch
-
-# Examples are sorted by length within this many batches of a shuffled epoch, so that little is
-# padded, but within one part of this many of an epoch at most: sorted as a whole, a small set gives
-# the same few batches, each of one length, in every epoch, which costs accuracy where length and
-# label have to do with each other. A set of fewer than twice as many batches is only shuffled.
-_BATCHES_SORTED_TOGETHER = 50
-_PARTS_SORTED_APART = 32
 
 
 def collate(
@@ -92,16 +85,7 @@ class TrainBatches:
 
     def epoch_order(self, epoch: int) -> list[np.ndarray]:
         """Returns the indices of the examples in each step of an epoch."""
-        random = np.random.default_rng((self._seed, epoch))
-        shuffled = random.permutation(len(self._examples))
-        size, steps = self._batch_size, []
-        together = min(_BATCHES_SORTED_TOGETHER, self.steps_per_epoch // _PARTS_SORTED_APART)
-        group_size = size * max(together, 1)
-        for first in range(0, len(shuffled), group_size):
-            group = shuffled[first : first + group_size]
-            group = group[np.argsort(-self._lengths[group], kind="stable")]
-            steps += [group[i : i + size] for i in range(0, len(group), size)]
-        return [steps[i] for i in random.permutation(len(steps))]
+        return shuffled_by_length(self._lengths, self._batch_size, seed=self._seed, epoch=epoch)
 
     def _micro_batches(self, chosen: np.ndarray) -> list[TaskBatch]:
         # Gradients add up over micro-batches, so labelled and unlabelled rows can go apart.

@@ -48,12 +48,13 @@ def test_init_of_every_recipe_reads_back(name: str, tmp_path: Path, capsys: Capt
     path = tmp_path / "run.toml"
     path.write_text(capsys.readouterr().out, encoding="utf-8")
     settings_type = listing.load("limbeck.recipes", name).SettingsType
+    recipe = name.replace("_", "-")  # as users write it
     required = [n for n, field in settings_type.model_fields.items() if field.is_required()]
     overrides = [f"{n}=x" for n in required]
-    settings = read_settings(settings_type, path, overrides, recipe=name)
+    settings = read_settings(settings_type, path, overrides, recipe=recipe)
     assert settings == read_settings(settings_type, None, overrides)
-    path.write_text(dump_toml(settings, recipe=name), encoding="utf-8")
-    assert read_settings(settings_type, path, recipe=name) == settings
+    path.write_text(dump_toml(settings, recipe=recipe), encoding="utf-8")
+    assert read_settings(settings_type, path, recipe=recipe) == settings
     undocumented = [n for n, f in settings_type.model_fields.items() if not f.description]
     assert not undocumented, "a setting is documented by the string under it"
     if required:

@@ -60,7 +60,8 @@ def times_of(folder):
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(TeacherCache.__init__, "__kwdefaults__", {"rows_per_shard": 30})
+    defaults = TeacherCache.__init__.__kwdefaults__
+    monkeypatch.setattr(TeacherCache.__init__, "__kwdefaults__", {**defaults, "rows_per_shard": 30})
 
 
 @pytest.mark.usefixtures("small_shards")

@@ -6,9 +6,11 @@ import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from limbeck.models import Model
+from torch import nn
+
+ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Evaluation:
         return not self.is_near_constant, self.scores[metric]
 
 
-class BestWeights:
+class BestWeights(Generic[ModelT]):
     """The weights of the best validation so far; part of every checkpoint.
 
     Args:
@@ -36,7 +38,7 @@ class BestWeights:
         metric: The score that decides.
     """
 
-    def __init__(self, model: Model, *, metric: str) -> None:
+    def __init__(self, model: ModelT, *, metric: str) -> None:
         self.model = copy.deepcopy(model)
         self.evaluation: Evaluation | None = None
         """The best one; None before the first."""
@@ -47,7 +49,7 @@ class BestWeights:
 
     def offer(
         self,
-        model: Model,
+        model: ModelT,
         *,
         step: int,
         epoch: float,

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from limbeck.errors import DataError
+from limbeck.models import Model
 from limbeck.objectives import TaskTeacher
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import TaskData
@@ -142,7 +143,7 @@ def _train(
     data: TaskData,
     *,
     training: Training,
-    best: BestWeights,
+    best: BestWeights[Model],
     seed: int,
     progress: Progress,
 ) -> Generator[FinetuneStep, None, TrainState]:

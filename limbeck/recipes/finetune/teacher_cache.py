@@ -1,4 +1,4 @@
-"""A teacher's logits on disk: computed once, whatever the number of epochs and students."""
+"""What a teacher says on disk: computed once, whatever the number of epochs and students."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class CacheIndex(TypedFile):
     """What a cache is of, and the checksums of its shards."""
 
     FILE_NAME: ClassVar[str] = "index.json"
-    REMEDY: ClassVar[str] = "remove {folder} to compute its logits again"
+    REMEDY: ClassVar[str] = "remove {folder} to compute what it holds again"
 
     fingerprint: dict[str, str | int]
     """What decides the logits."""
@@ -82,7 +82,7 @@ class CacheIndex(TypedFile):
 
 
 class TeacherCache:
-    """The logits of every training row, as safetensors shards beside an index of their checksums.
+    """What a teacher says of every row, as safetensors shards beside an index of their checksums.
 
     Args:
         folder: Holds one subfolder for everything that decides logits, so that all teachers,
@@ -90,6 +90,7 @@ class TeacherCache:
         fingerprint: What decides the logits.
         num_rows: How many rows there are.
         rows_per_shard: Rows of a file; an interruption loses at most these.
+        what: What a row is called, in names of files and messages.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class TeacherCache:
         fingerprint: Mapping[str, str | int],
         num_rows: int,
         rows_per_shard: int = ROWS_PER_SHARD,
+        what: str = "logits",
     ) -> None:
         self._empty = CacheIndex(
             fingerprint=dict(fingerprint), num_rows=num_rows, rows_per_shard=rows_per_shard
@@ -108,6 +110,7 @@ class TeacherCache:
         self._folder = folder / name
         self._num_rows = num_rows
         self._rows_per_shard = rows_per_shard
+        self._what = what
         self._shards: list[_Shard] = []
 
     def fill(self, compute: Compute, *, progress: Progress) -> None:
@@ -146,29 +149,28 @@ class TeacherCache:
             if found.model_copy(update={"shards": {}}) == self._empty:
                 return found
         progress.log(
-            f"{self._folder / CacheIndex.FILE_NAME} is damaged: its logits are computed again"
+            f"{self._folder / CacheIndex.FILE_NAME} is damaged: its {self._what} are computed again"
         )
         return self._empty
 
     def _read_shard(self, number: int, progress: Progress) -> _Shard | None:
-        path = self._folder / _shard_name(number)
+        path = self._folder / self._shard_name(number)
         expected = self._read_index(progress).shards.get(path.name)
         if expected is None:
             return None
         with suppress(CheckpointError, OSError):  # the file is not there, or cannot be read
             if sha256_of(path) == expected:
                 return _Shard(**read_safetensors(path))
-        progress.log(f"{path} is missing or damaged: its logits are computed again")
+        progress.log(f"{path} is missing or damaged: its {self._what} are computed again")
         return None
 
     def _write_shard(self, number: int, shard: _Shard, progress: Progress) -> None:
-        path = self._folder / _shard_name(number)
+        path = self._folder / self._shard_name(number)
         write_safetensors(path, {"values": shard.values, "shapes": shard.shapes})
         # Read again: another student may have added to it meanwhile.
         index = self._read_index(progress)
         shards = {**index.shards, path.name: sha256_of(path)}
         index.model_copy(update={"shards": shards}).write(self._folder, error=CheckpointError)
 
-
-def _shard_name(number: int) -> str:
-    return f"logits-{number:05d}.safetensors"
+    def _shard_name(self, number: int) -> str:
+        return f"{self._what}-{number:05d}.safetensors"

@@ -1,0 +1,140 @@
+"""How near a student is to its teacher on held-out rows, and to people on pairs with a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from limbeck.errors import DataError
+from limbeck.metrics import Numbers as Pairs
+from limbeck.metrics import spearman
+from limbeck.models import SentenceModel
+from limbeck.objectives import score_pairs
+from limbeck.recipes.distill_embeddings.reading import embed
+from limbeck.recipes.distill_embeddings.rows import Numbers
+from limbeck.recipes.distill_embeddings.settings import DistillEmbeddingsSettings
+from limbeck.recipes.distill_embeddings.targets import Targets
+from limbeck.tasks import EncodedExamples, Split, Task, read_task
+from limbeck.tokenizers import Tokenizer
+
+METRIC = "spearman"
+_MOST_COMPARED = 500  # texts, each with each: 124,750 pairs
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that are not learned from.
+
+    Attributes:
+        settings: Of the run.
+        rows: Numbers of their texts.
+        texts: All texts, as the student reads them.
+        targets: What the teacher says.
+        pad_token_id: The student's.
+    """
+
+    settings: DistillEmbeddingsSettings
+    rows: Numbers
+    texts: EncodedExamples
+    targets: Targets
+    pad_token_id: int
+
+    def measure(self, student: SentenceModel) -> dict[str, float]:
+        """Returns how alike student and teacher are.
+
+        Of vectors: `cosine` and squared `distance` of the student's from the teacher's, where they
+        are as wide, and `similarity_spearman`, how alike both order pairs of texts. Of scores:
+        `score_spearman`.
+        """
+        numbers = np.unique(self.rows)
+        chosen = EncodedExamples.of([self.texts[int(number)] for number in numbers])
+        vectors = embed(student, chosen, self.settings, pad_token_id=self.pad_token_id)
+        ours = vectors[np.searchsorted(numbers, self.rows)]
+        narrow, whole, scores = self.targets.of(self.rows)
+        if scores is not None:
+            found = score_pairs(ours, by=self.settings.score_by)
+            return {"score_spearman": _spearman(found.flatten(), scores.flatten())}
+        assert narrow is not None
+        assert whole is not None
+        figures = {}
+        if narrow.shape == ours.shape:
+            figures["cosine"] = float(F.cosine_similarity(ours, narrow, dim=-1).mean())
+            figures["distance"] = float((ours - narrow).square().sum(dim=-1).mean())
+        products = [_similarities(v.flatten(0, 1)[:_MOST_COMPARED]) for v in (ours, whole)]
+        return {**figures, "similarity_spearman": _spearman(*products)}
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Pairs with a number, which say what weights are the best.
+
+    Attributes:
+        settings: Of the run.
+        task: As `sts` reads them.
+        texts: The first texts, then the second ones, as the student reads them.
+        pad_token_id: The student's.
+    """
+
+    settings: DistillEmbeddingsSettings
+    task: Task
+    texts: EncodedExamples
+    pad_token_id: int
+
+    @classmethod
+    def read(cls, settings: DistillEmbeddingsSettings, tokenizer: Tokenizer) -> Validation | None:
+        """Reads the pairs; None where the settings name none.
+
+        Raises:
+            DataError: If they can't be used.
+        """
+        if settings.validation is None:
+            return None
+        task = read_pairs(settings)
+        texts = task.encode(task.splits["validation"], tokenizer, max_length=settings.max_length)
+        return cls(settings, task, texts, tokenizer.pad_token_id)
+
+    def measure(self, student: SentenceModel) -> dict[str, float]:
+        """Returns `spearman` of the cosines against the numbers."""
+        split: Split = self.task.splits["validation"]
+        vectors = embed(student, self.texts, self.settings, pad_token_id=self.pad_token_id)
+        first, second = vectors.double().chunk(2)
+        cosines = F.cosine_similarity(first, second, dim=-1)
+        numbers = np.array([example.label for example in split.examples], dtype=np.float64)
+        return {METRIC: _score(cosines.numpy(), numbers)}
+
+
+def read_pairs(settings: DistillEmbeddingsSettings) -> Task:
+    """Reads the pairs that the settings name.
+
+    Raises:
+        DataError: If there are none for validation, or they have no numbers.
+    """
+    given = str(settings.validation)
+    data: Any = {"validation": given} if Path(given).is_file() else given
+    task = read_task("sts", data, options=settings.validation_options)
+    if "validation" not in task.splits:
+        raise DataError(
+            f"validation = '{given}' has no validation split (it has: {', '.join(task.splits)}); "
+            "name the file itself"
+        )
+    return task
+
+
+def _similarities(vectors: Tensor) -> Tensor:
+    """Returns the cosine of each text with each later one."""
+    unit = F.normalize(vectors, dim=-1)
+    first, second = np.triu_indices(len(unit), k=1)
+    return (unit @ unit.T)[first, second]
+
+
+def _spearman(ours: Tensor, theirs: Tensor) -> float:
+    return _score(ours.double().numpy(), theirs.double().numpy())
+
+
+def _score(predictions: Any, labels: Any) -> float:
+    return spearman.of_numbers(Pairs(labels=labels, predictions=predictions))

@@ -1,0 +1,83 @@
+"""How a sentence model reads texts: as token ids, and as vectors where nothing is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from limbeck.checkpoints import hash_model
+from limbeck.data.by_length import batches_by_length
+from limbeck.errors import SettingsError
+from limbeck.files import sha256_of, sha256_of_texts
+from limbeck.models import ModelConfig, SentenceConfig, SentenceModel
+from limbeck.nn import evaluation
+from limbeck.objectives import PaddedTexts
+from limbeck.recipes.distill_embeddings.settings import DistillEmbeddingsSettings
+from limbeck.tasks import EncodedExamples, TextEncoding, TextExample
+from limbeck.tokenizers import Tokenizer
+from limbeck.train import autocast
+
+_FILES = ("modules.json", "config_sentence_transformers.json", "sentence_*_config.json")
+
+
+def encode_texts(
+    texts: Sequence[str], tokenizer: Tokenizer, config: SentenceConfig, *, max_length: int
+) -> EncodedExamples:
+    """Turns texts into token ids, with the words before each that a sentence model asks for."""
+    prompt = config.prompts.get(config.default_prompt_name or "", "")
+    lower = str.lower if config.do_lower_case else str
+    examples = [TextExample(prompt + lower(text), None, None) for text in texts]
+    return TextEncoding().encode(examples, tokenizer, max_length=max_length)
+
+
+@torch.no_grad()  # not inference mode: what it gives is what a training compares with
+def embed(
+    model: SentenceModel,
+    texts: EncodedExamples,
+    settings: DistillEmbeddingsSettings,
+    *,
+    pad_token_id: int,
+) -> Tensor:
+    """Returns each text's vector, float32 on the CPU.
+
+    Shape: (texts, width).
+    """
+    found = torch.empty(len(texts), model.config.width)
+    with evaluation(model):
+        for chosen in batches_by_length(texts.lengths.tolist(), settings.evaluation_batch_size):
+            batch = PaddedTexts.of(texts, chosen, pad_token_id=pad_token_id).to(model.device)
+            with autocast(model.device, settings.precision):
+                vectors = model(**batch.inputs())
+            found[chosen] = vectors.float().cpu()
+    return found
+
+
+def require_positions(
+    settings: DistillEmbeddingsSettings, config: ModelConfig, *, name: str
+) -> None:
+    """Refuses texts that are longer than a model can read.
+
+    Raises:
+        SettingsError: If so.
+    """
+    if not config.takes(settings.max_length):
+        raise SettingsError(
+            f"max_length = {settings.max_length}, but {name} has {config.max_tokens} positions; "
+            f"accepted: 8 to {config.max_tokens}"
+        )
+
+
+def hash_sentence_model(folder: Path) -> str:
+    """Returns the SHA-256 over all that decides a sentence model's vectors."""
+    files = sorted(path for pattern in _FILES for path in folder.glob(pattern))
+    modules = sorted(path for path in folder.glob("[0-9]*_*") if path.is_dir())
+    return sha256_of_texts(
+        [
+            hash_model(folder),
+            *(f"{path.name} {sha256_of(path)}\n" for path in files),
+            *(f"{path.name} {hash_model(path)}\n" for path in modules),
+        ]
+    )
