@@ -7,6 +7,7 @@ from limbeck.api import FinetuneResult as FinetuneResult
 from limbeck.api import FinetuneSteps as FinetuneSteps
 from limbeck.api import LanguageModelResult as LanguageModelResult
 from limbeck.api import Result as Result
+from limbeck.api import SentenceEncoder as SentenceEncoder
 from limbeck.api import SuiteResult as SuiteResult
 from limbeck.api import TrimResult as TrimResult
 from limbeck.api import build_corpus as build_corpus

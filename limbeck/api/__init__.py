@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         SuiteResult,
         TrimResult,
     )
+    from limbeck.api._sentence_encoder import SentenceEncoder
     from limbeck.api._steps import FinetuneSteps
     from limbeck.api._tasks import compress, evaluate, finetune, finetune_steps, suite
     from limbeck.api._text import build_corpus, distill, pretrain, trim
@@ -49,10 +50,11 @@ CLASSES: Final = {
     "FinetuneSteps": "_steps",
     "LanguageModelResult": "_results",
     "Result": "_result",
+    "SentenceEncoder": "_sentence_encoder",
     "SuiteResult": "_results",
     "TrimResult": "_results",
 }
-"""The public classes of what they return."""
+"""The public classes: of what they return, and of what needs no run."""
 
 __all__ = [
     "CLASSES",
@@ -65,6 +67,7 @@ __all__ = [
     "FinetuneSteps",
     "LanguageModelResult",
     "Result",
+    "SentenceEncoder",
     "SuiteResult",
     "TrimResult",
     "build_corpus",

@@ -91,14 +91,19 @@ class Pipeline(Generic[OptionsT]):
         return require_positive("batch_size", given)
 
     def _choose_max_length(self, given: int | None) -> int:
-        lengths = (self.tokenizer.model_max_length, self.engine.limits.max_tokens)
-        limit = min(length for length in lengths if length is not None)
+        limit = self._longest
         if given is None:
             trained = self.config.max_position_embeddings - (self.config.reserved_positions or 0)
             return min(limit, trained, self.usual_length or limit)
         if require_positive("max_length", given) > limit:
             raise SettingsError(f"max_length = {given}, but the model takes {limit} tokens")
         return given
+
+    @property
+    def _longest(self) -> int:
+        """Longest input in tokens that both tokenizer and engine take."""
+        lengths = (self.tokenizer.model_max_length, self.engine.limits.max_tokens)
+        return min(length for length in lengths if length is not None)
 
     def with_batch_size(self, batch_size: int) -> Self:
         """Returns the same pipeline, its model shared, with another number of rows at a time.

@@ -31,7 +31,6 @@ from limbeck.models._sentence import (
     SentenceConfig,
     SentenceHead,
     SentenceModel,
-    Similarity,
     read_sentence_config,
     read_sentence_head,
 )
@@ -61,7 +60,6 @@ __all__ = [
     "SentenceConfig",
     "SentenceHead",
     "SentenceModel",
-    "Similarity",
     "VectorConfig",
     "find_architecture",
     "find_class",

@@ -29,6 +29,7 @@ from limbeck.nn.outputs import EncoderOutput, ModelOutput
 from limbeck.nn.pooling import POOLING_MODES, DenseLayer, Normalize, Pooling, PoolingMode
 from limbeck.nn.precision import at_least_float32
 from limbeck.nn.rotary import RotaryPositions, Rotation
+from limbeck.nn.similarity import Similarity, similarity_matrix, similarity_of_pairs
 from limbeck.nn.transfer import to_device
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "Rotation",
     "ScoreHead",
     "SelfAttention",
+    "Similarity",
     "VocabularyTransform",
     "additive_mask",
     "at_least_float32",
@@ -68,6 +70,8 @@ __all__ = [
     "initialise",
     "is_collected",
     "names_in",
+    "similarity_matrix",
+    "similarity_of_pairs",
     "sinusoidal_positions",
     "to_device",
 ]

@@ -9,7 +9,6 @@ from limbeck.models._sentence.config import (
     NormalizeConfig,
     PoolingConfig,
     SentenceConfig,
-    Similarity,
 )
 from limbeck.models._sentence.folder import read_sentence_config, read_sentence_head
 from limbeck.models._sentence.head import SentenceHead
@@ -22,7 +21,6 @@ __all__ = [
     "SentenceConfig",
     "SentenceHead",
     "SentenceModel",
-    "Similarity",
     "read_sentence_config",
     "read_sentence_head",
 ]

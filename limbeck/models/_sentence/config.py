@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, get_args
 
 from torch import nn
 
 from limbeck.errors import SettingsError, did_you_mean, shorten
-from limbeck.nn import POOLING_MODES, PoolingMode
-
-Similarity: TypeAlias = Literal["cosine", "dot", "euclidean", "manhattan"]
+from limbeck.nn import POOLING_MODES, PoolingMode, Similarity
 
 DENSE_ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
     found.__name__: found

@@ -96,8 +96,12 @@ class SentenceModel(nn.Module):
         model.head = read_sentence_head(folder, config)
         return model.to(dtype).eval()
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, config: SentenceConfig | None = None) -> None:
         """Writes a folder that sentence-transformers loads, but for the tokenizer.
+
+        Args:
+            folder: Where to.
+            config: What is written in place of the model's own, of the same layers.
 
         Raises:
             CheckpointError: If the folder can't be written.
@@ -108,7 +112,7 @@ class SentenceModel(nn.Module):
                 f"a {self.encoder.class_name} is run by transformers, which can save it; accepted: "
                 "models of Limbeck's own families"
             )
-        write_sentence_files(Path(folder), self.config, self.head)
+        write_sentence_files(Path(folder), config or self.config, self.head)
         self.encoder.save_pretrained(folder)
 
     def forward(

@@ -1,0 +1,379 @@
+"""Texts to vectors, with the habits of sentence-transformers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from limbeck.api._progress import choose_progress
+from limbeck.checkpoints import resolve_folder
+from limbeck.errors import SettingsError, did_you_mean, shorten
+from limbeck.inference import SentenceEngine, SentenceVectorsPipeline
+from limbeck.models import SentenceModel
+from limbeck.nn import Similarity, similarity_matrix, similarity_of_pairs
+from limbeck.tokenizers import AutoTokenizer, Tokenizer
+
+Vectors = npt.NDArray[np.float32] | Tensor | Sequence[Any]
+
+_DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
+
+_ENCODE_HABITS: Final = {
+    "precision": "vectors are float32; quantise them where they are kept",
+    "output_value": "it gives vectors of texts alone; limbeck.AutoModel gives those of tokens",
+    "device": "give it when the encoder is made",
+    "pool": "one process runs the model, and all cores the tokenizer",
+    "chunk_size": "texts are read in chunks anyway",
+    "inputs": "give the texts first, without a name",
+}
+_MAKE_HABITS: Final = {
+    "model_name_or_path": "give it first, without a name",
+    "trust_remote_code": "no code of a model folder is ever run",
+    "cache_folder": "it is cache_dir here",
+    "local_files_only": "it is offline here",
+    "use_auth_token": "it is token here",
+    "similarity_fn_name": "it is similarity here",
+    "backend": "PyTorch runs the model",
+    "modules": "build a limbeck.models.SentenceModel and give it first, with tokenizer=",
+    "model_kwargs": "give dtype=",
+    "tokenizer_kwargs": "give max_seq_length=, or a tokenizer of your own",
+    "torch_dtype": "it is dtype here",
+}
+_METHOD_HABITS: Final = {
+    "encode_multi_process": "encode",
+    "start_multi_process_pool": "encode, which needs none",
+    "save": "save_pretrained",
+    "fit": "limbeck distill-embeddings, which trains",
+    "preprocess": "tokenize",
+    "similarity_fn_name": "similarity_name",
+    "truncate_sentence_embeddings": "encode(..., truncate_dim=...)",
+    "truncate_embeddings": "encode(..., truncate_dim=...)",
+    "get_max_seq_length": "max_seq_length",
+    "evaluate": "limbeck.evaluate(model=FOLDER, task='sts', ...)",
+}
+
+
+class SentenceEncoder:
+    """Makes vectors of texts, with a model of sentence-transformers or any encoder.
+
+    Args:
+        model: A model folder, a Hub id, or a `SentenceModel`.
+        tokenizer: A folder or a tokenizer; by default the one beside the model.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`; by default the first accelerator, else the
+            CPU.
+        truncate_dim: How many numbers of each vector are kept; by default what the folder says.
+        max_seq_length: Where texts are cut, in tokens; by default what the folder says.
+        prompts: Words to be put before a text, by name, beside those of the folder.
+        default_prompt_name: Which of them is put before texts where none is asked for.
+        similarity: `cosine`, `dot`, `euclidean` or `manhattan`; by default what the folder says.
+        dtype: Type of the weights in memory.
+        revision: Branch, tag or commit on the Hub.
+        token: Access token for the Hub; if absent, the one stored by `hf auth login`.
+        cache_dir: Where the Hub's files are kept.
+        offline: Uses only what the cache has.
+        options: There are no others; what sentence-transformers has is answered with what it is
+            here.
+
+    Raises:
+        CheckpointError: If the model or its tokenizer can't be read.
+        SettingsError: If an argument is wrong.
+
+    Example:
+        >>> encoder = limbeck.SentenceEncoder("models/all-MiniLM-L6-v2")  # doctest: +SKIP
+        >>> vectors = encoder.encode(["A cat sleeps.", "A dog runs."])  # doctest: +SKIP
+        >>> encoder.similarity(vectors, vectors)  # doctest: +SKIP
+        tensor([[1.0000, 0.1836],
+                [0.1836, 1.0000]])
+    """
+
+    def __init__(
+        self,
+        model: str | Path | SentenceModel,
+        *,
+        tokenizer: str | Path | Tokenizer | None = None,
+        device: str | torch.device | None = None,
+        truncate_dim: int | None = None,
+        max_seq_length: int | None = None,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        similarity: Similarity | None = None,
+        dtype: torch.dtype = torch.float32,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | Path | None = None,
+        offline: bool = False,
+        **options: Any,
+    ) -> None:
+        for name in options:
+            _refuse(name, _MAKE_HABITS, where="SentenceEncoder")
+        if isinstance(model, SentenceModel):
+            if tokenizer is None:
+                raise SettingsError(
+                    "a model object does not say what its tokenizer is; give tokenizer=, a folder, "
+                    "a Hub id or a Tokenizer"
+                )
+        else:
+            folder = resolve_folder(
+                model, revision=revision, token=token, cache_dir=cache_dir, offline=offline
+            )
+            tokenizer = folder if tokenizer is None else tokenizer
+            model = SentenceModel.from_pretrained(folder, dtype=dtype)
+        if not isinstance(tokenizer, Tokenizer):
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+        given: dict[str, Any] = {
+            "truncate_dim": truncate_dim,
+            "default_prompt_name": default_prompt_name,
+            "similarity": similarity,
+            "prompts": None if prompts is None else {**model.config.prompts, **prompts},
+        }
+        config = replace(model.config, **{k: v for k, v in given.items() if v is not None})
+        self.tokenizer = tokenizer
+        self.truncate_dim = config.truncate_dim
+        self.prompts = dict(config.prompts)
+        self.default_prompt_name = config.default_prompt_name
+        self.similarity_name: Similarity = config.similarity
+        # A call may ask for more numbers than the folder does, so that they are cut here. What was
+        # given stays as it is.
+        self.model = copy.copy(model)
+        self.model.config = replace(config, truncate_dim=None)
+        self._pipeline = SentenceVectorsPipeline(
+            SentenceEngine(self.model, device=str(device or "auto")),
+            tokenizer,
+            max_length=max_seq_length,
+        )
+
+    def encode(
+        self,
+        sentences: str | Iterable[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        **options: Any,
+    ) -> Any:
+        """Makes vectors of texts.
+
+        Texts of about the same length share a batch; the order stays. A generator is read as it
+        is needed, so that only the vectors take memory.
+
+        Args:
+            sentences: A text, or many.
+            prompt_name: Which of `prompts` is put before each text.
+            prompt: What is put before each text.
+            batch_size: Texts that go through the model at a time.
+            show_progress_bar: Whether progress is shown.
+            convert_to_numpy: False gives a list of tensors.
+            convert_to_tensor: Gives one tensor, on the model's device.
+            normalize_embeddings: Makes each vector one long.
+            truncate_dim: How many numbers of each vector are kept, in place of the encoder's own.
+            options: There are no others; what sentence-transformers has is answered with what it
+                is here.
+
+        Returns:
+            For a text its vector, for many a matrix with a row for each: float32.
+
+        Raises:
+            SettingsError: If what is given is no text, or there is no such prompt or option.
+            CheckpointError: If the model gives a number that is not finite.
+
+        Shape:
+            result: (width,) for a text, else (number of texts, width).
+        """
+        for name in options:
+            _refuse(name, _ENCODE_HABITS, where="encode")
+        is_single = isinstance(sentences, str) or not isinstance(sentences, Iterable)
+        texts: Any = [sentences] if is_single else sentences
+        width = self._choose_width(truncate_dim)
+        pipeline = self._pipeline.with_batch_size(batch_size)
+        total = len(texts) if isinstance(texts, Sequence) else None
+        chunks = [np.empty((0, width), dtype=np.float32)]
+        progress = choose_progress(bool(show_progress_bar))
+        with progress.stage("encoding", total=total, unit="texts") as stage:
+            for vectors in pipeline(
+                texts, prompt=self._choose_prompt(prompt, prompt_name), advance=stage.advance
+            ):
+                kept = vectors[:, :width]
+                if normalize_embeddings:
+                    kept = F.normalize(torch.from_numpy(kept), dim=-1).numpy()
+                chunks.append(np.ascontiguousarray(kept))
+        found = np.concatenate(chunks)
+        if convert_to_tensor:
+            matrix = torch.from_numpy(found).to(self.device)
+            return matrix[0] if is_single else matrix
+        if is_single:
+            return found[0] if convert_to_numpy else torch.from_numpy(found[0])
+        return found if convert_to_numpy else list(torch.from_numpy(found))
+
+    def encode_query(self, sentences: str | Iterable[str], **options: Any) -> Any:
+        """Makes vectors of questions: as `encode`, with the prompt `query` if there is one."""
+        return self.encode(sentences, **self._with_prompt(("query",), options))
+
+    def encode_document(self, sentences: str | Iterable[str], **options: Any) -> Any:
+        """Makes vectors of what is searched: as `encode`, with the prompt for that if there is one.
+
+        Its name is `document`, `passage` or `corpus`.
+        """
+        return self.encode(sentences, **self._with_prompt(_DOCUMENT_PROMPTS, options))
+
+    def similarity(self, first: Vectors, second: Vectors) -> Tensor:
+        """Compares each vector with each, as the model's folder says; greater is more alike.
+
+        Shape:
+            first: (m, width), or (width,) for one.
+            second: (n, width), or (width,).
+            result: (m, n).
+
+        Raises:
+            SettingsError: If widths differ.
+        """
+        return similarity_matrix(*_as_rows(first, second), self.similarity_name)
+
+    def similarity_pairwise(self, first: Vectors, second: Vectors) -> Tensor:
+        """Compares each vector with the one at its place.
+
+        Shape:
+            first, second: (n, width), or (width,) for one.
+            result: (n,).
+
+        Raises:
+            SettingsError: If there are not as many on both sides, or widths differ.
+        """
+        one, other = _as_rows(first, second)
+        if len(one) != len(other):
+            raise SettingsError(
+                f"{len(one)} vectors are compared with {len(other)}, each with the one at its "
+                "place; accepted: as many on both sides. similarity compares each with each"
+            )
+        return similarity_of_pairs(one, other, self.similarity_name)
+
+    def tokenize(self, texts: list[str]) -> dict[str, Tensor]:
+        """Returns the model's inputs for some texts, padded to the longest.
+
+        Shape:
+            each: (number of texts, tokens), int64.
+        """
+        batch = self._pipeline._pad(self._pipeline.tokenize(texts))
+        return {name: torch.from_numpy(values) for name, values in batch.items()}
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes a folder that sentence-transformers loads, with the tokenizer.
+
+        Raises:
+            CheckpointError: If it can't be written.
+        """
+        settings = replace(
+            self.model.config,
+            truncate_dim=self.truncate_dim,
+            max_seq_length=self.max_seq_length,
+            prompts=self.prompts,
+            default_prompt_name=self.default_prompt_name,
+            similarity=self.similarity_name,
+        )
+        self.tokenizer.save_pretrained(folder)
+        self.model.save_pretrained(folder, config=settings)
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """Returns how many numbers a vector has."""
+        return self._choose_width(None)
+
+    get_embedding_dimension = get_sentence_embedding_dimension
+
+    @property
+    def max_seq_length(self) -> int:
+        """Where texts are cut, in tokens."""
+        return self._pipeline.max_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, length: int) -> None:
+        self._pipeline.max_length = length
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device
+
+    def _choose_width(self, truncate_dim: int | None) -> int:
+        wanted = self.truncate_dim if truncate_dim is None else truncate_dim
+        return replace(self.model.config, truncate_dim=wanted).width
+
+    def _choose_prompt(self, prompt: str | None, name: str | None) -> str:
+        if prompt is not None and name is not None:
+            raise SettingsError(
+                f"prompt = {shorten(prompt)} and prompt_name = {shorten(name)} are both given; "
+                "accepted: one of them"
+            )
+        if prompt is not None:
+            return prompt
+        name = self.default_prompt_name if name is None else name
+        if name is None:
+            return ""
+        if name not in self.prompts:
+            raise SettingsError(
+                f"there is no prompt {shorten(name)}; accepted: "
+                f"{', '.join(self.prompts) or 'none, as the model has none'}."
+                + did_you_mean(name, self.prompts)
+            )
+        return self.prompts[name]
+
+    def _with_prompt(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+        if options.get("prompt") is not None or options.get("prompt_name") is not None:
+            return options
+        found = next((name for name in names if name in self.prompts), None)
+        return {**options, "prompt_name": found}
+
+    def __getattr__(self, name: str) -> NoReturn:
+        ours = _METHOD_HABITS.get(name)
+        hint = f"; here it is {ours}" if ours else ""
+        raise AttributeError(f"'SentenceEncoder' has no attribute '{name}'{hint}")
+
+    def __repr__(self) -> str:
+        width = self.get_sentence_embedding_dimension()
+        family = self.model.encoder.config.model_type
+        return f"SentenceEncoder({family}, {width} numbers a text, on {self.device})"
+
+
+def _refuse(name: str, habits: Mapping[str, str], *, where: str) -> NoReturn:
+    method = SentenceEncoder.__init__ if where == "SentenceEncoder" else SentenceEncoder.encode
+    accepted = [n for n in method.__annotations__ if n not in ("options", "return")]
+    if name in habits:
+        raise SettingsError(
+            f"{where} has no option '{name}': {habits[name]}; accepted: {', '.join(accepted)}"
+        )
+    raise SettingsError(
+        f"{where} has no option '{name}'; accepted: {', '.join(accepted)}."
+        + did_you_mean(name, accepted)
+    )
+
+
+def _as_rows(first: Vectors, second: Vectors) -> tuple[Tensor, Tensor]:
+    one, other = _as_matrix(first), _as_matrix(second)
+    if one.shape[-1] != other.shape[-1]:
+        raise SettingsError(
+            f"vectors of {one.shape[-1]} numbers are compared with vectors of {other.shape[-1]}; "
+            "accepted: as many on both sides"
+        )
+    return one, other.to(one.device, one.dtype)
+
+
+def _as_matrix(vectors: Vectors) -> Tensor:
+    if not isinstance(vectors, np.ndarray | Tensor):
+        vectors = torch.stack([torch.as_tensor(vector) for vector in vectors])
+    matrix = torch.as_tensor(vectors)
+    if matrix.dim() not in (1, 2):
+        raise SettingsError(
+            f"vectors have shape {tuple(matrix.shape)}; accepted: (width,) or (number, width)"
+        )
+    return matrix[None] if matrix.dim() == 1 else matrix
