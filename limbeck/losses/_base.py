@@ -41,6 +41,11 @@ class Loss(Settings):
     all with a token after them; `real`: every position that is not padding."""
 
     @property
+    def counts_texts(self) -> bool:
+        """Whether its rows are whole texts, and not tokens."""
+        return "pooled" in self.needs
+
+    @property
     def name(self) -> str:
         """What settings call it: the name of its file."""
         return type(self).__module__.rpartition(".")[2]

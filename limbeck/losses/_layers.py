@@ -80,3 +80,19 @@ class LayerLoss(PlainLoss):
                     f"{who}; accepted: 1 to {num_layers}, or -1 for the last"
                 )
         return counted
+
+
+def require_same_heads(loss: LayerLoss, student: ModelConfig, teacher: ModelConfig | None) -> None:
+    """Refuses a student with another number of attention heads than the teacher's.
+
+    Raises:
+        SettingsError: Gives both, and the loss that needs no such thing.
+    """
+    assert teacher is not None
+    if student.num_attention_heads != teacher.num_attention_heads:
+        raise SettingsError(
+            f"losses.{loss.name} compares attention head by head, but the teacher has "
+            f"{teacher.num_attention_heads} heads and the student {student.num_attention_heads}; "
+            "leave this loss out, or take a student with as many heads, or losses.relations, which "
+            "divides both models anew"
+        )

@@ -6,8 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from limbeck.errors import SettingsError
-from limbeck.losses._layers import LayerLoss
+from limbeck.losses._layers import LayerLoss, require_same_heads
 from limbeck.losses._views import Compared, View
 from limbeck.models import ModelConfig
 from limbeck.nn.masks import MASKED_SCORE
@@ -30,14 +29,7 @@ class Loss(LayerLoss):
         Raises:
             SettingsError: If the models differ in heads, or `teacher_layers` do not fit them.
         """
-        assert teacher is not None
-        if student.num_attention_heads != teacher.num_attention_heads:
-            raise SettingsError(
-                f"losses.{self.name} compares attention head by head, but the teacher has "
-                f"{teacher.num_attention_heads} heads and the student "
-                f"{student.num_attention_heads}; leave this loss out, or take a student with as "
-                "many heads"
-            )
+        require_same_heads(self, student, teacher)
         return super().build(student, teacher)
 
     def sum(self, seen: Compared) -> Tensor:

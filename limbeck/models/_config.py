@@ -264,6 +264,11 @@ class ModelConfig:
         """
         return self.num_hidden_layers
 
+    @property
+    def attention_size(self) -> int:
+        """Width of a layer's queries, keys or values: all heads side by side."""
+        return self.hidden_size
+
     def keep_layers(self, layers: Sequence[int]) -> Self:
         """Returns the configuration of a model that has these layers of it alone, in this order.
 

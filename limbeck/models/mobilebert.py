@@ -87,6 +87,11 @@ class MobileBertConfig(ModelConfig):
         """Width within the layers, bottleneck or not."""
         return self.intra_bottleneck_size if self.use_bottleneck else self.hidden_size
 
+    @property
+    def attention_size(self) -> int:
+        """That of the bottleneck, in which attention runs."""
+        return self.inner_size
+
     def _find_excess(self) -> list[str]:
         number, limit = self.num_hidden_layers * self.num_feedforward_networks, limits.LAYERS
         if number > limit.value:

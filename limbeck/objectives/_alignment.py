@@ -116,5 +116,17 @@ class AlignedBatch:
             pooler_output=output.last_hidden_state[:, 0] if pooled is None else pooled,
             hidden_states=None
             if output.hidden_states is None
-            else tuple(weights @ states for states in output.hidden_states),
+            else tuple(_align(weights, states) for states in output.hidden_states),
         )
+
+
+def _align(weights: Tensor, states: Tensor) -> Tensor:
+    """Returns the teacher's states for the student's tokens.
+
+    The first token is most often one that stands for the text and has no characters: for what looks
+    at it alone, its state is that of the teacher's first.
+    """
+    aligned = weights @ states
+    has_own = weights[:, 0].sum(dim=-1, keepdim=True) > 0
+    first = torch.where(has_own, aligned[:, 0], states[:, 0])
+    return torch.cat([first[:, None], aligned[:, 1:]], dim=1)

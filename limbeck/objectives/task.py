@@ -151,7 +151,7 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
     def _num_rows(self, loss: Loss, batch: TaskBatch, real: Tensor | None) -> int:
         if "logits" in loss.needs:
             return self._task.num_distributions(batch)
-        if "pooled" in loss.needs:
+        if loss.counts_texts:
             return batch.input_ids.shape[:-1].numel()
         assert real is not None
         return len(real)

@@ -42,11 +42,11 @@ class TextObjective(Objective[MaskedBatch, TextRows]):
         self._freeze_body = freeze_body
 
     def prepare(self, batch: MaskedBatch) -> Prepared[MaskedBatch, TextRows]:
-        """Finds the positions of each loss and counts them; of a loss on pooled vectors, rows."""
+        """Finds the positions of each loss and counts them; of a loss on whole texts, rows."""
         losses = self.settings
         rows = TextRows.of(batch, losses.values(), chunk_rows=self._chunk_rows)
         counts = {
-            name: len(batch) if "pooled" in loss.needs else len(rows.positions[loss.positions])
+            name: len(batch) if loss.counts_texts else len(rows.positions[loss.positions])
             for name, loss in losses.items()
         }
         return Prepared(batch=batch, rows=rows, counts=counts)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cosine as scipy_cosine
-from scipy.special import log_softmax, softmax
+from scipy.special import kl_div, log_softmax, softmax
 from scipy.stats import zscore
 
 from limbeck import BertConfig, listing
@@ -21,6 +21,7 @@ ALL = listing.list_names("limbeck.losses")
 GROUPED = [name for name in ALL if isinstance(build_loss(name, {}), GroupLoss)]
 """Additive over groups, and not over rows: `test_pooled_losses.py` has their properties."""
 HEADS, LENGTH, WIDTH, LAYERS = 2, 7, 6, 2
+RELATED = ("queries", "keys", "values")
 
 
 def config(**changes: int) -> BertConfig:
@@ -43,19 +44,32 @@ def make_seen(seed: int, name: str) -> Compared:
             "last_hidden_state": draw(1, LENGTH, WIDTH),
             "hidden_states": tuple(draw(1, LENGTH, WIDTH) for _ in range(1 + LAYERS)),
             "attention_scores": tuple(draw(1, HEADS, LENGTH, LENGTH) for _ in range(LAYERS)),
+            **{name: (draw(1, HEADS, LENGTH, WIDTH // HEADS),) for name in RELATED},
         }
+        if name == "patient":  # whose rows are sequences
+            found["hidden_states"] = (draw(LENGTH, 3, WIDTH),)
         for scores in found["attention_scores"]:
             scores[:, :, ::3, 2:5] -= 30000
         return Views(**{view: found[view] for view in build_loss(name, {}).needs})
 
     labels = torch.randint(0, WIDTH, (LENGTH,), generator=generator)
-    return Compared(student=views(), teacher=views(), labels=labels, positions=torch.arange(LENGTH))
+    mask = torch.ones(1, LENGTH, LENGTH)
+    mask[:, ::3, 2:5] = 0
+    return Compared(
+        student=views(),
+        teacher=views(),
+        labels=labels,
+        positions=torch.arange(LENGTH),
+        attention_mask=mask,
+    )
 
 
 def take(seen: Compared, index: torch.Tensor) -> Compared:
     """Some of the rows: of the logits, or of the positions of the sequence."""
 
     def cut(views: Views) -> Views:
+        if [len(states) for states in getattr(views, "hidden_states", ())] == [LENGTH]:
+            return Views(hidden_states=(views.hidden_states[0][index],))
         of_rows = ("logits", "pooled", "scores")
         rows = {name: view for name, view in vars(views).items() if name in of_rows}
         return Views(**{name: view[index] for name, view in rows.items()}) if rows else views
@@ -65,6 +79,7 @@ def take(seen: Compared, index: torch.Tensor) -> Compared:
         teacher=cut(seen.teacher),
         labels=seen.labels[index],
         positions=seen.positions[index],
+        attention_mask=seen.attention_mask,
     )
 
 
@@ -78,6 +93,31 @@ def as_arrays(views: Views) -> dict[str, list[np.ndarray]]:
         name: view if isinstance(view, tuple) else (view,) for name, view in vars(views).items()
     }
     return {name: [tensor.squeeze(0).numpy() for tensor in view] for name, view in found.items()}
+
+
+def relation_oracle(
+    student: np.ndarray, teacher: np.ndarray, mask: np.ndarray, *, heads: int = HEADS
+) -> float:
+    """One sequence's sum over the tokens that see one, looped over heads and tokens.
+
+    Shape: (attention heads, length, head size) and (length, length).
+    """
+    total = 0.0
+    length = student.shape[1]
+    parts = [
+        np.split(np.concatenate(list(states), axis=-1), heads, axis=-1)
+        for states in (student, teacher)
+    ]
+    for ours, theirs in zip(*parts, strict=True):
+        for token in range(length):
+            if not mask[token].any():
+                continue
+            relations = [
+                softmax([z[token] @ z[key] / z.shape[1] ** 0.5 for key in np.flatnonzero(row)])
+                for z, row in ((theirs, mask[token]), (ours, mask[token]))
+            ]
+            total += kl_div(*relations).sum() / heads
+    return float(total)
 
 
 def numpy_oracle(name: str, seen: Compared) -> float:
@@ -139,6 +179,34 @@ def numpy_oracle(name: str, seen: Compared) -> float:
                 for row in range(LENGTH)
             )
         )
+    if name == "attention_kl":
+        pairs = zip(student["attention_scores"], teacher["attention_scores"], strict=True)
+        return float(
+            sum(
+                kl_div(softmax(t, axis=-1), softmax(s, axis=-1)).sum(axis=-1).mean(axis=0).sum()
+                for s, t in pairs
+            )
+        )
+    if name == "feature_map_mse":
+        pairs = zip(student["hidden_states"], teacher["hidden_states"], strict=True)
+        # layer norm adds 1e-5 to the variance
+        standardised = (
+            [x / np.sqrt(1 + 1e-5 / v.var(-1, keepdims=True)) for v in p for x in [zscore(v, -1)]]
+            for p in pairs
+        )
+        return float(sum(((s - t) ** 2).mean(axis=-1).sum() for s, t in standardised))
+    if name == "patient":
+        ours, theirs = (
+            v["hidden_states"][0][:, 0]
+            / np.linalg.norm(v["hidden_states"][0][:, 0], axis=-1)[:, None]
+            for v in (student, teacher)
+        )
+        return float(((ours - theirs) ** 2).sum())
+    if name == "relations":
+        return sum(
+            relation_oracle(student[which][0], teacher[which][0], seen.attention_mask[0].numpy())
+            for which in RELATED
+        )
     raise AssertionError(f"no oracle for the loss {name}: write one")
 
 
@@ -173,6 +241,7 @@ def test_is_positive_and_zero_where_both_models_agree(name: str, seed: int) -> N
             teacher=seen.student,
             labels=seen.labels,
             positions=seen.positions,
+            attention_mask=seen.attention_mask,
         )
         assert abs(compute(name, same).item()) < 1e-12
 
@@ -248,7 +317,7 @@ def test_pooled_vectors_of_another_width_are_projected() -> None:
 
 def test_unknown_loss_names_the_nearest() -> None:
     with pytest.raises(
-        SettingsError, match=r"no 'cosin'.*accepted: attention_mse, .*cosine.*'cosine'\?"
+        SettingsError, match=r"no 'cosin'.*accepted: attention_kl, .*.*cosine.*'cosine'\?"
     ):
         build_loss("cosin", {})
 

@@ -1,0 +1,54 @@
+"""Attention KL: where the student's tokens look, against where the teacher's do."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from limbeck.losses._layers import LayerLoss, require_same_heads
+from limbeck.losses._views import Compared, View
+from limbeck.models import ModelConfig
+from limbeck.nn import at_least_float32
+
+
+class Loss(LayerLoss):
+    """KL(A_T || A_S) of the attention over visible keys, averaged over heads, added up over layers.
+
+    Both models must have the same number of attention heads. With `student_layers = [-1]`, beside
+    `relations` of the values, this is MiniLM; over all layers it is MobileBERT's attention
+    transfer, and with the values' relations in the same layers "Att-KL + Val-KL".
+
+    Source:
+        Wang et al., "MiniLM", 2020, equation 6; over layers: L_AT in Sun et al., "MobileBERT",
+        2020, section 3.3, and Wang et al., "How to Distill your BERT", 2023, section 2.
+    """
+
+    needs: ClassVar[frozenset[View]] = frozenset({"attention_scores"})
+
+    def build(self, student: ModelConfig, teacher: ModelConfig | None) -> nn.Module:
+        """Makes a module of the formula.
+
+        Raises:
+            SettingsError: If the models differ in heads, or a layer is none of the models'.
+        """
+        require_same_heads(self, student, teacher)
+        return super().build(student, teacher)
+
+    def sum(self, seen: Compared) -> Tensor:
+        """Returns the sum over rows; a row holds what one token looks at, head by head."""
+        layers = zip(seen.student.attention_scores, seen.teacher.attention_scores, strict=True)
+        return seen.rows(*(_diverge(*scores) for scores in layers)).mean(dim=-1).sum()
+
+
+def _diverge(student: Tensor, teacher: Tensor) -> Tensor:
+    """Returns the divergence of each token, in each head.
+
+    Shape:
+        student, teacher: (sequences, heads, length, length); the result without the last, and
+            heads last.
+    """
+    ours, theirs = (at_least_float32(s).log_softmax(dim=-1) for s in (student, teacher))
+    divergence = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(dim=-1)
+    return divergence.transpose(1, 2)
