@@ -61,7 +61,7 @@ class ModelsInMemory:
                 f"{setting} = a {type(value).__name__} in memory comes without its tokenizer; give "
                 f"{setting} = (model, tokenizer), or a folder or Hub id"
             )
-        if setting in _TEACHERS and value is not None and not isinstance(value, str):
+        if setting in _TEACHERS and value is not None and not are_models(value):
             path = self.out / DATA_FOLDER / f"{setting}.jsonl"
             self._said[path] = SplitInMemory(setting, open_rows(setting, value))
             return str(path)
@@ -83,6 +83,13 @@ class ModelsInMemory:
             put(self.out / MODELS_FOLDER / role, write, out=self.out)
         for path, rows in self._said.items():
             put(path, rows.write, out=self.out)
+
+
+def are_models(value: Any) -> bool:
+    """Tells whether a teacher is a model, or a list of several, rather than rows of predictions."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(not isinstance(one, list) and are_models(one) for one in value)
+    return isinstance(value, str | Path | ModelResult | Model | Tokenizer)
 
 
 def with_tokenizer(model: Any, tokenizer: Tokenizer | None) -> Any:

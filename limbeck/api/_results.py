@@ -261,7 +261,8 @@ def _find_teacher(runs: Sequence[Path]) -> Path | None:
     for run, record in records.items():
         if record.settings.get("role") == "teacher":
             return run
-    learned = [Path(name) for r in records.values() if (name := r.settings.get("teacher"))]
+    given = [r.settings.get("teacher") or () for r in records.values()]
+    learned = [Path(n) for names in given for n in ([names] if isinstance(names, str) else names)]
     return next((run for run in runs if run / "model" in learned), None)
 
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from limbeck.api._call import choose_folder, prepare
 from limbeck.api._data import DataSet, GivenData, Rows
-from limbeck.api._models import ModelLike, with_tokenizer
+from limbeck.api._models import ModelLike, are_models, with_tokenizer
 from limbeck.api._progress import choose_progress
-from limbeck.api._result import ModelResult
 from limbeck.api._results import (
     CompressResult,
     EvaluateResult,
@@ -22,7 +21,6 @@ from limbeck.api._results import (
 from limbeck.api._signature import takes_settings
 from limbeck.api._steps import FinetuneSteps
 from limbeck.api._suite import SuiteTasks
-from limbeck.models import Model
 from limbeck.recipes import compress as compress_recipe
 from limbeck.recipes import evaluate as evaluate_recipe
 from limbeck.recipes import finetune as finetune_recipe
@@ -281,10 +279,10 @@ def _needed(settings: Mapping[str, Any], *, teacher: object) -> tuple[str, ...]:
 
     Predictions bring the texts to learn from.
     """
-    if teacher is not None and not isinstance(teacher, ModelResult | Model | tuple):
-        is_name = isinstance(teacher, str | Path)
-        if not is_name or find_kind(str(teacher)).brings_rows:
-            return ("validation",)
+    is_name = isinstance(teacher, str | Path)
+    brings_rows = find_kind(str(teacher)).brings_rows if is_name else not are_models(teacher)
+    if teacher is not None and brings_rows:
+        return ("validation",)
     holds_out = "validation_ratio" in (settings.get("task_options") or {})
     return ("train",) if holds_out else ("train", "validation")
 

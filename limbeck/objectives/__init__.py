@@ -12,6 +12,7 @@ from limbeck.objectives._objective import Objective, Share
 from limbeck.objectives._teachers import (
     CachedTeacher,
     LiveTeacher,
+    MeanTeacher,
     PooledTeacher,
     TaskTeacher,
     TeacherOutputs,
@@ -34,6 +35,7 @@ __all__ = [
     "EmbeddingObjective",
     "LiveTeacher",
     "Looks",
+    "MeanTeacher",
     "Objective",
     "PaddedTexts",
     "PooledTeacher",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.losses import Loss
@@ -14,7 +15,7 @@ from limbeck.models import AnyModel, ModelConfig
 from limbeck.nn import ModelOutput, to_device
 from limbeck.objectives._alignment import Alignment
 from limbeck.objectives._looks import Looks
-from limbeck.tasks import EncodedExamples, Task, TaskBatch, collate, restore_padding
+from limbeck.tasks import PADDING, EncodedExamples, Task, TaskBatch, collate, restore_padding
 
 
 class TeacherOutputs(Protocol):
@@ -90,6 +91,47 @@ class CachedTeacher:
         """Returns None, and the teacher's logits."""
         rows = self._look_up(batch.positions)
         return None, to_device(restore_padding(rows), batch.input_ids.device)
+
+
+class MeanTeacher:
+    """Averages what several teachers say.
+
+    Args:
+        task: The task, which says how; of the student.
+        members: Each teacher's outputs, and where its tokens and the student's stand if these
+            differ and are scored.
+        weights: How much each counts; they add up to 1.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        members: Sequence[tuple[TeacherOutputs, Alignment | None]],
+        weights: Sequence[float],
+    ) -> None:
+        self._task = task
+        self._members = members
+        self._weights = weights
+
+    def __call__(self, batch: TaskBatch, looks: Looks) -> tuple[None, Tensor]:
+        """Returns None, and the logits of all teachers together."""
+        found = [self._ask(*member, batch, looks) for member in self._members]
+        width = max(logits.shape[-1] for logits in found)  # a cache pads to its longest row only
+        padded = [F.pad(each, (0, width - each.shape[-1]), value=PADDING) for each in found]
+        return None, self._task.average(padded, self._weights)
+
+    def _ask(
+        self,
+        outputs: TeacherOutputs,
+        alignment: Alignment | None,
+        batch: TaskBatch,
+        looks: Looks,
+    ) -> Tensor:
+        _, logits = outputs(batch, looks)
+        assert logits is not None
+        if alignment is None:
+            return logits
+        return alignment.of(batch, with_states=False).to(logits.device).logits(logits)
 
 
 class PooledTeacher:

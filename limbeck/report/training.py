@@ -16,7 +16,7 @@ def read_training(run: FinetuneRun) -> TrainingFacts | None:
     if not records:
         return None
     settings = run.record.settings
-    first = records[0]
+    first, teacher = records[0], settings.get("teacher")
     steps_per_epoch = round(first.num_steps / first.num_epochs) if first.num_epochs else 0
     asked = math.ceil(settings.get("epochs", first.num_epochs) * steps_per_epoch)
     return TrainingFacts(
@@ -29,7 +29,7 @@ def read_training(run: FinetuneRun) -> TrainingFacts | None:
         max_length=settings.get("max_length"),
         patience=settings.get("patience"),
         max_minutes=settings.get("max_minutes"),
-        teacher=settings.get("teacher"),
+        teacher=", ".join(teacher) if isinstance(teacher, list) else teacher,
         data={name: settings.get(name) for name in ("task", "data", "task_options")},
         labels=tuple(run.result.labels),
         tokenizer_sha256=tuple(sorted({record.tokenizer_sha256 for record in records})),

@@ -80,8 +80,9 @@ def find_changes(
     """
     if record.recipe != recipe:
         return Changes(recipe=recipe)
-    before = dict(_flatten(record.settings_of(type(settings))))
-    now = dict(_flatten(dump_settings(settings)))
+    named = record.inputs.keys() | inputs.keys()
+    before = dict(_flatten(record.settings_of(type(settings)), named))
+    now = dict(_flatten(dump_settings(settings), named))
     known = record.inputs.keys() & inputs.keys()
     changed = {name for name in known if record.inputs[name] != inputs[name]}
     free = {*may_change, *_WITHOUT_EFFECT, *(known - changed)}
@@ -148,10 +149,15 @@ def _covers(names: Collection[str], name: str) -> bool:
     return any(name == one or name.startswith(f"{one}.") for one in names)
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(
+    values: Mapping[str, Any], inputs: Collection[str], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Yields settings by their dotted names, those of a list one by one if they are inputs."""
     for name, value in values.items():
+        if isinstance(value, list) and f"{prefix}{name}.0" in inputs:
+            value = {str(number): item for number, item in enumerate(value)}
         if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{prefix}{name}.")
+            yield from _flatten(value, inputs, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 

@@ -15,6 +15,7 @@ from limbeck.errors import SettingsError
 from limbeck.metrics import Predictions, score
 from limbeck.models import AutoConfig, AutoModel, Model
 from limbeck.nn import ModelOutput, at_least_float32
+from limbeck.tasks._average import average_distributions, sum_weighted
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
 from limbeck.tasks._labels import align_names
@@ -46,6 +47,8 @@ class Task(ABC):
     """Makes the models of the head that the task needs."""
     targets: ClassVar[Literal["categorical", "real"]] = "categorical"
     """What a row of `distributions` holds: the logits of one distribution, or plain numbers."""
+    label_dim: ClassVar[int] = -1
+    """Dimension of the logits over which one distribution runs."""
     is_trainable: ClassVar[bool] = True
     """Whether there is something to fine-tune; zero-shot tasks only evaluate."""
     scores_tokens: ClassVar[bool] = False
@@ -140,6 +143,23 @@ class Task(ABC):
             counted: What `counted` gave for the batch, where the logits are.
         """
         return logits
+
+    def average(self, logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        """Returns the logits of what several models say together: the mean of their probabilities.
+
+        Numbers are averaged as they are. The logits of one model, given several times, come back.
+
+        Args:
+            logits: Of each model, as `logits` gives them, all of one shape.
+            weights: How much each counts; they add up to 1.
+
+        Source:
+            Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, section 1: the
+            arithmetic mean of an ensemble's predictions.
+        """
+        if self.targets == "real":
+            return sum_weighted(logits, weights)
+        return average_distributions(logits, weights, dim=self.label_dim)
 
     def counted(self, batch: TaskBatch) -> Tensor | None:
         """Returns which rows `distributions` gives of all; None for all. Shape: (rows,)."""

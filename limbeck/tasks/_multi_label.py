@@ -15,6 +15,7 @@ from limbeck.errors import DataError, SettingsError, shorten
 from limbeck.metrics import LabelSets
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.sources import Data, Row
+from limbeck.tasks._average import average_yes_and_no
 from limbeck.tasks._base import Task
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import EncodedExample, Record, Split, TaskBatch
@@ -88,6 +89,10 @@ class MultiLabelTask(Task):
         """Returns each label's yes or no as two logits, (batch * labels, 2)."""
         flat = logits.flatten()
         return torch.stack([flat, torch.zeros_like(flat)], dim=-1)
+
+    def average(self, logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        """Returns the logits of several models together: of each label the mean of its chances."""
+        return average_yes_and_no(logits, weights)
 
     def num_distributions(self, batch: TaskBatch) -> int:
         """Returns the number of examples times labels."""

@@ -56,6 +56,7 @@ class NerTask(Task):
     predictions = Tags
     auto_model = AutoModelForTokenClassification
     scores_tokens = True
+    label_dim = 1
 
     def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
         """Turns sentences into token ids; a long one becomes several rows, so that no word is lost.

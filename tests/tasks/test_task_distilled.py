@@ -1,6 +1,7 @@
 """Every task learns from a teacher: beside it, from its cache, and on texts of a masked LM."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -9,8 +10,8 @@ from task_examples import EXAMPLES, TEXTS
 from limbeck import AutoModelForMaskedLM, BertConfig, listing
 from limbeck.errors import SettingsError
 from limbeck.recipes.finetune import FinetuneSettings, run
-from limbeck.tasks import read_task
-from limbeck.tokenizers import train_wordpiece
+from limbeck.tasks import collate, read_task
+from limbeck.tokenizers import AutoTokenizer, train_wordpiece
 from limbeck.train import SilentProgress, read_metrics
 
 pytestmark = pytest.mark.slow
@@ -93,3 +94,36 @@ def test_layers_and_made_texts_are_learned_from(ground):
         made = (ground[1] / "run/augmented.jsonl").read_text(encoding="utf-8").splitlines()
         assert len(made) >= len(EXAMPLES[ground[0]].rows)  # long ones have several windows
     assert sum(losses[-4:]) < sum(losses[:4])
+
+
+@every_task
+def test_two_teachers_say_together_the_mean_of_their_probabilities(ground):
+    name, folder = ground
+    task = read_task(name, str(folder), options=EXAMPLES[name].options)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "teacher")
+    rows = task.encode(task.splits["train"], tokenizer, max_length=24)
+    batch = collate(task, rows, range(len(rows)), pad_token_id=tokenizer.pad_token_id)
+    logits = []
+    for model in ("teacher", "student"):
+        model = task.load_model(folder / model, new_head=False).eval()
+        with torch.no_grad():
+            logits.append(task.logits(model(**batch.inputs()), batch))
+    counted = task.counted(batch)
+    found = task.distributions(task.average(logits, (0.75, 0.25)), counted)
+    one, other = (task.distributions(each, counted) for each in logits)
+    if task.targets == "categorical":
+        found, one, other = (each.softmax(dim=-1) for each in (found, one, other))
+    torch.testing.assert_close(found, 0.75 * one + 0.25 * other)
+
+
+@pytest.mark.parametrize(
+    "ground",
+    ["sst2", "stsb", "multi_label_classification", "ner", "squad", "swag"],
+    indirect=True,
+)
+def test_a_teacher_and_its_copy_teach_what_it_teaches_alone(ground):
+    _, folder = ground
+    shutil.copytree(folder / "teacher", folder / "copy")
+    both = [str(folder / "teacher"), str(folder / "copy")]
+    losses = learn(ground, "both", teacher=both, teacher_cache=str(folder / "cache"))
+    assert losses == pytest.approx(learn(ground, "alone"), rel=1e-4, abs=1e-6)

@@ -39,7 +39,7 @@ def make_card(
     """
     task = settings.task_label or data.task.name
     base = show_model(settings.model)
-    learned = "" if settings.teacher is None else f", distilled from {show_model(settings.teacher)}"
+    learned = "" if settings.teacher is None else f", distilled from {_show_teachers(settings)}"
     return Card(
         name=settings.label or f"{base} on {task}",
         summary=f"{base}, fine-tuned on {task}{learned}, with limbeck {__version__}.",
@@ -75,6 +75,14 @@ def show_model(name_or_path: str) -> str:
         return name_or_path
     path = path.resolve()
     return path.parent.name if path.name == "model" else path.name
+
+
+def _show_teachers(settings: FinetuneSettings) -> str:
+    weights = settings.teacher_weights
+    names = [show_model(name) for name in settings.teachers]
+    if weights is not None:
+        names = [f"{name} (weight {w:g})" for name, w in zip(names, weights, strict=True)]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _hub_id(data: str | Mapping[str, str] | None) -> str | None:
@@ -122,7 +130,7 @@ def _describe(settings: FinetuneSettings, task: Task, record: SeedRecord) -> dic
     if settings.start:
         made["Started by"] = ", ".join(method.method for method in settings.start)
     if settings.teacher is not None:
-        made["Teacher"] = show_model(settings.teacher)
+        made["Teacher"] = _show_teachers(settings)
         made["Losses"] = ", ".join(build_task_losses(task, settings.losses))
         made["Weight of the labels"] = f"{settings.label_weight:g}"
     if settings.intermediate is not None:

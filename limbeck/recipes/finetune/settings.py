@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +17,9 @@ from limbeck.recipes._tasks.settings import TaskRunSettings
 from limbeck.recipes.finetune.augmentation import AugmentSettings
 from limbeck.runs import Role
 from limbeck.train import Schedule
+
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""Of one teacher among several."""
 
 
 class IntermediateSettings(Settings):
@@ -60,11 +63,14 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     start: Start = ()
     """Methods that are applied to the model before training, one after the other, in place of
     `keep_layers`: `[{ method = "keep_layers", layers = 3 }]`; `limbeck list methods` shows them."""
-    teacher: Shown[str | None] = None
+    teacher: Shown[str | tuple[str, ...] | None] = None
     """What is learned from, also on unlabelled text (a file `transfer.jsonl` beside the others, or
     `data.transfer=FILE`): folder or Hub id of a model that is fine-tuned on this task, or a file of
     predictions (`.jsonl`, `.csv`, `.parquet`), whose further texts are learned from too, or a
-    server that is asked: `openai://MODEL`, `http(s)://HOST/predict`."""
+    server that is asked: `openai://MODEL`, `http(s)://HOST/predict`. Of a list of models, such as
+    `["runs/a/model", "runs/b/model"]`, the mean of their probabilities, or numbers, is learned."""
+    teacher_weights: tuple[Weight, ...] | None = None
+    """How much each of several teachers counts; by default all alike."""
     teacher_cache: Path | None = None
     """Folder to keep teachers' logits in, for all epochs, seeds and students that learn from the
     same rows; None runs the teacher beside the student."""
@@ -97,11 +103,20 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     def named_models(self) -> dict[str, str]:
         """Returns the models that the settings name, by setting."""
         named = super().named_models()
-        if self.teacher is not None:
+        if isinstance(self.teacher, str):
             named["teacher"] = self.teacher
+        else:
+            named |= {f"teacher.{i}": name for i, name in enumerate(self.teachers)}
         if self.augment is not None:
             named["augment.model"] = self.augment.model
         return named
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """What is learned from: none, one, or several."""
+        if self.teacher is None:
+            return ()
+        return (self.teacher,) if isinstance(self.teacher, str) else self.teacher
 
     @property
     def methods(self) -> tuple[MethodSettings, ...]:
@@ -119,8 +134,25 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
 
     @field_validator("teacher")
     @classmethod
-    def _refuse_secret(cls, name: str | None) -> str | None:
-        return None if name is None else without_secret(name, setting="teacher")
+    def _check_teachers(cls, given: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        names = (given,) if isinstance(given, str) else given or ()
+        for name in names:
+            without_secret(name, setting="teacher")
+        if given is not None and not names:
+            raise ValueError("an empty list; give one teacher or several, or leave it out")
+        if len(set(names)) < len(names):
+            raise ValueError("give each teacher once; teacher_weights says what it counts")
+        return names[0] if len(names) == 1 else given
+
+    @model_validator(mode="after")
+    def _require_weight_of_each(self) -> Self:
+        weights, number = self.teacher_weights, len(self.teachers)
+        if weights is not None and (number < 2 or len(weights) != number):
+            raise SettingsError(
+                f"teacher_weights has {len(weights)} for {number} teacher{'s' * (number != 1)}; "
+                "accepted: one weight for each of several"
+            )
+        return self
 
     @model_validator(mode="after")
     def _require_one_start(self) -> Self:

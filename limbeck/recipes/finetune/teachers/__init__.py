@@ -12,6 +12,7 @@ from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teachers._labeller import Labeller
 from limbeck.recipes.finetune.teachers._model import ModelTeacher
+from limbeck.recipes.finetune.teachers._several import SeveralTeachers
 from limbeck.recipes.finetune.teachers._teacher import Teacher
 
 __all__ = ["Labeller", "ModelTeacher", "Teacher", "find_kind", "find_teacher", "is_labeller"]
@@ -40,11 +41,13 @@ def is_labeller(name: str) -> bool:
     return issubclass(find_kind(name), Labeller)
 
 
-def find_kind(name: str) -> type[Teacher]:
-    """Returns the kind of teacher that a name is taken for.
+def find_kind(name: str | tuple[str, ...]) -> type[Teacher]:
+    """Returns the kind of teacher that a name is taken for, or several are.
 
     Files and addresses are told by their name alone, before any is looked for on the Hub.
     """
+    if not isinstance(name, str):
+        return SeveralTeachers
     kinds = {name: listing.load(__name__, name) for name in listing.list_names(__name__)}
     in_order = sorted(kinds.values(), key=lambda kind: issubclass(kind.TeacherType, ModelTeacher))
     fitting = (kind for kind in in_order if kind.recognises(name))

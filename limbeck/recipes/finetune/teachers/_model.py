@@ -71,22 +71,22 @@ class ModelTeacher(Teacher):
                 "but teacher_cache keeps logits only; leave one of them out"
             )
         if self.is_other_vocabulary:
-            require_losses_across(losses, self.task, name=f"the teacher {self.settings.teacher}")
+            require_losses_across(losses, self.task, name=f"the teacher {self.name}")
 
     @classmethod
     def prepare(cls, settings: FinetuneSettings, data: TaskData) -> Self:
         """Checks that it can read the student's rows and was fine-tuned on the task."""
-        assert settings.teacher is not None
-        folder = resolve_folder(settings.teacher)
+        (teacher,) = settings.teachers
+        folder = resolve_folder(teacher)
         config, tokenizer = read_inputs(folder, any_family=True)
-        name = f"the teacher {settings.teacher}"
+        name = f"the teacher {teacher}"
         require_positions(data, config, name=name)
         if tokenizer.vocab_size > config.vocab_size:
             raise SettingsError(
                 f"{name}: its tokenizer has {tokenizer.vocab_size} pieces, but it embeds "
                 f"{config.vocab_size}; use the tokenizer that it was trained with"
             )
-        require_head(data.task, folder, name=settings.teacher, setting="teacher = ")
+        require_head(data.task, folder, name=teacher, setting="teacher = ")
         return cls(
             settings=settings,
             folder=folder,
@@ -98,7 +98,7 @@ class ModelTeacher(Teacher):
 
     def load_model(self, data: TaskData, losses: Mapping[str, Loss]) -> AnyModel:  # noqa: ARG002
         """Loads the model, with the head that the task needs, to the run's device."""
-        model = load_fine_tuned(data.task, self.folder, name=str(self.settings.teacher))
+        model = load_fine_tuned(data.task, self.folder, name=self.name)
         return model.to(choose_device(self.settings.device))
 
     def fingerprint(self) -> str:
@@ -150,7 +150,7 @@ class ModelTeacher(Teacher):
             what = f"losses.{names[0]} compares" if names else f"the task {self.task.name} scores"
             raise SettingsError(
                 f"augment makes rows of the student's tokens, but {what} tokens, and the teacher "
-                f"{self.settings.teacher} has another vocabulary; leave augment out, or choose a "
+                f"{self.name} has another vocabulary; leave augment out, or choose a "
                 "teacher of the student's vocabulary"
             )
         student, teacher = (

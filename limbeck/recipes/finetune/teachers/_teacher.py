@@ -45,6 +45,11 @@ class Teacher(ABC):
     config: ModelConfig | None = None
 
     @property
+    def name(self) -> str:
+        """What messages call it."""
+        return ", ".join(self.settings.teachers)
+
+    @property
     def adapter(self) -> Adapter | None:
         """What runs it, where that is another library."""
         return None
@@ -60,7 +65,7 @@ class Teacher(ABC):
         if given and not cls.options_type.model_fields:
             raise SettingsError(
                 f"teacher_options.{next(iter(given))} is for teachers that are no model, but "
-                f"teacher = {settings.teacher} is {cls.about}; leave it out"
+                f"teacher = {', '.join(settings.teachers)} is {cls.about}; leave it out"
             )
         return read_options(cls.options_type, given, name="teacher_options")
 
@@ -139,7 +144,7 @@ class Teacher(ABC):
                 continue
             raise SettingsError(
                 f"losses.{name} compares the models' {', '.join(sorted(loss.needs))}, but teacher "
-                f"= {self.settings.teacher} is {self.about}, which gives "
+                f"= {self.name} is {self.about}, which gives "
                 f"{', '.join(sorted(self.gives))} only; accepted with it: "
                 f"{', '.join(_losses_on(self.gives))}"
             )

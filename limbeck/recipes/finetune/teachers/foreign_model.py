@@ -55,8 +55,7 @@ class ForeignTeacher(ModelTeacher):
         adapter = self.adapter
         assert adapter is not None
         progress.log(
-            f"teacher {self.settings.teacher}: {adapter.model_class}, run by {adapter.name} "
-            f"{adapter.version}"
+            f"teacher {self.name}: {adapter.model_class}, run by {adapter.name} {adapter.version}"
         )
         return super().load(data, made, losses=losses, progress=progress)
 
@@ -73,7 +72,7 @@ class ForeignTeacher(ModelTeacher):
         if needy and not model.gives_states:
             raise SettingsError(
                 f"losses.{needy[0]} compares states of tokens, but teacher = "
-                f"{self.settings.teacher} is a {model.class_name}, which has not one for each "
+                f"{self.name} is a {model.class_name}, which has not one for each "
                 "token and layer; accepted with it: losses on logits"
             )
         return model
