@@ -143,18 +143,16 @@ def require_fit(
             loss.build(student, teacher)
 
 
-def require_same_width(
-    loss: Loss, student: ModelConfig, teacher: ModelConfig | None, *, remedy: str = ""
-) -> None:
+def require_same_width(loss: Loss, student: ModelConfig, teacher: ModelConfig | None) -> None:
     """Refuses a student whose hidden states have another width than the teacher's.
 
     Raises:
-        SettingsError: Gives both widths, what to do, and what else (`remedy`) this loss offers.
+        SettingsError: Gives both widths, and what to do.
     """
     assert teacher is not None
     if student.hidden_size != teacher.hidden_size:
         raise SettingsError(
             f"losses.{loss.name} compares hidden states, but the teacher's hidden_size is "
             f"{teacher.hidden_size} and the student's {student.hidden_size}; leave this loss out, "
-            f"{remedy}or take a student as wide as the teacher"
+            "take hidden_mse, which learns a map between them, or a student as wide as the teacher"
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.losses._base import LayerPairs, require_same_width
+from limbeck.losses._base import LayerPairs
 from limbeck.losses._layers import LayerLoss
 from limbeck.losses._views import Compared, View
 from limbeck.models import ModelConfig
@@ -25,25 +26,27 @@ class Loss(LayerLoss):
 
     needs: ClassVar[frozenset[View]] = frozenset({"hidden_states"})
 
-    projection: bool = False
-    """Learn a linear map from the student's width to the teacher's, one for the embeddings and one
-    for all layers; where the widths are equal, none is needed. The maps are no part of the saved
-    model."""
+    projection: Literal["shared", "two", "per_layer"] | None = None
+    """Linear maps from the student's width to the teacher's, which are learned: `shared`, one for
+    embeddings and all layers; `two`, one for the embeddings and one for all layers; `per_layer`,
+    one for each. None takes `two` where the widths differ, and else has none. They are no part of
+    the saved model."""
 
     def build(self, student: ModelConfig, teacher: ModelConfig | None) -> nn.Module:
-        """Makes a module of the formula, with its projections if asked for.
+        """Makes a module of the formula, with maps if asked for or needed.
 
         Raises:
-            SettingsError: If the models differ in width and there is no projection, or
-                `teacher_layers` do not fit them.
+            SettingsError: If `student_layers` or `teacher_layers` do not fit the models.
         """
         formula = super().build(student, teacher)
-        if not self.projection:
-            remedy = f"learn a map with losses.{self.name}.projection=true, "
-            require_same_width(self, student, teacher, remedy=remedy)
-            return formula
         assert teacher is not None
-        return _Projected(self, student.hidden_size, teacher.hidden_size)
+        sizes = student.hidden_size, teacher.hidden_size
+        projection = self.projection
+        if projection is None and sizes[0] == sizes[1]:
+            return formula
+        pairs = self.pair_layers(student.num_places, teacher.num_places)
+        names = [_name_map(projection or "two", layer) for layer, _ in pairs]
+        return _Projected(self, *sizes, names=names)
 
     def pair_layers(self, num_student_layers: int, num_teacher_layers: int) -> LayerPairs:
         """Returns the embeddings, and then the layers."""
@@ -60,16 +63,37 @@ class Loss(LayerLoss):
 
 
 class _Projected(nn.Module):
-    def __init__(self, loss: Loss, student_size: int, teacher_size: int) -> None:
+    """The formula after learned maps.
+
+    Args:
+        loss: The formula's.
+        student_size: Width of the student's states.
+        teacher_size: Width of the teacher's.
+        names: Which map each of the student's states goes through.
+    """
+
+    def __init__(
+        self, loss: Loss, student_size: int, teacher_size: int, *, names: Sequence[str]
+    ) -> None:
         super().__init__()
         self._loss = loss
-        self.of_embeddings = nn.Linear(student_size, teacher_size, bias=False)
-        self.of_layers = nn.Linear(student_size, teacher_size, bias=False)
-        for linear in (self.of_embeddings, self.of_layers):
+        self._names = names
+        for name in dict.fromkeys(names):
+            linear = nn.Linear(student_size, teacher_size, bias=False)
             # Keeps lengths and angles, so that the student's geometry is what the loss first sees.
             nn.init.orthogonal_(linear.weight)
+            self.add_module(name, linear)
 
     def forward(self, seen: Compared) -> Tensor:
-        embeddings, *layers = seen.student.hidden_states
-        projected = self.of_embeddings(seen.rows(embeddings)), self.of_layers(seen.rows(*layers))
+        states = zip(self._names, seen.student.hidden_states, strict=True)
+        projected = [self.get_submodule(name)(seen.rows(state)) for name, state in states]
         return self._loss.compare(at_least_float32(torch.cat(projected)), seen)
+
+
+def _name_map(projection: str, layer: int) -> str:
+    """Returns what checkpoints call the map of a student's layer, counted from 1."""
+    if projection == "shared":
+        return "of_all"
+    if layer == 0:
+        return "of_embeddings"
+    return "of_layers" if projection == "two" else f"of_layer_{layer}"

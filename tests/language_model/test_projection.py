@@ -30,7 +30,7 @@ def test_projection_to_a_wider_teacher(
             "student": str(tmp_path / "student"),
             "corpus": str(corpus_folder),
             "out": str(tmp_path / "run"),
-            "losses": {"soft_targets": {}, "hidden_mse": {"projection": True}},
+            "losses": {"soft_targets": {}, "hidden_mse": {}},
             "sequence_length": 16,
             "batch_size": 8,
             "accumulate": 2,

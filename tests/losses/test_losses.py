@@ -278,8 +278,18 @@ def test_standardised_targets_have_a_gradient_where_all_logits_are_equal() -> No
     assert torch.isfinite(student.grad).all()
 
 
-def test_projection_maps_the_student_to_the_teachers_width() -> None:
-    """Embeddings by one matrix, all layers by another: TinyBERT's equations 8 and 9."""
+@pytest.mark.parametrize(
+    ("projection", "names"),
+    [
+        (None, ["of_embeddings", "of_layers", "of_layers"]),  # TinyBERT's equations 8 and 9
+        ("two", ["of_embeddings", "of_layers", "of_layers"]),
+        ("shared", ["of_all", "of_all", "of_all"]),  # as its code has it
+        ("per_layer", ["of_embeddings", "of_layer_1", "of_layer_2"]),
+    ],
+)
+def test_projection_maps_the_student_to_the_teachers_width(
+    projection: str | None, names: list[str]
+) -> None:
     torch.manual_seed(0)
     seen = make_seen(0, "hidden_mse")
     narrow = tuple(states[..., :4] for states in seen.student.hidden_states)
@@ -289,18 +299,43 @@ def test_projection_maps_the_student_to_the_teachers_width() -> None:
         labels=seen.labels,
         positions=seen.positions,
     )
-    loss = build_loss("hidden_mse", {"projection": True})
+    loss = build_loss("hidden_mse", {"projection": projection})
     module = loss.build(config(hidden_size=4), config()).double()
-    of_embeddings, of_layers = (p.detach().numpy() for p in module.parameters())
-    assert of_embeddings.shape == of_layers.shape == (WIDTH, 4)
-    matrices = (of_embeddings, of_layers, of_layers)
-    states = zip(narrow, seen.teacher.hidden_states, matrices, strict=True)
+    matrices = {
+        name.removesuffix(".weight"): p.detach().numpy() for name, p in module.named_parameters()
+    }
+    assert set(matrices) == set(names)
+    assert all(matrix.shape == (WIDTH, 4) for matrix in matrices.values())
+    states = zip(narrow, seen.teacher.hidden_states, [matrices[n] for n in names], strict=True)
     expected = sum(
         ((s.numpy() @ matrix.T - t.numpy()) ** 2).mean(axis=-1).sum() for s, t, matrix in states
     )
     assert module(seen).item() == pytest.approx(float(expected), rel=1e-12)
-    lengths = np.linalg.norm(narrow[1].numpy() @ of_layers.T, axis=-1)
+    lengths = np.linalg.norm(narrow[1].numpy() @ matrices[names[1]].T, axis=-1)
     assert lengths == pytest.approx(narrow[1].norm(dim=-1).numpy(), rel=1e-6)
+    for matrix in module.parameters():  # by central differences
+        module(seen).backward()
+        assert matrix.grad is not None
+        step = torch.zeros_like(matrix)
+        step[1, 2] = 1e-4
+        with torch.no_grad():
+            matrix += step
+            above = module(seen)
+            matrix -= 2 * step
+            below = module(seen)
+            matrix += step
+        assert float(matrix.grad[1, 2]) == pytest.approx(float(above - below) / 2e-4, rel=1e-6)
+        module.zero_grad()
+
+
+def test_a_projection_is_learned_where_widths_differ_or_it_is_asked_for() -> None:
+    numbers = [
+        len(list(build_loss("hidden_mse", given).build(config(), config()).parameters()))
+        for given in ({}, {"projection": "shared"}, {"projection": "per_layer"})
+    ]
+    assert numbers == [0, 1, 1 + config().num_hidden_layers]
+    with pytest.raises(SettingsError, match=r"losses.hidden_mse.*projection.*shared.*per_layer"):
+        build_loss("hidden_mse", {"projection": True})
 
 
 def test_pooled_vectors_of_another_width_are_projected() -> None:
@@ -414,8 +449,11 @@ def test_layers_of_the_student_have_to_exist(values: dict[str, list[int]], messa
 @pytest.mark.parametrize(
     ("name", "student", "message"),
     [
-        ("cosine", {"hidden_size": 4}, r"losses\.cosine.*hidden_size is 6 and the student's 4"),
-        ("hidden_mse", {"hidden_size": 4}, r"6 and the student's 4.*hidden_mse\.projection=true"),
+        (
+            "cosine",
+            {"hidden_size": 4},
+            r"losses\.cosine.*hidden_size is 6 and the student's 4.* take hidden_mse, which learns",
+        ),
         (
             "attention_mse",
             {"num_attention_heads": 3},

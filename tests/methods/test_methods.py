@@ -26,7 +26,7 @@ def give_corpus(folder):
     return {"corpus": str(folder / "c")}
 
 
-NEEDED = {"trim_vocabulary": give_corpus}
+NEEDED = {"new_shape": lambda _: {"hidden_size": 8}, "trim_vocabulary": give_corpus}
 """What makes the settings that a method can't do without."""
 
 
@@ -97,7 +97,7 @@ def test_no_method_changes_nothing(teacher):
     [
         (
             {"layers": 3},
-            r"methods\[1\] = \{'layers': 3\} names no method; accepted: \['keep_layers'",
+            r"methods\[1\] = \{'layers': 3\} names no method; accepted: \['keep_layers', 'n",
         ),
         (
             {"method": "keep_layer"},
@@ -112,6 +112,12 @@ def test_no_method_changes_nothing(teacher):
             r"methods\[1\]: num_student_layers = 0 is not accepted.*>= 1",
         ),
         ({"method": "keep_layers", "layers": 9}, r"layers = 9: the teacher has 4 lay"),
+        (
+            {"method": "new_shape", "hidden_size": 18},
+            r"new_shape: BertConfig: hidden_size 18 is not divisible by 4, the number of attention",
+        ),
+        ({"method": "new_shape", "model_type": "bret"}, r"new_shape: .*bret.*bert"),
+        ({"method": "new_shape", "hidden_size": 0}, r"methods\[1\]: hidden_size = 0.*>= 1"),
         ({"method": "trim_vocabulary"}, r"trim_vocabulary keeps the pieces of a corpus; give corp"),
     ],
 )

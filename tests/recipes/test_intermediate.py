@@ -28,7 +28,7 @@ from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import SilentProgress, read_metrics
 
 SCHEDULE = {"warmup_ratio": 0.0, "decay": "constant"}
-PROJECTED = {"hidden_mse": {"projection": True}}
+PROJECTED = {"hidden_mse": {"projection": "per_layer"}}
 
 
 @pytest.fixture(scope="module")
@@ -296,8 +296,8 @@ def test_a_dry_run_and_a_forecast_count_the_phase(tmp_path, data, encoder, teach
     ("changes", "message"),
     [
         (
-            {"intermediate": {}},
-            r"intermediate: losses.hidden_mse .* is 32 and the student's 16; le",
+            {"intermediate": {"losses": {"cosine": {}}}},
+            r"intermediate: losses.cosine .* is 32 and the student's 16; leave",
         ),
         (
             {"intermediate": {"losses": {"soft_targets": {}}}},

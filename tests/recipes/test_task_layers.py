@@ -102,7 +102,7 @@ def test_a_projection_to_a_wider_teacher_resumes_exactly(tmp_path, data):
     """The maps are trained and in each checkpoint, but not in the model; dropout is on."""
     wide = write_model(tmp_path / "wide", head=LABELS, hidden_size=32)
     narrow = write_model(tmp_path / "narrow")
-    changes = {"teacher": wide, "losses": {"hidden_mse": {"projection": True}}, "save_every": 3}
+    changes = {"teacher": wide, "losses": {"hidden_mse": {}}, "save_every": 3}
 
     class Stop(SilentProgress):
         def log(self, message):
@@ -139,8 +139,8 @@ def test_layers_that_can_not_be_compared_are_refused(tmp_path, data, teacher, st
     message = r"losses.attention_mse compares attention head by head, but the teacher has 4 heads"
     refused(heads, losses={"attention_mse": {}}, message=message + " and the student 2; leave")
     wide = write_model(tmp_path / "wide", head=LABELS, hidden_size=32)
-    message = r"losses.hidden_mse compares hidden states, but the teacher's hidden_size is 32 and"
-    refused(wide, losses={"hidden_mse": {}}, message=message + " the student's 16; leave this loss")
+    message = r"losses.cosine compares hidden states, but the teacher's hidden_size is 32 and"
+    refused(wide, losses={"cosine": {}}, message=message + " the student's 16; leave this loss")
     losses = {"hidden_mse": {"teacher_layers": [1, 7]}}
     message = r"losses.hidden_mse.teacher_layers = \[1, 7\]: 7 is no layer of the teacher"
     refused(teacher, losses=losses, message=message)

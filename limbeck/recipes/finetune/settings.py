@@ -36,8 +36,7 @@ class IntermediateSettings(Settings):
     losses: dict[str, dict[str, Any]] = Field(
         default={"hidden_mse": {}, "attention_mse": {}}, min_length=1
     )
-    """What is learned of the teacher's layers; by default what TinyBERT learns of them. A student
-    of another width needs `hidden_mse = { projection = true }`."""
+    """What is learned of the teacher's layers; by default what TinyBERT learns of them."""
     epochs: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     """Passes over the training examples; TinyBERT makes 10 on large tasks, 20 on small ones, 50 on
     CoLA."""
