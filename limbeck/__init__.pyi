@@ -2,6 +2,7 @@
 
 from limbeck.api import ChainResult as ChainResult
 from limbeck.api import CompressResult as CompressResult
+from limbeck.api import EmbeddingsResult as EmbeddingsResult
 from limbeck.api import EvaluateResult as EvaluateResult
 from limbeck.api import FinetuneResult as FinetuneResult
 from limbeck.api import FinetuneSteps as FinetuneSteps
@@ -14,6 +15,7 @@ from limbeck.api import build_corpus as build_corpus
 from limbeck.api import chain as chain
 from limbeck.api import compress as compress
 from limbeck.api import distill as distill
+from limbeck.api import distill_embeddings as distill_embeddings
 from limbeck.api import evaluate as evaluate
 from limbeck.api import finetune as finetune
 from limbeck.api import finetune_steps as finetune_steps

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from limbeck.api._chain import chain
+    from limbeck.api._embeddings import distill_embeddings
     from limbeck.api._result import Result
     from limbeck.api._results import (
         ChainResult,
         CompressResult,
+        EmbeddingsResult,
         EvaluateResult,
         FinetuneResult,
         LanguageModelResult,
@@ -32,6 +34,7 @@ FUNCTIONS: Final = {
     "chain": "_chain",
     "compress": "_tasks",
     "distill": "_text",
+    "distill_embeddings": "_embeddings",
     "evaluate": "_tasks",
     "finetune": "_tasks",
     "finetune_steps": "_tasks",
@@ -44,6 +47,7 @@ FUNCTIONS: Final = {
 CLASSES: Final = {
     "ChainResult": "_results",
     "CompressResult": "_results",
+    "EmbeddingsResult": "_results",
     "EvaluateResult": "_results",
     "FinetuneResult": "_results",
     "FinetuneStep": "_steps",
@@ -61,6 +65,7 @@ __all__ = [
     "FUNCTIONS",
     "ChainResult",
     "CompressResult",
+    "EmbeddingsResult",
     "EvaluateResult",
     "FinetuneResult",
     "FinetuneStep",
@@ -74,6 +79,7 @@ __all__ = [
     "chain",
     "compress",
     "distill",
+    "distill_embeddings",
     "evaluate",
     "finetune",
     "finetune_steps",

@@ -75,6 +75,32 @@ def write_texts(texts: Iterable[Any], path: Path, *, field: str) -> None:
             file.write(json.dumps({field: text}) + "\n")
 
 
+def write_columns(rows: Iterable[Any], path: Path, *, columns: Sequence[str]) -> None:
+    """Writes rows of one or more texts as JSON lines.
+
+    Args:
+        rows: Strings, tuples of a row's texts or mappings; a data set or frame.
+        path: The file.
+        columns: Columns that strings and tuples get, and that are kept of mappings.
+
+    Raises:
+        DataError: If a row is none of these, or has another number of texts.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for number, row in enumerate(_as_rows(rows, field=columns[0], name="texts")):
+            found = row
+            if isinstance(row, tuple | list) and len(row) == len(columns):
+                found = dict(zip(columns, row, strict=True))
+            if not isinstance(found, Mapping):
+                raise DataError(
+                    f"row {number} of texts is {shorten(row)}; accepted: a str, a tuple of "
+                    f"{len(columns)}, or a mapping with {', '.join(map(repr, columns))}"
+                )
+            kept = {name: found[name] for name in columns if name in found}
+            file.write(json.dumps(kept, default=str) + "\n")
+
+
 def _as_rows(texts: Iterable[Any], *, field: str, name: str) -> Iterator[Mapping[str, Any]]:
     if hasattr(texts, "column_names") or hasattr(texts, "columns"):
         yield from (row.values for row in open_rows(name, texts).rows())

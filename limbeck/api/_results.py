@@ -21,6 +21,7 @@ from limbeck.report.summary import Summary
 from limbeck.runs import (
     ChainRecord,
     CompressRecord,
+    DistillEmbeddingsRecord,
     EvaluateRecord,
     FinetuneRecord,
     RunRecord,
@@ -203,6 +204,28 @@ class ChainResult(ModelResult[ChainRecord]):
                 (s.name, s.recipe, ", ".join(f"{k} = {v}" for k, v in s.takes.items()))
                 for s in record.stages
             ),
+            links={"model": str(self.model_folder)},
+        )
+
+
+class EmbeddingsResult(ModelResult[DistillEmbeddingsRecord]):
+    """A student that gives vectors of texts."""
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """How alike student and teacher are on held-out rows; its score on validation pairs too."""
+        return {**self.record.held_out_after, **(self.record.validation_after or {})}
+
+    def summary(self) -> Summary:
+        """Returns the figures before and after."""
+        record = self.record
+        before = {**record.held_out_before, **(record.validation_before or {})}
+        return Summary(
+            title="limbeck distill-embeddings",
+            headline=f"{record.num_layers} of {record.teacher_num_layers} layers, vectors of "
+            f"{record.width} numbers",
+            columns=("", "before", "after"),
+            rows=tuple((n, f"{before[n]:.4f}", f"{v:.4f}") for n, v in self.scores.items()),
             links={"model": str(self.model_folder)},
         )
 

@@ -11,7 +11,17 @@ import limbeck
 from limbeck import api
 from limbeck.config import SHOWN
 from limbeck.data import CorpusSettings
-from limbeck.recipes import chain, compress, distill, evaluate, finetune, pretrain, suite, trim
+from limbeck.recipes import (
+    chain,
+    compress,
+    distill,
+    distill_embeddings,
+    evaluate,
+    finetune,
+    pretrain,
+    suite,
+    trim,
+)
 
 SNAPSHOT = Path(__file__).parent / "public_api.txt"
 SETTINGS = {
@@ -19,6 +29,7 @@ SETTINGS = {
     "chain": chain.SettingsType,
     "compress": compress.SettingsType,
     "distill": distill.SettingsType,
+    "distill_embeddings": distill_embeddings.SettingsType,
     "evaluate": evaluate.SettingsType,
     "finetune": finetune.SettingsType,
     "finetune_steps": finetune.SettingsType,

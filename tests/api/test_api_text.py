@@ -161,3 +161,35 @@ def test_trim_refuses_what_is_no_text(tmp_path, classifier):
     assert not (tmp_path / "run").exists()
     with pytest.raises(DataError, match=r"text 0 .*one in the column 'body'"):
         limbeck.trim(classifier, [{"text": "fine"}], text_field="body", out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("form", ["strings", "documents", "file"])
+def test_distils_embeddings_whatever_form_texts_have(form, tmp_path):
+    texts = [f"a good film, seen {number} times" for number in range(30)]
+    given = texts
+    if form == "documents":
+        given = [{"text": text, "source": "here"} for text in texts]
+    if form == "file":
+        given = tmp_path / "texts.txt"
+        given.write_text("\n".join(texts))
+    teacher = write_model(tmp_path / "teacher")
+    values = {"max_length": 16, "max_steps": 2, "out": tmp_path / "run"}
+    result = limbeck.distill_embeddings(teacher, given, **values)
+    assert result.record.num_texts == len(texts)
+    assert result.scores["cosine"] == result.record.held_out_after["cosine"]
+    assert "1 of 2 layers, vectors of 16 numbers" in repr(result)
+    assert result.model.config.num_hidden_layers == 1
+    again = limbeck.distill_embeddings(teacher, given, **values)
+    assert again.record == result.record
+
+
+def test_rows_of_several_texts_in_memory(tmp_path):
+    teacher = write_model(tmp_path / "teacher")
+    pairs = [(f"film {i}", f"story {i}") for i in range(30)]
+    values = {"rows": "parallel", "max_length": 16, "max_steps": 1, "out": tmp_path / "run"}
+    assert limbeck.distill_embeddings(teacher, pairs, **values).record.num_texts == 60
+    with pytest.raises(DataError, match=r"row 1 of texts is .*accepted: a str, a tuple of 2"):
+        limbeck.distill_embeddings(
+            teacher, [*pairs[:1], ("a", "b", "c")], **{**values, "out": tmp_path / "other"}
+        )
+    assert not (tmp_path / "other").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Iterator
@@ -23,7 +24,16 @@ from tiny_task import (
 from limbeck.data import CorpusSettings, build_corpus
 from limbeck.errors import ContractError
 from limbeck.models import AutoModelForMaskedLM
-from limbeck.recipes import chain, compress, distill, evaluate, finetune, pretrain, suite
+from limbeck.recipes import (
+    chain,
+    compress,
+    distill,
+    distill_embeddings,
+    evaluate,
+    finetune,
+    pretrain,
+    suite,
+)
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import SilentProgress
 
@@ -93,6 +103,12 @@ class Ground:
         rows = [{"sentence": row["sentence"]} for row in make_rows(8, seed=9)]
         transfer = Path(self.data, "transfer.jsonl")
         transfer.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        self.pairs = folder / "pairs.jsonl"
+        pairs = [
+            {"sentence1": one, "sentence2": other, "label": number % 6}
+            for number, (one, other) in enumerate(itertools.pairwise(self._sentences()))
+        ]
+        self.pairs.write_text("".join(json.dumps(row) + "\n" for row in pairs))
         self.encoder = write_model(folder / "encoder")
         self.finetune(folder / "taught", epochs=12)  # what says one and the same is no teacher
         self.teacher = str(folder / "taught/model")
@@ -103,6 +119,9 @@ class Ground:
         AutoTokenizer.from_pretrained(self.encoder).save_pretrained(self.masked_lm)
         self.corpus = folder / "corpus"
         self.build(self.corpus)
+
+    def _sentences(self) -> list[str]:
+        return [str(row["sentence"]) for row in make_rows(9, seed=8)]
 
     def build(self, out: Path, progress: Any = None) -> None:
         tokenizer = make_tokenizer()
@@ -141,6 +160,21 @@ class Ground:
             keep_layers=1,
             save_every=3,
         )
+
+    def distill_embeddings(self, folder: Path, progress: Any = None) -> None:
+        """Distils sentences with a cache of the teacher's vectors, and the best on pairs."""
+        values = {
+            "teacher": self.encoder,
+            "texts": str(self.text),
+            "num_student_layers": 1,
+            "validation": str(self.pairs),
+            "teacher_cache": folder / "cache",
+            "max_steps": 12,
+            "save_every": 3,
+            "evaluations_per_epoch": 3,
+            "log_every": 1,
+        }
+        self._run(distill_embeddings, progress, **{**values, **_FAST, "out": folder / "run"})
 
     def evaluate(self, model: str, out: Path, **changes: Any) -> None:
         values = {"model": model, "data": self.data, "max_length": 16, "device": "cpu", "out": out}

@@ -92,6 +92,18 @@ SCENES: dict[str, Scene] = {
         make=lambda ground, folder: _stopped(ground.distill, folder / "run", StopAt("step 6: ")),
         read=(_read_distillation, lambda ground, folder: ground.distill(folder / "run")),
     ),
+    "distilled embeddings": Scene(
+        make=lambda ground, folder: ground.distill_embeddings(folder),
+        read=(lambda ground, folder: ground.distill_embeddings(folder),),
+    ),
+    "half of distilled embeddings": Scene(
+        make=lambda ground, folder: _stopped(
+            lambda out, progress: ground.distill_embeddings(folder, progress),
+            folder,
+            StopAt("step 6: "),
+        ),
+        read=(lambda ground, folder: ground.distill_embeddings(folder),),
+    ),
     "half a student": Scene(
         make=lambda ground, folder: _stopped(ground.teach, folder, StopAt("epoch 2: ")),
         read=(lambda ground, folder: ground.teach(folder),),
@@ -130,6 +142,7 @@ FRESH: dict[str, Act] = {
     "a corpus": SCENES["a corpus"].make,
     "a pretraining": lambda ground, folder: ground.pretrain(folder / "run"),
     "a distillation": SCENES["a distillation"].make,
+    "distilled embeddings": SCENES["distilled embeddings"].make,
     "a student": lambda ground, folder: ground.teach(folder),
     "a teacher and a student": _two_runs,
     "an evaluation": lambda ground, folder: ground.evaluate(ground.teacher, folder / "run"),

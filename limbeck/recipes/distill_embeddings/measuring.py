@@ -10,7 +10,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, SettingsError
 from limbeck.metrics import Numbers as Pairs
 from limbeck.metrics import spearman
 from limbeck.models import SentenceModel
@@ -116,7 +116,12 @@ def read_pairs(settings: DistillEmbeddingsSettings) -> Task:
     """
     given = str(settings.validation)
     data: Any = {"validation": given} if Path(given).is_file() else given
-    task = read_task("sts", data, options=settings.validation_options)
+    try:
+        task = read_task("sts", data, options=settings.validation_options)
+    except (DataError, SettingsError) as error:
+        kind = DataError if isinstance(error, DataError) else SettingsError
+        said, _, _ = str(error).partition(" That column is what task")
+        raise kind(f"validation: {said.replace('task_options.', 'validation_options.')}") from error
     if "validation" not in task.splits:
         raise DataError(
             f"validation = '{given}' has no validation split (it has: {', '.join(task.splits)}); "
