@@ -23,11 +23,12 @@ from limbeck.version import __version__
 _MADE = "model"
 """Where a run's folder has the model that it made."""
 # Nothing else is fetched: neither pickles, nor code, nor other formats of the same weights, nor the
-# other models that some repositories keep in folders.
+# other models that some repositories keep in folders. Those with a number, such as `2_Dense`, hold
+# layers of sentence-transformers.
 _TEXT_PATTERNS = ["*.json", "*.txt"]
 _WEIGHTS_PATTERN = "*.safetensors"
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
-_OTHER_MODELS_PATTERN = "*/*.safetensors"
+_OTHER_MODELS_PATTERN = "[!0-9]*/*.safetensors"
 
 
 def resolve_folder(

@@ -22,6 +22,14 @@ _PATTERNS = (
     "merges.txt",
 )
 """Files of the configuration, the weights and the tokenizer, as Hugging Face names them."""
+_SENTENCE_PATTERNS = (
+    "modules.json",
+    "sentence_*_config.json",
+    "config_sentence_transformers.json",
+    "[0-9]_*/config.json",
+    "[0-9]_*/*.safetensors",
+)
+"""Files that say how a sentence model makes a vector of hidden states."""
 
 
 def is_model_file(name: str) -> bool:
@@ -37,6 +45,8 @@ def is_model_file(name: str) -> bool:
 def hash_model(folder: Path) -> str:
     """Returns the SHA-256 over a model folder's configuration, weights and tokenizer.
 
+    A sentence model's poolings, layers and prompts count too.
+
     Where the folder lies and what else is in it, such as a card, does not count. A file is read
     once in a process, as long as its size, time and place on the disk stay.
 
@@ -44,8 +54,11 @@ def hash_model(folder: Path) -> str:
         CheckpointError: If a file can't be read.
     """
     try:
-        files = sorted(path for path in folder.iterdir() if is_model_file(path.name))
-        return sha256_of_texts(f"{path.name} {_hash_file(path)}\n" for path in files)
+        files = {path.name: path for path in folder.iterdir() if is_model_file(path.name)}
+        if (folder / "modules.json").is_file():  # without it the others mean nothing
+            for pattern in _SENTENCE_PATTERNS:
+                files |= {p.relative_to(folder).as_posix(): p for p in folder.glob(pattern)}
+        return sha256_of_texts(f"{name} {_hash_file(files[name])}\n" for name in sorted(files))
     except OSError as error:
         raise CheckpointError(explain(error, writes=False)) from error
 

@@ -31,6 +31,7 @@ from limbeck.models._sentence import (
     SentenceConfig,
     SentenceHead,
     SentenceModel,
+    carry_sentence_files,
     read_sentence_config,
     read_sentence_head,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "SentenceHead",
     "SentenceModel",
     "VectorConfig",
+    "carry_sentence_files",
     "find_architecture",
     "find_class",
     "find_foreign_family",

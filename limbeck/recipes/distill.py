@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -23,8 +22,10 @@ from limbeck.models import (
     ForeignModel,
     Kind,
     Model,
+    carry_sentence_files,
     find_foreign_family,
     load_foreign,
+    read_sentence_config,
 )
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._language_model import (
@@ -42,7 +43,7 @@ from limbeck.recipes._language_model import (
 from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.models import describe_adapter
 from limbeck.recipes.finetune.teachers import is_labeller
-from limbeck.report.card import Card, write_card
+from limbeck.report.card import Card, name_class, write_card
 from limbeck.report.distillation import HELD_OUT
 from limbeck.runs import DistillRecord, describe_start, hash_model_files, start_run
 from limbeck.runs.language_model import TrainingFigures
@@ -148,8 +149,13 @@ def plan(settings: DistillSettings) -> dict[str, Any]:
 
 def prepare_model(settings: DistillSettings) -> Callable[[Path], object]:
     """Checks the run, and returns what writes the student as it stands before the first step."""
-    corpus, _, student = _prepare(settings)
-    return partial(save_language_model, student, corpus.tokenizer)
+    corpus, teacher, student = _prepare(settings)
+
+    def write(folder: Path) -> None:
+        save_language_model(student, corpus.tokenizer, folder)
+        _carry_pooling(settings, folder, teacher=teacher, student=student)
+
+    return write
 
 
 def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
@@ -178,7 +184,8 @@ def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
             progress=progress,
         )
         folder = save_language_model(student, corpus.tokenizer, settings.out / "model")
-        write_card(folder, _make_card(settings, student, figures))
+        makes_vectors = _carry_pooling(settings, folder, teacher=teacher, student=student)
+        write_card(folder, _make_card(settings, student, figures, makes_vectors=makes_vectors))
         record = DistillRecord(
             model=str(folder),
             model_files=hash_model_files(folder),
@@ -193,7 +200,30 @@ def run(settings: DistillSettings, *, progress: Progress) -> DistillRecord:
         return record.write(settings.out)
 
 
-def _make_card(settings: DistillSettings, student: Model, figures: TrainingFigures) -> Card:
+def _carry_pooling(
+    settings: DistillSettings, folder: Path, *, teacher: AnyModel, student: Model
+) -> bool:
+    """Gives the student's folder what makes vectors of texts where it comes from.
+
+    Returns:
+        Whether sentence-transformers loads it now.
+    """
+    source, width = _find_origin(settings, teacher=teacher, student=student)
+    return carry_sentence_files(source, folder, width=width, new_width=student.config.hidden_size)
+
+
+def _find_origin(
+    settings: DistillSettings, *, teacher: AnyModel, student: Model
+) -> tuple[Path, int]:
+    """Returns the folder that the student began as, or else its teacher's, and its width."""
+    if settings.student is not None:
+        return resolve_folder(settings.student), student.config.hidden_size
+    return resolve_folder(settings.teacher), teacher.config.hidden_size
+
+
+def _make_card(
+    settings: DistillSettings, student: Model, figures: TrainingFigures, *, makes_vectors: bool
+) -> Card:
     """Returns the card of the distilled model: what it is of, and its figures on held-out text."""
     teacher = show_model(settings.teacher)
     after = figures["held_out_after"]
@@ -207,7 +237,7 @@ def _make_card(settings: DistillSettings, student: Model, figures: TrainingFigur
             f"A student of {teacher} with {student.config.num_hidden_layers} layers, distilled on "
             f"running text with limbeck {__version__}. {purpose}"
         ),
-        auto_class=student.kind.auto_name,
+        auto_class=name_class(student.kind, makes_vectors=makes_vectors),
         made={
             "Recipe": f"limbeck distill {__version__}",
             "Teacher": teacher,
@@ -252,6 +282,8 @@ def _prepare(
     if settings.freeze_positions:
         student.freeze_positions()
     _require_fit(settings, teacher=teacher, student=student)
+    origin, width = _find_origin(settings, teacher=teacher, student=student)
+    read_sentence_config(origin, hidden_size=width)  # what can't be carried over is said now
     return corpus, teacher, student
 
 

@@ -26,7 +26,7 @@ from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._settings import RunSettings
 from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.heads import find_head
-from limbeck.report.card import Card, write_card
+from limbeck.report.card import Card, name_class, write_card
 from limbeck.runs import (
     TrimRecord,
     describe_start,
@@ -162,7 +162,9 @@ def _make_card(settings: TrimSettings, cut: _Cut) -> Card:
             f"{name} with the pieces that some texts use, trimmed with limbeck {__version__}. Of a "
             "text that is made up of the same pieces as before it computes the same."
         ),
-        auto_class=cut.model_type.kind.auto_name,
+        auto_class=name_class(
+            cut.model_type.kind, makes_vectors=(cut.folder / "modules.json").is_file()
+        ),
         made={"Recipe": f"limbeck trim {__version__}", "Started from": name, **kept},
         base_model=settings.model,
         inherited=read_inherited(cut.folder),

@@ -12,10 +12,14 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from limbeck.checkpoints import write_readme
 from limbeck.metrics import find_metric
+from limbeck.models import Kind
 from limbeck.report.page import Table
 from limbeck.report.render import render_markdown
 
+SENTENCE_ENCODER = "SentenceEncoder"
+"""Stands for the class of a model that makes vectors of texts; sentence-transformers loads it."""
 _PIPELINE_TAGS = {
+    SENTENCE_ENCODER: "sentence-similarity",
     "AutoModel": "feature-extraction",
     "AutoModelForMaskedLM": "fill-mask",
     "AutoModelForCausalLM": "text-generation",
@@ -24,6 +28,8 @@ _PIPELINE_TAGS = {
     "AutoModelForTokenClassification": "token-classification",
     "AutoModelForMultipleChoice": "multiple-choice",
 }
+# As the library's own cards have them; by the first one the Hub finds its models.
+_SENTENCE_TAGS = ("sentence-transformers", "sentence-similarity", "feature-extraction")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +58,8 @@ class Card:
     Attributes:
         name: The model's name.
         summary: What it is, in a sentence or two.
-        auto_class: Class that loads it, such as `AutoModelForSequenceClassification`.
+        auto_class: Class that loads it, such as `AutoModelForSequenceClassification`;
+            `SENTENCE_ENCODER` for one of sentence-transformers.
         task: Name of the task that it was scored on; None for a model of running text.
         dataset: Hub id of the data set (`owner/name` or `owner/name:config`), None for local files.
         scores: What it scored, the main metric first.
@@ -74,6 +81,22 @@ class Card:
     base_model: str | None = None
     tags: Sequence[str] = ()
     inherited: Mapping[str, Any]
+
+    @property
+    def makes_vectors(self) -> bool:
+        """Whether it is a model of sentence-transformers."""
+        return self.auto_class == SENTENCE_ENCODER
+
+
+def name_class(kind: Kind, *, makes_vectors: bool) -> str:
+    """Returns the class that a card says of a model.
+
+    Args:
+        kind: What stands on its encoder. One with a head is first of all that, for further
+            training.
+        makes_vectors: Whether its folder says how a text becomes a vector.
+    """
+    return SENTENCE_ENCODER if makes_vectors and not kind.has_head else kind.auto_name
 
 
 def write_card(folder: Path, card: Card) -> bool:
@@ -116,12 +139,12 @@ def _metadata(card: Card) -> ModelCardData:
     metrics = list(dict.fromkeys(result.metric_type for result in results))
     return ModelCardData(
         model_name=card.name if results else None,
-        library_name="transformers",
+        library_name="sentence-transformers" if card.makes_vectors else "transformers",
         base_model=hub_base,
         datasets=[dataset] if dataset else None,
         metrics=metrics or None,
         pipeline_tag=pipeline_tag,
-        tags=["limbeck", *card.tags],
+        tags=["limbeck", *card.tags, *(_SENTENCE_TAGS if card.makes_vectors else ())],
         eval_results=results or None,
         **card.inherited,
     )

@@ -27,6 +27,7 @@ FILES = {
     "modeling_own.py": b"raise SystemExit",
     "onnx/model.onnx": b"graph",
     "half/model.safetensors": b"another model",
+    "2_Dense/model.safetensors": b"a layer",
 }
 
 
@@ -188,7 +189,8 @@ def test_fetched_from_the_hub(hub, tmp_path):
         {**call, "name_or_path": "someone/absent"},
     )
     assert names_under(light) == {"config.json", "vocab.txt"}
-    assert names_under(folder) == {"config.json", "model.safetensors", "vocab.txt"}
+    weights = {"model.safetensors", "2_Dense/model.safetensors"}
+    assert names_under(folder) == {"config.json", "vocab.txt", *weights}
     assert (Path(folder) / "model.safetensors").read_bytes() == b"weights"
     assert offline == folder
     assert revision == "refused: the Hub's 'someone/encoder' has no revision 'v9'."

@@ -12,6 +12,7 @@ import pytest
 import torch
 from model_oracle import FAMILIES, draw_wide, our_class, our_config
 
+from limbeck.checkpoints import hash_model
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.models import (
     DenseConfig,
@@ -350,3 +351,16 @@ def test_damaged_weights_of_a_layer(tmp_path):
     model.save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match=r"NaN or infinite in 'linear.bias'"):
         SentenceModel.from_pretrained(tmp_path)
+
+
+def test_how_vectors_are_made_is_a_part_of_what_a_model_is(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "model")
+    before = hash_model(folder)
+    change(folder / POOLING, include_prompt=False)
+    changed = hash_model(folder)
+    assert changed != before
+    (folder / "modules.json").unlink()
+    assert hash_model(folder) not in (before, changed)
+    bare = hash_model(folder)
+    change(folder / POOLING, include_prompt=True)
+    assert hash_model(folder) == bare  # nobody reads it now

@@ -163,3 +163,26 @@ def test_nothing_in_a_card_is_read_as_markup(tmp_path, markup):
         structures.append([p.type for p in parts if not p.type.startswith("text")])
     assert structures[0] == structures[1]
     assert structures[1].count("table_open") == 2
+
+
+def test_a_model_of_vectors_is_one_of_sentence_transformers(tmp_path):
+    write_card(tmp_path, make_card(auto_class="SentenceEncoder", task=None, scores=()))
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.library_name == "sentence-transformers"
+    assert card.data.pipeline_tag == "sentence-similarity"
+    assert card.data.tags == [
+        *("limbeck", "distillation"),
+        *("sentence-transformers", "sentence-similarity", "feature-extraction"),
+    ]
+    blocks = re.findall(r"```python\n(.*?)```", card.text, re.DOTALL)
+    for block, line in zip(
+        blocks,
+        (
+            "from sentence_transformers import SentenceTransformer",
+            "from limbeck import SentenceEncoder",
+        ),
+        strict=True,
+    ):
+        compile(block, "card", "exec")
+        assert line in block
+    assert "AutoTokenizer" not in card.text

@@ -10,7 +10,11 @@ from limbeck.models._sentence.config import (
     PoolingConfig,
     SentenceConfig,
 )
-from limbeck.models._sentence.folder import read_sentence_config, read_sentence_head
+from limbeck.models._sentence.folder import (
+    carry_sentence_files,
+    read_sentence_config,
+    read_sentence_head,
+)
 from limbeck.models._sentence.head import SentenceHead
 from limbeck.models._sentence.model import SentenceModel
 
@@ -21,6 +25,7 @@ __all__ = [
     "SentenceConfig",
     "SentenceHead",
     "SentenceModel",
+    "carry_sentence_files",
     "read_sentence_config",
     "read_sentence_head",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -125,6 +125,35 @@ def read_sentence_head(folder: Path, config: SentenceConfig) -> SentenceHead:
     if config.layers:
         _read_layers(folder, head)
     return head.eval()
+
+
+def carry_sentence_files(source: Path, target: Path, *, width: int, new_width: int) -> bool:
+    """Gives a model what makes vectors of the hidden states of the model that it was made of.
+
+    Where the encoders differ in width, Dense layers stay behind, which fit the one only.
+
+    Args:
+        source: Folder of the model that it was made of.
+        target: Folder of the new model.
+        width: Hidden size of the first.
+        new_width: Of the second.
+
+    Returns:
+        Whether there was anything: a folder without `modules.json` says nothing.
+
+    Raises:
+        CheckpointError: If the source asks for what is not done here, or a file can't be written.
+    """
+    if not (source / MODULES_NAME).is_file():
+        return False
+    config = read_sentence_config(source, hidden_size=width)
+    head = read_sentence_head(source, config)
+    if new_width != width:
+        kept = tuple(layer for layer in config.layers if isinstance(layer, NormalizeConfig))
+        config = replace(config, hidden_size=new_width, layers=kept)
+        head = SentenceHead(config)
+    write_sentence_files(target, config, head)
+    return True
 
 
 def _read_layers(folder: Path, head: SentenceHead) -> None:

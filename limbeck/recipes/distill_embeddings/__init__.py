@@ -21,7 +21,7 @@ from limbeck.recipes.distill_embeddings.settings import DistillEmbeddingsSetting
 from limbeck.recipes.distill_embeddings.student import Student
 from limbeck.recipes.distill_embeddings.teachers import find_teacher
 from limbeck.recipes.distill_embeddings.training import Plan, Trained, train
-from limbeck.report.card import Card, write_card
+from limbeck.report.card import SENTENCE_ENCODER, Card, write_card
 from limbeck.runs import (
     DistillEmbeddingsRecord,
     describe_start,
@@ -170,9 +170,9 @@ def _make_card(settings: DistillEmbeddingsSettings, plan_: Plan, trained: Traine
         summary=(
             f"A student of {teacher} with {trained.model.encoder.config.num_hidden_layers} layers, "
             f"which gives a text a vector of {trained.model.config.width} numbers, distilled with "
-            f"limbeck {__version__}. sentence-transformers loads it."
+            f"limbeck {__version__}."
         ),
-        auto_class="AutoModel",
+        auto_class=SENTENCE_ENCODER,
         made={
             "Recipe": f"limbeck distill-embeddings {__version__}",
             "Teacher": teacher,
@@ -185,6 +185,6 @@ def _make_card(settings: DistillEmbeddingsSettings, plan_: Plan, trained: Traine
         },
         notes=notes if validated else [],
         base_model=settings.teacher,
-        tags=["distillation", "sentence-transformers", "sentence-similarity"],
+        tags=["distillation"],
         inherited=read_inherited(resolve_folder(settings.teacher)),
     )
