@@ -38,7 +38,8 @@ class EvaluateSettings(TaskRunSettings):
     """One fine-tuned model, one split."""
 
     split: Shown[Literal["train", "validation", "test"]] = "validation"
-    """Split to predict, and to score if it has labels."""
+    """Split to predict, and to score if it has labels; where none is given and the data have no
+    `validation`, `test`."""
 
 
 SettingsType = EvaluateSettings
@@ -63,6 +64,7 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
     started = time.perf_counter()
     settings = recall_task(settings, progress)
     data = _read_data(settings, progress)
+    settings = _choose_split(settings, data)
     model = load_fine_tuned(data.task, data.folder, name=settings.model)
     model.to(choose_device(settings.device))
     return keep_predictions(
@@ -127,6 +129,7 @@ def plan(settings: EvaluateSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     settings = recall_task(settings, SilentProgress())
     data = _read_data(settings, SilentProgress())
+    settings = _choose_split(settings, data)
     start = describe_start(
         settings.out,
         "evaluate",
@@ -186,10 +189,17 @@ def _confusion_lines(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> 
     ]
 
 
+def _choose_split(settings: EvaluateSettings, data: TaskData) -> EvaluateSettings:
+    """Returns the settings with the split that was read, the only one."""
+    (split,) = data.examples
+    return settings if split == settings.split else settings.model_copy(update={"split": split})
+
+
 def _read_data(settings: EvaluateSettings, progress: Progress) -> TaskData:
     data = TaskData.read(
         settings,
         needed=(settings.split,),
+        instead=() if "split" in settings.model_fields_set else ("test",),
         use_model_labels=True,
         any_family=True,
         progress=progress,

@@ -10,7 +10,7 @@ from limbeck.sources.files import FileSource, expand_glob, known_format, open_fi
 from limbeck.sources.hub import DatasetSource, HubAddress, HubSource
 from limbeck.sources.memory import MemorySource, open_rows
 from limbeck.sources.rows import EVERYTHING, ReadOptions, Row, RowSource, require_whole_characters
-from limbeck.sources.splits import Data, SplitRows, name_split, read_splits
+from limbeck.sources.splits import Data, SplitRows, name_split, read_parts, read_splits
 
 __all__ = [
     "EVERYTHING",
@@ -29,6 +29,7 @@ __all__ = [
     "name_split",
     "open_file",
     "open_rows",
+    "read_parts",
     "read_splits",
     "require_whole_characters",
 ]

@@ -87,6 +87,69 @@ def read_splits(data: Data, *, suffix: str = "") -> dict[str, SplitRows]:
     return {name: _read(name, parts) for name, parts in sources.items()}
 
 
+def read_parts(
+    data: Data, *, names: Sequence[str], splits_folder: str
+) -> tuple[dict[str, SplitRows], dict[str, SplitRows]]:
+    """Reads a data set whose splits refer to what all of them share, such as a corpus.
+
+    Args:
+        data: A folder, or each part and each split by its name, as for `read_splits`.
+        names: The shared parts; all must be there.
+        splits_folder: The folder within the folder where the splits are; if there is none, they
+            stand beside the parts.
+
+    Returns:
+        The parts, and the splits.
+
+    Raises:
+        DataError: As `read_splits`, or if a part is missing.
+    """
+    if isinstance(data, Mapping):
+        parts = {name: _open_given(name, data[name]) for name in names if name in data}
+        splits: Data = {name: given for name, given in data.items() if name not in names}
+    elif isinstance(data, str | Path) and not str(data).startswith(PREFIX):
+        folder = Path(data)
+        _require_folder(folder, names, splits_folder)
+        parts = {
+            name: _open_files(files)
+            for name, files in _find_files(folder, {name: (name,) for name in names}).items()
+        }
+        splits = folder / splits_folder if (folder / splits_folder).is_dir() else folder
+    else:
+        raise DataError(
+            f"data = {shorten(str(data))} can't be read as parts; accepted: a folder with "
+            f"{', '.join(names)} and {splits_folder}, or each by its name, such as "
+            f"data.{names[0]}=FILE"
+        )
+    for name in names:
+        if name not in parts:
+            raise DataError(
+                f"{_describe(data)} has no {name}; it needs {', '.join(names)} and a split, such "
+                f"as {names[0]}.jsonl in a folder or data.{names[0]}=FILE"
+            )
+    if not splits:
+        raise DataError(
+            f"{_describe(data)} has no split; accepted: {', '.join(_SPLIT_NAMES)}, such as "
+            "data.test=FILE"
+        )
+    found = {name: _read(name, sources) for name, sources in parts.items()}
+    return found, read_splits(splits)
+
+
+def _require_folder(folder: Path, names: Sequence[str], splits_folder: str) -> None:
+    if not folder.is_dir():
+        kind = "a single file" if folder.is_file() else "not there"
+        raise DataError(
+            f"data = '{folder}' is {kind}; give a folder with "
+            f"{', '.join(f'{name}.jsonl' for name in names)} and {splits_folder}/test.tsv, or each "
+            f"by its name, such as data.{names[0]}=FILE"
+        )
+
+
+def _describe(data: Data) -> str:
+    return f"data ({', '.join(data) or 'empty'})" if isinstance(data, Mapping) else str(data)
+
+
 def _read(name: str, sources: Sequence[RowSource]) -> SplitRows:
     where = ", ".join(source.name for source in sources)
     rows: list[Row] = []
@@ -109,6 +172,11 @@ def _open_split(name: str, given: str | Path | Iterable[Any]) -> Sequence[RowSou
             f"data.{name}: there is no split of that name; accepted: {', '.join(_SPLIT_NAMES)}."
             + did_you_mean(name, _SPLIT_NAMES)
         )
+    return _open_given(name, given)
+
+
+def _open_given(name: str, given: str | Path | Iterable[Any]) -> Sequence[RowSource]:
+    """Returns the sources of what stands under a name."""
     if isinstance(given, Path):
         given = str(given)
     if not isinstance(given, str):
@@ -168,20 +236,29 @@ def _files_by_split(folder: Path, *, suffix: str) -> dict[str, list[Path]]:
             f"one file per split (data.train={folder}), a file of which a part is held out "
             f"(task_options.validation_ratio=0.1), or a Hub data set ({PREFIX}owner/name)"
         )
-    names = sorted(path.name for path in folder.iterdir())
-    named = [match for name in names if (match := _file_pattern().fullmatch(name))]
-    found: dict[str, list[Path]] = {}
-    for split, stems in _SPLIT_NAMES.items():
-        matches = [match for match in named if match["stem"].removesuffix(suffix) in stems]
-        if matches:
-            _require_one_set(matches, folder=folder, split=split)
-            found[split] = [folder / match.string for match in matches]
+    found = _find_files(folder, _SPLIT_NAMES, suffix=suffix)
     if not found:
+        names = sorted(path.name for path in folder.iterdir())
         raise DataError(
             f"{folder} has no train, validation or test file (it has: "
             f"{shorten_names(names, count=10)}); expected names are train.jsonl, "
             "validation.csv, test.tsv.gz and the like, or give data.train=FILE"
         )
+    return found
+
+
+def _find_files(
+    folder: Path, stems: Mapping[str, Sequence[str]], *, suffix: str = ""
+) -> dict[str, list[Path]]:
+    """Returns the files of each part of a folder, by what their names may begin with."""
+    names = sorted(path.name for path in folder.iterdir())
+    named = [match for name in names if (match := _file_pattern().fullmatch(name))]
+    found: dict[str, list[Path]] = {}
+    for part, accepted in stems.items():
+        matches = [match for match in named if match["stem"].removesuffix(suffix) in accepted]
+        if matches:
+            _require_one_set(matches, folder=folder, split=part)
+            found[part] = [folder / match.string for match in matches]
     return found
 
 

@@ -206,7 +206,7 @@ class Task(ABC):
         """Returns the name and content of the file that a benchmark's scorer takes, if any."""
         return None
 
-    def for_folder(self, folder: Path) -> Self:
+    def for_folder(self, folder: Path) -> Task:
         """Returns the task for a model whose folder may say how its outputs are to be read."""
         return self
 

@@ -47,11 +47,13 @@ class TaskDefinition:
         settings: The class of its options.
         read: Reads its data.
         hub: Its usual data set, `hf://owner/name[:config]`; None where there is none.
+        folder_cuts: Whether a sentence model's folder says where texts are cut, if none else does.
     """
 
     settings: type[Settings]
     read: Reader
     hub: str | None = None
+    folder_cuts: bool = False
 
     def read_options(self, values: Mapping[str, Any]) -> Settings:
         """Returns the task's options from what the setting `task_options` holds.

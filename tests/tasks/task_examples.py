@@ -19,6 +19,8 @@ class Data:
     unlabelled: dict[str, Any]
     """What replaces a row's fields where the label is not public."""
     options: dict[str, Any] = field(default_factory=dict)
+    beside: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """What stands beside the splits, such as a corpus."""
 
 
 def _singles(column: str, labels: list[Any]) -> list[dict[str, Any]]:
@@ -95,6 +97,24 @@ EXAMPLES: dict[str, Data] = {
         _HIDDEN,
     ),
     "sts": Data(_pairs("sentence1", "sentence2", [0.0, 2.5, 5.0, 3.8, 1.0]), _HIDDEN),
+    "retrieval": Data(
+        [
+            {"query-id": f"q{i % 3}", "corpus-id": f"d{(2 * i) % 5}", "score": (i + 1) % 3}
+            for i in range(5)
+        ],
+        {"corpus-id": None, "score": None},
+        beside={
+            "corpus": [{"_id": f"d{i}", "text": text} for i, text in enumerate(TEXTS)],
+            "queries": [{"_id": f"q{i}", "text": text} for i, text in enumerate(TEXTS[1:])],
+        },
+    ),
+    "reranking": Data(
+        [
+            {"query": TEXTS[i // 3], "document": text, "label": float(i % 3 > 0)}
+            for i, text in enumerate([*TEXTS, "rain"])
+        ],
+        {"label": None},
+    ),
     "squad": Data(_questions(), _UNANSWERED, _SHORT_WINDOWS),
     "squad_v2": Data(
         [*_questions(), {"id": "n", "question": "who", "context": "a good story", "answers": []}],

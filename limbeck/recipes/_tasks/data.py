@@ -64,6 +64,7 @@ class TaskData:
         *,
         needed: Sequence[str],
         optional: Collection[str] = (),
+        instead: Sequence[str] = (),
         use_model_labels: bool,
         any_family: bool = False,
         progress: Progress,
@@ -74,6 +75,7 @@ class TaskData:
             settings: Of the run.
             needed: Splits that must be there.
             optional: Splits that are used if they are there.
+            instead: Splits that will do where one that is needed is not there.
             use_model_labels: Whether the model's labels are the task's, where the task leaves them
                 open.
             any_family: Whether the model may be one that only `transformers` can run.
@@ -93,7 +95,11 @@ class TaskData:
         labels = list(config.id2label.values()) if use_model_labels else None
         if labels is not None and len(set(labels)) < len(labels):
             labels = None  # names that stand for two labels can't be looked up
-        task = _read_task(settings, folder, labels).for_folder(folder)
+        task = _read_task(settings, folder, labels)
+        if use_model_labels:  # a new head's outputs are the task's own
+            task = task.for_folder(folder)
+        if instead and set(instead) <= set(task.splits) and not set(needed) <= set(task.splits):
+            needed = instead
         for name in needed:
             if name not in task.splits:
                 raise _lacks_split(name, settings, task)

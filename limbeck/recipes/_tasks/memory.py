@@ -12,6 +12,7 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.config import Settings
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.files import read_json, write_json
+from limbeck.models import read_any_config, read_sentence_config
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.tasks import load_task
 from limbeck.train import Progress
@@ -75,8 +76,9 @@ def read_memory(folder: Path) -> TaskMemory | None:
 def recall_task(settings: SettingsT, progress: Progress) -> SettingsT:
     """Returns settings in which the model's own task stands where the user gave none.
 
-    A model without `limbeck.json` leaves all as it is. The options of a task count for that task
-    only.
+    A model without `limbeck.json` leaves all as it is, but for the length at which a sentence
+    model's folder cuts texts, where the task goes by that. The options of a task count for that
+    task only.
 
     Args:
         settings: As they were given.
@@ -90,7 +92,7 @@ def recall_task(settings: SettingsT, progress: Progress) -> SettingsT:
     is_needed = any(name in open_names for name in _NEEDED)
     memory = read_memory(resolve_folder(settings.model)) if is_needed else None
     if memory is None:
-        return settings
+        return _recall_length(settings, progress) if "max_length" in open_names else settings
     found = {name: getattr(memory, name) for name in open_names}
     taken = {name: value for name, value in found.items() if value is not None}
     if _plain(taken.get("task", settings.task)) != _plain(memory.task):
@@ -106,6 +108,22 @@ def recall_task(settings: SettingsT, progress: Progress) -> SettingsT:
     if shown:
         progress.log(f"{', '.join(shown)}: as the model was fine-tuned")
     return settings.model_copy(update=taken)
+
+
+def _recall_length(settings: SettingsT, progress: Progress) -> SettingsT:
+    """Returns settings with the length that a sentence model's folder says."""
+    folder = resolve_folder(settings.model)
+    if not load_task(settings.task).folder_cuts:
+        return settings
+    hidden_size = read_any_config(folder).hidden_size
+    try:
+        length = read_sentence_config(folder, hidden_size=hidden_size).max_seq_length
+    except CheckpointError:  # which the task tells, if nothing says how vectors are made
+        return settings
+    if length is None or length == settings.max_length:
+        return settings
+    progress.log(f"max_length {length}: as the model's folder says")
+    return settings.model_copy(update={"max_length": length})
 
 
 def _plain(task: str) -> str:

@@ -1,0 +1,146 @@
+"""Tasks that compare the vectors of texts, as a sentence model makes them, without fine-tuning."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from torch import Tensor
+
+from limbeck.config import Settings
+from limbeck.errors import CheckpointError, SettingsError
+from limbeck.models import (
+    AutoModel,
+    Model,
+    SentenceConfig,
+    SentenceHead,
+    read_any_config,
+    read_sentence_config,
+    read_sentence_head,
+)
+from limbeck.nn import ModelOutput, Pooling, PoolingMode, Similarity
+from limbeck.tasks._base import Task
+from limbeck.tasks._encoded import EncodedExamples
+from limbeck.tasks._examples import TaskBatch
+from limbeck.tasks._texts import TextEncoding, TextExample
+from limbeck.tokenizers import Tokenizer
+
+
+class VectorSettings(Settings):
+    """How a text becomes one vector."""
+
+    pooling: PoolingMode | None = None
+    """What of a text's hidden states is compared, and nothing that the folder does with it then:
+    their `mean`, that of the first token (`cls`) or the last (`lasttoken`), the largest in each
+    dimension (`max`), means that count later tokens more (`weightedmean`) or are longer for longer
+    texts (`mean_sqrt_len_tokens`); None takes what the model's folder says (`modules.json`), and
+    the mean where it says nothing."""
+
+
+class SearchSettings(VectorSettings):
+    """How queries and documents become vectors, and how these are compared."""
+
+    similarity: Similarity | None = None
+    """How vectors are compared; None takes what the model's folder says, and the cosine where it
+    says nothing."""
+    query_prompt: str | None = None
+    """Words before every query, such as `query: `; None takes what the model's folder says."""
+    document_prompt: str | None = None
+    """Words before every document, such as `passage: `; None takes what the model's folder says."""
+
+    def complete(self, sentence: SentenceConfig | None) -> Self:
+        """Returns the options with what a model's folder says where nothing is set.
+
+        Raises:
+            CheckpointError: If the folder leaves prompts out of the vectors.
+        """
+        if sentence is None:
+            return self
+        found = {
+            "similarity": sentence.similarity,
+            "query_prompt": _find_prompt(sentence, "query"),
+            "document_prompt": _find_prompt(sentence, "document", "passage", "corpus"),
+        }
+        missing = {name: value for name, value in found.items() if getattr(self, name) is None}
+        completed = self.model_copy(update=missing)
+        prompts = completed.query_prompt, completed.document_prompt
+        if any(prompts) and not sentence.pooling.include_prompt:
+            raise CheckpointError(
+                "the model leaves the tokens of a prompt out of its vectors (include_prompt is "
+                f"false), which is not done here, and its prompts are {prompts[0]!r} and "
+                f"{prompts[1]!r}; to score it without them, set task_options.query_prompt='' and "
+                "task_options.document_prompt=''"
+            )
+        return completed
+
+
+def _find_prompt(sentence: SentenceConfig, *names: str) -> str:
+    """Returns the first of the prompts of these names, else that which every text has."""
+    known = [name for name in (*names, sentence.default_prompt_name) if name in sentence.prompts]
+    return sentence.prompts[str(known[0])] if known else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorTask(Task, ABC):
+    """A task whose logits are one vector for each text.
+
+    Attributes:
+        pooling: How hidden states become one vector; None for what the model's folder says.
+        sentence: What the model's folder says of its vectors; None until it has been asked.
+        sentence_head: Makes the vectors; likewise.
+    """
+
+    auto_model = AutoModel
+    is_trainable = False
+    targets = "real"
+
+    pooling: PoolingMode | None = None
+    sentence: SentenceConfig | None = None
+    sentence_head: SentenceHead | None = field(default=None, compare=False)
+
+    def for_folder(self, folder: Path) -> Self:
+        """Returns the task with what a model's folder does with hidden states, if none is set.
+
+        Raises:
+            CheckpointError: If the folder asks for what is not done here.
+        """
+        if self.pooling is not None:
+            return self
+        hidden_size = read_any_config(folder).hidden_size
+        try:
+            config = read_sentence_config(folder, hidden_size=hidden_size)
+            head = read_sentence_head(folder, config)
+        except CheckpointError as error:
+            reason = str(error).rstrip(".")
+            raise CheckpointError(
+                f"{reason}. To score the model by one pooling alone all the same, set "
+                "task_options.pooling=mean, for example"
+            ) from None
+        return replace(self, sentence=config, sentence_head=head)
+
+    def load_model(self, folder: Path, *, new_head: bool) -> Model:
+        """Loads the encoder of a model folder; a pooler plays no part."""
+        return AutoModel.from_pretrained(folder, add_pooling_layer=False)
+
+    def encode_texts(
+        self, texts: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
+    ) -> EncodedExamples:
+        """Turns each text into a row of its own, cut at its end, in small letters if so be it."""
+        is_lowered = self.sentence is not None and self.sentence.do_lower_case
+        if is_lowered:
+            texts = [replace(example, text=example.text.lower()) for example in texts]
+        return TextEncoding().encode(texts, tokenizer, max_length=max_length)
+
+    def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:
+        """Returns one vector for each text, (batch, width)."""
+        hidden = output.last_hidden_state
+        head = self.sentence_head or Pooling([self.pooling or "mean"])
+        vectors: Tensor = head.to(hidden.device)(hidden, batch.mask())
+        return vectors if self.sentence is None else vectors[:, : self.sentence.width]
+
+    def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
+        """Is never called, since there is nothing to train."""
+        raise SettingsError(f"task {self.name} has no loss")
