@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 
 from limbeck.api._progress import choose_progress
 from limbeck.api._result import ModelResult, RecordT, Result
+from limbeck.api._sentence_encoder import SentenceEncoder
 from limbeck.checkpoints import resolve_folder
 from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.report import write_report
@@ -209,7 +210,12 @@ class ChainResult(ModelResult[ChainRecord]):
 
 
 class EmbeddingsResult(ModelResult[DistillEmbeddingsRecord]):
-    """A student that gives vectors of texts."""
+    """A student that gives vectors of texts; `model` is its encoder alone."""
+
+    @cached_property
+    def sentence_encoder(self) -> SentenceEncoder:
+        """What makes vectors of texts, read from the folder when it is asked for."""
+        return SentenceEncoder(self.model_folder)
 
     @property
     def scores(self) -> dict[str, float]:

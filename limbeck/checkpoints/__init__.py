@@ -18,7 +18,7 @@ from limbeck.checkpoints.folder import (
 )
 from limbeck.checkpoints.hub import push_folder, resolve_folder, short_name
 from limbeck.checkpoints.identity import hash_model, is_model_file
-from limbeck.checkpoints.tensors import read_safetensors, write_safetensors
+from limbeck.checkpoints.tensors import map_safetensors, read_safetensors, write_safetensors
 
 __all__ = [
     "CARD_NAME",
@@ -29,6 +29,7 @@ __all__ = [
     "has_foreign_card",
     "hash_model",
     "is_model_file",
+    "map_safetensors",
     "push_folder",
     "read_config",
     "read_inherited",

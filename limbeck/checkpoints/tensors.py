@@ -32,11 +32,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         CheckpointError: If the file is absent, truncated or not a safetensors file, its tensors
             are not those that were written, or its path is not UTF-8.
     """
-    if not _is_unicode(path):
-        raise CheckpointError(
-            f"{path}: the safetensors library opens no path that is not UTF-8; rename what of it "
-            "is not"
-        )
+    _require_unicode(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -57,9 +53,32 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _is_unicode(path: Path) -> bool:
-    """Tells whether all of a path was UTF-8: Python reads each byte that is not as a surrogate."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in str(path))
+def map_safetensors(path: Path) -> dict[str, Tensor]:
+    """Returns the tensors of a file as views of it, of which only what is looked at takes memory.
+
+    Nothing is checked: who asks knows the file's checksum. It may be replaced, but not written to,
+    as long as the tensors are used.
+
+    Raises:
+        CheckpointError: If the file is absent, truncated or not a safetensors file.
+    """
+    _require_unicode(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    except OSError as error:
+        raise CheckpointError(explain(error, path=path, writes=False)) from error
+
+
+def _require_unicode(path: Path) -> None:
+    """Refuses a path that was not UTF-8: Python reads each byte that is not as a surrogate."""
+    if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
+        raise CheckpointError(
+            f"{path}: the safetensors library opens no path that is not UTF-8; rename what of it "
+            "is not"
+        )
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

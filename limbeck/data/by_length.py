@@ -7,16 +7,21 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-# Items are sorted by length within this many batches of a shuffled epoch, so that little is padded,
-# but within one part of this many of an epoch at most: sorted as a whole, a small set gives the
+# Items are sorted by length within this many batches of a shuffled epoch, so that little is padded.
+_BATCHES_SORTED_TOGETHER = 50
+# But within one part of this many of an epoch at most: sorted as a whole, a small set gives the
 # same few batches, each of one length, in every epoch, which costs accuracy where length and label
 # have to do with each other. A set of fewer than twice as many batches is only shuffled.
-_BATCHES_SORTED_TOGETHER = 50
 _PARTS_SORTED_APART = 32
 
 
 def shuffled_by_length(
-    lengths: npt.NDArray[np.int64], batch_size: int, *, seed: int, epoch: int
+    lengths: npt.NDArray[np.int64],
+    batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
+    parts: int = _PARTS_SORTED_APART,
 ) -> list[npt.NDArray[np.int64]]:
     """Returns the places of all items once, in batches of about the same length in random order.
 
@@ -27,6 +32,7 @@ def shuffled_by_length(
         batch_size: Items in a batch; one of them may have fewer.
         seed: Decides the order.
         epoch: Likewise.
+        parts: Fewest parts of an epoch that are sorted each by itself.
 
     Shape:
         lengths: (items,).
@@ -34,7 +40,7 @@ def shuffled_by_length(
     random = np.random.default_rng((seed, epoch))
     shuffled = random.permutation(len(lengths))
     num_batches = -(-len(lengths) // batch_size)
-    together = min(_BATCHES_SORTED_TOGETHER, num_batches // _PARTS_SORTED_APART)
+    together = min(_BATCHES_SORTED_TOGETHER, num_batches // parts)
     group_size, batches = batch_size * max(together, 1), []
     for first in range(0, len(shuffled), group_size):
         group = shuffled[first : first + group_size]

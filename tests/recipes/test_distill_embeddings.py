@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from foreign_teacher import write_foreign
 from scipy.stats import spearmanr
 from tiny_embeddings import (
     distill,
@@ -20,6 +21,7 @@ from tiny_embeddings import (
 )
 from tiny_task import Lines, read_lines, write_model
 
+from limbeck.errors import SettingsError
 from limbeck.models import SentenceModel
 from limbeck.recipes.distill_embeddings import plan
 from limbeck.runs import DistillEmbeddingsRecord
@@ -188,6 +190,19 @@ def test_widths_that_differ(projection, width, wide, texts, tmp_path):
     assert ("cosine" in result.held_out_after) == (projection != "learned")
     first, last = means_of(tmp_path / "run", "pooled_mse")
     assert last < 0.9 * first
+
+
+def test_a_teacher_that_transformers_runs_teaches_a_student_of_ours(texts, tmp_path):
+    pytest.importorskip("transformers")
+    teacher = write_foreign(tmp_path / "teacher", auto="AutoModel", steps=0)
+    given = {"student": write_sentence_model(tmp_path / "student", num_hidden_layers=1)}
+    result = distill(teacher, texts, tmp_path / "run", epochs=4, normalize=True, **given)
+    assert result.teacher_adapter.name == "transformers"
+    assert result.held_out_after["cosine"] > result.held_out_before["cosine"]
+    with pytest.raises(SettingsError, match=r"transformers alone can run.*give student=MODEL"):
+        distill(teacher, texts, tmp_path / "other")
+    with pytest.raises(SettingsError, match=r"student = .* can't be trained here; accepted: a mod"):
+        distill(teacher, texts, tmp_path / "other", student=teacher)
 
 
 def test_pca_keeps_the_products_of_vectors_best():

@@ -15,6 +15,7 @@ from limbeck.objectives import EmbeddingBatch, PaddedTexts
 from limbeck.recipes.distill_embeddings.rows import Numbers, TextRows
 from limbeck.recipes.distill_embeddings.settings import DistillEmbeddingsSettings
 from limbeck.recipes.distill_embeddings.teachers import Teacher, VectorTeacher, taught_texts
+from limbeck.recipes.finetune.teacher_cache import TeacherCache
 from limbeck.tasks import EncodedExamples
 from limbeck.train import Progress
 
@@ -26,19 +27,18 @@ class Targets:
     """A teacher's vectors or scores, looked up by rows.
 
     Attributes:
-        vectors: Of the texts that it read; None of a cross-encoder.
+        vectors: Of the texts that it read, on the disk; None of a cross-encoder.
         places: Where among them each text stands, -1 for one that it did not read.
         reduce: Turns its vectors into the student's width; None where they stay.
         is_parallel: Whether all texts of a row are to get the vector of the first.
         scores: Of the rows by their texts' numbers; None of an encoder of sentences.
 
     Shape:
-        vectors: (texts that were read, width).
         places: (texts,).
         reduce: (width, the student's width).
     """
 
-    vectors: Tensor | None
+    vectors: TeacherCache | None
     places: Numbers
     reduce: Tensor | None
     is_parallel: bool
@@ -66,7 +66,8 @@ class Targets:
         said = teacher.teach(rows, progress)
         is_parallel = settings.rows == "parallel"
         if not isinstance(teacher, VectorTeacher):
-            scaled = _scale(said, settings)
+            pairs = torch.stack(said.rows(range(rows.rows.size - len(rows.rows))))
+            scaled = _scale(pairs.reshape(len(rows.rows), -1), settings)
             scores = {
                 tuple(row): score for row, score in zip(rows.rows.tolist(), scaled, strict=True)
             }
@@ -82,8 +83,8 @@ class Targets:
         places[taught] = np.arange(len(taught))
         reduce = None
         if reduce_to is not None:
-            step = -(-len(said) // settings.projection_texts)
-            reduce = fit_pca(said[::step], reduce_to)
+            step = -(-len(taught) // settings.projection_texts)
+            reduce = fit_pca(torch.stack(said.rows(range(0, len(taught), step))), reduce_to)
         return cls(vectors=said, places=places, reduce=reduce, is_parallel=is_parallel, scores=None)
 
     def of(self, rows: Numbers) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -98,7 +99,8 @@ class Targets:
             return None, None, torch.stack([self.scores[tuple(row)] for row in rows.tolist()])
         assert self.vectors is not None
         read = np.repeat(rows[:, :1], rows.shape[1], axis=1) if self.is_parallel else rows
-        whole = self.vectors[torch.from_numpy(self.places[read])]
+        found = torch.stack(self.vectors.rows(self.places[read].flatten().tolist()))
+        whole = found.reshape(*read.shape, -1)
         return self.narrow(whole), whole, None
 
     def narrow(self, vectors: Tensor) -> Tensor:

@@ -87,8 +87,12 @@ class Teacher(ABC):
         """
 
     @abstractmethod
-    def teach(self, rows: TextRows, progress: Progress) -> Tensor:
-        """Returns what it says, computed once and kept: of each text, or of each pair of a row."""
+    def teach(self, rows: TextRows, progress: Progress) -> TeacherCache:
+        """Returns what it says, computed once and kept.
+
+        Of the texts in the order of `taught_texts`, or of the pairs of each row, one row after the
+        other.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,11 +133,8 @@ class VectorTeacher(Teacher):
         """Loads the model, to the run's device."""
         return SentenceModel.from_pretrained(self.folder).to(choose_device(self.settings.device))
 
-    def teach(self, rows: TextRows, progress: Progress) -> Tensor:
-        """Returns the vectors of all texts that are taught, in the order of `taught_texts`.
-
-        Shape: (texts, width).
-        """
+    def teach(self, rows: TextRows, progress: Progress) -> TeacherCache:
+        """Returns the vectors of all texts that are taught, in the order of `taught_texts`."""
         settings = self.settings
         texts = [rows.texts[number] for number in taught_texts(settings, rows)]
         cache = _open_cache(
@@ -160,7 +161,7 @@ class VectorTeacher(Teacher):
                 yield list(embed(model, encoded, settings, pad_token_id=pad))
 
         cache.fill(compute, progress=progress)
-        return torch.stack(cache.rows(range(len(texts))))
+        return cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,11 +187,8 @@ class PairTeacher(Teacher):
                 )
             _require_pairs(name, self.settings)
 
-    def teach(self, rows: TextRows, progress: Progress) -> Tensor:
-        """Returns the scores of each row's first text with each of the others, from 0 to 1.
-
-        Shape: (rows, texts of each - 1).
-        """
+    def teach(self, rows: TextRows, progress: Progress) -> TeacherCache:
+        """Returns the scores of each row's first text with each of the others."""
         settings = self.settings
         pairs = [(rows.texts[row[0]], rows.texts[other]) for row in rows.rows for other in row[1:]]
         cache = _open_cache(
@@ -215,7 +213,7 @@ class PairTeacher(Teacher):
                 yield list(self._score(model, encoded))
 
         cache.fill(compute, progress=progress)
-        return torch.stack(cache.rows(range(len(pairs)))).reshape(len(rows.rows), -1)
+        return cache
 
     def _load_model(self) -> AnyModel:
         model: AnyModel

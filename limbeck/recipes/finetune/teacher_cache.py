@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.checkpoints import read_safetensors, write_safetensors
+from limbeck.checkpoints import map_safetensors, write_safetensors
 from limbeck.errors import CheckpointError, DataError
 from limbeck.files import sha256_of, sha256_of_texts
 from limbeck.files.typed import TypedFile
@@ -116,6 +116,8 @@ class TeacherCache:
     def fill(self, compute: Compute, *, progress: Progress) -> None:
         """Reads what is there and computes what is missing or damaged; then all rows are at hand.
 
+        They stay on the disk: what is looked up is read from there.
+
         Raises:
             CheckpointError: If the folder can't be written.
         """
@@ -129,8 +131,7 @@ class TeacherCache:
                     for part in compute(start, min(start + self._rows_per_shard, self._num_rows)):
                         rows += part
                         stage.advance(len(part))
-                    shard = _Shard.of(rows)
-                    self._write_shard(number, shard, progress)
+                    shard = self._write_shard(number, _Shard.of(rows), progress)
                 else:
                     stage.advance(len(shard))
                 self._shards.append(shard)
@@ -160,17 +161,19 @@ class TeacherCache:
             return None
         with suppress(CheckpointError, OSError):  # the file is not there, or cannot be read
             if sha256_of(path) == expected:
-                return _Shard(**read_safetensors(path))
+                return _Shard(**map_safetensors(path))
         progress.log(f"{path} is missing or damaged: its {self._what} are computed again")
         return None
 
-    def _write_shard(self, number: int, shard: _Shard, progress: Progress) -> None:
+    def _write_shard(self, number: int, shard: _Shard, progress: Progress) -> _Shard:
+        """Writes a shard, and returns it as it stands on the disk, so that it takes no memory."""
         path = self._folder / self._shard_name(number)
         write_safetensors(path, {"values": shard.values, "shapes": shard.shapes})
         # Read again: another student may have added to it meanwhile.
         index = self._read_index(progress)
         shards = {**index.shards, path.name: sha256_of(path)}
         index.model_copy(update={"shards": shards}).write(self._folder, error=CheckpointError)
+        return _Shard(**map_safetensors(path))
 
     def _shard_name(self, number: int) -> str:
         return f"{self._what}-{number:05d}.safetensors"
