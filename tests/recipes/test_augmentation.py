@@ -3,14 +3,15 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
-from tiny_task import LABELS, finetune, make_settings, read_loss, write_model
+from tiny_task import LABELS, finetune, make_rows, make_settings, read_loss, write_model
 
 from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.models import AutoModelForMaskedLM
 from limbeck.recipes.finetune import plan
-from limbeck.recipes.finetune.augmentation import AugmentedRecord
+from limbeck.recipes.finetune.augmentation import AugmentedRecord, fill_again
 from limbeck.tasks import read_task
 from limbeck.tokenizers import AutoTokenizer
 
@@ -137,3 +138,154 @@ def test_masked_lms_that_do_not_fit_are_refused(tmp_path, data, teacher, masked_
     record.model_copy(update={"made_of": "0" * 64}).write(tmp_path / "run")
     message = r"augmented.jsonl was made of other training rows than those of now; give another out"
     refused(message, error=DataError, augment={"model": masked_lm})
+
+
+SPLIT = ["goodish", "filmgoer", "rainiest"]
+"""Words that are no pieces of the vocabulary."""
+
+
+@pytest.fixture
+def worded(tmp_path):
+    """Data with pairs of texts, in which some words are several pieces."""
+    rows = make_rows(12, seed=3)
+    (tmp_path / "worded").mkdir()
+    for name in ("train", "validation"):
+        lines = [
+            {"premise": f"{SPLIT[i % 3]} , {row['sentence']} 7", "hypothesis": "a bright story"}
+            | {"label": row["label"]}
+            for i, row in enumerate(rows)
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / "worded" / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    return {
+        "data": str(tmp_path / "worded"),
+        "task": "text-classification",
+        "task_options": {
+            "text_column": "premise",
+            "text_pair_column": "hypothesis",
+            "labels": LABELS,
+        },
+        "max_length": 32,
+    }
+
+
+@torch.no_grad()
+def by_hand(model, tokenizer, ids, types, top_k):
+    """Each word with a letter: its tokens' places, and what may take its place."""
+    pieces = tokenizer.convert_ids_to_tokens(ids)
+    special = set(tokenizer.all_special_ids)
+    vocabulary = tokenizer.get_vocab()
+    whole = [
+        number
+        for piece, number in sorted(vocabulary.items(), key=lambda item: item[1])
+        if number not in special and not piece.startswith("##") and any(map(str.isalpha, piece))
+    ]
+    words = []
+    for place, (piece, token) in enumerate(zip(pieces, ids, strict=True)):
+        if token in special:
+            continue
+        if piece.startswith("##"):
+            words[-1].append(place)
+        else:
+            words.append([place])
+    found = []
+    for places in words:
+        if not any(map(str.isalpha, "".join(pieces[place] for place in places))):
+            continue
+        table = model.encoder.embeddings.word.weight
+        if len(places) == 1:
+            hidden = torch.tensor([ids])
+            hidden[0, places[0]] = tokenizer.mask_token_id
+            types_of = None if types is None else torch.tensor([types])
+            scores = model(hidden, token_type_ids=types_of).logits[0, places[0], whole]
+        else:
+            mean = table[[ids[place] for place in places]].mean(0)
+            scores = torch.cosine_similarity(mean[None], table[whole])
+        best = scores.topk(top_k).indices.tolist()
+        found.append((places, {whole[number] for number in best}))
+    return found
+
+
+def test_words_are_replaced_one_by_one(tmp_path, worded, teacher, masked_lm):
+    """By the likeliest of the masked LM, or where they have several pieces by the nearest."""
+    augment = {"model": masked_lm, "unit": "word", "copies": 40, "mask_ratio": 0.4, "top_k": 4}
+    given = {**worded, "teacher": teacher, "augment": augment, "max_steps": 1}
+    for size in (5, 64):
+        given |= {"out": tmp_path / f"{size}", "evaluation_batch_size": size}
+        finetune(teacher, **given)
+    made = read_rows(tmp_path / "64")
+    assert made == read_rows(tmp_path / "5"), "whatever the batch"
+    assert [row["index"] for row in made] == list(range(12)) * 40
+    model = AutoModelForMaskedLM.from_pretrained(masked_lm).eval()
+    tokenizer = AutoTokenizer.from_pretrained(teacher)
+    options = worded["task_options"]
+    task = read_task("text-classification", worded["data"], options=options)
+    rows = task.encode(task.splits["train"], tokenizer, max_length=32)
+    filled = fill_again(
+        rows,
+        [(row["index"], np.array(row["input_ids"])) for row in made],
+        special=tokenizer.all_special_ids,
+    )
+    num_words = num_replaced = 0
+    for index in range(12):
+        before = rows[index].input_ids
+        types = rows[index].token_type_ids
+        words = by_hand(model, tokenizer, before, types, top_k=4)
+        assert any(len(places) > 1 for places, _ in words)
+        seen = [set() for _ in words]
+        for number in range(index, len(made), 12):
+            after = made[number]["input_ids"]
+            left, expected_types, old = list(after), [], 0
+            for slot, (places, choices) in enumerate(words):
+                while old < places[0]:  # what is no word stays
+                    assert left.pop(0) == before[old]
+                    expected_types.append(types[old])
+                    old += 1
+                num_words += 1
+                whole = [before[place] for place in places]
+                if left[: len(whole)] == whole:
+                    left = left[len(whole) :]
+                    expected_types += [types[place] for place in places]
+                else:
+                    num_replaced += 1
+                    assert left[0] in choices
+                    seen[slot].add(left.pop(0))
+                    expected_types.append(types[places[0]])
+                old = places[-1] + 1
+            assert left == before[old:]
+            expected_types += types[old:]
+            assert filled[number].token_type_ids == expected_types
+            assert filled[number].label is None
+        assert all(len(found) > 1 for found in seen), "of four choices, some 16 times"
+    # A word of one piece may be chosen to stand for itself, one time in four.
+    assert 0.28 < num_replaced / num_words < 0.44
+
+
+def test_words_need_rows_and_a_vocabulary_of_words(tmp_path, data, teacher, masked_lm):
+    tagged = tmp_path / "tagged"
+    tagged.mkdir()
+    for name in ("train", "validation"):
+        row = {"tokens": ["good", "film"], "ner_tags": ["B-X", "O"]}
+        (tagged / f"{name}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    augment = {"model": masked_lm, "unit": "word"}
+    tagger = tmp_path / "tagger"
+    finetune(teacher, str(tagged), tagger, task="ner", max_steps=1)
+    message = r"augment.unit = 'word' makes rows of other lengths, but those of ner say someth"
+    with pytest.raises(SettingsError, match=message):
+        finetune(
+            teacher,
+            str(tagged),
+            tmp_path / "run",
+            task="ner",
+            teacher=str(tagger / "model"),
+            augment=augment,
+        )
+    with pytest.raises(SettingsError, match=r"augment.unit = 'words'.* 'token' or 'word'"):
+        finetune(
+            teacher,
+            data,
+            tmp_path / "run",
+            teacher=teacher,
+            augment={**augment, "unit": "words"},
+        )
+    assert not (tmp_path / "run").exists()

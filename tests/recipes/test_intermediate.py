@@ -18,9 +18,12 @@ from tiny_task import (
     write_model,
 )
 
+from limbeck.config import read_settings
 from limbeck.errors import SettingsError
+from limbeck.models import AutoModelForMaskedLM
 from limbeck.recipes import compress, suite
-from limbeck.recipes.finetune import iterate, plan
+from limbeck.recipes._presets import list_presets
+from limbeck.recipes.finetune import FinetuneSettings, iterate, plan
 from limbeck.recipes.finetune.forecast import Pace, estimate_seconds
 from limbeck.runs import SeedRecord
 from limbeck.tasks import TrainBatches, read_task
@@ -348,3 +351,38 @@ def _plan(recipe, settings, message):
     else:
         with pytest.raises(SettingsError, match=message):
             recipe.plan(settings)
+
+
+def test_tinyberts_task_stage_is_a_preset(tmp_path, data, encoder, wide_teacher):
+    """Shrunk in size alone: words are replaced, layers learned, then what the teacher predicts."""
+    masked_lm = AutoModelForMaskedLM.from_pretrained(wide_teacher, new_head=True)
+    masked_lm.save_pretrained(tmp_path / "masked")
+    AutoTokenizer.from_pretrained(wide_teacher).save_pretrained(tmp_path / "masked")
+    overrides = [
+        f"model={encoder}",
+        f"teacher={wide_teacher}",
+        f"data={data}",
+        f"out={tmp_path / 'run'}",
+        f"augment.model={tmp_path / 'masked'}",
+        "augment.unit=word",
+        "augment.copies=2",
+        "max_length=16",
+        "intermediate.max_steps=3",
+        "max_steps=2",
+        "log_every=1",
+    ]
+    path = list_presets()["tinybert-task"].path
+    settings = read_settings(FinetuneSettings, path, overrides, recipe="finetune")
+    assert (settings.intermediate.epochs, settings.epochs, settings.batch_size) == (20, 3, 32)
+    assert plan(settings)["steps_per_epoch"] == 6, "of 64 rows and twice as many made of them"
+    steps = list(iterate(settings, progress=SilentProgress()))
+    assert [step.phase for step in steps] == ["intermediate"] * 3 + ["task"] * 2
+    terms = [
+        {name for name in read_metrics(tmp_path / "run" / folder)[0].values if "loss_" in name}
+        for folder in ("seed-0/intermediate", "seed-0")
+    ]
+    # Labels have no weight, and are but looked at.
+    assert terms == [
+        {"loss_attention_mse", "loss_hidden_mse"},
+        {"loss_soft_targets", "loss_task"},
+    ]

@@ -88,7 +88,7 @@ class Distillation:
         if self.augmenter is not None:
             path = self.settings.out / "augmented.jsonl"
             made = self.augmenter.make(path, data, progress=progress)
-            rows = fill_again(data.examples["train"], made)
+            rows = fill_again(data.examples["train"], made, special=data.tokenizer.all_special_ids)
             data = replace(data, examples={**data.examples, AUGMENTED: rows})
         every = {**self.losses, **self.intermediate}
         outputs = self.teacher.load(data, made, losses=every, progress=progress)

@@ -131,7 +131,10 @@ class ModelTeacher(Teacher):
             return data.training
         parts = [data.encode_again(split, self.tokenizer) for split in _splits(data)]
         if not self.is_other_vocabulary:
-            return EncodedExamples.join([*parts, *([fill_again(parts[0], made)] if made else [])])
+            if made:
+                special = self.tokenizer.all_special_ids
+                parts.append(fill_again(parts[0], made, special=special))
+            return EncodedExamples.join(parts)
         for split, rows in zip(_splits(data), parts, strict=True):
             require_one_row_each(split, data.examples[split], rows)
         if made:

@@ -3,51 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from pydantic import Field
-from torch import Tensor
 
 from limbeck.checkpoints import resolve_folder
-from limbeck.config import Settings
 from limbeck.data.by_length import batches_by_length
 from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.files import read_json_lines, sha256_of, write_json_lines
 from limbeck.files.typed import TypedFile
-from limbeck.models import AutoModelForMaskedLM, Model, find_class
+from limbeck.models import AutoModelForMaskedLM, find_class
 from limbeck.recipes._language_model import describe_missing_lm_head
-from limbeck.recipes._settings import Seed
 from limbeck.recipes._tasks.data import TaskData, read_inputs
 from limbeck.recipes._tasks.heads import find_head
 from limbeck.recipes._tasks.models import require_same_inputs
+from limbeck.recipes.finetune.augmentation.masked_lm import MaskedLM
+from limbeck.recipes.finetune.augmentation.rows import Draw, Ids, Made, fill_again
+from limbeck.recipes.finetune.augmentation.settings import AugmentSettings
+from limbeck.recipes.finetune.augmentation.tokens import TokenDraw
+from limbeck.recipes.finetune.augmentation.words import WordDraw
 from limbeck.recipes.finetune.teacher_cache import hash_rows
-from limbeck.tasks import EncodedExamples, collate
+from limbeck.tasks import EncodedExample, EncodedExamples, collate
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import Progress, autocast, choose_device
 
-Made = list[tuple[int, npt.NDArray[np.int32]]]
-"""Rows that were made: which training row each is made of, and its token ids."""
-
-
-class AugmentSettings(Settings):
-    """How further rows are made of the training rows."""
-
-    model: str
-    """Folder or Hub id of a masked LM with the student's vocabulary."""
-    copies: int = Field(default=1, ge=1)
-    """Rows made of each training row."""
-    mask_ratio: float = Field(default=0.15, gt=0, le=1)
-    """Share of a row's tokens that are drawn anew, at least one."""
-    top_k: int = Field(default=15, ge=1)
-    """A token is drawn among this many that the model finds likeliest there."""
-    seed: Seed = 0
-    """Decides which tokens are drawn anew, and what they become."""
+__all__ = ["AugmentSettings", "AugmentedRecord", "Augmenter", "Made", "fill_again"]
 
 
 class AugmentedRecord(TypedFile):
@@ -68,8 +52,7 @@ class AugmentedRecord(TypedFile):
 class Augmenter:
     """A masked LM that fits the student's rows, not loaded yet.
 
-    All of a row's chosen tokens are hidden and filled at once, in batches of many rows; TinyBERT's
-    own code runs its model once for every word.
+    It runs in batches of many rows; TinyBERT's own code runs its model once for every word.
 
     Source:
         The idea: Jiao et al., "TinyBERT", 2020, section 4.2 and algorithm 1.
@@ -95,6 +78,8 @@ class Augmenter:
             )
         folder = resolve_folder(settings.model)
         config, tokenizer = read_inputs(folder)
+        if settings.unit == "word":
+            _require_words(data, tokenizer)
         require_same_inputs(data, config, tokenizer, name=f"the masked LM {settings.model}")
         try:
             find_class(config.model_type, AutoModelForMaskedLM.kind)
@@ -147,74 +132,38 @@ class Augmenter:
 
     @torch.inference_mode()
     def _draw_all(self, data: TaskData, rows: EncodedExamples, progress: Progress) -> Made:
-        model = AutoModelForMaskedLM.from_pretrained(self.folder)
+        model = AutoModelForMaskedLM.from_pretrained(self.folder).eval()
         model.to(choose_device(data.settings.device))
-        copies = self.settings.copies
         size = data.settings.evaluation_batch_size
-        made: Made = [
-            (i, np.array(row.input_ids, dtype=np.int32))
-            for _ in range(copies)
-            for i, row in enumerate(rows)
-        ]
-        with progress.stage("augmenting", total=copies * len(rows), unit="rows") as stage:
+        draw = self._choose_draw(MaskedLM(model=model, tokenizer=self.tokenizer), size)
+        copies: list[dict[int, Ids]] = [{} for _ in range(self.settings.copies)]
+        with progress.stage("augmenting", total=len(copies) * len(rows), unit="rows") as stage:
             for chosen in batches_by_length(rows.lengths.tolist(), size):
-                batch = collate(
-                    data.task, rows, chosen, pad_token_id=data.tokenizer.pad_token_id
-                ).to(model.device)
-                for copy in range(copies):
-                    targets = [made[copy * len(rows) + i][1] for i in chosen]
-                    keys = [(self.settings.seed, copy, i) for i in chosen]
-                    with autocast(model.device, data.settings.precision):
-                        self._draw(model, batch.inputs(), targets, keys)
-                    stage.advance(len(chosen))
-        return made
+                pad_token_id = data.tokenizer.pad_token_id
+                batch = collate(data.task, rows, chosen, pad_token_id=pad_token_id)
+                given = [np.array(rows[i].input_ids, dtype=np.int32) for i in chosen]
+                with autocast(model.device, data.settings.precision):
+                    made = draw(batch.to(model.device).inputs(), given, chosen)
+                for copy, drawn in zip(copies, made, strict=True):
+                    copy.update(zip(chosen, drawn, strict=True))
+                stage.advance(len(copies) * len(chosen))
+        return [(i, copy[i]) for copy in copies for i in range(len(rows))]
 
-    def _draw(
-        self,
-        model: Model,
-        inputs: dict[str, Tensor],
-        targets: Sequence[npt.NDArray[np.int32]],
-        keys: Sequence[tuple[int, int, int]],
-    ) -> None:
-        """Draws some tokens of each target row anew, in place; `keys` decide which and how."""
-        special = self.tokenizer.all_special_ids
-        picked = [
-            _pick(ids, special, ratio=self.settings.mask_ratio, key=key)
-            for ids, key in zip(targets, keys, strict=True)
-        ]
-        places = [(row, p) for row, (positions, _) in enumerate(picked) for p in positions]
-        if not places:
-            return
-        row_numbers, columns = torch.tensor(places, device=model.device).unbind(1)
-        hidden_ids = inputs["input_ids"].clone()
-        hidden_ids[row_numbers, columns] = self.tokenizer.mask_token_id
-        encoded = model.encode(
-            hidden_ids, inputs.get("attention_mask"), inputs.get("token_type_ids")
+    def _choose_draw(self, masked_lm: MaskedLM, batch_size: int) -> Draw:
+        if self.settings.unit == "token":
+            return TokenDraw(masked_lm=masked_lm, settings=self.settings)
+        return WordDraw(masked_lm=masked_lm, settings=self.settings, batch_size=batch_size)
+
+
+def _require_words(data: TaskData, tokenizer: Tokenizer) -> None:
+    """Refuses rows of which no word can be replaced by one of another length."""
+    if type(data.examples["train"][0]) is not EncodedExample:
+        raise SettingsError(
+            f"augment.unit = 'word' makes rows of other lengths, but those of {data.task.name} say "
+            "something of each of their tokens; accepted: 'token'"
         )
-        logits = model.score(encoded.last_hidden_state[row_numbers, columns]).float()
-        logits[:, special] = float("-inf")
-        top = logits.topk(min(self.settings.top_k, logits.shape[1] - len(special)), dim=-1)
-        cumulated = top.values.cpu().double().softmax(-1).cumsum(-1)
-        draws = torch.tensor(np.concatenate([uniform for _, uniform in picked]))
-        ranks = (cumulated < draws[:, None]).sum(-1).clamp_max(cumulated.shape[1] - 1)
-        found = top.indices.cpu().gather(1, ranks[:, None])[:, 0].tolist()
-        for (row, position), token in zip(places, found, strict=True):
-            targets[row][position] = token
-
-
-def fill_again(rows: EncodedExamples, made: Made) -> EncodedExamples:
-    """Returns the rows that were made of some rows, without labels."""
-    return EncodedExamples.of(
-        replace(rows[i], input_ids=ids.tolist(), label=None) for i, ids in made
-    )
-
-
-def _pick(
-    ids: npt.NDArray[np.int32], special: Sequence[int], *, ratio: float, key: tuple[int, int, int]
-) -> tuple[list[int], np.ndarray[Any, np.dtype[np.float64]]]:
-    """Returns which positions of a row are drawn anew, and a number in [0, 1) for each."""
-    random = np.random.default_rng(key)
-    eligible = np.flatnonzero(~np.isin(ids, special))
-    count = min(len(eligible), max(1, round(ratio * len(eligible))))
-    positions = random.choice(eligible, size=count, replace=False) if count else eligible
-    return sorted(int(p) for p in positions), random.random(count)
+    if not tokenizer.continuation_mask.any():
+        raise SettingsError(
+            "augment.unit = 'word' needs a vocabulary that marks where words begin or go on, as "
+            "with '##', 'Ġ' or '▁'; this tokenizer's does not. Accepted: 'token'"
+        )
