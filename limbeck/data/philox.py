@@ -24,6 +24,9 @@ MASKS: Final = 2
 SAMPLES: Final = 3
 """Purpose: which tokens a generator puts in the place of masked ones."""
 
+REPLACEMENTS: Final = 4
+"""Purpose: which groups of layers a student's stand in for."""
+
 
 def raw_words(
     num_words: int, *, seed: int, purpose: int, epoch: int, first_block: int = 0

@@ -39,6 +39,8 @@ class SeedRecord(TypedFile):
     """Passes that the run was asked for; None in records of before this was noted."""
     intermediate_steps: int = 0
     """Steps before those, in which the teacher's layers alone were learned."""
+    replacing_steps: int = 0
+    """Steps before those, in which the student's layers stood in for groups of the model's."""
     elapsed_seconds: float
     """Training time, all phases together."""
     examples_sha256: str

@@ -137,6 +137,8 @@ def _describe(settings: FinetuneSettings, task: Task, record: SeedRecord) -> dic
         made["Layers learned first"] = (
             f"{', '.join(settings.intermediate.losses)}: {record.intermediate_steps:,} steps"
         )
+    if settings.replacing is not None:
+        made["Layers replaced first"] = f"{record.replacing_steps:,} steps (BERT-of-Theseus)"
     return {
         **made,
         "Parameters": f"{record.num_parameters:,}",

@@ -130,7 +130,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
     num_train = len(data.training) + num_made
     steps_per_epoch = math.ceil(num_train / settings.batch_size)
     budget = make_budget(settings, steps_per_epoch=steps_per_epoch)
-    phase = settings.of_intermediate()
+    phase, replacing = settings.of_intermediate(), settings.of_replacing()
     start = describe_start(settings.out, "finetune", settings, **_identify(settings, data))
     if asks_for_more_epochs(settings) and not settings.schedule.fits_any_length:
         start = f"{start}, its steps made again. {explain_rates(settings)}"
@@ -145,6 +145,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
         **({f"num_{AUGMENTED}_examples": num_made} if copies else {}),
         "steps_per_epoch": steps_per_epoch,
         **({} if phase is None else {"intermediate": _plan_layers(phase, steps_per_epoch)}),
+        **({} if replacing is None else {"replacing": _plan_places(replacing, steps_per_epoch)}),
         "max_steps": budget.max_steps,
         "max_minutes": budget.max_minutes,
         "seeds": list(settings.seeds),
@@ -155,6 +156,10 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
 def _plan_layers(phase: FinetuneSettings, steps_per_epoch: int) -> dict[str, Any]:
     budget = make_budget(phase, steps_per_epoch=steps_per_epoch)
     return {"losses": list(phase.losses), "max_steps": budget.max_steps}
+
+
+def _plan_places(phase: FinetuneSettings, steps_per_epoch: int) -> dict[str, Any]:
+    return {"max_steps": make_budget(phase, steps_per_epoch=steps_per_epoch).max_steps}
 
 
 def prepare_model(settings: FinetuneSettings) -> Callable[[Path], object]:

@@ -13,6 +13,7 @@ from limbeck.recipes._machine import require_machine
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.models import match_labels
+from limbeck.recipes.finetune.replacing import require_groups
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teachers import find_kind
 from limbeck.train import Progress
@@ -53,7 +54,9 @@ def read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
     if settings.initialise == "pretrained" and not settings.new_head:
         require_head(data.task, data.folder, name=settings.model)
         data = replace(data, task=match_labels(data.task, data.config, name=settings.model))
-    trained_config(settings, data)
+    student = trained_config(settings, data)
+    if settings.replacing is not None:
+        require_groups(settings, data.config, student)
     return data
 
 

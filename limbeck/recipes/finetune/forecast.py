@@ -180,7 +180,10 @@ def estimate_seconds(
     num_steps = count_steps(settings, num_rows)
     phase = settings.of_intermediate()
     beside_teacher = pace.seconds_per_step + settings.batch_size * teacher_seconds_per_row
-    layers = 0.0 if phase is None else count_steps(phase, num_rows) * beside_teacher
+    before = 0.0 if phase is None else count_steps(phase, num_rows) * beside_teacher
+    replacing = settings.of_replacing()
+    if replacing is not None:  # most of whose layers are the larger model's, at first
+        before += count_steps(replacing, num_rows) * pace.seconds_per_step
     step = pace.seconds_per_step if settings.teacher_cache is not None else beside_teacher
     steps_per_epoch = (num_rows.get("train") or num_rows["transfer"]) / settings.batch_size
     training = num_steps * step
@@ -189,7 +192,7 @@ def estimate_seconds(
     num_epochs = math.ceil(training / step / steps_per_epoch)
     num_validations = max(1, num_epochs * settings.evaluations_per_epoch)
     predicted = (num_validations + 1) * num_rows.get("validation", 0) + num_rows.get("test", 0)
-    return len(settings.seeds) * (layers + training + predicted * pace.seconds_per_row)
+    return len(settings.seeds) * (before + training + predicted * pace.seconds_per_row)
 
 
 def _sampled(name: str, task: Task) -> str:

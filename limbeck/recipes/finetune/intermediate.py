@@ -10,13 +10,11 @@ from limbeck.models import Model
 from limbeck.objectives import TaskTeacher
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.losses import build_task_losses
+from limbeck.recipes.finetune.phase import make_phase
 from limbeck.recipes.finetune.settings import FinetuneSettings
-from limbeck.recipes.finetune.training import FinetuneStep, Training, make_budget
+from limbeck.recipes.finetune.training import FinetuneStep, Training
 from limbeck.tasks import Task
-from limbeck.train import Progress, TrainState, choose_device, open_run
-
-FOLDER = "intermediate"
-"""Where a seed's folder holds the metrics of this phase, and its checkpoints meanwhile."""
+from limbeck.train import Progress, TrainState
 
 
 def build_layer_losses(settings: FinetuneSettings, task: Task) -> Mapping[str, Loss]:
@@ -50,9 +48,6 @@ def learn_layers(
 ) -> Generator[FinetuneStep, None, TrainState]:
     """Makes the steps of the phase that are left, or restores what came of them.
 
-    Its last checkpoint stays until the seed is finished, so that a run which is stopped in what
-    follows finds the weights again, whatever became of later checkpoints.
-
     Args:
         model: What is trained, in place.
         settings: Of the phase.
@@ -62,47 +57,15 @@ def learn_layers(
         progress: Where it reports.
     """
     training = Training.of(model, settings, data, teacher=teacher, label_weight=None, seed=seed)
-    batches = training.batches
-    folder = settings.out / f"seed-{seed}" / FOLDER
-    with open_run(
-        folder,
-        description=f"seed {seed}, {FOLDER}",
-        modules={"objective": training.objective},
-        optimizer=training.optimizer,
-        budget=make_budget(settings, steps_per_epoch=batches.steps_per_epoch),
-        progress=progress,
-        log_every=settings.log_every,
-        save_every=settings.save_every,
-        tensorboard=settings.tensorboard,
-    ) as run:
-        begun_at = run.state.step
-        if begun_at:
-            data.require_same(run.state.extra.get("examples"), folder=folder)
-        run.extra["examples"] = data.fingerprint
-        model.train()
-        for step in run.steps(
-            training.objective,
-            batches.steps(begun_at),
-            schedule=settings.schedule,
-            device=choose_device(settings.device),
-            max_grad_norm=settings.max_grad_norm,
-            precision=settings.precision,
-        ):
-            try:
-                yield FinetuneStep(
-                    seed=seed,
-                    number=step.number,
-                    epoch=step.number / batches.steps_per_epoch,
-                    loss=step.loss,
-                    learning_rate=step.learning_rate,
-                    scores=None,
-                    phase="intermediate",
-                )
-            except GeneratorExit:  # left early: the same call goes on from here
-                run.save()
-                raise
-        if run.state.step > begun_at:
-            run.save()
-            figures = ", ".join(f"{name} {value:.4g}" for name, value in step.terms.items())
-            progress.log(f"seed {seed}: layers learned in {run.state.step:,} steps, {figures}")
-    return run.state
+    return (
+        yield from make_phase(
+            training,
+            settings,
+            data,
+            phase="intermediate",
+            done="layers learned",
+            modules={"objective": training.objective},
+            seed=seed,
+            progress=progress,
+        )
+    )

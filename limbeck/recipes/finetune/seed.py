@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Generator
 from pathlib import Path
+from typing import get_args
 
 from limbeck.errors import DataError
 from limbeck.models import Model
@@ -19,9 +20,10 @@ from limbeck.recipes.finetune.extension import (
     drop_steps_of_shorter_run,
     explain_rates,
 )
-from limbeck.recipes.finetune.intermediate import FOLDER, learn_layers
+from limbeck.recipes.finetune.intermediate import learn_layers
+from limbeck.recipes.finetune.replacing import learn_places
 from limbeck.recipes.finetune.settings import FinetuneSettings
-from limbeck.recipes.finetune.training import FinetuneStep, Training, make_budget, save_model
+from limbeck.recipes.finetune.training import FinetuneStep, Phase, Training, make_budget, save_model
 from limbeck.report.card import write_card
 from limbeck.runs import SeedRecord, hash_model_files, require_model_files, write_predictions
 from limbeck.train import Progress, TrainState, choose_device, open_run
@@ -84,6 +86,13 @@ def train_seed(
         layers = yield from learn_layers(
             training.model, phase, data, teacher=layer_teacher, seed=seed, progress=progress
         )
+    places = None
+    replacing = settings.of_replacing()
+    if replacing is not None:
+        places = yield from learn_places(
+            training.model, replacing, data, seed=seed, progress=progress
+        )
+    before = [state for state in (layers, places) if state is not None]
     best = BestWeights(training.model, metric=data.task.metric)
     state = yield from _train(
         settings, data, training=training, best=best, seed=seed, progress=progress
@@ -107,7 +116,8 @@ def train_seed(
         num_epochs=state.step / steps_per_epoch,
         epochs_asked=settings.epochs,
         intermediate_steps=0 if layers is None else layers.step,
-        elapsed_seconds=state.elapsed_seconds + (0 if layers is None else layers.elapsed_seconds),
+        replacing_steps=0 if places is None else places.step,
+        elapsed_seconds=sum(phase.elapsed_seconds for phase in (*before, state)),
         examples_sha256=data.fingerprint,
         tokenizer_sha256=data.tokenizer.fingerprint,
         predictions_sha256=checksum,
@@ -124,7 +134,8 @@ def _drop_checkpoints(folder: Path, settings: FinetuneSettings) -> None:
     """Removes a finished seed's checkpoints, unless more epochs could go on from the last one."""
     if not settings.schedule.fits_any_length:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        shutil.rmtree(folder / FOLDER / "checkpoints", ignore_errors=True)
+        for phase in get_args(Phase):
+            shutil.rmtree(folder / phase / "checkpoints", ignore_errors=True)
 
 
 def _is_enough(finished: SeedRecord, settings: FinetuneSettings, data: TaskData) -> bool:

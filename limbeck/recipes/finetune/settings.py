@@ -49,6 +49,29 @@ class IntermediateSettings(Settings):
     time are for what follows."""
 
 
+class ReplacingSettings(Settings):
+    """A phase of its own, in which a student's layers stand in for groups of its model's layers.
+
+    In each step each group is replaced by chance. Only the student's layers are trained, by the
+    labels alone; what follows trains the student by itself.
+
+    Source:
+        Xu et al., "BERT-of-Theseus", EMNLP 2020, sections 3.1 to 3.3.
+    """
+
+    rate: float = Field(default=0.5, gt=0, le=1)
+    """Chance that a group is replaced; by default the article's."""
+    rise_ratio: float = Field(default=0.5, ge=0, le=1)
+    """Share of the phase at its end in which the chance rises in a line to 1: 1 for the article's
+    linear curriculum, 0 for a constant chance."""
+    epochs: float = Field(default=3.0, gt=0, allow_inf_nan=False)
+    """Passes over the training examples."""
+    learning_rate: float = Field(default=5e-5, gt=0, allow_inf_nan=False)
+    """Peak of the schedule."""
+    max_steps: int | None = Field(default=None, gt=0)
+    """End of the phase in optimiser steps, if that comes first."""
+
+
 class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     """One model, one task, one or more seeds."""
 
@@ -77,6 +100,10 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     """First learn the teacher's layers alone, then labels and `losses`: `intermediate.epochs=10`,
     or `intermediate={}` for the phase as it is by default. With a `teacher_cache` the teacher
     itself runs in this phase only."""
+    replacing: ReplacingSettings | None = None
+    """First let the layers of `keep_layers` stand in for groups of the model's, at random
+    (BERT-of-Theseus): `replacing.epochs=3`, or `replacing={}`. The model is one that was fine-tuned
+    on the task, with `new_head=false`."""
     augment: AugmentSettings | None = None
     """Makes further training texts that the teacher labels, by a masked LM: `augment.model=MODEL`
     and how."""
@@ -131,6 +158,20 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
         alone = {"intermediate": None, "teacher_cache": None, "max_minutes": None}
         return self.model_copy(update={**alone, **dict(self.intermediate)})
 
+    def of_replacing(self) -> FinetuneSettings | None:
+        """Returns the settings of the phase in which layers are replaced as those of a training."""
+        if self.replacing is None:
+            return None
+        given = self.replacing
+        return self.model_copy(
+            update={
+                "max_minutes": None,
+                "epochs": given.epochs,
+                "learning_rate": given.learning_rate,
+                "max_steps": given.max_steps,
+            }
+        )
+
     @field_validator("teacher")
     @classmethod
     def _check_teachers(cls, given: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
@@ -150,6 +191,27 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
             raise SettingsError(
                 f"teacher_weights has {len(weights)} for {number} teacher{'s' * (number != 1)}; "
                 "accepted: one weight for each of several"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _require_something_to_replace(self) -> Self:
+        if self.replacing is None:
+            return self
+        if self.teacher is not None:
+            raise SettingsError(
+                "replacing learns from the labels alone, but there is a teacher; leave one of them "
+                "out"
+            )
+        if self.new_head or self.initialise == "random":
+            raise SettingsError(
+                "replacing goes on from a model that was fine-tuned on the task; give new_head = "
+                "false, and leave initialise at 'pretrained'"
+            )
+        if not self.methods:
+            raise SettingsError(
+                "replacing puts a student's layers in the places of the model's, but there is no "
+                "student; give keep_layers, such as half of the model's layers"
             )
         return self
 

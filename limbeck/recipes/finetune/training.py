@@ -18,8 +18,9 @@ from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.tasks import TrainBatches
 from limbeck.train import Budget, build_adamw, choose_device
 
-Phase = Literal["intermediate", "task"]
-"""Part of a fine-tuning."""
+Phase = Literal["intermediate", "replacing", "task"]
+"""Part of a fine-tuning; those before the last have a folder of that name in the seed's, for their
+metrics, and their checkpoints meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,8 @@ class FinetuneStep:
         learning_rate: Of the topmost parameters.
         scores: Of the weights after this step on the validation split; None where the step was not
             followed by a validation.
-        phase: `intermediate` while the teacher's layers alone are learned, else `task`.
+        phase: `intermediate` while the teacher's layers alone are learned, `replacing` while the
+            student's stand in for the model's, else `task`.
     """
 
     seed: int
