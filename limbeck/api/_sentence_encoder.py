@@ -51,6 +51,8 @@ _METHOD_HABITS: Final = {
     "encode_multi_process": "encode",
     "start_multi_process_pool": "encode, which needs none",
     "save": "save_pretrained",
+    "push_to_hub": "save_pretrained, then: hf upload REPO FOLDER",
+    "save_to_hub": "save_pretrained, then: hf upload REPO FOLDER",
     "fit": "limbeck distill-embeddings, which trains",
     "preprocess": "tokenize",
     "similarity_fn_name": "similarity_name",

@@ -95,7 +95,14 @@ class SentenceVectorsPipeline(Pipeline[Options]):
                 raise SettingsError(f"sentence {place} is {shorten(text)}; accepted: a text")
         lowered = self.engine.model.config.do_lower_case
         read = [(prompt + text).lower() if lowered else prompt + text for text in texts]
-        return self.tokenizer(read, truncation=True, max_length=self._max_length).encodings
+        rows = self.tokenizer(read, truncation=True, max_length=self._max_length).encodings
+        for place, row in enumerate(rows, start=first):
+            if not len(row):
+                raise SettingsError(
+                    f"sentence {place} is {shorten(texts[place - first])}, of which the model's "
+                    "tokenizer makes no tokens; accepted: texts with some"
+                )
+        return rows
 
     def _compute(
         self, rows: list[Encoding], *, left_out: int, advance: Callable[[float], None]

@@ -88,7 +88,8 @@ class MeanPooler(nn.Module):
         seen = attention_mask if attention_mask.dim() == 2 else attention_mask.amax(dim=1)
         states = at_least_float32(hidden)  # the sum of a long text's would overflow in float16
         weights = seen.to(states.dtype)[..., None]
-        return ((states * weights).sum(dim=1) / weights.sum(dim=1)).to(hidden.dtype)
+        total = weights.sum(dim=1).clamp(min=1)  # of a row without tokens the mean is 0
+        return ((states * weights).sum(dim=1) / total).to(hidden.dtype)
 
 
 class VocabularyTransform(nn.Module):

@@ -150,7 +150,7 @@ def _mean_sqrt_len(states: Tensor, mask: Tensor, places: Tensor) -> Tensor:
 def _weighted_mean(states: Tensor, mask: Tensor, places: Tensor) -> Tensor:
     """Returns means in which the first token counts once, the second twice, and so on."""
     weights = (mask * (places + 1)).to(states.dtype)[..., None]
-    return (states * weights).sum(dim=1) / weights.sum(dim=1)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
 _POOL: Final[dict[PoolingMode, Callable[[Tensor, Tensor, Tensor], Tensor]]] = {

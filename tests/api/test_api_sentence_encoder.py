@@ -10,6 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import transformers
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, pre_tokenizers, trainers
 
 import limbeck
 from limbeck.errors import CheckpointError, SettingsError
@@ -21,6 +24,7 @@ from limbeck.models import (
     SentenceModel,
 )
 from limbeck.models.bert import BertConfig, BertModel
+from limbeck.models.gpt2 import GPT2Config, GPT2Model
 from limbeck.tokenizers import train_wordpiece
 
 TEXTS = [
@@ -51,6 +55,23 @@ def write_folder(folder, **values):
     SentenceModel(BertModel(config, add_pooling_layer=False), settings).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def train_byte_level(folder):
+    """Writes a tokenizer as `transformers` saves GPT-2's."""
+    backend = Backend(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=280,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    backend.train_from_iterator(TEXTS, trainer)
+    token = "<|endoftext|>"
+    transformers.GPT2TokenizerFast(
+        tokenizer_object=backend, bos_token=token, eos_token=token, unk_token=token
+    ).save_pretrained(folder)
+    return limbeck.AutoTokenizer.from_pretrained(folder)
 
 
 def load_theirs(folder):
@@ -287,3 +308,16 @@ def test_numbers_that_are_not_finite(folder):
     encoder = limbeck.SentenceEncoder(model, tokenizer=folder, device="cpu")
     with pytest.raises(CheckpointError, match="sentence_embedding that are not finite"):
         encoder.encode(TEXTS)
+
+
+def test_a_text_without_tokens_is_named(tmp_path):
+    """GPT-2 frames texts with nothing, and has no token for padding."""
+    tokenizer = train_byte_level(tmp_path)
+    config = GPT2Config(
+        vocab_size=tokenizer.vocab_size, n_embd=8, n_layer=1, n_head=2, n_positions=32
+    )
+    GPT2Model(config).save_pretrained(tmp_path)
+    encoder = limbeck.SentenceEncoder(tmp_path, device="cpu")
+    close(encoder.encode(TEXTS[2:4])[1], encoder.encode(TEXTS[3]))
+    with pytest.raises(SettingsError, match=r"sentence 1 is '', of which the .* no tokens"):
+        encoder.encode(TEXTS[:2])

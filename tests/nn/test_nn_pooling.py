@@ -90,3 +90,10 @@ def test_dense_and_normalize_are_the_formulas(use_residual, width):
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-12)
     lengths = np.sqrt((expected**2).sum(axis=1, keepdims=True))
     np.testing.assert_allclose(Normalize()(found).numpy(), expected / lengths, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["mean", "mean_sqrt_len_tokens", "weightedmean"])
+def test_of_no_tokens_the_mean_is_0(mode):
+    mask = torch.tensor([[1, 1], [0, 0]])
+    found = Pooling([mode])(torch.ones(2, 2, 3), mask)
+    assert torch.equal(found[1], torch.zeros(3))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from limbeck.checkpoints import hash_model
 from limbeck.data.by_length import batches_by_length
 from limbeck.errors import SettingsError
-from limbeck.files import sha256_of, sha256_of_texts
 from limbeck.models import ModelConfig, SentenceConfig, SentenceModel
 from limbeck.nn import evaluation
 from limbeck.objectives import PaddedTexts
@@ -19,8 +16,6 @@ from limbeck.recipes.distill_embeddings.settings import DistillEmbeddingsSetting
 from limbeck.tasks import EncodedExamples, TextEncoding, TextExample
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import autocast
-
-_FILES = ("modules.json", "config_sentence_transformers.json", "sentence_*_config.json")
 
 
 def encode_texts(
@@ -68,16 +63,3 @@ def require_positions(
             f"max_length = {settings.max_length}, but {name} has {config.max_tokens} positions; "
             f"accepted: 8 to {config.max_tokens}"
         )
-
-
-def hash_sentence_model(folder: Path) -> str:
-    """Returns the SHA-256 over all that decides a sentence model's vectors."""
-    files = sorted(path for pattern in _FILES for path in folder.glob(pattern))
-    modules = sorted(path for path in folder.glob("[0-9]*_*") if path.is_dir())
-    return sha256_of_texts(
-        [
-            hash_model(folder),
-            *(f"{path.name} {sha256_of(path)}\n" for path in files),
-            *(f"{path.name} {hash_model(path)}\n" for path in modules),
-        ]
-    )

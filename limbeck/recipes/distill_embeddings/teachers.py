@@ -36,7 +36,6 @@ from limbeck.recipes._tasks.heads import find_head
 from limbeck.recipes.distill_embeddings.reading import (
     embed,
     encode_texts,
-    hash_sentence_model,
     require_positions,
 )
 from limbeck.recipes.distill_embeddings.rows import Numbers, TextRows
@@ -139,7 +138,7 @@ class VectorTeacher(Teacher):
         texts = [rows.texts[number] for number in taught_texts(settings, rows)]
         cache = _open_cache(
             settings,
-            fingerprint=sha256_of_texts([hash_sentence_model(self.folder)]),
+            fingerprint=hash_model(self.folder),
             texts=(f"{text}\0" for text in texts),
             num_rows=len(texts),
             what="vectors",
