@@ -35,7 +35,7 @@ LOSSES = {
         "losses.soft_targets.weight=1 losses.masked_lm.weight=2 losses.cosine.weight=20 "
         "losses.hidden_mse.weight=2"
     ),
-    "minilm": "losses.attention_kl.student_layers=[-1] losses.relations.of=[values]",
+    "minilm": "losses.attention_kl.student_layers=[-1] losses.relations.of=values",
     "minilm-v2": "losses.relations.num_relation_heads=12",
     "tinybert": "losses.hidden_mse.weight=1 losses.attention_mse.weight=1",
 }

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from limbeck import listing
-from limbeck.config import Settings
+from limbeck.config import Settings, read_options
 from limbeck.errors import SettingsError
 from limbeck.losses._views import Compared, View
 from limbeck.models import ModelConfig
@@ -109,7 +109,7 @@ def build_loss(name: str, values: Mapping[str, Any]) -> Loss:
         SettingsError: If there is no such loss, or a setting is wrong.
     """
     loss_class: type[Loss] = listing.load("limbeck.losses", name).Loss
-    return loss_class.from_values(dict(values), where=f"losses.{name}")
+    return read_options(loss_class, values, name=f"losses.{name}")
 
 
 def require_fit(

@@ -466,3 +466,9 @@ def test_models_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         build_loss(name, {}).build(config(**student), config())
+
+
+def test_a_list_of_a_table_is_read_as_on_the_command_line() -> None:
+    # `intermediate.losses.relations.of=values` was read before it was known what it is for.
+    assert build_loss("relations", {"of": "values"}).of == ("values",)  # type: ignore[attr-defined]
+    assert build_loss("patient", {"teacher_layers": "2,4"}).teacher_layers == (2, 4)  # type: ignore[attr-defined]
