@@ -6,7 +6,7 @@ and not saved.
 """
 
 from limbeck.objectives._alignment import Alignment
-from limbeck.objectives._held_out import evaluate_language_model
+from limbeck.objectives._held_out import evaluate_encoder, evaluate_language_model
 from limbeck.objectives._looks import Looks
 from limbeck.objectives._objective import Objective, Share
 from limbeck.objectives._teachers import (
@@ -46,6 +46,7 @@ __all__ = [
     "TaskTeacher",
     "TeacherOutputs",
     "TextObjective",
+    "evaluate_encoder",
     "evaluate_language_model",
     "score_pairs",
 ]

@@ -14,6 +14,7 @@ from limbeck.data import MaskedBatch
 from limbeck.models import AnyModel, Model
 from limbeck.nn import at_least_float32, evaluation, to_device
 from limbeck.objectives._text_rows import encode, find_positions, flatten_states
+from limbeck.objectives.text import TextObjective
 
 _MOST_NATS = 700.0  # whose exponential is still a number
 
@@ -72,6 +73,44 @@ def evaluate_language_model(
         for who in ("", "teacher_")
         if f"{who}clm_loss" in figures
     }
+
+
+@torch.inference_mode()
+def evaluate_encoder(
+    objective: TextObjective,
+    batches: Iterable[MaskedBatch],
+    *,
+    teacher: AnyModel | None = None,
+    device: torch.device,
+) -> dict[str, float]:
+    """Measures a student without a head on held-out text, in evaluation mode meanwhile.
+
+    Returns:
+        `..._loss` of each loss that has rows there, unweighted; and `cosine` with the teacher's
+        last hidden states over all real tokens, where these are as wide.
+    """
+    student, sums = objective.student, defaultdict[str, float](float)
+    prepared = [objective.prepare(batch) for batch in batches]
+    counts = {name: sum(each.counts[name] for each in prepared) for name in objective.settings}
+    num_real = 0
+    with evaluation(objective, *(() if teacher is None else (teacher,))):
+        for each in prepared:
+            real = find_positions(each.batch, "real")
+            num_real += len(real)
+            on_device, real = each.to(device), to_device(real, device)
+            _, terms = objective(on_device, counts)
+            for name, term in terms.items():
+                sums[f"{name}_loss"] += float(term)
+            if teacher is not None and teacher.config.hidden_size == student.config.hidden_size:
+                ours, theirs = (
+                    flatten_states(encode(model, on_device.batch))[real]
+                    for model in (student, teacher)
+                )
+                sums["cosine"] += float(F.cosine_similarity(ours, theirs, dim=-1).sum())
+    figures = {name: sums[f"{name}_loss"] for name, count in counts.items() if count}
+    return {f"{name}_loss": value for name, value in figures.items()} | (
+        {"cosine": sums["cosine"] / max(num_real, 1)} if "cosine" in sums else {}
+    )
 
 
 def _lm_sums(logits: Tensor, labels: Tensor, *, name: str) -> dict[str, float]:

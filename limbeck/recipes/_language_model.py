@@ -19,7 +19,7 @@ from limbeck.errors import SettingsError
 from limbeck.files import sha256_of
 from limbeck.losses import Loss
 from limbeck.models import AnyModel, AutoConfig, Kind, Model, find_architecture, find_class
-from limbeck.objectives import Objective, TextObjective, evaluate_language_model
+from limbeck.objectives import Objective, TextObjective, evaluate_encoder, evaluate_language_model
 from limbeck.recipes._machine import require_machine
 from limbeck.recipes._settings import Decay, RunSettings, Seed, TrainingSettings
 from limbeck.runs import require_model_files
@@ -126,6 +126,8 @@ def train_language_model(
     )
 
     def measure(held_out: Sequence[MaskedBatch]) -> dict[str, float]:
+        if not student.kind.has_head:
+            return evaluate_encoder(objective, held_out, teacher=teacher, device=device)
         return evaluate_language_model(
             student, held_out, teacher=teacher, device=device, chunk_rows=settings.chunk_rows
         )
@@ -241,13 +243,19 @@ def make_budget(settings: LanguageModelSettings, *, steps_per_epoch: int) -> Bud
 def make_held_out_batches(
     corpus: Corpus, settings: LanguageModelSettings, *, kind: Kind
 ) -> list[MaskedBatch]:
-    """Returns rows from all over the held-out split, under masks that no setting changes."""
+    """Returns rows from all over the held-out split, under masks that no setting changes.
+
+    For a model that predicts no masked words they are as they were written.
+    """
+    masking = MaskingSettings()
+    if not kind.has_head:
+        masking = MaskingSettings(mask_share=0.0, random_share=0.0)
     split = corpus.split("heldout")
     batches = MaskedBatches(
         split,
         tokenizer=corpus.tokenizer,
         token_counts=None,
-        masking=None if kind.predicts_next else MaskingSettings(),
+        masking=None if kind.predicts_next else masking,
         batch_size=settings.evaluate_rows,
         sequence_length=settings.sequence_length,
         seed=_HELD_OUT_SEED,

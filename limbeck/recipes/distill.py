@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 import torch
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
+from limbeck import listing
 from limbeck.checkpoints import read_inherited, resolve_folder
 from limbeck.config import Shown
 from limbeck.data import Corpus
@@ -18,11 +19,14 @@ from limbeck.methods import Start, start_student
 from limbeck.methods.keep_layers import KeepLayersSettings, can_hold
 from limbeck.models import (
     AnyModel,
+    AutoConfig,
+    AutoModel,
     AutoModelForMaskedLM,
     ForeignModel,
     Kind,
     Model,
     carry_sentence_files,
+    find_class,
     find_foreign_family,
     load_foreign,
     read_sentence_config,
@@ -44,7 +48,7 @@ from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.models import describe_adapter
 from limbeck.recipes.finetune.teachers import is_labeller
 from limbeck.report.card import Card, name_class, write_card
-from limbeck.report.distillation import HELD_OUT
+from limbeck.report.distillation import name_held_out
 from limbeck.runs import DistillRecord, describe_start, hash_model_files, start_run
 from limbeck.runs.language_model import TrainingFigures
 from limbeck.tokenizers import AutoTokenizer
@@ -76,7 +80,8 @@ class DistillSettings(LanguageModelSettings):
     """Settings of `limbeck distill`."""
 
     teacher: Shown[str]
-    """Model folder or Hub id of a masked or causal language model. `limbeck pretrain model=...
+    """Model folder or Hub id of a masked or causal language model, or, with losses that look at no
+    logits, of an encoder without a head, such as one of sentences. `limbeck pretrain model=...
     new_head=true freeze_body=true` gives a masked-LM head to an encoder that has none."""
     student: str | None = None
     """Model folder or Hub id to go on from; None makes the student of the teacher's layers."""
@@ -230,7 +235,7 @@ def _make_card(
     purpose = "It is to be fine-tuned on a task."
     if student.kind.predicts_next:
         purpose = "It goes on with a text, or is fine-tuned on a task."
-    words = {name: title for name, title in HELD_OUT.items() if name in after}
+    words = {name: title for name, title in name_held_out(after).items() if name in after}
     return Card(
         name=f"{teacher}, distilled",
         summary=(
@@ -271,13 +276,13 @@ def _prepare(
     corpus = open_corpus(settings, kind=kind)
     _require_one_vocabulary(settings)
     corpus.require_tokenizer(AutoTokenizer.from_pretrained(settings.teacher))
-    teacher = _load_teacher(settings.teacher, folder, kind, is_foreign=is_foreign)
+    teacher = _load_teacher(settings, folder, kind)
     require_positions(settings, teacher, name=f"the teacher {settings.teacher}")
     if settings.student is None:
         assert isinstance(teacher, Model)
         student = start_student(teacher, settings.start or (_keep_layers(settings, teacher),))
     else:
-        student = find_language_model(settings.student).from_pretrained(settings.student)
+        student = _load_student(settings.student, teacher)
         require_positions(settings, student, name=f"the student {settings.student}")
     if settings.freeze_positions:
         student.freeze_positions()
@@ -341,17 +346,58 @@ def _keep_layers(settings: DistillSettings, teacher: Model) -> KeepLayersSetting
     )
 
 
-def _load_teacher(name: str, folder: Path, kind: Kind, *, is_foreign: bool) -> AnyModel:
+def _load_teacher(settings: DistillSettings, folder: Path, kind: Kind) -> AnyModel:
+    """Loads a language model, or an encoder without a head if no loss looks at logits.
+
+    Raises:
+        MissingHeadError: Says which losses need no head, and how the teacher gets one.
+    """
     try:
-        if is_foreign:
-            return load_foreign(folder, kind)
-        return find_language_model(name).from_pretrained(name)
+        return _load(folder, kind)
     except MissingHeadError as error:
-        advice = "" if is_foreign else describe_missing_lm_head(name, setting="teacher")
+        on_logits = [name for name, loss in settings.losses.items() if "logits" in loss.needs]
+        if not on_logits:
+            return _load_encoder(folder)
+        name = settings.teacher
+        own = find_foreign_family(folder) is None
+        advice = describe_missing_lm_head(name, setting="teacher") if own else str(error)
         raise MissingHeadError(
-            f"the teacher {name} has no masked-LM head, so it has no opinion on masked words. "
-            + (advice or str(error))
+            f"the teacher {name} has no masked-LM head, so it has no opinion on masked words, at "
+            f"which losses.{on_logits[0]} looks. {advice}. Or learn by losses that look at no "
+            f"logits: {', '.join(_losses_without_head())}, as the preset minilm-v2 does"
         ) from error
+
+
+def _load(folder: Path, kind: Kind) -> AnyModel:
+    if find_foreign_family(folder) is not None:
+        return load_foreign(folder, kind)
+    return find_class(AutoConfig.from_pretrained(folder).model_type, kind).from_pretrained(folder)
+
+
+def _load_encoder(folder: Path) -> AnyModel:
+    """Loads an encoder alone, with the pooler that its folder may have."""
+    try:
+        return _load(folder, AutoModel.kind)
+    except MissingHeadError:
+        return AutoModel.from_pretrained(folder, add_pooling_layer=False)
+
+
+def _losses_without_head() -> list[str]:
+    """Returns the losses that `distill` can learn by from an encoder alone."""
+    return [
+        name
+        for name in listing.list_names("limbeck.losses")
+        if not {"logits", "scores"} & (loss := build_loss(name, {})).needs and loss.recipe is None
+    ]
+
+
+def _load_student(name: str, teacher: AnyModel) -> Model:
+    """Loads a student that is given: its language model, or as bare as its teacher."""
+    if teacher.kind.has_head:
+        return find_language_model(name).from_pretrained(name)
+    student = _load_encoder(resolve_folder(name))
+    assert isinstance(student, Model)
+    return student
 
 
 def _require_given(losses: Mapping[str, Loss], teacher: ForeignModel, *, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from limbeck.errors import DataError
@@ -24,9 +24,6 @@ HELD_OUT = {
 }
 """Held-out figures in the order of the report."""
 
-LOWER_IS_BETTER = frozenset({"mlm_loss", "clm_loss", "perplexity", "kl_to_teacher"})
-"""Those of them that fall as a student learns; the others rise."""
-
 OF_TEACHER = {
     name: f"teacher_{name}"
     for name in ("mlm_loss", "mlm_accuracy", "clm_loss", "perplexity", "clm_accuracy")
@@ -42,6 +39,9 @@ _LEAST_TEACHING = 0.15
 """Masked-LM accuracy below which a teacher's opinion on masked words is hardly one: the most
 frequent word of English text alone gets about 5 %, a pretrained BERT over 50 %."""
 
+_OF_LOSS = "_loss"
+"""Ends the names of figures that are losses."""
+
 _BOOKKEEPING = {
     "num_tokens",
     "elapsed_seconds",
@@ -49,6 +49,26 @@ _BOOKKEEPING = {
     "learning_rate",
     "grad_norm",
 }
+
+
+def name_held_out(found: Iterable[str]) -> dict[str, str]:
+    """Returns what the figures of a run are called, in the order of the report."""
+    return {**{n: f"Loss {words}" for n, words in name_own_losses(found).items()}, **HELD_OUT}
+
+
+def name_own_losses(found: Iterable[str]) -> dict[str, str]:
+    """Returns the losses that a run was measured by, where there is no head; and their names."""
+    known = {*HELD_OUT, *OF_TEACHER.values()}
+    return {
+        name: name.removesuffix(_OF_LOSS)
+        for name in found
+        if name.endswith(_OF_LOSS) and name not in known
+    }
+
+
+def is_better_lower(name: str) -> bool:
+    """Tells whether a figure falls as a student learns; the others rise."""
+    return name in {"perplexity", "kl_to_teacher"} or name.endswith(_OF_LOSS)
 
 
 def read_distillation(folder: Path) -> DistillationFacts:
@@ -119,6 +139,15 @@ def describe_distillation(found: DistillationFacts) -> str:
         said.append(
             f"{who} says what the teacher says for {figures.percent(after['teacher_agreement'])}"
         )
+    if not said and "cosine" in after:
+        said.append(f"the student's states have a cosine of {after['cosine']:.3f} to its teacher's")
+    if not said:
+        said += [
+            f"its loss {words} on held-out text is {after[name]:.4g}, at first "
+            f"{found.before[name]:.4g}"
+            for name, words in name_own_losses(after).items()
+            if name in found.before
+        ]
     return f"{head}, {'; '.join(said)}." if said else f"{head}; nothing was held out to measure on."
 
 

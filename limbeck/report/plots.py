@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from limbeck.report import figures, wording
+from limbeck.report.distillation import name_own_losses
 from limbeck.report.drawing import INK, MUTED, NARROW, SERIES, draw, point_style
 from limbeck.report.facts import DistillationFacts, ModelFacts, Report
 from limbeck.report.page import Plot
@@ -175,6 +176,7 @@ def curve_plots(found: DistillationFacts) -> tuple[Plot, ...]:
         "mlm_loss": "masked LM",
         "clm_loss": "causal LM",
         "kl_to_teacher": "KL to teacher",
+        **name_own_losses(after),
     }
     losses = [name for name in found.train if name.startswith("loss_")]
     terms = {name: name.removeprefix("loss_").replace("_", " ") for name in losses}

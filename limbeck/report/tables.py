@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from limbeck.report import figures, wording
-from limbeck.report.distillation import HELD_OUT, LOWER_IS_BETTER, OF_TEACHER, SHARES
+from limbeck.report.distillation import (
+    OF_TEACHER,
+    SHARES,
+    is_better_lower,
+    name_held_out,
+)
 from limbeck.report.facts import (
     Comparison,
     ConstantFacts,
@@ -167,9 +172,9 @@ def distillation_table(distillation: DistillationFacts) -> Table | None:
             _held_out(name, before.get(name)),
             _held_out(name, after[name]),
             _held_out(name, after.get(OF_TEACHER.get(name, ""))),
-            "lower" if name in LOWER_IS_BETTER else "higher",
+            "lower" if is_better_lower(name) else "higher",
         )
-        for name, words in HELD_OUT.items()
+        for name, words in name_held_out(after).items()
         if name in after
     )
     if not rows:

@@ -43,7 +43,7 @@ def test_the_counter_sees_what_waits() -> None:
 
 
 @pytest.mark.parametrize("confined", [False, True])
-@pytest.mark.parametrize("preset", ["distilbert", "distilbert-original"])
+@pytest.mark.parametrize("preset", ["distilbert", "distilbert-original", "minilm"])
 def test_a_preset_waits_once_a_step(preset: str, confined: bool) -> None:
     assert count(WAITS["preset_losses"](preset), confined=confined) == {"tolist": 1}
 
