@@ -75,6 +75,11 @@ class Predictions(ABC):
     def fits(record: PredictionRecord) -> bool:
         """Tells whether a record looks like one of this kind."""
 
+    @staticmethod
+    def decision(record: PredictionRecord) -> Any:
+        """Returns that of a record which two models have in common where they agree."""
+        return record["prediction"]
+
     @abstractmethod
     def answers(self) -> tuple[Sequence[str], Sequence[str]]:
         """Returns the right answers and the predicted ones, in words."""

@@ -52,6 +52,11 @@ class Rankings(Predictions):
         """Tells whether the label says something of each of several documents."""
         return isinstance(record["label"], Mapping)
 
+    @staticmethod
+    def decision(record: PredictionRecord) -> Any:
+        """Returns the document that is found first: whole orders are hardly ever the same."""
+        return record["prediction"][:1]
+
     def answers(self) -> tuple[Sequence[str], Sequence[str]]:
         """Returns the most relevant document of each query, and the one that is found first."""
         right = [max(judged, key=judged.__getitem__, default=_NONE) for judged in self.judged]

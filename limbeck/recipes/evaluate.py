@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -159,12 +159,31 @@ def summarise(result: EvaluateRecord) -> str:
             *describe_favourites(result.trivial),
             *describe_trivial(result.trivial, result.metric),
         ]
+    lines += _cutoff_lines(result.details.get("at", {}))
     matrix = result.details.get("confusion_matrix", ())
     if len(matrix) in range(2, _MOST_LABELS_SHOWN + 1):
         lines += _confusion_lines(result.details.get("labels", ()), matrix)
     if result.submission is not None:
         lines.append(f"As the benchmark's own scorer reads it: {result.submission}")
     return "\n".join(lines)
+
+
+def _cutoff_lines(at: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Lays out the scores of ranked documents at each cutoff.
+
+    Example:
+        >>> scores = {"1": {"ndcg": 0.5, "mrr": 0.5}, "10": {"ndcg": 0.75, "mrr": 0.625}}
+        >>> for line in _cutoff_lines(scores):
+        ...     print(line)
+        first:     1     10
+        ndcg   0.500  0.750
+        mrr    0.500  0.625
+    """
+    names = next(iter(at.values()), {})
+    first = max(map(len, ("first:", *names)))
+    rows = [(name, [f"{scores[name]:.3f}" for scores in at.values()]) for name in names]
+    table = [("first:", list(at)), *rows] if rows else []
+    return ["  ".join([name.ljust(first), *(v.rjust(5) for v in row)]) for name, row in table]
 
 
 def _confusion_lines(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[str]:

@@ -112,13 +112,13 @@ def times(value: Quartiles) -> str:
 
 
 def capitalise(text: str) -> str:
-    """Returns a text with a capital letter first.
+    """Returns a text with a capital letter first, but for a name that has its own second.
 
     Example:
-        >>> capitalise("masked LM")
-        'Masked LM'
+        >>> capitalise("masked LM"), capitalise("nDCG@10")
+        ('Masked LM', 'nDCG@10')
     """
-    return text[:1].upper() + text[1:]
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
 
 
 def quoted(label: str) -> str:

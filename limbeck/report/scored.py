@@ -12,7 +12,13 @@ from typing import Protocol
 from limbeck.errors import DataError
 from limbeck.report.facts import ConstantFacts, LabelFacts
 from limbeck.report.runs import FinetuneRun, read_all_predictions
-from limbeck.report.scoring import find_favourite, judge_constant, make_statistics, score_labels
+from limbeck.report.scoring import (
+    find_decisions,
+    find_favourite,
+    judge_constant,
+    make_statistics,
+    score_labels,
+)
 from limbeck.report.statistics import Paired, Resampled, Statistics, compare, resample
 from limbeck.runs.predictions import find_difference
 from limbeck.tasks import Record
@@ -162,7 +168,7 @@ def read_scored(runs: Sequence[FinetuneRun], split: str, *, seed: int = 0) -> Sc
         metric=metric,
         num_examples=len(read[0][0]),
         predictions={
-            run.label: [[json.dumps(r["prediction"]) for r in records] for records in seeds]
+            run.label: [find_decisions(records, metric=metric) for records in seeds]
             for run, seeds in zip(runs, read, strict=True)
         },
         resampled={label: found for label, found in resampled.items() if label is not None},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,19 @@ def judge_constant(
     constant = best_constant(form.of.from_records(records, classes=classes), known)
     assert constant is not None, "the form is of these predictions"
     return constant, _weigh(form, constant.predictions)
+
+
+def find_decisions(records: Sequence[Mapping[str, Any]], *, metric: str) -> list[str]:
+    """Returns what two models have in common where they agree, of each example, as JSON.
+
+    Args:
+        records: As for `make_statistics`.
+        metric: Likewise; of one that can't be resampled it is the whole prediction.
+    """
+    known = find_metric(metric)
+    form = None if known is None else known.form_for(records[0])
+    kind: type[Predictions] = Predictions if form is None else form.of
+    return [json.dumps(kind.decision(record)) for record in records]
 
 
 def find_favourite(

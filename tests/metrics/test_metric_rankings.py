@@ -116,6 +116,15 @@ def test_candidates_of_ones_own_are_shuffled():
     assert best.score == pytest.approx(sum(1 / r for r in range(1, 11)) / 10, abs=0.04)
 
 
+def test_two_models_agree_where_they_find_the_same_first():
+    one, other = (
+        [{"label": {"a": 1}, "prediction": order} for order in orders]
+        for orders in ([["a", "b"], ["b", "a"], []], [["a", "c"], ["a", "b"], []])
+    )
+    agree = [Rankings.decision(a) == Rankings.decision(b) for a, b in zip(one, other, strict=True)]
+    assert agree == [True, False, True]
+
+
 def test_a_model_that_finds_the_same_for_every_query_is_told():
     judged = [{f"d{i}": 1} for i in range(20)]
     names = [f"d{i}" for i in range(20)]

@@ -14,7 +14,7 @@ from limbeck.errors import CheckpointError, DataError, SettingsError
 from limbeck.metrics import Rankings, score
 from limbeck.models import PoolingConfig, SentenceConfig, SentenceModel
 from limbeck.nn import similarity_matrix
-from limbeck.recipes.evaluate import EvaluateSettings, plan, run
+from limbeck.recipes.evaluate import EvaluateSettings, plan, run, summarise
 from limbeck.tasks import _search, read_task
 from limbeck.tasks._search import search
 from limbeck.tokenizers import train_wordpiece
@@ -134,6 +134,10 @@ def test_scores_are_those_of_the_models_own_vectors(tmp_path):
         Rankings(judged, orders).ndcg(1).mean()
     )
     assert result.trivial["test"].answer == "one and the same order"
+    said = summarise(result).splitlines()
+    assert said[0].endswith(f": test ndcg_at_10 {expected['ndcg_at_10']:.3f}, 3 examples")
+    assert said[2].split() == ["first:", "1", "3", "5"]
+    assert said[3].split()[:2] == ["ndcg", f"{result.details['at']['1']['ndcg']:.3f}"]
 
 
 @pytest.mark.parametrize(
