@@ -67,6 +67,7 @@ class Card:
         notes: Sentences on what the scores can't tell.
         base_model: What it was trained from; in the metadata only if it is no local folder.
         tags: Besides `limbeck`.
+        pipeline_tag: What the Hub calls the use of the model; None for that of its class.
         inherited: Licence and language, if known, by the names of the metadata.
     """
 
@@ -80,6 +81,7 @@ class Card:
     notes: Sequence[str] = ()
     base_model: str | None = None
     tags: Sequence[str] = ()
+    pipeline_tag: str | None = None
     inherited: Mapping[str, Any]
 
     @property
@@ -121,7 +123,7 @@ def _metadata(card: Card) -> ModelCardData:
     base = card.base_model
     hub_base = None if base is None or Path(base).expanduser().exists() else base
     dataset, _, config = (card.dataset or "").partition(":")
-    pipeline_tag = _PIPELINE_TAGS.get(card.auto_class)
+    pipeline_tag = card.pipeline_tag or _PIPELINE_TAGS.get(card.auto_class)
     results = [
         EvalResult(
             task_type=pipeline_tag or "other",

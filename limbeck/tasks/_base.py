@@ -57,6 +57,8 @@ class Task(ABC):
     """Losses on logits that can compare those of two vocabularies; None for all."""
     problem_type: ClassVar[str | None] = None
     """What `transformers` calls the kind of problem, for heads that it has several losses for."""
+    pipeline_tag: ClassVar[str | None] = None
+    """What the Hub calls the use of its models; None for that of every model of the class."""
 
     name: str
     metric: str

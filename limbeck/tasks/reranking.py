@@ -59,6 +59,7 @@ class RerankingTask(Task):
 
     predictions = Rankings
     auto_model = AutoModelForSequenceClassification
+    pipeline_tag = "text-ranking"
 
     options: RerankingSettings
 

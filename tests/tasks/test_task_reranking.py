@@ -217,6 +217,8 @@ def test_a_cross_encoder_learns_and_teaches_a_smaller_one(tmp_path):
         progress=SilentProgress(),
     )
     assert learned.seeds[0].scores["validation"]["mean_average_precision"] > trivial + 0.1
+    card = (tmp_path / "student/model/README.md").read_text(encoding="utf-8")
+    assert "pipeline_tag: text-ranking" in card
     # What was fine-tuned is a cross-encoder: its folder says so, and its task is remembered.
     again = run(
         EvaluateSettings(

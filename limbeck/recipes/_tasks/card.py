@@ -55,6 +55,7 @@ def make_card(
         ],
         base_model=settings.model,
         tags=["distillation"] if settings.teacher else [],
+        pipeline_tag=data.task.pipeline_tag,
         inherited=read_inherited(data.folder),
     )
 
