@@ -46,6 +46,8 @@ def infer_task(
         answers = [row["answers"] for row in rows]
         has_none = any(isinstance(a, Mapping) and not a.get("text") for a in answers)
         return InferredTask("squad_v2" if has_none else "squad", {})
+    if {"query", "positive", "negative"} <= set(columns):
+        return InferredTask("reranking", {})
     if isinstance(rows[0].get("tokens"), list):
         tags = [name for name in _TAGS if isinstance(rows[0].get(name), list)]
         if tags:

@@ -94,7 +94,11 @@ def _is_collection(data: Data) -> bool:
 def _read_split(name: str, rows: SplitRows, settings: CandidateSettings) -> list[Candidates]:
     first = rows.rows[0].values
     if settings.positive_column in first:
-        return [_read_lists(row, number, settings) for number, row in enumerate(rows.rows)]
+        is_public = name != "transfer"
+        return [
+            _read_lists(row, number, settings, is_public=is_public)
+            for number, row in enumerate(rows.rows)
+        ]
     if settings.document_column in first:
         return _read_pairs(name, rows, settings)
     raise MissingColumnError(
@@ -107,7 +111,9 @@ def _read_split(name: str, rows: SplitRows, settings: CandidateSettings) -> list
     )
 
 
-def _read_lists(row: Row, number: int, settings: CandidateSettings) -> Candidates:
+def _read_lists(
+    row: Row, number: int, settings: CandidateSettings, *, is_public: bool
+) -> Candidates:
     query = read_text(row, settings.query_column, "query_column")
     positive, negative = (
         _read_documents(row, getattr(settings, option), option)
@@ -118,8 +124,9 @@ def _read_lists(row: Row, number: int, settings: CandidateSettings) -> Candidate
             f"{row.place}: column '{settings.positive_column}' is empty, so that no order is "
             "better than another; leave the row out"
         )
-    targets = [1] * len(positive) + [0] * len(negative)
-    return _number(str(number), query, [*positive, *negative], targets)
+    labels = [1.0] * len(positive) + [0.0] * len(negative)
+    documents = [*positive, *negative]
+    return _number(str(number), query, documents, labels if is_public else [None] * len(documents))
 
 
 def _read_documents(row: Row, column: str, option: str) -> list[str]:

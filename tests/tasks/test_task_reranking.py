@@ -11,6 +11,7 @@ from test_task_retrieval import read_predictions, write_beir
 from test_task_retrieval import write_model as write_sentence_model
 from transformers import BertForSequenceClassification
 
+from limbeck.api._infer import infer_task
 from limbeck.errors import DataError, MissingHeadError, SettingsError
 from limbeck.metrics import Rankings, score
 from limbeck.recipes.evaluate import EvaluateSettings, run
@@ -64,6 +65,17 @@ def test_lists_and_pairs_of_the_same_documents_are_the_same():
     assert first.targets == (1.0, 0.0, 0.0, 0.0)
     assert first.label == {"0": 1.0, "1": 0.0, "2": 0.0, "3": 0.0}
     assert first.shown() == {"id": "0", "query": "a film"}
+
+
+def test_which_of_two_lists_a_document_is_from_is_not_looked_at_in_a_transfer_split():
+    task = read_task("reranking", {"train": LISTS, "transfer": LISTS})
+    (first, *_), (hidden, *_) = (task.splits[name].examples for name in ("train", "transfer"))
+    assert hidden.documents == first.documents
+    assert (hidden.targets, hidden.label) == (None, None)
+
+
+def test_rows_with_two_lists_are_for_reranking():
+    assert infer_task(LISTS, where="train", options={}).name == "reranking"
 
 
 def test_a_single_text_and_a_list_in_a_table_are_lists():
