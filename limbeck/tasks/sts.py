@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.errors import SettingsError
+from limbeck.errors import CheckpointError, SettingsError, shorten
 from limbeck.metrics import Numbers, main_metrics_of
 from limbeck.sources import Data
 from limbeck.tasks import stsb
@@ -37,10 +37,21 @@ class SimilarityTask(VectorTask):
     metrics = main_metrics_of(Numbers)  # a squared error of cosine and number says nothing
 
     def encode(self, split: Split, tokenizer: Tokenizer, *, max_length: int) -> EncodedExamples:
-        """Turns each of two sentences into a row of its own, the first ones before the second."""
-        firsts = [replace(example, text_pair=None) for example in split.examples]
+        """Turns each of two sentences into a row of its own, the first ones before the second.
+
+        Before each stands the prompt that the model's folder puts before texts where none is named.
+
+        Raises:
+            CheckpointError: If the folder leaves that prompt out of the vectors.
+        """
+        prompt = self._find_prompt()
+        firsts = [
+            replace(example, text=prompt + example.text, text_pair=None)
+            for example in split.examples
+        ]
         seconds = [
-            replace(example, text=example.text_pair, text_pair=None) for example in split.examples
+            replace(example, text=prompt + example.text_pair, text_pair=None)
+            for example in split.examples
         ]
         return EncodedExamples.join(
             [
@@ -48,6 +59,20 @@ class SimilarityTask(VectorTask):
                 for texts in (firsts, seconds)
             ]
         )
+
+    def _find_prompt(self) -> str:
+        sentence = self.sentence
+        if sentence is None or sentence.default_prompt_name is None:
+            return ""
+        prompt = sentence.prompts[sentence.default_prompt_name]
+        if prompt and not sentence.pooling.include_prompt:
+            raise CheckpointError(
+                f"the model puts {shorten(prompt)} before texts (default_prompt_name) and leaves "
+                "its tokens out of their vectors (include_prompt is false), which is not done "
+                "here; to score it by one pooling of the texts alone, set "
+                "task_options.pooling=mean, for example"
+            )
+        return prompt
 
     def predict(
         self, split: Split, encoded: Sequence[EncodedExample], logits: Sequence[Tensor]

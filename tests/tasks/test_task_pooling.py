@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -19,6 +21,7 @@ from limbeck.models.bert import BertConfig
 from limbeck.nn import ModelOutput, Pooling
 from limbeck.tasks import read_task
 from limbeck.tasks._examples import TaskBatch
+from limbeck.tokenizers import train_wordpiece
 
 WIDTH = 8
 LAYERS = (DenseConfig(in_features=2 * WIDTH, out_features=5), NormalizeConfig())
@@ -95,3 +98,20 @@ def test_what_is_not_done_here_can_be_scored_all_the_same(folder):
     ):
         read_sts().for_folder(folder)
     assert read_sts(pooling="cls").for_folder(folder).pooling == "cls"
+
+
+def test_the_folder_s_own_prompt_stands_before_both_sentences(model, tmp_path):
+    tokenizer = train_wordpiece(["find : a b"], vocab_size=30, min_frequency=1)
+    config = replace(model.config, prompts={"query": "find: "}, default_prompt_name="query")
+    model.save_pretrained(tmp_path, config=config)
+    task = read_sts().for_folder(tmp_path)
+    encoded = task.encode(task.splits["validation"], tokenizer, max_length=16)
+    found = [tokenizer.decode(encoded[row].input_ids) for row in range(2)]
+    assert found == ["[CLS] find : a [SEP]", "[CLS] find : b [SEP]"]
+    left_out = replace(config, pooling=replace(POOLING, include_prompt=False))
+    model.save_pretrained(tmp_path, config=left_out)
+    task = read_sts().for_folder(tmp_path)
+    with pytest.raises(
+        CheckpointError, match=r"'find: ' before texts .* task_options\.pooling=mean"
+    ):
+        task.encode(task.splits["validation"], tokenizer, max_length=16)
