@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,10 +12,14 @@ from limbeck.losses._layers import LayerLoss, require_same_heads
 from limbeck.losses._views import Compared, View
 from limbeck.models import ModelConfig
 from limbeck.nn import at_least_float32
+from limbeck.nn.masks import MASKED_SCORE
 
 
 class Loss(LayerLoss):
     """KL(A_T || A_S) of the attention over visible keys, averaged over heads, added up over layers.
+
+    A key counts where both models see it: of a layer with local attention and one that sees all,
+    what each gives the keys in reach of both is compared.
 
     Both models must have the same number of attention heads. With `student_layers = [-1]`, beside
     `relations` of the values, this is MiniLM; over all layers it is MobileBERT's attention
@@ -49,6 +54,10 @@ def _diverge(student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher: (sequences, heads, length, length); the result without the last, and
             heads last.
     """
-    ours, theirs = (at_least_float32(s).log_softmax(dim=-1) for s in (student, teacher))
+    is_hidden = torch.minimum(student, teacher) < MASKED_SCORE / 2
+    ours, theirs = (
+        at_least_float32(scores).masked_fill(is_hidden, MASKED_SCORE).log_softmax(dim=-1)
+        for scores in (student, teacher)
+    )
     divergence = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(dim=-1)
     return divergence.transpose(1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from limbeck.losses._layers import LayerLoss, require_same_heads
@@ -15,7 +16,8 @@ from limbeck.nn.masks import MASKED_SCORE
 class Loss(LayerLoss):
     """Squared difference of the scores before the softmax, averaged over heads and visible keys.
 
-    Added up over layers. Both models must have the same number of attention heads.
+    Added up over layers. Both models must have the same number of attention heads. A key counts
+    where both see it: a layer with local attention may be compared with one that sees all.
 
     Source:
         L_attn in Jiao et al., "TinyBERT", 2020, equation 7.
@@ -38,6 +40,6 @@ class Loss(LayerLoss):
             seen.rows(*(scores.transpose(1, 2) for scores in views.attention_scores))
             for views in (seen.student, seen.teacher)
         )
-        is_visible = teacher > MASKED_SCORE / 2
+        is_visible = torch.minimum(student, teacher) > MASKED_SCORE / 2
         squares = (student - teacher).square() * is_visible
         return (squares.sum(dim=-1) / is_visible.sum(dim=-1)).sum()

@@ -27,9 +27,9 @@ class Loss(LayerLoss):
     """KL(R_T || R_S), R = softmax(Z Z^T / sqrt(d_r)) in each relation head; averaged over heads.
 
     Z are queries, keys or values, all heads side by side, and divided anew into relation heads of
-    width d_r. The sum runs over tokens, over what is related and over layers. A key that a token
-    may not see takes no part in its relations. Student and teacher may differ in width and in
-    attention heads.
+    width d_r. The sum runs over tokens, over what is related and over layers. Padding and other
+    documents take no part in a token's relations; all else does, however far a layer's attention
+    reaches. Student and teacher may differ in width and in attention heads.
 
     With `of = ["values"]`, beside `attention_kl`, this is MiniLM's first version.
 

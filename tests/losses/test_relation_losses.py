@@ -11,6 +11,7 @@ from test_losses import RELATED, config, relation_oracle
 from limbeck.errors import SettingsError
 from limbeck.losses import Compared, Views, build_loss, relations
 from limbeck.nn.constants import IGNORE_INDEX
+from limbeck.nn.masks import MASKED_SCORE
 
 SEQUENCES, LENGTH = 3, 6
 TEACHER = (4, 6)
@@ -188,3 +189,40 @@ def test_patience_is_for_every_other_layer_of_twelve() -> None:
     """PKD-Skip in section 3.2 of the article."""
     pairs = build_loss("patient", {}).pair_layers(6, 12)
     assert pairs == ((1, 2), (2, 4), (3, 6), (4, 8), (5, 10))
+
+
+@pytest.mark.parametrize("name", ["attention_mse", "attention_kl"])
+def test_a_layer_that_sees_less_is_compared_where_both_see(name) -> None:
+    """As one with local attention of ModernBERT beside one that sees all: no score is -30000."""
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = (
+        torch.randn(1, 2, LENGTH, LENGTH, generator=generator, dtype=torch.float64)
+        for _ in range(2)
+    )
+    tokens = torch.arange(LENGTH)
+    ahead = tokens[None] - tokens[:, None]
+    near, past = ahead.abs() <= 1, ahead <= 0
+    loss = build_loss(name, {}).build(config(num_hidden_layers=1), config(num_hidden_layers=1))
+    for sees, other in ((near, torch.ones_like(near)), (torch.ones_like(near), near), (near, past)):
+        student = (ours + ~sees * MASKED_SCORE).requires_grad_()
+        seen = Compared(
+            student=Views(attention_scores=(student,)),
+            teacher=Views(attention_scores=(theirs + ~other * MASKED_SCORE,)),
+            labels=torch.full((LENGTH,), IGNORE_INDEX),
+            positions=tokens,
+        )
+        expected = 0.0
+        for token in range(LENGTH):
+            keys = sees[token] & other[token]
+            for head in range(2):
+                a, b = ours[0, head, token, keys], theirs[0, head, token, keys]
+                if name == "attention_mse":
+                    expected += ((a - b) ** 2).mean().item() / 2
+                else:
+                    expected += (
+                        b.softmax(0) * (b.softmax(0) / a.softmax(0)).log()
+                    ).sum().item() / 2
+        total = loss(seen)
+        assert total.item() == pytest.approx(expected, rel=1e-12)
+        total.backward()
+        assert not student.grad[..., ~(sees & other)].any()

@@ -43,7 +43,8 @@ class IntermediateSettings(Settings):
     learning_rate: float = Field(default=5e-5, gt=0, allow_inf_nan=False)
     """Peak of the schedule; by default TinyBERT's."""
     schedule: Schedule = Schedule(warmup_ratio=0.1)
-    """Warm-up and decay of the learning rate; by default TinyBERT's."""
+    """Warm-up and decay of the learning rate. TinyBERT's code has neither in this phase, as the
+    preset `tinybert-task` has it."""
     max_steps: int | None = Field(default=None, gt=0)
     """End of the phase in optimiser steps, if that comes first; the run's own limits of steps and
     time are for what follows."""
