@@ -102,6 +102,11 @@ class DistillSettings(LanguageModelSettings):
     five settings above: `[{ method = "keep_layers", layers = [0, 3, 5] }]`."""
     freeze_positions: bool = False
     """Keep the position embeddings as they start, as the original code did."""
+    train_layers: tuple[int, ...] | None = Field(default=None, min_length=1)
+    """The only layers of the student that are trained, counted from 1, or from the last as -1; 0
+    are the embeddings. What is below, above and the head stays as it is. As stages of `limbeck
+    chain`, each with a loss whose `student_layers` are the same, one layer after another is
+    trained, as MobileBERT's were."""
     losses: Annotated[
         dict[str, SerializeAsAny[Loss]], BeforeValidator(_build_losses), Field(min_length=1)
     ] = Field(default_factory=lambda: dict(_LOSSES), validate_default=True)
@@ -284,9 +289,10 @@ def _prepare(
     else:
         student = _load_student(settings.student, teacher)
         require_positions(settings, student, name=f"the student {settings.student}")
+    _require_fit(settings, teacher=teacher, student=student)
+    _freeze_others(settings, student=student, teacher=teacher)
     if settings.freeze_positions:
         student.freeze_positions()
-    _require_fit(settings, teacher=teacher, student=student)
     origin, width = _find_origin(settings, teacher=teacher, student=student)
     read_sentence_config(origin, hidden_size=width)  # what can't be carried over is said now
     return corpus, teacher, student
@@ -308,6 +314,57 @@ def _require_foreign_fits(settings: DistillSettings) -> None:
         raise SettingsError(
             f"confine_attention = true gives each token what it may see, but {reason}, where "
             "families differ in that; set it to false"
+        )
+
+
+def _freeze_others(settings: DistillSettings, *, student: Model, teacher: AnyModel) -> None:
+    """Freezes what `train_layers` does not name.
+
+    Source:
+        Sun et al., "MobileBERT", ACL 2020, section 3.4: progressive knowledge transfer.
+
+    Raises:
+        SettingsError: If a layer is none of the student's, or no loss looks at what is trained.
+    """
+    if settings.train_layers is None:
+        return
+    encoder, given = student.encoder, settings.train_layers
+    num_layers = student.config.num_hidden_layers
+    for number in given:
+        if not -num_layers <= number <= num_layers:
+            raise SettingsError(
+                f"train_layers = {list(given)}: {number} is no layer of the student; accepted: "
+                f"1 to {num_layers}, or -{num_layers} to -1 from the last, and 0 for the embeddings"
+            )
+    chosen = {number + 1 + num_layers if number < 0 else number for number in given}
+    depths = student.config.num_places, teacher.config.num_places
+    _require_a_loss_above(settings.losses_for(student), lowest=min(chosen), depths=depths)
+    student.requires_grad_(requires_grad=False)
+    for number in chosen:
+        parts = (
+            (encoder.layer_at(number - 1),) if number else (encoder.embeddings, encoder.projection)
+        )
+        for part in parts:
+            if part is not None:
+                part.requires_grad_(requires_grad=True)
+
+
+def _require_a_loss_above(
+    losses: Mapping[str, Loss], *, lowest: int, depths: tuple[int, int]
+) -> None:
+    """Refuses losses that all look at layers below the lowest that is trained.
+
+    Raises:
+        SettingsError: If so.
+    """
+    pairs = {name: loss.pair_layers(*depths) for name, loss in losses.items()}
+    highest = {name: max(ours for ours, _ in found) for name, found in pairs.items() if found}
+    if len(highest) == len(losses) and max(highest.values()) < lowest:
+        name = max(highest, key=lambda name: highest[name])
+        raise SettingsError(
+            f"train_layers trains layer {lowest} and no lower one, but no loss looks there or "
+            f"above (losses.{name} ends at layer {highest[name]}); accepted: a loss with "
+            f"student_layers = [{lowest}], or on the last layer"
         )
 
 

@@ -7,6 +7,7 @@ import random
 
 import pytest
 import torch
+from tiny_embeddings import write_rows, write_sentence_model
 from tiny_task import (
     FILLER,
     WORDS,
@@ -351,3 +352,25 @@ def test_from_python(corpus, masked_lm, tmp_path):
     assert "assistant -> student" in repr(result)
     given = RunRecord.read(tmp_path / "run/stages/assistant").settings["teacher"]
     assert given == str(tmp_path / "run/given/stages-assistant-teacher")
+
+
+def test_sentence_encoders_are_stages_too(tmp_path):
+    teacher = write_sentence_model(tmp_path / "teacher")
+    texts = write_rows(tmp_path / "texts.jsonl", 30)
+    of = {"recipe": "distill-embeddings", "texts": texts, "max_steps": 2, "max_length": 16}
+    of |= {"num_held_out": 4, "batch_size": 8, "device": "cpu"}
+    stages = {
+        "assistant": {**of, "teacher": teacher, "num_student_layers": 2},
+        "student": {**of, "teacher": "assistant", "num_student_layers": 1},
+    }
+    settings = chain.SettingsType.from_values({"stages": stages, "out": tmp_path / "run"})
+    planned = chain.plan(settings)["stages"]
+    assert (planned["student"]["teacher_num_layers"], planned["student"]["student_num_layers"]) == (
+        2,
+        1,
+    )
+    chain.run(settings, progress=SilentProgress())
+    again = Lines()
+    chain.run(settings, progress=again)
+    assert again.lines == [f"{tmp_path / 'run'} is already complete"]
+    assert (tmp_path / "run/model/modules.json").exists()

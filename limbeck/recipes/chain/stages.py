@@ -114,7 +114,7 @@ def _make_stage(
 def _find_recipe(name: str, given: Mapping[str, Any]) -> tuple[str, ModuleType]:
     """Returns the recipe of a stage, one that makes a model."""
     room = listing.ROOMS["recipes"]
-    names = listing.list_names(room)
+    names = [name.replace("_", "-") for name in listing.list_names(room)]  # as records have them
     accepted = ", ".join(n for n in names if hasattr(listing.load(room, n), "prepare_model"))
     asked = given.get(RECIPE)
     if not isinstance(asked, str):
@@ -122,7 +122,7 @@ def _find_recipe(name: str, given: Mapping[str, Any]) -> tuple[str, ModuleType]:
             f"stages.{name} does not say what it runs; give stages.{name}.recipe = one of "
             f"{accepted}"
         )
-    recipe = asked.replace("-", "_")
+    recipe = asked.replace("_", "-")
     if recipe not in names:
         raise SettingsError(
             f"stages.{name}.recipe = '{asked}' is no recipe.{did_you_mean(recipe, names)} "

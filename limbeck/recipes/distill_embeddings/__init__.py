@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,12 @@ def plan(settings: DistillEmbeddingsSettings) -> dict[str, Any]:
         "student_num_parameters": model.num_parameters,
         "student_width": model.config.width,
     }
+
+
+def prepare_model(settings: DistillEmbeddingsSettings) -> Callable[[Path], object]:
+    """Checks the run, and returns what writes the student as it stands before the first step."""
+    student = _prepare(settings, SilentProgress()).student
+    return partial(_save, student.model, student.tokenizer)
 
 
 def summarise(result: DistillEmbeddingsRecord) -> str:
