@@ -280,3 +280,24 @@ def test_teachers_that_learned_nothing_are_named(ground, tmp_path):
         assert (plot.count(">no share to give<"), plot.count(">not run<")) == (2, 1)
         assert "hopeless and with a name" not in plot  # it has three lines
     assert '<td class="words">there is no folder' in page
+
+
+def test_a_model_starts_from_another_and_learns_from_labels_alone(ground, tmp_path):
+    """BERT-of-Theseus in a suite: the layers of what the teacher became on the task."""
+    models = {
+        "whole": {"model": str(ground / "encoder"), "role": "teacher"},
+        "theseus": {
+            "starts_from": "whole",
+            "finetune": {"keep_layers": 1, "replacing": {"epochs": 1}},
+        },
+    }
+    tasks = {"sst2": {}}
+    settings = make_settings(ground, tmp_path / "run", models=models, tasks=tasks, seeds=(0,))
+    planned = plan(settings)
+    assert "teacher" not in planned["runs"]["sst2"]["theseus"]
+    run(settings, progress=SilentProgress())
+    (job,) = [job for job in make_plan(settings).jobs if job.label == "theseus"]
+    assert job.settings.teacher is None
+    assert job.settings.model == str(tmp_path / "run/runs/sst2/whole/model")
+    labels = [model["label"] for model in read_report(tmp_path / "run")["models"]]
+    assert labels == ["whole", "theseus"]

@@ -105,6 +105,19 @@ def test_a_preset_counts_before_a_folder_of_its_name(ground, tmp_path, monkeypat
             {"models": {"a": {"model": "m", "role": "teacher"}, "b": {}}},
             r"models\.b says neither which model it is nor which teacher's layers it starts from",
         ),
+        (
+            {"models": {"a": {"model": "m", "role": "teacher"}, "b": {"starts_from": "c"}}},
+            r"models\.b\.starts_from = 'c' is not the label of a model.*Accepted: a, b",
+        ),
+        (
+            {
+                "models": {
+                    "a": {"model": "m", "role": "teacher"},
+                    "b": {"starts_from": "a", "teacher": "a"},
+                }
+            },
+            r"models\.b has both starts_from and teacher; leave one of them out",
+        ),
         ({"tasks": {}}, "suite = 'custom' needs its tasks in the table tasks"),
         (
             {

@@ -49,7 +49,7 @@ def require_runs(plan: Plan) -> None:
             sample = _sample(job, plan)
             require_machine(sample.settings)
             student = trained_config(_settings(sample), sample)
-            if job.after is None:
+            if job.after is None or job.teacher is None:
                 continue
             teacher = _sample(plan.job(job.after), plan)
             config = trained_config(_settings(teacher), teacher)
@@ -183,11 +183,14 @@ def _stand_in(job: SuiteJob, plan: Plan) -> FinetuneSettings:
     """Returns settings like a run's that need no other run: of its model as far as it is there."""
     settings, start = _settings_of(job), job
     methods = settings.methods
-    while start.after is not None and start.settings.model == _settings_of(start).teacher:
-        start = plan.job(start.after)
+    while start.after is not None:
+        earlier = plan.job(start.after)
+        if start.settings.model != str(earlier.settings.out / "model"):
+            break
+        start = earlier
         methods = (*_settings_of(start).methods, *methods)
-    about_teacher = dict.fromkeys(("teacher", "teacher_cache", "augment", "intermediate"))
-    alone: dict[str, Any] = {**about_teacher, "losses": {}}
+    phases = ("teacher", "teacher_cache", "augment", "intermediate", "replacing")
+    alone: dict[str, Any] = {**dict.fromkeys(phases), "losses": {}}
     given = {"model": start.settings.model, "keep_layers": None, "start": methods, "new_head": True}
     weight = settings.label_weight or 1.0
     return settings.model_copy(update={**alone, **given, "label_weight": weight})

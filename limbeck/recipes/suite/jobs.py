@@ -35,7 +35,7 @@ class SuiteJob(Job):
         settings: Of the run.
         task: Name of the task in the suite.
         label: The model's label.
-        teacher: Label of the model whose run on the same task comes first, or None.
+        teacher: Label of the model that this one learns from on the same task, or None.
     """
 
     settings: TaskSettings
@@ -147,9 +147,9 @@ def _make_job(
     if model.teacher is None:
         shared = {key: value for key, value in shared.items() if key not in ABOUT_TEACHER}
     given = {**shared, **model.finetune}
-    teacher = None if model.teacher is None else str(folder / folder_name(model.teacher) / "model")
+    earlier = None if model.earlier is None else str(folder / folder_name(model.earlier) / "model")
     values: dict[str, Any] = {
-        "model": model.model or teacher,
+        "model": model.model or earlier,
         "data": data,
         "out": folder / folder_name(label),
         "task": entry.task or name,
@@ -161,8 +161,8 @@ def _make_job(
     where = f"models.{label} on {name}"
     if task.is_trainable:
         taught: dict[str, Any] = {}
-        if teacher is not None:
-            taught["teacher"] = teacher
+        if model.teacher is not None:
+            taught["teacher"] = earlier
             losses = build_task_losses(task, given.get("losses", {}))
             if learns_from_logits(losses):  # one pass of the teacher for all seeds and epochs
                 taught["teacher_cache"] = settings.out / "teachers"
@@ -175,7 +175,7 @@ def _make_job(
             name=_job_name(name, label),
             recipe="finetune",
             settings=made,
-            after=None if model.teacher is None else _job_name(name, model.teacher),
+            after=None if model.earlier is None else _job_name(name, model.earlier),
             task=name,
             label=label,
             teacher=model.teacher,

@@ -91,6 +91,9 @@ class SuiteModel(_WithFinetune):
     model: str | None = None
     """Model folder or Hub id; None starts on each task from the model's `teacher` there, with its
     head, as in `{ teacher = "LABEL", finetune = { keep_layers = 3 } }`."""
+    starts_from: str | None = None
+    """Label of another model of the suite: what this one starts from on each task, with its head,
+    and learns from the labels alone, as BERT-of-Theseus does with `replacing`."""
     role: Literal["teacher", "student", "baseline", "other"] = "student"
     """Part of the model in the report; exactly one is the teacher."""
     teacher: str | None = None
@@ -101,6 +104,11 @@ class SuiteModel(_WithFinetune):
     `keep_layers = 3` or `initialise = "random"`."""
 
     _check = field_validator("finetune")(_check_finetune)
+
+    @property
+    def earlier(self) -> str | None:
+        """Label of the model whose runs come before this one's; None if none has to."""
+        return self.teacher or self.starts_from
 
 
 class SuiteSettings(_WithFinetune):
@@ -180,22 +188,29 @@ class SuiteSettings(_WithFinetune):
         return self
 
     def _check_teacher(self, label: str, model: SuiteModel) -> None:
-        if model.model is None and model.teacher is None:
+        if model.model is None and model.earlier is None:
             raise ValueError(
                 f"models.{label} says neither which model it is nor which teacher's layers it "
                 "starts from; give model = a folder or Hub id, or teacher = another's label"
             )
-        chain, above = [label], model.teacher
+        others = [name for name in ("model", "teacher") if getattr(model, name) is not None]
+        if model.starts_from is not None and others:
+            raise ValueError(
+                f"models.{label} has both starts_from and {others[0]}; leave one of them out: what "
+                "learns from a teacher of the suite starts from it where it has no model"
+            )
+        chain, above = [label], model.earlier
         while above is not None:
             if above not in self.models:
+                setting = "teacher" if model.teacher else "starts_from"
                 raise ValueError(
-                    f"models.{label}.teacher = '{above}' is not the label of a model."
+                    f"models.{label}.{setting} = '{above}' is not the label of a model."
                     f"{did_you_mean(above, self.models)} Accepted: {', '.join(self.models)}"
                 )
             if above in chain:
                 raise ValueError(f"models: teachers go in a circle: {', '.join([*chain, above])}")
             chain.append(above)
-            above = self.models[above].teacher
+            above = self.models[above].earlier
 
     def _check_has_learner(self) -> None:
         """Refuses settings on learning from a teacher where no model has one."""
@@ -221,10 +236,10 @@ class SuiteSettings(_WithFinetune):
         return tuple(name for name in names if name in self.only)
 
     def by_teachers(self) -> Mapping[str, SuiteModel]:
-        """Returns the models, each after the one it learns from."""
+        """Returns the models, each after the one it learns or starts from."""
         ordered: dict[str, SuiteModel] = {}
         while len(ordered) < len(self.models):
             for label, model in self.models.items():
-                if model.teacher is None or model.teacher in ordered:
+                if model.earlier is None or model.earlier in ordered:
                     ordered.setdefault(label, model)
         return ordered
