@@ -49,7 +49,7 @@ class KeepLayersSettings(MethodSettings):
     """Settings of `keep_layers`."""
 
     method: Literal["keep_layers"] = "keep_layers"
-    layers: int | str | tuple[int, ...] = "every_other"
+    layers: int | str | tuple[int, ...] = "lower"
     """How many layers to keep (as `lower` spaces them), `every_other`, `original`, `lower`,
     `even`, or a list of them, 0-based."""
     num_student_layers: int | None = Field(default=None, ge=1)

@@ -85,7 +85,7 @@ class DistillSettings(LanguageModelSettings):
     new_head=true freeze_body=true` gives a masked-LM head to an encoder that has none."""
     student: str | None = None
     """Model folder or Hub id to go on from; None makes the student of the teacher's layers."""
-    layers: Shown[str | tuple[int, ...]] = "every_other"
+    layers: Shown[str | tuple[int, ...]] = "lower"
     """The teacher's layers that the student starts from: `every_other`, `original`, `lower`,
     `even`, or a list of them, 0-based."""
     num_student_layers: Shown[int | None] = Field(default=None, ge=1)

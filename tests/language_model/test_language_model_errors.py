@@ -164,9 +164,7 @@ def test_not_finite_loss_stops_and_keeps_the_checkpoint(
 
 def test_unknown_loss_in_settings_names_the_accepted(tmp_path: Path) -> None:
     settings = values(tmp_path, tmp_path, tmp_path, losses={"cosin": {}})
-    with pytest.raises(
-        SettingsError, match=r"'cosin'.*accepted: attention_mse, .*cosine.*'cosine'"
-    ):
+    with pytest.raises(SettingsError, match=r"'cosin'.*accepted: attention_kl, .*cosine.*'cosine'"):
         run(distill, **settings)
 
 

@@ -217,7 +217,7 @@ def _choose_layers(settings: QuickstartSettings) -> tuple[int, ...]:
             f"has {config.max_tokens} positions; give one with {_LONGEST} or more"
         )
     return choose_layers(
-        "every_other" if settings.num_student_layers is None else "lower",
+        "lower",
         num_teacher_layers=config.num_hidden_layers,
         num_student_layers=settings.num_student_layers,
     )
