@@ -9,7 +9,8 @@ from limbeck.errors import DataError
 from limbeck.files import sha256_of
 from limbeck.report import figures
 from limbeck.report.facts import DistillationFacts
-from limbeck.runs import DistillRecord
+from limbeck.runs import DistillEmbeddingsRecord, DistillRecord
+from limbeck.runs.result import read_recipe
 from limbeck.train.metrics import METRICS_FILE, MetricLine, read_metrics
 
 HELD_OUT = {
@@ -21,6 +22,11 @@ HELD_OUT = {
     "kl_to_teacher": "KL to the teacher (nats)",
     "teacher_agreement": "Top-1 agreement with the teacher",
     "cosine": "Cosine with the teacher's hidden states",
+    "held_out_cosine": "Cosine with the teacher's vectors",
+    "held_out_distance": "Squared distance from the teacher's vectors",
+    "held_out_similarity_spearman": "Spearman of both models' similarities",
+    "held_out_score_spearman": "Spearman of both models' scores",
+    "validation_spearman": "Spearman of cosines and numbers, on validation pairs",
 }
 """Held-out figures in the order of the report."""
 
@@ -34,6 +40,12 @@ SHARES = frozenset({"mlm_accuracy", "clm_accuracy", "teacher_agreement"})
 
 _PREDICTED = {"mlm_accuracy": "masked words", "clm_accuracy": "next tokens"}
 """What a student gets right, by the name of its accuracy."""
+
+_ORDERED = {
+    "held_out_similarity_spearman": "the student orders held-out texts as its teacher does",
+    "held_out_score_spearman": "the student orders held-out pairs as its teacher does",
+}
+"""What a student of vectors does, by the name of its correlation."""
 
 _LEAST_TEACHING = 0.15
 """Masked-LM accuracy below which a teacher's opinion on masked words is hardly one: the most
@@ -68,7 +80,7 @@ def name_own_losses(found: Iterable[str]) -> dict[str, str]:
 
 def is_better_lower(name: str) -> bool:
     """Tells whether a figure falls as a student learns; the others rise."""
-    return name in {"perplexity", "kl_to_teacher"} or name.endswith(_OF_LOSS)
+    return name in {"perplexity", "kl_to_teacher", "held_out_distance"} or name.endswith(_OF_LOSS)
 
 
 def read_distillation(folder: Path) -> DistillationFacts:
@@ -84,7 +96,7 @@ def read_distillation(folder: Path) -> DistillationFacts:
             "distillation that has started"
         )
     evaluate, train = (_last_of_each_step(lines, kind) for kind in ("evaluate", "train"))
-    result = DistillRecord.read(folder) if DistillRecord.exists(folder) else None
+    result = _read_result(folder) if DistillRecord.exists(folder) else None
     if result is not None and result.metrics_sha256 not in (None, sha256_of(folder / METRICS_FILE)):
         raise DataError(
             f"{folder / METRICS_FILE} differs from its checksum in {result.FILE_NAME}: it was "
@@ -95,7 +107,9 @@ def read_distillation(folder: Path) -> DistillationFacts:
     num_steps, seconds = last_step, max(_numbers(train, "elapsed_seconds"), default=None)
     num_tokens = None if tokens_per_step is None else round(tokens_per_step * last_step)
     if result is not None:
-        num_steps, num_tokens, seconds = result.num_steps, result.num_tokens, result.elapsed_seconds
+        num_steps, seconds = result.num_steps, result.elapsed_seconds
+    if isinstance(result, DistillRecord):
+        num_tokens = result.num_tokens
     return DistillationFacts(
         folder=str(folder),
         is_complete=result is not None,
@@ -108,6 +122,11 @@ def read_distillation(folder: Path) -> DistillationFacts:
         train=_curves(train, tokens_per_step=tokens_per_step),
         evaluate=_curves(evaluate, tokens_per_step=tokens_per_step),
     )
+
+
+def is_of_vectors(found: DistillationFacts) -> bool:
+    """Tells whether a student learned vectors of texts, and not to predict words."""
+    return any(name in found.after for name in _ORDERED)
 
 
 def describe_teaching(found: DistillationFacts) -> str | None:
@@ -134,6 +153,11 @@ def describe_distillation(found: DistillationFacts) -> str:
             than = "" if teacher is None else f", its teacher {figures.percent(teacher)}"
             own = figures.percent(after[name])
             said.append(f"the student gets {own} of held-out {what} right{than}")
+    for name, what in _ORDERED.items():
+        if name in after:
+            start = found.before.get(name)
+            than = "" if start is None else f", before the first step {start:.3f}"
+            said.append(f"{what} with a Spearman correlation of {after[name]:.3f}{than}")
     if "teacher_agreement" in after:
         who = "it" if said else "the student"
         said.append(
@@ -151,17 +175,27 @@ def describe_distillation(found: DistillationFacts) -> str:
     return f"{head}, {'; '.join(said)}." if said else f"{head}; nothing was held out to measure on."
 
 
+def _read_result(folder: Path) -> DistillRecord | DistillEmbeddingsRecord:
+    """Returns the result of a finished distillation, on running text or of vectors."""
+    of_vectors = DistillEmbeddingsRecord.model_fields["recipe"].default
+    if read_recipe(folder) == of_vectors:
+        return DistillEmbeddingsRecord.read(folder)
+    return DistillRecord.read(folder)
+
+
 def _last_of_each_step(lines: Sequence[MetricLine], kind: str) -> list[MetricLine]:
     return list({line.step: line for line in lines if line.kind == kind}.values())
 
 
-def _tokens_per_step(evaluate: Sequence[MetricLine], result: DistillRecord | None) -> float | None:
+def _tokens_per_step(
+    evaluate: Sequence[MetricLine], result: DistillRecord | DistillEmbeddingsRecord | None
+) -> float | None:
     """Returns tokens per step, all steps of a distillation having as many."""
     for line in reversed(evaluate):
         tokens = line.values.get("num_tokens")
         if line.step > 0 and isinstance(tokens, int | float):
             return tokens / line.step
-    if result is not None and result.num_steps > 0:
+    if isinstance(result, DistillRecord) and result.num_steps > 0:
         return result.num_tokens / result.num_steps
     return None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from limbeck.report.distillation import (
     describe_distillation,
     describe_teaching,
+    is_of_vectors,
     read_distillation,
 )
 from limbeck.report.facts import DistillationFacts
@@ -15,6 +16,15 @@ from limbeck.report.page import Page
 from limbeck.report.parts import some
 from limbeck.report.task_page import distillation_section
 from limbeck.report.write import write_files
+
+_ELSEWHERE = (
+    "What a student keeps on a task is measured after fine-tuning: limbeck report with the runs of "
+    "teacher and student."
+)
+_ELSEWHERE_OF_VECTORS = (
+    "What a student keeps on a task is measured by limbeck evaluate, with task=sts or "
+    "task=retrieval for teacher and student; limbeck report compares the two."
+)
 
 
 def write_distillation_report(
@@ -46,8 +56,7 @@ def make_page(found: DistillationFacts, *, title: str) -> Page:
         headline=describe_distillation(found),
         remarks=some(
             describe_teaching(found),
-            "What a student keeps on a task is measured after fine-tuning: limbeck report with the "
-            "runs of teacher and student.",
+            _ELSEWHERE_OF_VECTORS if is_of_vectors(found) else _ELSEWHERE,
         ),
         sections=(distillation_section(found),),
     )

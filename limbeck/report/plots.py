@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from limbeck.report import figures, wording
-from limbeck.report.distillation import name_own_losses
+from limbeck.report.distillation import is_of_vectors, name_own_losses
 from limbeck.report.drawing import INK, MUTED, NARROW, SERIES, draw, point_style
 from limbeck.report.facts import DistillationFacts, ModelFacts, Report
 from limbeck.report.page import Plot
@@ -185,6 +185,10 @@ def curve_plots(found: DistillationFacts) -> tuple[Plot, ...]:
         "mlm_accuracy": "accuracy",
         "clm_accuracy": "accuracy",
         "cosine": "cosine",
+        "held_out_cosine": "cosine",
+        "held_out_similarity_spearman": "similarities",
+        "held_out_score_spearman": "scores",
+        "validation_spearman": "validation pairs",
     }
     percent = {
         name: values if name in {"step", "tokens"} else [100 * value for value in values]
@@ -198,7 +202,9 @@ def curve_plots(found: DistillationFacts) -> tuple[Plot, ...]:
             label="on held-out text (%)",
             level=("teacher's accuracy", None if accuracy is None else 100 * accuracy),
             title="Agreement",
-            caption="Over the tokens that are predicted; cosine over all.",
+            caption="Cosine, and Spearman of both models' similarities."
+            if is_of_vectors(found)
+            else "Over the tokens that are predicted; cosine over all.",
         ),
         _curves(
             "heldout",

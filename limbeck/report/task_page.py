@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limbeck.report import figures, plots, tables, wording
-from limbeck.report.distillation import describe_teaching
+from limbeck.report.distillation import describe_teaching, is_of_vectors
 from limbeck.report.facts import DistillationFacts, Report
 from limbeck.report.page import Page, Paragraph, Plots, Section
 from limbeck.report.parts import fold, make_report_page, show_plots, some
@@ -52,7 +52,7 @@ def distillation_section(found: DistillationFacts) -> Section:
     state = "" if found.is_complete else " The run has not finished."
     drawn, weak = plots.curve_plots(found), describe_teaching(found)
     return Section(
-        title="The distillation on running text",
+        title=f"The distillation {'of vectors' if is_of_vectors(found) else 'on running text'}",
         blocks=some(
             Paragraph(text=f"{', '.join(facts)}.{state} Figures are on text that was held out."),
             tables.distillation_table(found),

@@ -119,7 +119,7 @@ def test_a_divided_step_is_the_whole_step(losses, teacher, texts, tmp_path):
 
 def test_a_stopped_run_ends_with_the_same_bits(wide, texts, tmp_path):
     """With a projection that is learned, and so has a state of its own, and validation's best."""
-    student = write_sentence_model(tmp_path / "student", num_hidden_layers=1)
+    student = write_sentence_model(tmp_path / "student", num_hidden_layers=1, dropout=0.1)
     values = {
         "student": student,
         "projection": "learned",
@@ -235,6 +235,19 @@ def test_widths_to_cut_at_are_learned(teacher, texts, tmp_path):
     total = first.values["loss_similarity_matrix"] + 0.5 * first.values["loss_similarity_matrix_4"]
     assert first.values["loss"] == pytest.approx(total, rel=1e-6)
     assert result.width == 16
+
+
+def test_words_before_a_text_and_cuts_are_the_teachers(texts, tmp_path):
+    """The student reads and cuts as its teacher does, and says so in its folder."""
+    habits = {"prompts": {"query": "the film "}, "default_prompt_name": "query", "truncate_dim": 8}
+    teacher = write_sentence_model(tmp_path / "teacher", max_seq_length=8, **habits)
+    given = {"layers": [0, 1, 2, 3], "max_length": 8, "max_steps": 1}
+    result = distill(teacher, texts, tmp_path / "run", **given)
+    assert (result.teacher_width, result.width, result.projection) == (8, 8, None)
+    # All of its layers are the teacher itself.
+    assert result.held_out_before["cosine"] == pytest.approx(1, abs=1e-6)
+    config = SentenceModel.from_pretrained(result.model).config
+    assert {name: getattr(config, name) for name in habits} == habits
 
 
 def test_translations_learn_the_vector_of_the_source(teacher, tmp_path):

@@ -9,6 +9,7 @@ from tiny_embeddings import distill, write_pairs, write_rows, write_sentence_mod
 from tiny_task import write_model
 
 from limbeck.errors import DataError, SettingsError
+from limbeck.models import PoolingConfig
 
 MATRIX = {"similarity_matrix": {"group_size": 4}}
 
@@ -152,6 +153,17 @@ def test_validation_that_is_none(teacher, texts, tmp_path):
     with pytest.raises(DataError, match=r"has no validation split \(it has: test\); name the file"):
         distill(teacher, texts, tmp_path / "run", validation=str(tmp_path / "data"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_prompt_that_is_left_out_of_vectors(texts, tmp_path):
+    teacher = write_sentence_model(
+        tmp_path / "teacher",
+        pooling=PoolingConfig(include_prompt=False),
+        prompts={"query": "the "},
+        default_prompt_name="query",
+    )
+    with pytest.raises(SettingsError, match=r"the teacher .*prompt 'query'.*include_prompt = fal"):
+        distill(teacher, texts, tmp_path / "run")
 
 
 def test_a_cache_that_is_a_file(teacher, texts, tmp_path):

@@ -39,15 +39,19 @@ def write_pairs(path, count=30):
     )
 
 
+_OF_SENTENCES = ("pooling", "prompts", "default_prompt_name", "truncate_dim", "max_seq_length")
+
+
 def write_sentence_model(folder, *, dense=None, unit=True, **changes):
     """Writes a folder of sentence-transformers: mean, a dense layer if asked for, norm."""
+    given = {name: changes.pop(name) for name in _OF_SENTENCES if name in changes}
     write_model(folder, **{"num_hidden_layers": 4, "dropout": 0.0, **changes})
     encoder = AutoModel.from_pretrained(folder, add_pooling_layer=False)
     width = encoder.config.hidden_size
     layers = () if dense is None else (DenseConfig(in_features=width, out_features=dense),)
     layers += (NormalizeConfig(),) if unit else ()
     torch.manual_seed(3)
-    model = SentenceModel(encoder, SentenceConfig(hidden_size=width, layers=layers))
+    model = SentenceModel(encoder, SentenceConfig(hidden_size=width, layers=layers, **given))
     model.save_pretrained(folder)
     make_tokenizer().for_model(encoder.config).save_pretrained(folder)
     return str(folder)

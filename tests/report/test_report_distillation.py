@@ -4,6 +4,7 @@ import json
 
 import pytest
 from report_runs import make_distill_run
+from tiny_embeddings import distill, write_rows, write_sentence_model
 
 from limbeck.cli import main
 from limbeck.errors import DataError
@@ -55,3 +56,19 @@ def test_a_folder_without_metrics_is_refused(tmp_path):
     (tmp_path / "run").mkdir()
     with pytest.raises(DataError, match=r"run has no metrics\.jsonl with at least one line"):
         write_distillation_report(tmp_path / "run", out=tmp_path / "report")
+
+
+def test_a_distillation_of_vectors_has_one_too(tmp_path):
+    teacher = write_sentence_model(tmp_path / "teacher")
+    texts = write_rows(tmp_path / "texts.jsonl", 60)
+    result = distill(teacher, texts, tmp_path / "run", epochs=2, evaluations_per_epoch=2)
+    after = result.held_out_after
+    headline, files = write_distillation_report(tmp_path / "run", out=tmp_path / "report")
+    assert headline.startswith("After 14 steps, the student orders held-out texts as its")
+    assert f"Spearman correlation of {after['similarity_spearman']:.3f}, before" in headline
+    page = files["md"].read_text()
+    assert f"| {after['cosine']:.3f} | – | higher |" in page
+    assert f"| {after['distance']:.3f} | – | lower |" in page
+    assert "The distillation of vectors" in page
+    assert "limbeck evaluate, with task=sts" in page
+    assert files["html"].read_text().count("<svg") >= 2

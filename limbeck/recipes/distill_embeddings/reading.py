@@ -63,3 +63,17 @@ def require_positions(
             f"max_length = {settings.max_length}, but {name} has {config.max_tokens} positions; "
             f"accepted: 8 to {config.max_tokens}"
         )
+
+
+def require_counted_prompt(config: SentenceConfig, *, name: str) -> None:
+    """Refuses words before a text that are read and then left out of its vector.
+
+    Raises:
+        SettingsError: If so.
+    """
+    if config.default_prompt_name is not None and not config.pooling.include_prompt:
+        raise SettingsError(
+            f"{name} puts the prompt '{config.default_prompt_name}' before each text and leaves it "
+            "out of the vector (include_prompt = false), which is not done here; accepted: a "
+            "folder with default_prompt_name = null"
+        )

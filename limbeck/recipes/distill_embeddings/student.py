@@ -24,7 +24,7 @@ from limbeck.models import (
     find_foreign_family,
 )
 from limbeck.nn import DenseLayer
-from limbeck.recipes.distill_embeddings.reading import require_positions
+from limbeck.recipes.distill_embeddings.reading import require_counted_prompt, require_positions
 from limbeck.recipes.distill_embeddings.settings import DistillEmbeddingsSettings
 from limbeck.recipes.distill_embeddings.teachers import Teacher, VectorTeacher
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
@@ -56,6 +56,7 @@ class Student:
             SettingsError: If it can't be made, or does not fit the teacher.
         """
         model, tokenizer = _begin(settings, teacher)
+        require_counted_prompt(model.config, name="the student")
         require_positions(
             settings, model.encoder.config, name=f"the student {settings.student or ''}".strip()
         )
@@ -166,7 +167,6 @@ def _dress(
         config,
         pooling=pooling,
         layers=layers,
-        truncate_dim=None,
         max_seq_length=settings.max_length,
     )
     return _with_layers(model, changed)

@@ -36,6 +36,7 @@ from limbeck.recipes._tasks.heads import find_head
 from limbeck.recipes.distill_embeddings.reading import (
     embed,
     encode_texts,
+    require_counted_prompt,
     require_positions,
 )
 from limbeck.recipes.distill_embeddings.rows import Numbers, TextRows
@@ -136,6 +137,7 @@ class VectorTeacher(Teacher):
         """Returns the vectors of all texts that are taught, in the order of `taught_texts`."""
         settings = self.settings
         texts = [rows.texts[number] for number in taught_texts(settings, rows)]
+        max_length = min(settings.max_length, self.sentence.max_seq_length or settings.max_length)
         cache = _open_cache(
             settings,
             fingerprint=hash_model(self.folder),
@@ -154,7 +156,7 @@ class VectorTeacher(Teacher):
                     texts[first : min(first + _ROWS_AT_A_TIME, end)],
                     self.tokenizer,
                     self.sentence,
-                    max_length=settings.max_length,
+                    max_length=max_length,
                 )
                 pad = self.tokenizer.pad_token_id
                 yield list(embed(model, encoded, settings, pad_token_id=pad))
@@ -249,6 +251,7 @@ def find_teacher(settings: DistillEmbeddingsSettings) -> Teacher:
     is_classifier = find_head(folder) == AutoModelForSequenceClassification.kind
     if not is_classifier or (folder / "modules.json").is_file():
         sentence = read_sentence_config(folder, hidden_size=config.hidden_size)
+        require_counted_prompt(sentence, name=f"the teacher {settings.teacher}")
         return VectorTeacher(
             settings=settings,
             folder=folder,
