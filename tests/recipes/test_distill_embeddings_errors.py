@@ -171,6 +171,14 @@ def test_a_cache_that_is_a_file(teacher, texts, tmp_path):
         distill(teacher, texts, tmp_path / "run", teacher_cache=texts)
 
 
+def test_validation_that_has_changed_is_told(teacher, texts, tmp_path):
+    pairs = write_pairs(tmp_path / "pairs.jsonl")
+    distill(teacher, texts, tmp_path / "run", max_steps=1, validation=pairs)
+    write_pairs(tmp_path / "pairs.jsonl", 31)
+    with pytest.raises(DataError, match=r"validation = .*pairs\.jsonl.* has changed since it was"):
+        distill(teacher, texts, tmp_path / "run", max_steps=1, validation=pairs)
+
+
 def test_a_run_with_other_texts_is_another_run(teacher, texts, tmp_path):
     distill(teacher, texts, tmp_path / "run", max_steps=1)
     other = write_rows(tmp_path / "other.jsonl", 40, seed=1)

@@ -13,11 +13,10 @@ from limbeck.checkpoints import read_inherited, resolve_folder
 from limbeck.errors import SettingsError
 from limbeck.losses import EMBEDDINGS, build_loss, require_fit
 from limbeck.models import SentenceModel, VectorConfig
-from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._machine import require_machine
 from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.models import describe_adapter
-from limbeck.recipes.distill_embeddings.measuring import read_pairs
+from limbeck.recipes.distill_embeddings.measuring import Pairs
 from limbeck.recipes.distill_embeddings.rows import TextRows
 from limbeck.recipes.distill_embeddings.settings import DistillEmbeddingsSettings
 from limbeck.recipes.distill_embeddings.student import Student
@@ -58,8 +57,7 @@ def run(settings: DistillEmbeddingsSettings, *, progress: Progress) -> DistillEm
     """
     torch.manual_seed(settings.seed)
     plan_ = _prepare(settings, progress)
-    inputs = hash_inputs(settings.named_models(), texts=plan_.rows)
-    with start_run(settings.out, EMBEDDINGS, settings, inputs=inputs) as run_folder:
+    with start_run(settings.out, EMBEDDINGS, settings, inputs=plan_.inputs) as run_folder:
         earlier = run_folder.finished(DistillEmbeddingsRecord)
         if earlier is not None:
             remedy = (
@@ -94,20 +92,17 @@ def run(settings: DistillEmbeddingsSettings, *, progress: Progress) -> DistillEm
 def plan(settings: DistillEmbeddingsSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it; the texts are read for that."""
     found = _prepare(settings, SilentProgress())
-    inputs = hash_inputs(settings.named_models(), texts=found.rows)
     model = found.student.model
     return {
         "out": str(settings.out),
-        "run": describe_start(settings.out, EMBEDDINGS, settings, inputs=inputs),
+        "run": describe_start(settings.out, EMBEDDINGS, settings, inputs=found.inputs),
         "device": str(choose_device(settings.device)),
         "losses": ", ".join(found.losses),
         "projection": found.student.projection,
         "num_rows": len(found.training),
         "num_held_out": len(found.held_out),
         "num_texts": len(found.rows.texts),
-        "num_validation_pairs": None
-        if settings.validation is None
-        else len(read_pairs(settings).splits["validation"].examples),
+        "num_validation_pairs": None if found.pairs is None else len(found.pairs.split.examples),
         "steps_per_epoch": found.steps_per_epoch,
         "max_steps": found.budget.max_steps,
         "max_minutes": found.budget.max_minutes,
@@ -146,8 +141,7 @@ def _prepare(settings: DistillEmbeddingsSettings, progress: Progress) -> Plan:
     teacher = find_teacher(settings)
     losses = dict(settings.losses) or {teacher.default_loss: build_loss(teacher.default_loss, {})}
     teacher.require_losses(losses)
-    if settings.validation is not None:
-        read_pairs(settings)
+    pairs = Pairs.read(settings)
     cache = settings.teacher_cache
     if cache is not None and cache.exists() and not cache.is_dir():
         raise SettingsError(f"teacher_cache = '{cache}' is a file; accepted: a folder")
@@ -157,7 +151,9 @@ def _prepare(settings: DistillEmbeddingsSettings, progress: Progress) -> Plan:
     theirs = VectorConfig(hidden_size=teacher.width or width)
     require_fit(losses, student=ours, teacher=theirs, recipe=EMBEDDINGS)
     rows = TextRows.read(settings, progress)
-    return Plan.make(settings, teacher=teacher, student=student, losses=losses, rows=rows)
+    return Plan.make(
+        settings, teacher=teacher, student=student, losses=losses, rows=rows, pairs=pairs
+    )
 
 
 def _save(model: SentenceModel, tokenizer: Tokenizer, folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.errors import DataError, SettingsError
-from limbeck.metrics import Numbers as Pairs
+from limbeck.files import sha256_of_texts
+from limbeck.metrics import Numbers as Scored
 from limbeck.metrics import spearman
 from limbeck.models import SentenceModel
 from limbeck.objectives import score_pairs
@@ -70,64 +72,80 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Validation:
+class Pairs:
     """Pairs with a number, which say what weights are the best.
 
     Attributes:
         settings: Of the run.
         task: As `sts` reads them.
-        texts: The first texts, then the second ones, as the student reads them.
-        pad_token_id: The student's.
     """
 
     settings: DistillEmbeddingsSettings
     task: Task
-    texts: EncodedExamples
-    pad_token_id: int
 
     @classmethod
-    def read(cls, settings: DistillEmbeddingsSettings, tokenizer: Tokenizer) -> Validation | None:
+    def read(cls, settings: DistillEmbeddingsSettings) -> Pairs | None:
         """Reads the pairs; None where the settings name none.
 
         Raises:
-            DataError: If they can't be used.
+            DataError: If there are none for validation, or they can't be used.
         """
         if settings.validation is None:
             return None
-        task = read_pairs(settings)
-        texts = task.encode(task.splits["validation"], tokenizer, max_length=settings.max_length)
-        return cls(settings, task, texts, tokenizer.pad_token_id)
+        given = settings.validation
+        data: Any = {"validation": given} if Path(given).is_file() else given
+        try:
+            task = read_task("sts", data, options=settings.validation_options)
+        except (DataError, SettingsError) as error:
+            kind = DataError if isinstance(error, DataError) else SettingsError
+            said, _, _ = str(error).partition(" That column is what task")
+            said = said.replace("task_options.", "validation_options.")
+            raise kind(f"validation: {said}") from error
+        if "validation" not in task.splits:
+            raise DataError(
+                f"validation = '{given}' has no validation split (it has: "
+                f"{', '.join(task.splits)}); name the file itself"
+            )
+        return cls(settings, task)
+
+    @property
+    def split(self) -> Split:
+        """The pairs."""
+        return self.task.splits["validation"]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256 over the texts and numbers."""
+        return sha256_of_texts(repr((x.text, x.text_pair, x.label)) for x in self.split.examples)
+
+    def for_student(self, tokenizer: Tokenizer) -> Validation:
+        """Returns the pairs as a student reads them."""
+        texts = self.task.encode(self.split, tokenizer, max_length=self.settings.max_length)
+        return Validation(self, texts, tokenizer.pad_token_id)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Pairs with a number, as a student reads them.
+
+    Attributes:
+        pairs: What they are.
+        texts: The first texts, then the second ones.
+        pad_token_id: The student's.
+    """
+
+    pairs: Pairs
+    texts: EncodedExamples
+    pad_token_id: int
 
     def measure(self, student: SentenceModel) -> dict[str, float]:
         """Returns `spearman` of the cosines against the numbers."""
-        split: Split = self.task.splits["validation"]
-        vectors = embed(student, self.texts, self.settings, pad_token_id=self.pad_token_id)
+        settings = self.pairs.settings
+        vectors = embed(student, self.texts, settings, pad_token_id=self.pad_token_id)
         first, second = vectors.double().chunk(2)
         cosines = F.cosine_similarity(first, second, dim=-1)
-        numbers = np.array([example.label for example in split.examples], dtype=np.float64)
+        numbers = np.array([x.label for x in self.pairs.split.examples], dtype=np.float64)
         return {METRIC: _score(cosines.numpy(), numbers)}
-
-
-def read_pairs(settings: DistillEmbeddingsSettings) -> Task:
-    """Reads the pairs that the settings name.
-
-    Raises:
-        DataError: If there are none for validation, or they have no numbers.
-    """
-    given = str(settings.validation)
-    data: Any = {"validation": given} if Path(given).is_file() else given
-    try:
-        task = read_task("sts", data, options=settings.validation_options)
-    except (DataError, SettingsError) as error:
-        kind = DataError if isinstance(error, DataError) else SettingsError
-        said, _, _ = str(error).partition(" That column is what task")
-        raise kind(f"validation: {said.replace('task_options.', 'validation_options.')}") from error
-    if "validation" not in task.splits:
-        raise DataError(
-            f"validation = '{given}' has no validation split (it has: {', '.join(task.splits)}); "
-            "name the file itself"
-        )
-    return task
 
 
 def _similarities(vectors: Tensor) -> Tensor:
@@ -142,4 +160,4 @@ def _spearman(ours: Tensor, theirs: Tensor) -> float:
 
 
 def _score(predictions: Any, labels: Any) -> float:
-    return spearman.of_numbers(Pairs(labels=labels, predictions=predictions))
+    return spearman.of_numbers(Scored(labels=labels, predictions=predictions))

@@ -17,7 +17,8 @@ from limbeck.files import sha256_of
 from limbeck.losses import GroupLoss, Loss
 from limbeck.models import SentenceModel
 from limbeck.objectives import EmbeddingBatch, EmbeddingObjective
-from limbeck.recipes.distill_embeddings.measuring import METRIC, HeldOut, Validation
+from limbeck.recipes._inputs import hash_inputs
+from limbeck.recipes.distill_embeddings.measuring import METRIC, HeldOut, Pairs
 from limbeck.recipes.distill_embeddings.reading import embed, encode_texts
 from limbeck.recipes.distill_embeddings.rows import Numbers, TextRows
 from limbeck.recipes.distill_embeddings.settings import DistillEmbeddingsSettings
@@ -70,6 +71,7 @@ class Plan:
         training: Those that are learned from.
         held_out: Those that are measured with.
         unit: Rows that no division of a step takes apart.
+        pairs: What says which weights are the best; None for the last.
     """
 
     settings: DistillEmbeddingsSettings
@@ -80,6 +82,7 @@ class Plan:
     training: Numbers
     held_out: Numbers
     unit: int
+    pairs: Pairs | None
 
     @classmethod
     def make(
@@ -90,6 +93,7 @@ class Plan:
         student: Student,
         losses: dict[str, Loss],
         rows: TextRows,
+        pairs: Pairs | None,
     ) -> Self:
         """Divides the rows, and checks that a step can be divided as the settings ask.
 
@@ -120,7 +124,14 @@ class Plan:
             training=training,
             held_out=held_out,
             unit=unit,
+            pairs=pairs,
         )
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Checksums of what the settings name."""
+        beside = {} if self.pairs is None else {"validation": self.pairs}
+        return hash_inputs(self.settings.named_models(), texts=self.rows, **beside)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -190,7 +201,7 @@ def train(settings: DistillEmbeddingsSettings, plan: Plan, progress: Progress) -
     )
     pad = student.tokenizer.pad_token_id
     held_out = HeldOut(settings, plan.held_out, plan.texts, targets, pad)
-    validation = Validation.read(settings, student.tokenizer)
+    validation = None if plan.pairs is None else plan.pairs.for_student(student.tokenizer)
     best = None if validation is None else BestWeights(model, metric=METRIC)
     budget = plan.budget
     torch.manual_seed(settings.seed)
