@@ -8,9 +8,11 @@ import pytest
 import tiny_compress
 import torch
 import transformers
+from tiny_embeddings import distill as distill_vectors
+from tiny_embeddings import write_rows
 from tiny_task import FILLER, make_rows, make_tokenizer, write_data, write_model
 
-from limbeck import listing
+from limbeck import SentenceEncoder, listing
 from limbeck.data import CorpusSettings, build_corpus
 from limbeck.inference import pipeline
 from limbeck.models import (
@@ -124,3 +126,18 @@ def test_distillation(family, corpus, tmp_path):
     )
     distill.run(settings, progress=SilentProgress())
     assert_transformers_agrees(tmp_path / "run/model", AutoModelForMaskedLM)
+
+
+@pytest.mark.parametrize("family", listing.list_names("limbeck.models"))
+def test_embeddings(family, tmp_path):
+    """Half of its layers learn the vectors of all, which are the means of their hidden states."""
+    teacher = write_model(tmp_path / "teacher", model_type=family, dropout=0.0)
+    texts = write_rows(tmp_path / "texts.jsonl", 60)
+    result = distill_vectors(teacher, texts, tmp_path / "run", epochs=4)
+    assert result.num_layers == 1
+    assert result.held_out_after["distance"] < result.held_out_before["distance"]
+    sentences = [row["sentence"] for row in make_rows(3, seed=9)]
+    library = pytest.importorskip("sentence_transformers")
+    theirs = library.SentenceTransformer(result.model, device="cpu").encode(sentences)
+    ours = SentenceEncoder(result.model).encode(sentences)
+    torch.testing.assert_close(torch.from_numpy(ours), torch.from_numpy(theirs), rtol=0, atol=1e-5)
