@@ -150,13 +150,14 @@ class Ground:
         self._run(finetune, progress, **{**values, "out": out, **changes})
 
     def teach(self, folder: Path, progress: Any = None) -> None:
-        """Fine-tunes with a teacher, its cache, unlabelled and augmented text."""
+        """Fine-tunes with a teacher, its cache and layers, unlabelled and augmented text."""
         self.finetune(
             folder / "run",
             progress,
             teacher=self.teacher,
             teacher_cache=folder / "cache",
             augment={"model": self.masked_lm},
+            intermediate={"max_steps": 2},
             keep_layers=1,
             save_every=3,
         )

@@ -39,6 +39,7 @@ def make_settings(preset: str, folder: Path, corpus: Path, *further: str) -> dis
     return read_settings(distill.SettingsType, list_presets()[preset].path, overrides)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("preset", "num_maps"), [("tinybert4", 2), ("tinybert6", 0)])
 def test_layers_are_learned_from_text_as_it_stands(
     tmp_path: Path,
