@@ -18,13 +18,11 @@ from limbeck.api._progress import choose_progress
 from limbeck.checkpoints import resolve_folder
 from limbeck.errors import SettingsError, did_you_mean, shorten
 from limbeck.inference import SentenceEngine, SentenceVectorsPipeline
-from limbeck.models import SentenceModel
+from limbeck.models import DOCUMENT_PROMPTS, QUERY_PROMPTS, SentenceModel, find_prompt
 from limbeck.nn import Similarity, similarity_matrix, similarity_of_pairs
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 
 Vectors = npt.NDArray[np.float32] | Tensor | Sequence[Any]
-
-_DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
 
 _ENCODE_HABITS: Final = {
     "precision": "vectors are float32; quantise them where they are kept",
@@ -220,15 +218,15 @@ class SentenceEncoder:
         return found if convert_to_numpy else list(torch.from_numpy(found))
 
     def encode_query(self, sentences: str | Iterable[str], **options: Any) -> Any:
-        """Makes vectors of questions: as `encode`, with the prompt `query` if there is one."""
-        return self.encode(sentences, **self._with_prompt(("query",), options))
+        """Makes vectors of questions: as `encode`, with the prompt `query` or none."""
+        return self.encode(sentences, **self._with_prompt(QUERY_PROMPTS, options))
 
     def encode_document(self, sentences: str | Iterable[str], **options: Any) -> Any:
-        """Makes vectors of what is searched: as `encode`, with the prompt for that if there is one.
+        """Makes vectors of what is searched: as `encode`, with the prompt for that or none.
 
         Its name is `document`, `passage` or `corpus`.
         """
-        return self.encode(sentences, **self._with_prompt(_DOCUMENT_PROMPTS, options))
+        return self.encode(sentences, **self._with_prompt(DOCUMENT_PROMPTS, options))
 
     def similarity(self, first: Vectors, second: Vectors) -> Tensor:
         """Compares each vector with each, as the model's folder says; greater is more alike.
@@ -333,8 +331,7 @@ class SentenceEncoder:
     def _with_prompt(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
         if options.get("prompt") is not None or options.get("prompt_name") is not None:
             return options
-        found = next((name for name in names if name in self.prompts), None)
-        return {**options, "prompt_name": found}
+        return {**options, "prompt": find_prompt(self.prompts, names)}
 
     def __getattr__(self, name: str) -> NoReturn:
         ours = _METHOD_HABITS.get(name)

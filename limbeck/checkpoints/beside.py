@@ -9,14 +9,15 @@ from typing import Final
 from limbeck.errors import CheckpointError
 from limbeck.system_errors import raised_as
 
-_NAMES: Final = (
-    "limbeck.json",  # the task that it was fine-tuned for
-    "modules.json",  # of sentence-transformers, as the others
+SENTENCE_FILES: Final = (
+    "modules.json",
     "config_sentence_transformers.json",
-    "sentence_bert_config.json",
-    "[0-9]_*/*.json",  # its modules after the model, such as 1_Pooling
-    "[0-9]_*/*.safetensors",
+    "sentence_*_config.json",
+    "[0-9]*_*/config.json",  # modules after the model, such as 1_Pooling
+    "[0-9]*_*/*.safetensors",
 )
+"""Files that say how a sentence model makes a vector of hidden states."""
+_TASK: Final = "limbeck.json"  # that it was fine-tuned for
 
 
 def copy_beside(source: Path, target: Path) -> None:
@@ -29,8 +30,8 @@ def copy_beside(source: Path, target: Path) -> None:
     Raises:
         CheckpointError: If a file can't be read or written.
     """
-    for path in sorted(found for name in _NAMES for found in source.glob(name)):
+    for path in sorted(found for name in (_TASK, *SENTENCE_FILES) for found in source.glob(name)):
         place = target / path.relative_to(source)
         with raised_as(CheckpointError, place, writes=True):
-            place.parent.mkdir(exist_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)

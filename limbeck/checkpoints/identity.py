@@ -6,6 +6,7 @@ import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
+from limbeck.checkpoints.beside import SENTENCE_FILES
 from limbeck.errors import CheckpointError
 from limbeck.files import sha256_of, sha256_of_texts
 from limbeck.system_errors import explain
@@ -22,14 +23,6 @@ _PATTERNS = (
     "merges.txt",
 )
 """Files of the configuration, the weights and the tokenizer, as Hugging Face names them."""
-_SENTENCE_PATTERNS = (
-    "modules.json",
-    "sentence_*_config.json",
-    "config_sentence_transformers.json",
-    "[0-9]_*/config.json",
-    "[0-9]_*/*.safetensors",
-)
-"""Files that say how a sentence model makes a vector of hidden states."""
 
 
 def is_model_file(name: str) -> bool:
@@ -56,7 +49,7 @@ def hash_model(folder: Path) -> str:
     try:
         files = {path.name: path for path in folder.iterdir() if is_model_file(path.name)}
         if (folder / "modules.json").is_file():  # without it the others mean nothing
-            for pattern in _SENTENCE_PATTERNS:
+            for pattern in SENTENCE_FILES:
                 files |= {p.relative_to(folder).as_posix(): p for p in folder.glob(pattern)}
         return sha256_of_texts(f"{name} {_hash_file(files[name])}\n" for name in sorted(files))
     except OSError as error:

@@ -93,8 +93,7 @@ class SentenceVectorsPipeline(Pipeline[Options]):
         for place, text in enumerate(texts, start=first):
             if not isinstance(text, str):
                 raise SettingsError(f"sentence {place} is {shorten(text)}; accepted: a text")
-        lowered = self.engine.model.config.do_lower_case
-        read = [(prompt + text).lower() if lowered else prompt + text for text in texts]
+        read = [self.engine.model.config.as_read(prompt + text) for text in texts]
         rows = self.tokenizer(read, truncation=True, max_length=self._max_length).encodings
         for place, row in enumerate(rows, start=first):
             if not len(row):

@@ -25,6 +25,8 @@ from limbeck.models._foreign import ForeignConfig, ForeignModel, name_adapter
 from limbeck.models._kinds import KINDS, Kind, find_kind
 from limbeck.models._model import Model
 from limbeck.models._sentence import (
+    DOCUMENT_PROMPTS,
+    QUERY_PROMPTS,
     DenseConfig,
     NormalizeConfig,
     PoolingConfig,
@@ -32,13 +34,16 @@ from limbeck.models._sentence import (
     SentenceHead,
     SentenceModel,
     carry_sentence_files,
+    find_prompt,
     read_sentence_config,
     read_sentence_head,
 )
 from limbeck.models._vectors import VectorConfig
 
 __all__ = [
+    "DOCUMENT_PROMPTS",
     "KINDS",
+    "QUERY_PROMPTS",
     "AnyModel",
     "Architecture",
     "AutoConfig",
@@ -68,6 +73,7 @@ __all__ = [
     "find_foreign_family",
     "find_kind",
     "find_own_kind",
+    "find_prompt",
     "load_foreign",
     "name_adapter",
     "read_any_config",

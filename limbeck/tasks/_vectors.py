@@ -13,10 +13,13 @@ from torch import Tensor
 from limbeck.config import Settings
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.models import (
+    DOCUMENT_PROMPTS,
+    QUERY_PROMPTS,
     AutoModel,
     Model,
     SentenceConfig,
     SentenceHead,
+    find_prompt,
     read_any_config,
     read_sentence_config,
     read_sentence_head,
@@ -61,8 +64,8 @@ class SearchSettings(VectorSettings):
             return self
         found = {
             "similarity": sentence.similarity,
-            "query_prompt": _find_prompt(sentence, "query"),
-            "document_prompt": _find_prompt(sentence, "document", "passage", "corpus"),
+            "query_prompt": find_prompt(sentence.prompts, QUERY_PROMPTS),
+            "document_prompt": find_prompt(sentence.prompts, DOCUMENT_PROMPTS),
         }
         missing = {name: value for name, value in found.items() if getattr(self, name) is None}
         completed = self.model_copy(update=missing)
@@ -75,12 +78,6 @@ class SearchSettings(VectorSettings):
                 "task_options.document_prompt=''"
             )
         return completed
-
-
-def _find_prompt(sentence: SentenceConfig, *names: str) -> str:
-    """Returns the first of the prompts of these names, else that which every text has."""
-    known = [name for name in (*names, sentence.default_prompt_name) if name in sentence.prompts]
-    return sentence.prompts[str(known[0])] if known else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +126,8 @@ class VectorTask(Task, ABC):
         self, texts: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int
     ) -> EncodedExamples:
         """Turns each text into a row of its own, cut at its end, in small letters if so be it."""
-        is_lowered = self.sentence is not None and self.sentence.do_lower_case
-        if is_lowered:
-            texts = [replace(example, text=example.text.lower()) for example in texts]
+        if self.sentence is not None:
+            texts = [replace(x, text=self.sentence.as_read(x.text)) for x in texts]
         return TextEncoding().encode(texts, tokenizer, max_length=max_length)
 
     def logits(self, output: ModelOutput, batch: TaskBatch) -> Tensor:

@@ -62,9 +62,9 @@ class SimilarityTask(VectorTask):
 
     def _find_prompt(self) -> str:
         sentence = self.sentence
-        if sentence is None or sentence.default_prompt_name is None:
+        if sentence is None:
             return ""
-        prompt = sentence.prompts[sentence.default_prompt_name]
+        prompt = sentence.default_prompt
         if prompt and not sentence.pooling.include_prompt:
             raise CheckpointError(
                 f"the model puts {shorten(prompt)} before texts (default_prompt_name) and leaves "

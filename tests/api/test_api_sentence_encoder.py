@@ -133,6 +133,15 @@ def test_questions_and_documents_have_their_prompts(encoder, theirs):
     close(encoder.encode_query(TEXTS, prompt=""), encoder.encode(TEXTS))
 
 
+def test_the_default_prompt_is_for_texts_that_nobody_says_are_questions(tmp_path):
+    write_folder(tmp_path, prompts={"cluster": "find: "}, default_prompt_name="cluster")
+    ours, theirs = limbeck.SentenceEncoder(tmp_path, device="cpu"), load_theirs(tmp_path)
+    close(ours.encode(TEXTS), theirs.encode(TEXTS))
+    close(ours.encode_query(TEXTS), theirs.encode_query(TEXTS))
+    close(ours.encode_document(TEXTS), theirs.encode_document(TEXTS))
+    close(ours.encode_query(TEXTS), ours.encode(TEXTS, prompt=""))
+
+
 def test_a_document_s_prompt_may_be_called_a_passage_s(folder):
     """As the library says of itself; its 6.2 finds its own empty `document` before that."""
     model = SentenceModel.from_pretrained(folder)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from model_oracle import FAMILIES, draw_wide, our_class, our_config
 
-from limbeck.checkpoints import hash_model
+from limbeck.checkpoints import copy_beside, hash_model
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.models import (
     DenseConfig,
@@ -20,6 +20,8 @@ from limbeck.models import (
     PoolingConfig,
     SentenceConfig,
     SentenceModel,
+    read_sentence_config,
+    read_sentence_head,
 )
 from limbeck.models._kinds import ENCODER, MASKED_LM
 from limbeck.models._sentence.config import DENSE_ACTIVATIONS
@@ -276,8 +278,9 @@ USAGE = "config_sentence_transformers.json"
         ),
         (module(2, type=None), "module 2 is None; accepted"),
         (module(2, path="../2_Dense"), r"module 2 \(Dense\) stands in '../2_Dense'; accepted"),
-        (module(2, path="/etc"), r"stands in '/etc'; accepted: the name of a folder"),
-        (module(2, path=".."), r"stands in '..'; accepted: the name of a folder"),
+        (module(2, path="/etc"), r"stands in '/etc'; accepted: a folder in the model's that has"),
+        (module(2, path=".."), r"stands in '..'; accepted: .* such as '2_Dense'"),
+        (module(2, path="Dense"), r"stands in 'Dense'; accepted: .* such as '2_Dense'"),
         (module(2, path="3_Dense"), "3_Dense"),
         (module(0, path="0_Transformer"), r"the encoder, stands in '0_Transformer'; accepted: ''"),
         (
@@ -291,6 +294,7 @@ USAGE = "config_sentence_transformers.json"
         (lambda folder: (folder / POOLING).unlink(), "1_Pooling has no config.json"),
         (file(POOLING, word_embedding_dimension=768), r"of 768 numbers, but the encoder's have 24"),
         (file(POOLING, pooling_mode="cls"), "pooling_mode is 'cls', but pooling_mode_mean_tokens"),
+        (file(POOLING, pooling_mode=[["mean"]]), "pooling_mode is .*, but pooling_mode_mean"),
         (file(POOLING, pooling_mode=7, pooling_mode_mean_tokens=False), "pooling by 7; accepted"),
         (file(POOLING, pooling_mode_mean_tokens=False), "no pooling at all; accepted: cls"),
         (file(POOLING, pooling_mode_attention=True), "pooling_mode_attention is not done here"),
@@ -321,6 +325,7 @@ USAGE = "config_sentence_transformers.json"
         (file(USAGE, model_type="CrossEncoder"), "the model is a CrossEncoder; accepted"),
         (file(USAGE, prompts=["a"]), r"prompts are \['a'\]; accepted: names and texts"),
         (file(USAGE, default_prompt_name="q"), "default_prompt_name is 'q'"),
+        (file(USAGE, default_prompt_name=["q"]), r"default_prompt_name is \['q'\]; accepted"),
         (file(USAGE, similarity_fn_name="maxsim"), "similarity is 'maxsim'; accepted: cosine"),
         (file("sentence_bert_config.json", max_seq_length="x"), "max_seq_length is 'x'; accepted"),
         (
@@ -351,6 +356,20 @@ def test_damaged_weights_of_a_layer(tmp_path):
     model.save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match=r"NaN or infinite in 'linear.bias'"):
         SentenceModel.from_pretrained(tmp_path)
+
+
+def test_every_folder_of_a_model_is_a_part_of_it_and_goes_along(tmp_path):
+    """Also from the tenth on, whose name has one figure more."""
+    layers = (NormalizeConfig(),) * 8 + (DENSE,)
+    build(layers=layers).save_pretrained(tmp_path / "model")
+    assert (tmp_path / "model/10_Dense/model.safetensors").is_file()
+    before = hash_model(tmp_path / "model")
+    copy_beside(tmp_path / "model", tmp_path / "copy")
+    config = read_sentence_config(tmp_path / "copy", hidden_size=WIDTH)
+    assert config.layers == layers
+    read_sentence_head(tmp_path / "copy", config)
+    change(tmp_path / "model/10_Dense/config.json", activation_function="torch.nn.ReLU")
+    assert hash_model(tmp_path / "model") != before
 
 
 def test_how_vectors_are_made_is_a_part_of_what_a_model_is(whole, tmp_path):

@@ -101,11 +101,18 @@ def test_parts_may_be_rows_in_memory_with_whole_numbers_as_ids():
     assert task.splits["test"].examples[0].label == {0: 1.5}
 
 
-def test_scores_are_those_of_the_models_own_vectors(tmp_path):
+@pytest.mark.parametrize(
+    ("values", "document_prompt"),
+    [
+        ({"prompts": {"query": "query : ", "document": "passage : "}}, "passage : "),
+        # The default is for texts of which nobody says what they are.
+        ({"prompts": {"query": "query : "}, "default_prompt_name": "query"}, ""),
+    ],
+    ids=["one each", "a default"],
+)
+def test_scores_are_those_of_the_models_own_vectors(values, document_prompt, tmp_path):
     """Against vectors from the sentence model one by one, and ranks in float64."""
-    model, tokenizer = write_model(
-        tmp_path / "model", prompts={"query": "query : ", "document": "passage : "}
-    )
+    model, tokenizer = write_model(tmp_path / "model", **values)
     data = write_beir(tmp_path / "data")
     result = evaluate_folder(tmp_path / "model", data, tmp_path / "run")
     assert result.split == "test"  # the only one, and none was asked for
@@ -115,7 +122,7 @@ def test_scores_are_those_of_the_models_own_vectors(tmp_path):
         with torch.no_grad():
             return model(ids)[0].double()
 
-    documents = torch.stack([embed("passage : " + row["text"]) for row in CORPUS])
+    documents = torch.stack([embed(document_prompt + row["text"]) for row in CORPUS])
     documents = documents / documents.norm(dim=1, keepdim=True)
     orders, cosines = [], []
     for row in QUERIES:

@@ -5,10 +5,13 @@ folders are read: `modules.json`, and a numbered folder for each module after th
 """
 
 from limbeck.models._sentence.config import (
+    DOCUMENT_PROMPTS,
+    QUERY_PROMPTS,
     DenseConfig,
     NormalizeConfig,
     PoolingConfig,
     SentenceConfig,
+    find_prompt,
 )
 from limbeck.models._sentence.folder import (
     carry_sentence_files,
@@ -19,6 +22,8 @@ from limbeck.models._sentence.head import SentenceHead
 from limbeck.models._sentence.model import SentenceModel
 
 __all__ = [
+    "DOCUMENT_PROMPTS",
+    "QUERY_PROMPTS",
     "DenseConfig",
     "NormalizeConfig",
     "PoolingConfig",
@@ -26,6 +31,7 @@ __all__ = [
     "SentenceHead",
     "SentenceModel",
     "carry_sentence_files",
+    "find_prompt",
     "read_sentence_config",
     "read_sentence_head",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
@@ -20,6 +20,10 @@ DENSE_ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
     )
 }
 """Those of `torch.nn` that look at each number by itself, and have neither weights nor chance."""
+QUERY_PROMPTS: Final = ("query",)
+"""Names of the prompt before a question, as `encode_query` of sentence-transformers looks it up."""
+DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
+"""Names of the prompt before what is searched, as `encode_document` does, the first one first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +129,10 @@ class SentenceConfig:
                         f"(in_features), but what comes has {width}; accepted: {width}"
                     )
                 width = layer.out_features
-        if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
+        default = self.default_prompt_name
+        if default is not None and not (isinstance(default, str) and default in self.prompts):
             raise SettingsError(
-                f"default_prompt_name is {shorten(self.default_prompt_name)}; accepted: null, or a "
+                f"default_prompt_name is {shorten(default)}; accepted: null, or a "
                 f"name in prompts: {', '.join(self.prompts) or 'there are none'}"
             )
         if self.similarity not in get_args(Similarity):
@@ -149,8 +154,36 @@ class SentenceConfig:
         return dense[-1].out_features if dense else self._pooled_width
 
     @property
+    def is_unit(self) -> bool:
+        """Whether every vector is one long: what is cut of one that was is shorter."""
+        return (
+            bool(self.layers)
+            and isinstance(self.layers[-1], NormalizeConfig)
+            and self.width == self.whole_width
+        )
+
+    @property
+    def default_prompt(self) -> str:
+        """What is put before a text where no prompt is asked for."""
+        name = self.default_prompt_name
+        return "" if name is None else self.prompts[name]
+
+    def as_read(self, text: str) -> str:
+        """Returns a text, its prompt before it, as the tokenizer is given it."""
+        return text.lower() if self.do_lower_case else text
+
+    @property
     def _pooled_width(self) -> int:
         return self.hidden_size * len(self.pooling.modes)
+
+
+def find_prompt(prompts: Mapping[str, str], names: Sequence[str]) -> str:
+    """Returns the first prompt of some names, and none where there is none.
+
+    The default prompt is for texts of which nobody says what they are, as sentence-transformers
+    has it.
+    """
+    return next((prompts[name] for name in names if name in prompts), "")
 
 
 def _require_positive(name: str, value: object) -> None:

@@ -34,8 +34,9 @@ MODULES_NAME: Final = "modules.json"
 _CONFIG_NAME: Final = "config_sentence_transformers.json"
 _LIBRARY: Final = "sentence_transformers"
 _KNOWN: Final = ("Transformer", "Pooling", "Dense", "Normalize")
-# A path with a folder in it could lead anywhere on this machine.
-_FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+# As sentence-transformers names them: any other is neither fetched from the Hub nor copied or
+# counted as a part of the model, and one with a path in it could lead anywhere on this machine.
+_FOLDER_NAME: Final = re.compile(r"[0-9]+_[A-Za-z0-9_-]+")
 # The encoder's settings, under the names that versions before 1.0 gave them too.
 _ENCODER_SETTINGS: Final = tuple(
     f"sentence_{family}_config.json"
@@ -256,8 +257,8 @@ def _read_module(folder: Path, place: int, entry: Mapping[str, Any]) -> _Module:
         return _Module(kind, folder)
     if not isinstance(name, str) or not _FOLDER_NAME.fullmatch(name):
         raise CheckpointError(
-            f"{path} ({kind}) stands in {shorten(name)}; accepted: the name of a folder in the "
-            f"model's, such as '{place}_{kind}'"
+            f"{path} ({kind}) stands in {shorten(name)}; accepted: a folder in the model's "
+            f"that has a number and a name, such as '{place}_{kind}'"
         )
     return _Module(kind, folder / name)
 
@@ -272,7 +273,7 @@ def _read_pooling(folder: Path, *, hidden_size: int) -> PoolingConfig:
     modes = tuple(named) if isinstance(named, list) else (named,)
     if named is None:
         modes = flagged if flags or unknown else ("mean",)
-    elif flagged and set(flagged) != set(modes):
+    elif flagged and set(flagged) != set(map(str, modes)):
         raise CheckpointError(
             f"{path} contradicts itself: pooling_mode is {shorten(named)}, but "
             f"{', '.join(name for name in flags if flags[name] is True)} is true"

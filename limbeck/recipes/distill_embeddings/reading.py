@@ -22,9 +22,8 @@ def encode_texts(
     texts: Sequence[str], tokenizer: Tokenizer, config: SentenceConfig, *, max_length: int
 ) -> EncodedExamples:
     """Turns texts into token ids, with the words before each that a sentence model asks for."""
-    prompt = config.prompts.get(config.default_prompt_name or "", "")
-    lower = str.lower if config.do_lower_case else str
-    examples = [TextExample(prompt + lower(text), None, None) for text in texts]
+    read = (config.as_read(config.default_prompt + text) for text in texts)
+    examples = [TextExample(text, None, None) for text in read]
     return TextEncoding().encode(examples, tokenizer, max_length=max_length)
 
 
