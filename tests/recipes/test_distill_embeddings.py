@@ -250,6 +250,13 @@ def test_words_before_a_text_and_cuts_are_the_teachers(texts, tmp_path):
     assert {name: getattr(config, name) for name in habits} == habits
 
 
+def test_a_student_of_short_texts_still_reads_as_much_as_its_teacher(texts, tmp_path):
+    # A student taught by sentences read passages to half of their length only.
+    teacher = write_sentence_model(tmp_path / "teacher", max_seq_length=24)
+    result = distill(teacher, texts, tmp_path / "run", max_length=16, max_steps=1)
+    assert SentenceModel.from_pretrained(result.model).config.max_seq_length == 24
+
+
 def test_translations_learn_the_vector_of_the_source(teacher, tmp_path):
     rows = write_rows(tmp_path / "rows.jsonl", 60, columns=("source", "translation"))
     result = distill(teacher, rows, tmp_path / "run", rows="parallel", epochs=4)

@@ -108,7 +108,8 @@ class DistillEmbeddingsSettings(TrainingSettings):
 
     max_length: Shown[int] = Field(default=128, ge=8)
     """Longest text in tokens, special tokens included; longer ones are cut, for both models. A
-    teacher whose folder says less (`max_seq_length`) reads so much."""
+    teacher whose folder says less (`max_seq_length`) reads so much; a student whose start reads
+    more goes on to do so."""
     batch_size: Shown[int] = Field(default=64, ge=1)
     """Rows in an optimiser step, over all micro-batches."""
     learning_rate: Shown[float] = Field(default=3e-4, gt=0, allow_inf_nan=False)

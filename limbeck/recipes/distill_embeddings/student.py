@@ -163,12 +163,9 @@ def _dress(
         layers = layers[:-1]
     elif normalize and not _ends_in_norm(config):
         layers = (*layers, NormalizeConfig())
-    changed = replace(
-        config,
-        pooling=pooling,
-        layers=layers,
-        max_seq_length=settings.max_length,
-    )
+    # What it learned from may be shorter than what it will read: passages after sentences.
+    limit = max(settings.max_length, config.max_seq_length or 0)
+    changed = replace(config, pooling=pooling, layers=layers, max_seq_length=limit)
     return _with_layers(model, changed)
 
 
