@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limbeck.losses import Compared, GroupLoss, Loss, VectorLoss, Views
-from limbeck.models import NormalizeConfig, SentenceModel, VectorConfig
+from limbeck.models import SentenceModel, VectorConfig
 from limbeck.nn import to_device
 from limbeck.nn.constants import IGNORE_INDEX
 from limbeck.tasks import EncodedExamples
@@ -154,8 +154,7 @@ class EmbeddingObjective(nn.Module):
         self.losses = nn.ModuleDict(built).to(student.device)
         self._widths = dict(widths or {student.config.width: 1.0})
         self._score_by = score_by
-        layers = student.config.layers
-        self._is_unit = bool(layers) and isinstance(layers[-1], NormalizeConfig)
+        self._is_unit = student.config.is_unit
 
     def prepare(self, batch: EmbeddingBatch) -> CountedBatch:
         """Counts texts for losses on vectors, rows of data for those between texts."""

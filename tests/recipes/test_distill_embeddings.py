@@ -22,8 +22,9 @@ from tiny_embeddings import (
 from tiny_task import Lines, read_lines, write_model
 
 from limbeck.errors import SettingsError
-from limbeck.models import SentenceModel
+from limbeck.models import PoolingConfig, SentenceModel
 from limbeck.recipes.distill_embeddings import plan
+from limbeck.recipes.distill_embeddings.targets import Targets, fit_pca
 from limbeck.runs import DistillEmbeddingsRecord
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import read_metrics
@@ -206,8 +207,6 @@ def test_a_teacher_that_transformers_runs_teaches_a_student_of_ours(texts, tmp_p
 
 
 def test_pca_keeps_the_products_of_vectors_best():
-    from limbeck.recipes.distill_embeddings.targets import fit_pca
-
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(50, 6, generator=generator) * torch.tensor([5.0, 4, 3, 1, 0.1, 0.1])
     turn = fit_pca(vectors, 3)
@@ -248,6 +247,51 @@ def test_words_before_a_text_and_cuts_are_the_teachers(texts, tmp_path):
     assert result.held_out_before["cosine"] == pytest.approx(1, abs=1e-6)
     config = SentenceModel.from_pretrained(result.model).config
     assert {name: getattr(config, name) for name in habits} == habits
+
+
+def test_validation_reads_texts_as_the_student_does(texts, tmp_path):
+    """Its prompt before both sentences, in small letters."""
+    habits = {"prompts": {"it": "The FILM "}, "default_prompt_name": "it", "do_lower_case": True}
+    teacher = write_sentence_model(tmp_path / "teacher", **habits)
+    pairs = write_pairs(tmp_path / "pairs.jsonl")
+    result = distill(teacher, texts, tmp_path / "run", max_steps=1, validation=pairs)
+    rows = read_lines(Path(pairs))
+    first, second = (
+        vectors_of(result.model, ["the film " + row[f"sentence{n}"].lower() for row in rows])
+        for n in (1, 2)
+    )
+    cosines = torch.nn.functional.cosine_similarity(first, second)
+    expected = spearmanr(cosines, [row["label"] for row in rows]).statistic
+    assert result.validation_after == {"spearman": pytest.approx(expected, abs=1e-6)}
+
+
+def test_a_dense_layer_takes_the_whole_vector_of_a_student_that_was_cut(wide, texts, tmp_path):
+    pooling = PoolingConfig(include_prompt=False)
+    student = write_sentence_model(tmp_path / "student", truncate_dim=6, pooling=pooling)
+    given = {"student": student, "projection": "dense", "max_steps": 1, "pooling": "max"}
+    result = distill(wide, texts, tmp_path / "run", **given)
+    config = SentenceModel.from_pretrained(result.model).config
+    assert (config.truncate_dim, config.width) == (None, 20)
+    assert config.pooling == PoolingConfig(modes=("max",), include_prompt=False)
+
+
+@pytest.mark.parametrize("is_unit", [True, False])
+def test_what_a_text_is_to_learn_does_not_hang_on_others_in_its_batch(is_unit):
+    """Not even where one alone happens to be one long."""
+    vectors = torch.tensor([[0.6, 0.8, 0.0], [3.0, 0.0, 4.0]])
+    vectors = torch.nn.functional.normalize(vectors, dim=-1) if is_unit else vectors
+    targets = Targets(
+        vectors=None,
+        places=np.zeros(0, dtype=np.int64),
+        reduce=torch.eye(3)[:, :2],
+        is_unit=is_unit,
+        is_parallel=False,
+        scores=None,
+    )
+    together = targets.narrow(vectors)
+    torch.testing.assert_close(torch.cat([targets.narrow(one[None]) for one in vectors]), together)
+    expected = [[0.6, 0.8], [1.0, 0.0]] if is_unit else [[0.6, 0.8], [3.0, 0.0]]
+    torch.testing.assert_close(together, torch.tensor(expected))
 
 
 def test_a_student_of_short_texts_still_reads_as_much_as_its_teacher(texts, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import fields
 
 import torch
 from tiny_task import FILLER, WORDS, make_tokenizer, write_model
@@ -39,12 +40,12 @@ def write_pairs(path, count=30):
     )
 
 
-_OF_SENTENCES = ("pooling", "prompts", "default_prompt_name", "truncate_dim", "max_seq_length")
+_OF_SENTENCES = {f.name for f in fields(SentenceConfig)} - {"hidden_size", "layers"}
 
 
 def write_sentence_model(folder, *, dense=None, unit=True, **changes):
     """Writes a folder of sentence-transformers: mean, a dense layer if asked for, norm."""
-    given = {name: changes.pop(name) for name in _OF_SENTENCES if name in changes}
+    given = {name: changes.pop(name) for name in _OF_SENTENCES & changes.keys()}
     write_model(folder, **{"num_hidden_layers": 4, "dropout": 0.0, **changes})
     encoder = AutoModel.from_pretrained(folder, add_pooling_layer=False)
     width = encoder.config.hidden_size

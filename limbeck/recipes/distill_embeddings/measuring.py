@@ -15,9 +15,9 @@ from limbeck.errors import DataError, SettingsError
 from limbeck.files import sha256_of_texts
 from limbeck.metrics import Numbers as Scored
 from limbeck.metrics import spearman
-from limbeck.models import SentenceModel
+from limbeck.models import SentenceConfig, SentenceModel
 from limbeck.objectives import score_pairs
-from limbeck.recipes.distill_embeddings.reading import embed
+from limbeck.recipes.distill_embeddings.reading import embed, encode_texts
 from limbeck.recipes.distill_embeddings.rows import Numbers
 from limbeck.recipes.distill_embeddings.settings import DistillEmbeddingsSettings
 from limbeck.recipes.distill_embeddings.targets import Targets
@@ -118,10 +118,12 @@ class Pairs:
         """The SHA-256 over the texts and numbers."""
         return sha256_of_texts(repr((x.text, x.text_pair, x.label)) for x in self.split.examples)
 
-    def for_student(self, tokenizer: Tokenizer) -> Validation:
+    def for_student(self, config: SentenceConfig, tokenizer: Tokenizer) -> Validation:
         """Returns the pairs as a student reads them."""
-        texts = self.task.encode(self.split, tokenizer, max_length=self.settings.max_length)
-        return Validation(self, texts, tokenizer.pad_token_id)
+        pairs = [(x.text, x.text_pair) for x in self.split.examples]
+        texts = [text for side in zip(*pairs, strict=True) for text in side]
+        read = encode_texts(texts, tokenizer, config, max_length=self.settings.max_length)
+        return Validation(self, read, tokenizer.pad_token_id)
 
 
 @dataclass(frozen=True)

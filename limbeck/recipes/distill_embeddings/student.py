@@ -18,7 +18,6 @@ from limbeck.models import (
     ForeignModel,
     Model,
     NormalizeConfig,
-    PoolingConfig,
     SentenceConfig,
     SentenceModel,
     find_foreign_family,
@@ -152,7 +151,7 @@ def _dress(
     config = model.config
     pooling = config.pooling
     if settings.pooling is not None:
-        pooling = PoolingConfig(modes=(settings.pooling,))
+        pooling = replace(pooling, modes=(settings.pooling,))
     elif not keep_pooling and teacher is not None and len(teacher.pooling.modes) == 1:
         pooling = teacher.pooling
     normalize = settings.normalize
@@ -216,6 +215,7 @@ def _choose_projection(
 
 
 def _add_dense(config: SentenceConfig, width: int) -> SentenceConfig:
+    config = replace(config, truncate_dim=None)  # the layer takes whole vectors, and narrows them
     dense = DenseConfig(
         in_features=config.width, out_features=width, bias=False, activation="Identity"
     )

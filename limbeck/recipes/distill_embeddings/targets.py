@@ -19,8 +19,6 @@ from limbeck.recipes.finetune.teacher_cache import TeacherCache
 from limbeck.tasks import EncodedExamples
 from limbeck.train import Progress
 
-_UNIT = 1e-3  # vectors are taken as one long if the longest and shortest are within this
-
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
@@ -30,6 +28,7 @@ class Targets:
         vectors: Of the texts that it read, on the disk; None of a cross-encoder.
         places: Where among them each text stands, -1 for one that it did not read.
         reduce: Turns its vectors into the student's width; None where they stay.
+        is_unit: Whether its vectors are one long, and stay so when they are turned.
         is_parallel: Whether all texts of a row are to get the vector of the first.
         scores: Of the rows by their texts' numbers; None of an encoder of sentences.
 
@@ -41,6 +40,7 @@ class Targets:
     vectors: TeacherCache | None
     places: Numbers
     reduce: Tensor | None
+    is_unit: bool
     is_parallel: bool
     scores: dict[tuple[int, ...], Tensor] | None
 
@@ -75,6 +75,7 @@ class Targets:
                 vectors=None,
                 places=np.zeros(0, dtype=np.int64),
                 reduce=None,
+                is_unit=False,
                 is_parallel=is_parallel,
                 scores=scores,
             )
@@ -85,7 +86,14 @@ class Targets:
         if reduce_to is not None:
             step = -(-len(taught) // settings.projection_texts)
             reduce = fit_pca(torch.stack(said.rows(range(0, len(taught), step))), reduce_to)
-        return cls(vectors=said, places=places, reduce=reduce, is_parallel=is_parallel, scores=None)
+        return cls(
+            vectors=said,
+            places=places,
+            reduce=reduce,
+            is_unit=teacher.sentence.is_unit,
+            is_parallel=is_parallel,
+            scores=None,
+        )
 
     def of(self, rows: Numbers) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Returns vectors in the student's width, in the teacher's own, and scores of rows.
@@ -108,9 +116,7 @@ class Targets:
         if self.reduce is None:
             return vectors
         found = vectors @ self.reduce
-        lengths = vectors.norm(dim=-1)
-        is_unit = bool(((lengths - 1).abs() < _UNIT).all())
-        return F.normalize(found, dim=-1) if is_unit else found
+        return F.normalize(found, dim=-1) if self.is_unit else found
 
 
 def fit_pca(vectors: Tensor, width: int) -> Tensor:

@@ -201,7 +201,11 @@ def train(settings: DistillEmbeddingsSettings, plan: Plan, progress: Progress) -
     )
     pad = student.tokenizer.pad_token_id
     held_out = HeldOut(settings, plan.held_out, plan.texts, targets, pad)
-    validation = None if plan.pairs is None else plan.pairs.for_student(student.tokenizer)
+    validation = (
+        None
+        if plan.pairs is None
+        else plan.pairs.for_student(student.model.config, student.tokenizer)
+    )
     best = None if validation is None else BestWeights(model, metric=METRIC)
     budget = plan.budget
     torch.manual_seed(settings.seed)
