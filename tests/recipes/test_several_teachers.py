@@ -121,7 +121,10 @@ def limbeck_model(folder):
             {"teacher_options": {"missing": "label"}},
             r"teacher_options\.missing is for teachers",
         ),
-        ({"intermediate": {}}, "intermediate: losses.hidden_mse .*a list of several"),
+        (
+            {"intermediate": {}},
+            "intermediate learns .* is a list of several, .*; leave .* or give one model",
+        ),
     ],
 )
 def test_what_several_teachers_can_not(student, data, teachers, tmp_path, changes, message):

@@ -119,6 +119,11 @@ def _prepare_layers(
     phase = teacher.settings.of_intermediate()
     if phase is None:
         return {}
+    if teacher.gives == {"logits"}:
+        raise SettingsError(
+            f"intermediate learns a teacher's layers, but teacher = {teacher.name} is "
+            f"{teacher.about}, which gives logits only; leave intermediate out, or give one model"
+        )
     try:
         losses = build_layer_losses(phase, data.task)
         replace(teacher, settings=phase).require_losses(losses)
