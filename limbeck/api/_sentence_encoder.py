@@ -128,6 +128,8 @@ class SentenceEncoder:
             model = SentenceModel.from_pretrained(folder, dtype=dtype)
         if not isinstance(tokenizer, Tokenizer):
             tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+        if prompts is not None and not isinstance(prompts, Mapping):
+            raise SettingsError(f"prompts are {shorten(prompts)}; accepted: texts by name")
         given: dict[str, Any] = {
             "truncate_dim": truncate_dim,
             "default_prompt_name": default_prompt_name,
@@ -265,6 +267,8 @@ class SentenceEncoder:
         Shape:
             each: (number of texts, tokens), int64.
         """
+        if not texts:
+            raise SettingsError("texts = []; accepted: one text or more")
         batch = self._pipeline._pad(self._pipeline.tokenize(texts))
         return {name: torch.from_numpy(values) for name, values in batch.items()}
 
@@ -316,15 +320,17 @@ class SentenceEncoder:
                 "accepted: one of them"
             )
         if prompt is not None:
+            if not isinstance(prompt, str):
+                raise SettingsError(f"prompt = {shorten(prompt)}; accepted: a text")
             return prompt
         name = self.default_prompt_name if name is None else name
         if name is None:
             return ""
-        if name not in self.prompts:
+        if not isinstance(name, str) or name not in self.prompts:
             raise SettingsError(
                 f"there is no prompt {shorten(name)}; accepted: "
                 f"{', '.join(self.prompts) or 'none, as the model has none'}."
-                + did_you_mean(name, self.prompts)
+                + did_you_mean(str(name), self.prompts)
             )
         return self.prompts[name]
 
@@ -364,13 +370,22 @@ def _as_rows(first: Vectors, second: Vectors) -> tuple[Tensor, Tensor]:
             f"vectors of {one.shape[-1]} numbers are compared with vectors of {other.shape[-1]}; "
             "accepted: as many on both sides"
         )
-    return one, other.to(one.device, one.dtype)
+    # The wider of both types: in the first's, 0.9 beside whole numbers would be 0.
+    dtype = torch.promote_types(one.dtype, other.dtype)
+    return one.to(dtype), other.to(one.device, dtype)
 
 
 def _as_matrix(vectors: Vectors) -> Tensor:
-    if not isinstance(vectors, np.ndarray | Tensor):
-        vectors = torch.stack([torch.as_tensor(vector) for vector in vectors])
-    matrix = torch.as_tensor(vectors)
+    try:
+        if not isinstance(vectors, np.ndarray | Tensor):
+            rows = [torch.as_tensor(vector) for vector in vectors]
+            vectors = torch.stack(rows) if rows else torch.empty(0)
+        matrix = torch.as_tensor(vectors)
+    except (TypeError, ValueError, RuntimeError):  # texts, nothing, rows of different lengths
+        raise SettingsError(
+            f"{shorten(vectors)} are no vectors; accepted: a matrix, or a list of vectors that are "
+            "all as wide, such as encode gives"
+        ) from None
     if matrix.dim() not in (1, 2):
         raise SettingsError(
             f"vectors have shape {tuple(matrix.shape)}; accepted: (width,) or (number, width)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
@@ -16,7 +17,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 )
 
 from limbeck.checkpoints.folder import CONFIG_NAME
-from limbeck.errors import CheckpointError, did_you_mean
+from limbeck.errors import CheckpointError, did_you_mean, shorten
 from limbeck.system_errors import explain
 from limbeck.version import __version__
 
@@ -56,6 +57,10 @@ def resolve_folder(
         CheckpointError: If there is neither such a folder nor such a model, or it can't be
             fetched.
     """
+    if name_or_path == "" or not isinstance(name_or_path, str | os.PathLike):
+        raise CheckpointError(
+            f"{shorten(name_or_path)} names no model; accepted: a folder or a Hub id"
+        )
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         made = path / _MADE

@@ -274,6 +274,11 @@ def test_small_letters_where_the_folder_says_so(tmp_path):
         (lambda e: e.encode("a", batchsize=3), "no option 'batchsize'; .* mean 'batch_size'"),
         (lambda e: e.similarity(np.ones(3), np.ones(4)), "of 3 numbers .* vectors of 4"),
         (lambda e: e.similarity(np.ones((1, 1, 1)), np.ones(1)), r"shape \(1, 1, 1\); accepted"),
+        (lambda e: e.encode("a", prompt=3), "prompt = 3; accepted: a text"),
+        (lambda e: e.encode("a", prompt_name=["query"]), r"no prompt \['query'\]; accepted: query"),
+        (lambda e: e.similarity("a", "b"), "'a' are no vectors; accepted: a matrix"),
+        (lambda e: e.similarity([[1.0, 2.0], [3.0]], [[1.0]]), "are no vectors; .* all as wide"),
+        (lambda e: e.similarity(None, None), "None are no vectors"),
         (
             lambda e: e.similarity_pairwise(np.ones((2, 3)), np.ones((3, 3))),
             "2 vectors are compared with 3, each with the one at its place",
@@ -294,12 +299,36 @@ def test_errors_of_calls(call, message, encoder):
         ({"default_prompt_name": "no"}, "default_prompt_name is 'no'; .* query, document"),
         ({"similarity": "cosin"}, "similarity is 'cosin'; .* Did you mean 'cosine'"),
         ({"truncate_dim": -1}, "truncate_dim is -1; accepted: a whole number from 1"),
+        ({"default_prompt_name": ["query"]}, r"default_prompt_name is \['query'\]; .* query, doc"),
+        ({"prompts": "query: "}, "prompts are 'query: '; accepted: texts by name"),
+        ({"prompts": {"query": 3}}, r"prompts\['query'\] is 3; accepted: texts by name"),
+        ({"dtype": "float16"}, "dtype = 'float16'; accepted: a floating-point type such as torch"),
+        ({"dtype": torch.int8}, "dtype = torch.int8; accepted: a floating-point type such as to"),
         ({"max_seq_length": 49}, "max_length = 49, but the model takes 48 tokens"),
     ],
 )
 def test_errors_when_it_is_made(options, message, folder):
     with pytest.raises(SettingsError, match=message):
         limbeck.SentenceEncoder(folder, **options)
+
+
+def test_the_wider_type_of_both_sides_counts(encoder):
+    whole, parts = np.array([[1, 2]]), np.array([[0.9, 0.1]], dtype=np.float32)
+    expected = torch.tensor([[1.1 / (5 * 0.82) ** 0.5]])
+    torch.testing.assert_close(encoder.similarity(whole, parts), expected)
+    torch.testing.assert_close(encoder.similarity(parts, whole), expected)
+    torch.testing.assert_close(encoder.similarity_pairwise(whole, parts), expected[0])
+
+
+def test_no_texts_have_no_inputs(encoder):
+    with pytest.raises(SettingsError, match=r"texts = \[\]; accepted: one text or more"):
+        encoder.tokenize([])
+
+
+@pytest.mark.parametrize("name", [3, "", None])
+def test_what_names_no_model(name):
+    with pytest.raises(CheckpointError, match=f"{name!r} names no model; accepted: a folder"):
+        limbeck.SentenceEncoder(name)
 
 
 def test_what_is_not_here_is_answered_with_ours(encoder):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, get_args
 
 from torch import nn
@@ -129,6 +129,11 @@ class SentenceConfig:
                         f"(in_features), but what comes has {width}; accepted: {width}"
                     )
                 width = layer.out_features
+        for name, text in self.prompts.items():
+            if not isinstance(name, str) or not isinstance(text, str):
+                raise SettingsError(
+                    f"prompts[{shorten(name)}] is {shorten(text)}; accepted: texts by name"
+                )
         default = self.default_prompt_name
         if default is not None and not (isinstance(default, str) and default in self.prompts):
             raise SettingsError(
@@ -141,6 +146,13 @@ class SentenceConfig:
                 f"{', '.join(get_args(Similarity))}."
                 + did_you_mean(str(self.similarity), get_args(Similarity))
             )
+
+    def on_width(self, hidden_size: int) -> SentenceConfig:
+        """Returns the same on an encoder of another width, without Dense layers, which fit none."""
+        if hidden_size == self.hidden_size:
+            return self
+        kept = tuple(layer for layer in self.layers if isinstance(layer, NormalizeConfig))
+        return replace(self, hidden_size=hidden_size, layers=kept)
 
     @property
     def width(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,9 +122,12 @@ def read_sentence_head(folder: Path, config: SentenceConfig) -> SentenceHead:
     Raises:
         CheckpointError: If a file is absent, damaged or only a pickle, or its tensors don't fit.
     """
-    head = SentenceHead(config)
-    if config.layers:
-        _read_layers(folder, head)
+    with torch.device("meta"):
+        expected = SentenceHead(config)
+    found = _read_layers(folder, expected)
+    head = SentenceHead(config)  # only now: widths that no file has may ask for any memory
+    for layer, tensors in zip(head.layers, found, strict=True):
+        layer.load_state_dict(tensors)
     return head.eval()
 
 
@@ -150,21 +153,22 @@ def carry_sentence_files(source: Path, target: Path, *, width: int, new_width: i
     config = read_sentence_config(source, hidden_size=width)
     head = read_sentence_head(source, config)
     if new_width != width:
-        kept = tuple(layer for layer in config.layers if isinstance(layer, NormalizeConfig))
-        config = replace(config, hidden_size=new_width, layers=kept)
+        config = config.on_width(new_width)
         head = SentenceHead(config)
     write_sentence_files(target, config, head)
     return True
 
 
-def _read_layers(folder: Path, head: SentenceHead) -> None:
-    for module, layer in zip(_read_modules(folder)[2:], head.layers, strict=True):
+def _read_layers(folder: Path, head: SentenceHead) -> list[dict[str, Tensor]]:
+    """Reads the tensors of each layer of a head, of which names and shapes are enough."""
+    modules = _read_modules(folder)[2:] if len(head.layers) else []
+    tensors: list[dict[str, Tensor]] = []
+    for module, layer in zip(modules, head.layers, strict=True):
         expected = layer.state_dict()
-        if not expected:
-            continue
-        found = checkpoints.read_tensors(module.folder)
+        found = checkpoints.read_tensors(module.folder) if expected else {}
         _require_fit(module.folder, found, expected)
-        layer.load_state_dict({name: found[name].to(torch.float32) for name in expected})
+        tensors.append({name: found[name].to(torch.float32) for name in expected})
+    return tensors
 
 
 def write_sentence_files(folder: Path, config: SentenceConfig, head: SentenceHead) -> None:

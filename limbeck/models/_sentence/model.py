@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck import checkpoints
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, shorten
 from limbeck.models._any import AnyModel, find_foreign_family, load_foreign
 from limbeck.models._auto import AutoModel
 from limbeck.models._kinds import ENCODER
@@ -83,6 +83,10 @@ class SentenceModel(nn.Module):
             CheckpointError: If there is no such model, a file of it is damaged, or it asks for what
                 is not done here; the message names file and value.
         """
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise SettingsError(
+                f"dtype = {shorten(dtype)}; accepted: a floating-point type such as torch.float16"
+            )
         folder = checkpoints.resolve_folder(
             name_or_path, revision=revision, token=token, cache_dir=cache_dir, offline=offline
         )
@@ -92,8 +96,9 @@ class SentenceModel(nn.Module):
         else:
             encoder = load_foreign(folder, ENCODER)
         config = read_sentence_config(folder, hidden_size=encoder.config.hidden_size)
+        head = read_sentence_head(folder, config)
         model = cls(encoder, config)
-        model.head = read_sentence_head(folder, config)
+        model.head = head
         return model.to(dtype).eval()
 
     def save_pretrained(self, folder: str | Path, *, config: SentenceConfig | None = None) -> None:
