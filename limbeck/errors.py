@@ -74,9 +74,12 @@ def did_you_mean(given: str, accepted: Iterable[str]) -> str:
         " Did you mean 'temperature'?"
         >>> did_you_mean("zzz", ["temperature"])
         ''
+        >>> did_you_mean("epochs", ["temperature", "epochs"])
+        ''
     """
     # Compared is what can be a name: with a whole novel it would take minutes.
-    nearest = difflib.get_close_matches(given[:_LONGEST_NAME], list(accepted), n=1)
+    others = [name for name in accepted if name != given]  # what was given is no advice
+    nearest = difflib.get_close_matches(given[:_LONGEST_NAME], others, n=1)
     return f" Did you mean '{nearest[0][:_LONGEST_NAME]}'?" if nearest else ""
 
 

@@ -49,6 +49,10 @@ def find_sources(
             found[source.name] = source
             continue
         given = str(source)
+        if not given.strip():  # as a path it would be the folder that the command is given in
+            raise DataError(
+                f"the source {given!r} names nothing; accepted: files, folders, globs and hf://NAME"
+            )
         if given.startswith(PREFIX):
             found.setdefault(given, _open_hub(given, settings))
             continue

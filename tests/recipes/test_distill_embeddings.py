@@ -342,3 +342,22 @@ def test_a_folder_that_was_moved_is_gone_on_with(teacher, texts, tmp_path):
     shutil.move(tmp_path / "run", tmp_path / "moved")
     result = distill(teacher, texts, tmp_path / "moved", max_steps=2)
     assert result.model == str(tmp_path / "moved/model")
+
+
+def test_two_held_out_texts_have_no_order(tmp_path):
+    teacher = write_sentence_model(tmp_path / "teacher")
+    texts = write_rows(tmp_path / "texts.jsonl", 20)
+    result = distill(teacher, texts, tmp_path / "run", max_steps=1)
+    assert result.num_held_out == 2
+    assert result.held_out_after.keys() == {"cosine", "distance"}
+
+
+@pytest.mark.parametrize("dense", [None, 12])
+def test_a_student_of_a_new_shape_is_narrower(dense, tmp_path):
+    teacher = write_sentence_model(tmp_path / "teacher", dense=dense)
+    texts = write_rows(tmp_path / "texts.jsonl", 30)
+    shape = {"num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 2}
+    start = [{"method": "new_shape", "intermediate_size": 16, **shape}]
+    result = distill(teacher, texts, tmp_path / "run", start=start, max_steps=1)
+    assert (result.width, result.projection, result.num_layers) == (8, "pca", 1)
+    assert SentenceModel.from_pretrained(result.model).config.hidden_size == 8

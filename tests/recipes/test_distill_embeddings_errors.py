@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from tiny_embeddings import distill, write_pairs, write_rows, write_sentence_model
 from tiny_task import write_model
 
-from limbeck.errors import DataError, SettingsError
+from limbeck.checkpoints import read_safetensors, write_safetensors
+from limbeck.errors import CheckpointError, DataError, SettingsError
 from limbeck.models import PoolingConfig
 
 MATRIX = {"similarity_matrix": {"group_size": 4}}
@@ -48,6 +50,19 @@ def texts(tmp_path_factory):
         (
             {"losses": {"margin_mse": {}}, "rows": "pairs"},
             r"margin_mse.*3 texts a row, but rows = 'pairs' has 2; accepted: rows = 'triples'",
+        ),
+        (
+            {"losses": {"score_mse": {}}, "rows": "parallel"},
+            r"score_mse compares scores, but .*'parallel' has translations.*'pairs' or 'triples'",
+        ),
+        (
+            {"losses": {"margin_mse": {}}, "rows": "parallel", "columns": ["a", "b", "c"]},
+            r"margin_mse compares scores, but .*translations.*rows = 'triples'",
+        ),
+        ({"columns": ["text", "text"]}, r"columns.*give each column once"),
+        (
+            {"losses": MATRIX, "matryoshka_dims": [8], "matryoshka_weights": [float("inf")]},
+            r"matryoshka_weights\[0\] = inf.*a finite number",
         ),
         (
             {"losses": MATRIX, "accumulate": 3},
@@ -117,8 +132,11 @@ def test_classifiers_that_score_no_pairs(cross_encoder, teacher, tmp_path):
     with pytest.raises(SettingsError, match=r"projection = 'dense'.*score_mse compare none"):
         distill(cross_encoder, pairs, tmp_path / "run", projection="dense", **given)
     assert not (tmp_path / "run").exists()
-    with pytest.raises(SettingsError, match=r"score_range = \[5, 0\]; accepted: a lower and"):
+    with pytest.raises(SettingsError, match=r"score_range.*a lower and a higher number"):
         distill(cross_encoder, pairs, tmp_path / "run", score_range=(5.0, 0.0), **given)
+    with pytest.raises(SettingsError, match=r"score_range\[1\] = inf.*a finite number"):
+        distill(cross_encoder, pairs, tmp_path / "run", score_range=(0.0, float("inf")), **given)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -164,6 +182,39 @@ def test_a_prompt_that_is_left_out_of_vectors(texts, tmp_path):
     )
     with pytest.raises(SettingsError, match=r"the teacher .*prompt 'query'.*include_prompt = fal"):
         distill(teacher, texts, tmp_path / "run")
+
+
+def test_a_teacher_whose_vectors_are_not_finite(texts, tmp_path):
+    teacher = write_sentence_model(tmp_path / "teacher")
+    weights = read_safetensors(tmp_path / "teacher/model.safetensors")
+    huge = {name: torch.full_like(w, 1e38) for name, w in weights.items() if "Norm.weight" in name}
+    write_safetensors(tmp_path / "teacher/model.safetensors", {**weights, **huge})
+    with pytest.raises(CheckpointError, match=r"gives vectors that are not finite.*'fp32' is too"):
+        distill(teacher, texts, tmp_path / "run")
+
+
+def test_a_dense_layer_of_the_teacher_that_is_damaged(teacher, texts, tmp_path):
+    dense = write_sentence_model(tmp_path / "dense", dense=16)
+    (tmp_path / "dense/2_Dense/model.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"2_Dense/model\.safetensors \(0 bytes\) is damaged"):
+        distill(dense, texts, tmp_path / "run", student=teacher)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cross_encoder_that_tells_nothing_apart(teacher, tmp_path):
+    folder = write_model(tmp_path / "cross", head=["score"])
+    weights = read_safetensors(tmp_path / "cross/model.safetensors")
+    none = {name: torch.zeros_like(w) for name, w in weights.items() if "classifier" in name}
+    write_safetensors(tmp_path / "cross/model.safetensors", {**weights, **none})
+    pairs = write_pairs(tmp_path / "pairs.jsonl")
+    with pytest.raises(SettingsError, match=r"cross gives every pair the score 0.*score_range=LOW"):
+        distill(folder, pairs, tmp_path / "run", rows="pairs", student=teacher)
+
+
+def test_texts_that_name_nothing(teacher, tmp_path):
+    with pytest.raises(DataError, match=r"the source '' names nothing; accepted: files, folders"):
+        distill(teacher, "", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_cache_that_is_a_file(teacher, texts, tmp_path):

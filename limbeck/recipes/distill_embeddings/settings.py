@@ -17,6 +17,8 @@ from limbeck.recipes._settings import Seed, TrainingSettings
 
 Rows = Literal["texts", "parallel", "pairs", "triples"]
 
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
 _COLUMNS: dict[Rows, tuple[str, ...]] = {
     "texts": ("text",),
     "parallel": ("source", "translation"),
@@ -98,11 +100,11 @@ class DistillEmbeddingsSettings(TrainingSettings):
     matryoshka_dims: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Widths at which the student's vectors can be cut and still be compared, such as [384, 128]:
     losses between texts are taken at each."""
-    matryoshka_weights: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    matryoshka_weights: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = ()
     """A weight for each; 1 if not given."""
     score_by: ScoreBy = "cosine"
     """How the student scores a pair: `cosine` or `dot` product."""
-    score_range: tuple[float, float] | None = None
+    score_range: tuple[_Finite, _Finite] | None = None
     """Which scores of a cross-encoder are a similarity of 0 and of 1; by default the lowest and the
     highest of the pairs at hand."""
 
@@ -139,6 +141,20 @@ class DistillEmbeddingsSettings(TrainingSettings):
         if len(set(widths)) < len(widths):
             raise ValueError("give each width once")
         return widths
+
+    @field_validator("columns")
+    @classmethod
+    def _require_distinct_columns(cls, given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if given is not None and len(set(given)) < len(given):
+            raise ValueError("give each column once")
+        return given
+
+    @field_validator("score_range")
+    @classmethod
+    def _require_a_range(cls, given: tuple[float, float] | None) -> tuple[float, float] | None:
+        if given is not None and not given[0] < given[1]:
+            raise ValueError("give a lower and a higher number")
+        return given
 
     @model_validator(mode="after")
     def _require_one_start(self) -> Self:

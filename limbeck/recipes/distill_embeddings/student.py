@@ -135,8 +135,10 @@ def _begin(
     methods = settings.start or (
         KeepLayersSettings(layers=settings.layers, num_student_layers=settings.num_student_layers),
     )
-    model = SentenceModel(start_student(whole.encoder, methods), whole.config)
-    model.head.load_state_dict(whole.head.state_dict())
+    encoder = start_student(whole.encoder, methods)
+    model = SentenceModel(encoder, whole.config.on_width(encoder.config.hidden_size))
+    if model.config == whole.config:
+        model.head.load_state_dict(whole.head.state_dict())
     return _dress(settings, model, sentence, keep_pooling=True), teacher.tokenizer
 
 

@@ -170,6 +170,8 @@ def _scale(scores: Tensor, settings: DistillEmbeddingsSettings) -> Tensor:
     given: Sequence[float] = settings.score_range or (float(scores.min()), float(scores.max()))
     low, high = given
     if not low < high:
-        where = "score_range" if settings.score_range else "the teacher's lowest and highest score"
-        raise SettingsError(f"{where} = [{low:g}, {high:g}]; accepted: a lower and a higher number")
+        raise SettingsError(
+            f"the teacher {settings.teacher} gives every pair the score {low:g}, of which nothing "
+            "can be learned; accepted: a teacher that tells pairs apart, or score_range=LOW,HIGH"
+        )
     return (scores - low) / (high - low)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from limbeck.checkpoints import hash_model, resolve_folder
 from limbeck.data.by_length import batches_by_length
-from limbeck.errors import SettingsError
+from limbeck.errors import CheckpointError, SettingsError
 from limbeck.files import sha256_of_texts
 from limbeck.losses import Loss
 from limbeck.models import (
@@ -29,6 +29,7 @@ from limbeck.models import (
     load_foreign,
     read_any_config,
     read_sentence_config,
+    read_sentence_head,
 )
 from limbeck.nn import evaluation
 from limbeck.objectives import PaddedTexts
@@ -159,7 +160,8 @@ class VectorTeacher(Teacher):
                     max_length=max_length,
                 )
                 pad = self.tokenizer.pad_token_id
-                yield list(embed(model, encoded, settings, pad_token_id=pad))
+                vectors = embed(model, encoded, settings, pad_token_id=pad)
+                yield _require_finite(vectors, settings, what="vectors")
 
         cache.fill(compute, progress=progress)
         return cache
@@ -211,7 +213,7 @@ class PairTeacher(Teacher):
                 encoded = TextEncoding().encode(
                     examples, self.tokenizer, max_length=settings.max_length
                 )
-                yield list(self._score(model, encoded))
+                yield _require_finite(self._score(model, encoded), settings, what="scores")
 
         cache.fill(compute, progress=progress)
         return cache
@@ -252,6 +254,7 @@ def find_teacher(settings: DistillEmbeddingsSettings) -> Teacher:
     if not is_classifier or (folder / "modules.json").is_file():
         sentence = read_sentence_config(folder, hidden_size=config.hidden_size)
         require_counted_prompt(sentence, name=f"the teacher {settings.teacher}")
+        read_sentence_head(folder, sentence)  # what is damaged is said now, not in the run
         return VectorTeacher(
             settings=settings,
             folder=folder,
@@ -278,11 +281,32 @@ def taught_texts(settings: DistillEmbeddingsSettings, rows: TextRows) -> Numbers
     return np.unique(rows.rows[:, :1] if settings.rows == "parallel" else rows.rows)
 
 
+def _require_finite(
+    found: Tensor, settings: DistillEmbeddingsSettings, *, what: str
+) -> list[Tensor]:
+    """Returns rows of what a teacher said, of which a student can learn.
+
+    Raises:
+        CheckpointError: If a number is NaN or infinite.
+    """
+    if not found.isfinite().all():
+        raise CheckpointError(
+            f"the teacher {settings.teacher} gives {what} that are not finite (NaN or infinite): "
+            f"its weights are damaged, or precision = '{settings.precision}' is too narrow for it"
+        )
+    return list(found)
+
+
 def _require_pairs(name: str, settings: DistillEmbeddingsSettings) -> None:
     num_texts = 1 if settings.rows == "texts" else len(settings.text_columns)
     fewest = {"score_mse": 2, "margin_mse": 3}.get(name, 1)
+    wanted = "'triples'" if fewest == 3 else "'pairs' or 'triples'"
+    if fewest > 1 and settings.rows == "parallel":
+        raise SettingsError(
+            f"losses.{name} compares scores, but rows = 'parallel' has translations, which all "
+            f"have the teacher's one vector and so the score 1; accepted: rows = {wanted}"
+        )
     if num_texts < fewest:
-        wanted = "'triples'" if fewest == 3 else "'pairs' or 'triples'"
         raise SettingsError(
             f"losses.{name} compares the scores of {fewest} texts a row, but rows = "
             f"'{settings.rows}' has {num_texts}; accepted: rows = {wanted}"
