@@ -196,6 +196,14 @@ def test_the_length_is_the_folders_unless_it_is_given(tmp_path):
         assert values["settings"]["max_length"] == expected
 
 
+def test_a_folder_that_names_more_tokens_than_the_model_takes_is_cut_at_these(tmp_path):
+    """As SentenceEncoder cuts texts; BERT has 512 positions here."""
+    write_model(tmp_path / "model", max_seq_length=600)
+    evaluate_folder(tmp_path / "model", write_beir(tmp_path / "data"), tmp_path / "run")
+    values = json.loads((tmp_path / "run/run.json").read_text(encoding="utf-8"))
+    assert values["settings"]["max_length"] == 512
+
+
 def test_a_dry_run_says_the_split_and_reads_what_the_run_would(tmp_path):
     write_model(tmp_path / "model")
     data = write_beir(tmp_path / "data")

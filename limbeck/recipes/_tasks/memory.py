@@ -115,12 +115,15 @@ def _recall_length(settings: SettingsT, progress: Progress) -> SettingsT:
     folder = resolve_folder(settings.model)
     if not load_task(settings.task).folder_cuts:
         return settings
-    hidden_size = read_any_config(folder).hidden_size
+    config = read_any_config(folder)
     try:
-        length = read_sentence_config(folder, hidden_size=hidden_size).max_seq_length
+        length = read_sentence_config(folder, hidden_size=config.hidden_size).max_seq_length
     except CheckpointError:  # which the task tells, if nothing says how vectors are made
         return settings
-    if length is None or length == settings.max_length:
+    if length is None:
+        return settings
+    length = min(length, config.max_tokens or length)  # some folders name more than models take
+    if length == settings.max_length:
         return settings
     progress.log(f"max_length {length}: as the model's folder says")
     return settings.model_copy(update={"max_length": length})
