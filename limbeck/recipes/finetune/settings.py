@@ -60,8 +60,9 @@ class ReplacingSettings(Settings):
         Xu et al., "BERT-of-Theseus", EMNLP 2020, sections 3.1 to 3.3.
     """
 
-    rate: float = Field(default=0.5, gt=0, le=1)
-    """Chance that a group is replaced; by default the article's."""
+    rate: float = Field(default=0.5, ge=0.01, le=1)
+    """Chance that a group is replaced; by default the article's. A step in which none would be is
+    drawn again, which takes the longer the lower the chance is."""
     rise_ratio: float = Field(default=0.5, ge=0, le=1)
     """Share of the phase at its end in which the chance rises in a line to 1: 1 for the article's
     linear curriculum, 0 for a constant chance."""
