@@ -27,7 +27,7 @@ class Looks:
     Attributes:
         collect: What it has to return beside the last hidden state and logits.
         num_layers: How many of its layers that takes, from the bottom; None for all.
-        layers: Of each loss, the layers that it sees, in order; None for all.
+        layers: Of each loss that uses the model, the layers that it sees, in order; None for all.
     """
 
     collect: Collect
@@ -45,17 +45,15 @@ class Looks:
         """
         depths = student.num_places, 0 if teacher is None else teacher.num_places
         pairs = {name: loss.pair_layers(*depths) for name, loss in losses.items()}
-        ours, theirs = (
-            cls._of_one(
-                losses,
-                {
-                    name: None if paired is None else [pair[side] for pair in paired]
-                    for name, paired in pairs.items()
-                },
-            )
+        layers = [
+            {
+                name: None if paired is None else [pair[side] for pair in paired]
+                for name, paired in pairs.items()
+            }
             for side in (0, 1)
-        )
-        return ours, theirs
+        ]
+        taught = {name: loss for name, loss in losses.items() if loss.uses_teacher}
+        return cls._of_one(losses, layers[0]), cls._of_one(taught, layers[1])
 
     @classmethod
     def _of_one(
@@ -74,14 +72,17 @@ class Looks:
         return cls(
             collect=frozenset(collect),
             num_layers=None if needs_whole else count_layers_below(collect),
-            layers=layers,
+            layers={name: layers[name] for name in losses},
         )
 
     def views(
         self, name: str, needs: frozenset[View], output: EncoderOutput | ModelOutput | None
     ) -> Views:
-        """Names what a loss needs of a model's output, but for logits; nothing of None."""
-        if output is None:
+        """Names what a loss needs of a model's output, but for logits.
+
+        Nothing of None, or of a teacher that the loss does not use.
+        """
+        if output is None or name not in self.layers:
             return Views()
         views = {view: self._pick(name, view, output) for view in needs & COLLECTABLE}
         if "last_hidden_state" in needs:

@@ -53,10 +53,17 @@ class Ranks:
         return dict(zip(counts, map(int, self.sum(*counts.values())), strict=True))
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Adds up gradients in place; one that only other processes have counts as 0 here."""
+        """Adds up gradients in place; one that only other processes have counts as 0 here.
+
+        One that none has stays absent, so that weight decay leaves what no loss looks at alone.
+        """
         if self.world_size == 1:
             return
-        for parameter in parameters:
+        given = list(parameters)
+        owners = self.sum(*(parameter.grad is not None for parameter in given))
+        for parameter, number in zip(given, owners, strict=True):
+            if not number:
+                continue
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             torch.distributed.all_reduce(parameter.grad)

@@ -43,13 +43,15 @@ class Numbers:
 
 
 class MeanSquare(nn.Module):
-    """Averages over as many rows as the whole step has; only positive rows reach `rare`."""
+    """Averages over as many rows as the whole step has; only positive rows reach `rare`, and
+    none `unseen`, which therefore does not decay."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.common = nn.Linear(2, 1, dtype=torch.float64)
         self.rare = nn.Linear(2, 1, dtype=torch.float64)
+        self.unseen = nn.Linear(2, 1, dtype=torch.float64)
 
     def prepare(self, batch: Numbers) -> Numbers:
         return batch
@@ -79,7 +81,7 @@ def make_batches() -> list[list[Numbers]]:
 
 def train(folder: Path, ranks: Ranks | None) -> tuple[nn.Module, list[Step]]:
     objective = MeanSquare()
-    optimizer = build_adamw([objective], learning_rate=0.1)
+    optimizer = build_adamw([objective], learning_rate=0.1, weight_decay=0.1)
     batches = make_batches()
     if ranks is not None:
         batches = [step[ranks.rank :: ranks.world_size] for step in batches]
