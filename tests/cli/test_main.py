@@ -56,9 +56,10 @@ def test_help_shows_the_settings_that_are_marked(name: str, capsys: Captured) ->
         if outline.default is not None:
             default = field.get_default(call_default_factory=True)
             assert outline.default == str(default).lower().strip("(),").replace(", ", ",")
-    assert main([name, "--help"]) == 0
+    command = name.replace("_", "-")
+    assert main([command, "--help"]) == 0
     panel = capsys.readouterr().out.partition(" Settings ")[2]
-    assert f"limbeck init {name}" in panel
+    assert f"limbeck init {command}" in panel
     flags = re.findall(r"│ (--\w+)", panel)
     assert flags == [f"--{setting}" for setting in shown]
 

@@ -45,7 +45,7 @@ NONES: list[Any] = [
     {"a": [{"b": None, "c": '"none"'}]},
     {"a": {"none": "none"}},
 ]
-REQUIRED: dict[str, Any] = {"models": ["a", "b"]}
+REQUIRED: dict[str, Any] = {"models": ["a", "b"], "stages": {"first": {"recipe": "trim"}}}
 
 
 def values_of(settings_type: type[Settings], name: str) -> st.SearchStrategy[Any]:
