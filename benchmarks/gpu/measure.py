@@ -29,16 +29,21 @@ GENERAL = (
     "schedule.warmup_ratio=0.05 max_minutes={minutes}"
 )
 """The same corpus, start, batch and minutes for all; only what is learned differs."""
-LOSSES = {
-    "distilbert": "losses.soft_targets.weight=5 losses.masked_lm.weight=2 losses.cosine.weight=1",
+UNMASKED = "masking.mask_share=0 masking.random_share=0"
+LEARNED = {
+    "distilbert": "'losses={ soft_targets={ weight=5 }, masked_lm={ weight=2 }, cosine={} }'",
     "limbeck": (
-        "losses.soft_targets.weight=1 losses.masked_lm.weight=2 losses.cosine.weight=20 "
-        "losses.hidden_mse.weight=2"
+        "'losses={ soft_targets={}, masked_lm={ weight=2 }, cosine={ weight=20 }, "
+        "hidden_mse={ weight=2 } }'"
     ),
-    "minilm": "losses.attention_kl.student_layers=[-1] losses.relations.of=values",
-    "minilm-v2": "losses.relations.num_relation_heads=12",
-    "tinybert": "losses.hidden_mse.weight=1 losses.attention_mse.weight=1",
+    "minilm": (
+        "'losses={ attention_kl={ student_layers=[-1] }, relations={ of=[\"values\"] } }' "
+        f"{UNMASKED}"
+    ),
+    "minilm-v2": f"'losses={{ relations={{ num_relation_heads=48 }} }}' {UNMASKED}",
+    "tinybert": f"'losses={{ hidden_mse={{}}, attention_mse={{}} }}' {UNMASKED}",
 }
+"""A table of losses takes the place of the default; where no word is predicted, none is masked."""
 SEEDS = (0, 1, 2)
 
 
@@ -63,15 +68,17 @@ def suites(settings: str, out: str) -> list[str]:
     ]
 
 
+def general(name: str) -> str:
+    """Returns the distillation on text of one student."""
+    return f"limbeck distill {GENERAL.format(minutes=0.6)} {LEARNED[name]} out=runs/general-{name}"
+
+
 STAGES = {
     "methods": Stage(480, [suites("methods.toml", "methods")]),
     "general": Stage(
         330,
         [
-            *(
-                [f"limbeck distill {GENERAL.format(minutes=0.6)} {losses} out=runs/general-{name}"]
-                for name, losses in LOSSES.items()
-            ),
+            *([general(name)] for name in LEARNED),
             suites("general.toml", "general"),
         ],
     ),

@@ -314,7 +314,6 @@ def test_a_dry_run_and_a_forecast_count_the_phase(tmp_path, data, encoder, teach
             {"intermediate": {"losses": {"hidden_mes": {}}}},
             r"intermediate: .*hidden_mes.*hidden_mse",
         ),
-        ({"intermediate": {"losses": {}}}, r"intermediate.losses"),
         ({"intermediate": {"epochs": 0}}, r"intermediate.epochs"),
         ({"intermediate": {}, "teacher": None}, r"intermediate learns a teacher's layers, but the"),
     ],
@@ -386,3 +385,14 @@ def test_tinyberts_task_stage_is_a_preset(tmp_path, data, encoder, wide_teacher)
         {"loss_attention_mse", "loss_hidden_mse"},
         {"loss_soft_targets", "loss_task"},
     ]
+
+
+def test_losses_of_the_command_line_are_the_only_ones():
+    """Those of a file replace the default; a key of one more did not."""
+    words = ["model=M", "out=O", "teacher=T", "intermediate.losses.attention_kl.weight=2"]
+    phase = read_settings(FinetuneSettings, None, words).intermediate
+    assert phase.losses == {"attention_kl": {"weight": 2}}
+    phase = read_settings(
+        FinetuneSettings, None, [*words[:3], "intermediate.epochs=2"]
+    ).intermediate
+    assert list(phase.losses) == ["hidden_mse", "attention_mse"]

@@ -33,10 +33,9 @@ class IntermediateSettings(Settings):
         prediction layer distillation after it.
     """
 
-    losses: dict[str, dict[str, Any]] = Field(
-        default={"hidden_mse": {}, "attention_mse": {}}, min_length=1
-    )
-    """What is learned of the teacher's layers; by default what TinyBERT learns of them."""
+    losses: dict[str, dict[str, Any]] = Field(default_factory=dict, validate_default=True)
+    """What is learned of the teacher's layers, and nothing else; by default `hidden_mse` and
+    `attention_mse`, which TinyBERT learns of them."""
     epochs: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     """Passes over the training examples; TinyBERT makes 10 on large tasks, 20 on small ones, 50 on
     CoLA."""
@@ -48,6 +47,12 @@ class IntermediateSettings(Settings):
     max_steps: int | None = Field(default=None, gt=0)
     """End of the phase in optimiser steps, if that comes first; the run's own limits of steps and
     time are for what follows."""
+
+    # No default of the field, to which `intermediate.losses.relations.weight=1` would be added.
+    @field_validator("losses")
+    @classmethod
+    def _learn_as_tinybert(cls, losses: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return losses or {"hidden_mse": {}, "attention_mse": {}}
 
 
 class ReplacingSettings(Settings):
