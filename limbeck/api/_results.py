@@ -15,7 +15,7 @@ from limbeck.api._result import ModelResult, RecordT, Result
 from limbeck.api._sentence_encoder import SentenceEncoder
 from limbeck.checkpoints import resolve_folder
 from limbeck.recipes._tasks.speeds import measure_runs
-from limbeck.report import write_report
+from limbeck.report import DistillationReport, write_distillation_report, write_report
 from limbeck.report.facts import Report
 from limbeck.report.statistics import binomial_error
 from limbeck.report.summary import Summary
@@ -234,6 +234,17 @@ class EmbeddingsResult(ModelResult[DistillEmbeddingsRecord]):
             rows=tuple((n, f"{before[n]:.4f}", f"{v:.4f}") for n, v in self.scores.items()),
             links={"model": str(self.model_folder)},
         )
+
+    def report(self) -> DistillationReport:
+        """Writes a page over this run into its folder, `report/`.
+
+        Returns:
+            Its `headline`, and its `files`: the page and the rest.
+
+        Raises:
+            DataError: If the run's metrics or its result were changed.
+        """
+        return write_distillation_report(self.folder, out=self.folder / "report")
 
 
 class TrimResult(ModelResult[TrimRecord]):

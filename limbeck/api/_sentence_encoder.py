@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.api._progress import choose_progress
+from limbeck.api._result import ModelResult
 from limbeck.checkpoints import resolve_folder
 from limbeck.errors import SettingsError, did_you_mean, shorten
 from limbeck.inference import SentenceEngine, SentenceVectorsPipeline
@@ -65,7 +66,8 @@ class SentenceEncoder:
     """Makes vectors of texts, with a model of sentence-transformers or any encoder.
 
     Args:
-        model: A model folder, a Hub id, or a `SentenceModel`.
+        model: A model folder, a Hub id, the result of a call that left a model, or a
+            `SentenceModel`.
         tokenizer: A folder or a tokenizer; by default the one beside the model.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`; by default the first accelerator, else the
             CPU.
@@ -96,7 +98,7 @@ class SentenceEncoder:
 
     def __init__(
         self,
-        model: str | Path | SentenceModel,
+        model: str | Path | ModelResult[Any] | SentenceModel,
         *,
         tokenizer: str | Path | Tokenizer | None = None,
         device: str | torch.device | None = None,
@@ -114,6 +116,8 @@ class SentenceEncoder:
     ) -> None:
         for name in options:
             _refuse(name, _MAKE_HABITS, where="SentenceEncoder")
+        if isinstance(model, ModelResult):
+            model = model.model_folder
         if isinstance(model, SentenceModel):
             if tokenizer is None:
                 raise SettingsError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from limbeck.report.distillation import (
     describe_distillation,
@@ -27,9 +28,16 @@ _ELSEWHERE_OF_VECTORS = (
 )
 
 
+class DistillationReport(NamedTuple):
+    """What the page of a distillation says first, and what was written, by kind."""
+
+    headline: str
+    files: dict[str, Path]
+
+
 def write_distillation_report(
     folder: Path, *, out: Path, title: str | None = None
-) -> tuple[str, dict[str, Path]]:
+) -> DistillationReport:
     """Writes `report.md`, `report.html` and `report.json` of a distillation, finished or not.
 
     Args:
@@ -46,7 +54,7 @@ def write_distillation_report(
     found = read_distillation(folder)
     page = make_page(found, title=title or f"The distillation {folder.resolve().name}")
     values = {"title": page.title, "headline": page.headline, **asdict(found)}
-    return page.headline, write_files(page, out, values)
+    return DistillationReport(page.headline, write_files(page, out, values))
 
 
 def make_page(found: DistillationFacts, *, title: str) -> Page:

@@ -178,6 +178,11 @@ def test_distils_embeddings_whatever_form_texts_have(form, tmp_path):
     assert result.record.num_texts == len(texts)
     assert result.scores["cosine"] == result.record.held_out_after["cosine"]
     assert result.sentence_encoder.encode("a good film").shape == (16,)
+    expected = result.sentence_encoder.encode("a good film")
+    assert (limbeck.SentenceEncoder(result).encode("a good film") == expected).all()
+    report = result.report()
+    assert report.files["html"] == tmp_path / "run/report/report.html"
+    assert report.headline in report.files["md"].read_text()
     assert "1 of 2 layers, vectors of 16 numbers" in repr(result)
     assert result.model.config.num_hidden_layers == 1
     again = limbeck.distill_embeddings(teacher, given, **values)
