@@ -58,7 +58,7 @@ def test_start_is_read_and_written(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("recipe", "changes", "message"),
     [
-        ("distill", {"layers": "lower"}, "start and layers are both given; leave one of them out"),
+        ("distill", {"layers": "even"}, "start and layers are both given; leave one of them out"),
         ("distill", {"student": "S"}, "start and student are both given"),
         ("finetune", {"keep_layers": 1}, "start and keep_layers are both given"),
         ("finetune", {"start": [{"method": "drop"}]}, "'drop' among the methods; accepted: keep_l"),
