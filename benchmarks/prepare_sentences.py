@@ -43,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("source", metavar="DATA", type=Path, help="folder of data sets")
     parser.add_argument("target", metavar="OUT", type=Path, help="where the two files are made")
+    parser.add_argument("--most-words", type=int, default=40, help="leave out longer sentences")
     arguments = parser.parse_args()
     source, target = arguments.source, arguments.target
     draw = random.Random(0)
@@ -60,6 +61,7 @@ def main() -> None:
         ("validation", rows[:NUM_VALIDATION]),
         ("train", rows[NUM_VALIDATION:]),
     ):
+        part = [row for row in part if len(row["text"].split()) <= arguments.most_words]
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in part)
         (target / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
         print(f"{split}: {len(part):,} sentences, {dict(Counter(r['source'] for r in part))}")
