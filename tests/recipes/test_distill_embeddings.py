@@ -21,7 +21,7 @@ from tiny_embeddings import (
 )
 from tiny_task import Lines, read_lines, write_model
 
-from limbeck.errors import SettingsError
+from limbeck.errors import CheckpointError, SettingsError
 from limbeck.models import PoolingConfig, SentenceModel
 from limbeck.recipes.distill_embeddings import plan
 from limbeck.recipes.distill_embeddings.targets import Targets, fit_pca
@@ -140,6 +140,36 @@ def test_a_stopped_run_ends_with_the_same_bits(wide, texts, tmp_path):
     assert_same_weights(tmp_path / "whole", tmp_path / "run", rtol=0, atol=0)
     assert result.validation_after == whole.validation_after
     assert result.best_step == whole.best_step
+
+
+def test_a_finished_run_keeps_no_checkpoints(teacher, texts, tmp_path):
+    """Those that a kill left beside the record go at the next start."""
+    out, values = tmp_path / "run", {"max_steps": 4, "save_every": 2}
+    with pytest.raises(KeyboardInterrupt):
+        distill(teacher, texts, out, progress=Lines("step 4: "), **values)
+    assert any((out / "checkpoints").iterdir())
+    kept = shutil.copytree(out / "checkpoints", tmp_path / "kept")
+    result = distill(teacher, texts, out, **values)
+    assert not (out / "checkpoints").exists()
+    shutil.copytree(kept, out / "checkpoints")
+    assert distill(teacher, texts, out, **values) == result
+    assert not (out / "checkpoints").exists()
+
+
+def test_a_model_that_was_changed_is_distilled_again(teacher, texts, tmp_path):
+    out = tmp_path / "run"
+    first = distill(teacher, texts, out, max_steps=2)
+    (out / "model/config.json").write_text("{}")
+    with pytest.raises(
+        CheckpointError, match=r"put it back, or remove .*result\.json, and the sam"
+    ):
+        distill(teacher, texts, out, max_steps=2)
+    (out / "result.json").unlink()
+    again = distill(teacher, texts, out, max_steps=2)
+    assert again.model_files == first.model_files
+    assert again.held_out_after == first.held_out_after
+    steps = [line.step for line in read_metrics(out) if line.kind == "train"]
+    assert steps == [1, 2]
 
 
 def test_the_teacher_is_asked_once(teacher, texts, tmp_path):

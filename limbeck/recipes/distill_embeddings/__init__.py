@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -61,11 +62,12 @@ def run(settings: DistillEmbeddingsSettings, *, progress: Progress) -> DistillEm
         earlier = run_folder.finished(DistillEmbeddingsRecord)
         if earlier is not None:
             remedy = (
-                f"remove {settings.out / earlier.FILE_NAME}, and the same command writes the model "
-                "again from its last checkpoint"
+                f"put it back, or remove {settings.out / earlier.FILE_NAME}, and the same command "
+                "distils again"
             )
             require_model_files(settings.out / "model", earlier.model_files, remedy=remedy)
             progress.log(f"{settings.out} is already complete")
+            _drop_checkpoints(settings.out)  # a kill may have come between record and this
             return earlier
         trained = train(settings, plan_, progress)
         folder = _save(trained.model, plan_.student.tokenizer, settings.out / "model")
@@ -86,7 +88,9 @@ def run(settings: DistillEmbeddingsSettings, *, progress: Progress) -> DistillEm
             num_texts=len(plan_.rows.texts),
             **trained.figures,
         )
-        return record.write(settings.out)
+        record.write(settings.out)
+        _drop_checkpoints(settings.out)
+        return record
 
 
 def plan(settings: DistillEmbeddingsSettings) -> dict[str, Any]:
@@ -154,6 +158,11 @@ def _prepare(settings: DistillEmbeddingsSettings, progress: Progress) -> Plan:
     return Plan.make(
         settings, teacher=teacher, student=student, losses=losses, rows=rows, pairs=pairs
     )
+
+
+def _drop_checkpoints(out: Path) -> None:
+    """Removes what a finished run would go on from: each checkpoint is several models large."""
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
 
 
 def _save(model: SentenceModel, tokenizer: Tokenizer, folder: Path) -> Path:
