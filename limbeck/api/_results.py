@@ -226,12 +226,16 @@ class EmbeddingsResult(ModelResult[DistillEmbeddingsRecord]):
         """Returns the figures before and after."""
         record = self.record
         before = {**record.held_out_before, **(record.validation_before or {})}
+        teacher = record.validation_teacher or {}
         return Summary(
             title="limbeck distill-embeddings",
             headline=f"{record.num_layers} of {record.teacher_num_layers} layers, vectors of "
             f"{record.width} numbers",
-            columns=("", "before", "after"),
-            rows=tuple((n, f"{before[n]:.4f}", f"{v:.4f}") for n, v in self.scores.items()),
+            columns=("", "before", "after", "teacher"),
+            rows=tuple(
+                (n, f"{before[n]:.4f}", f"{v:.4f}", f"{teacher[n]:.4f}" if n in teacher else "")
+                for n, v in self.scores.items()
+            ),
             links={"model": str(self.model_folder)},
         )
 

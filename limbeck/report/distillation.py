@@ -32,7 +32,14 @@ HELD_OUT = {
 
 OF_TEACHER = {
     name: f"teacher_{name}"
-    for name in ("mlm_loss", "mlm_accuracy", "clm_loss", "perplexity", "clm_accuracy")
+    for name in (
+        "mlm_loss",
+        "mlm_accuracy",
+        "clm_loss",
+        "perplexity",
+        "clm_accuracy",
+        "validation_spearman",
+    )
 }
 """Figures that the teacher has too, on the same text and masks."""
 SHARES = frozenset({"mlm_accuracy", "clm_accuracy", "teacher_agreement"})

@@ -56,6 +56,8 @@ class DistillEmbeddingsRecord(ResultRecord):
     """What the student scored on the validation pairs before the first step, if there are any."""
     validation_after: dict[str, float] | None = None
     """The same of the student that was kept."""
+    validation_teacher: dict[str, float] | None = None
+    """What the teacher scores on them, if it gives vectors."""
     best_step: int
     """Steps that made the student that was kept."""
     metrics_sha256: str | None = None

@@ -23,8 +23,9 @@ from tiny_task import Lines, read_lines, write_model
 
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.models import PoolingConfig, SentenceModel
-from limbeck.recipes.distill_embeddings import plan
+from limbeck.recipes.distill_embeddings import plan, summarise
 from limbeck.recipes.distill_embeddings.targets import Targets, fit_pca
+from limbeck.report import write_distillation_report
 from limbeck.runs import DistillEmbeddingsRecord
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import read_metrics
@@ -286,13 +287,21 @@ def test_validation_reads_texts_as_the_student_does(texts, tmp_path):
     pairs = write_pairs(tmp_path / "pairs.jsonl")
     result = distill(teacher, texts, tmp_path / "run", max_steps=1, validation=pairs)
     rows = read_lines(Path(pairs))
-    first, second = (
-        vectors_of(result.model, ["the film " + row[f"sentence{n}"].lower() for row in rows])
-        for n in (1, 2)
-    )
-    cosines = torch.nn.functional.cosine_similarity(first, second)
-    expected = spearmanr(cosines, [row["label"] for row in rows]).statistic
-    assert result.validation_after == {"spearman": pytest.approx(expected, abs=1e-6)}
+    sides = [["the film " + row[f"sentence{n}"].lower() for row in rows] for n in (1, 2)]
+    for model, found in (
+        (result.model, result.validation_after),
+        (teacher, result.validation_teacher),
+    ):
+        first, second = (vectors_of(model, side) for side in sides)
+        cosines = torch.nn.functional.cosine_similarity(first, second)
+        expected = spearmanr(cosines, [row["label"] for row in rows]).statistic
+        assert found == {"spearman": pytest.approx(expected, abs=1e-6)}
+    of_teacher = f"{result.validation_teacher['spearman']:.4f}"
+    assert f"{result.validation_after['spearman']:>8.4f} {of_teacher:>8}" in summarise(result)
+    assert of_teacher in (Path(result.model) / "README.md").read_text()
+    _, files = write_distillation_report(tmp_path / "run", out=tmp_path / "report")
+    shown = f"{result.validation_teacher['spearman']:.3f} | higher |"
+    assert shown in files["md"].read_text()
 
 
 def test_a_dense_layer_takes_the_whole_vector_of_a_student_that_was_cut(wide, texts, tmp_path):

@@ -129,13 +129,23 @@ def summarise(result: DistillEmbeddingsRecord) -> str:
     """Formats a finished run in a few lines."""
     passes = f"{result.num_epochs:.3g} passes over {result.num_rows:,} rows"
     lines = [f"{result.num_steps:,} steps, {passes}, {result.elapsed_seconds / 60:.1f} minutes"]
-    for title, before, after in (
+    for title, *columns in (
         ("held out", result.held_out_before, result.held_out_after),
-        ("validation", result.validation_before, result.validation_after),
+        (
+            "validation",
+            result.validation_before,
+            result.validation_after,
+            result.validation_teacher,
+        ),
     ):
-        if before is not None and after is not None:
-            lines.append(f"{title}, before and after:")
-            lines += [f"  {_FIGURES[n]:<40} {before[n]:>8.4f} {after[n]:>8.4f}" for n in after]
+        measured = [figures for figures in columns if figures is not None]
+        if measured:
+            of_teacher = ", and the teacher's" if len(measured) == 3 else ""
+            lines.append(f"{title}, before and after{of_teacher}:")
+            lines += [
+                f"  {_FIGURES[n]:<40} " + " ".join(f"{found[n]:>8.4f}" for found in measured)
+                for n in measured[0]
+            ]
     return "\n".join([*lines, f"The model:    {result.model}"])
 
 
@@ -177,6 +187,8 @@ def _make_card(settings: DistillEmbeddingsSettings, plan_: Plan, trained: Traine
     shown = {f"Held out: {_FIGURES[n]}": f"{v:.4f}" for n, v in figures["held_out_after"].items()}
     validated = figures["validation_after"] or {}
     shown |= {f"Validation: {_FIGURES[n]}": f"{v:.4f}" for n, v in validated.items()}
+    of_teacher = figures["validation_teacher"] or {}
+    shown |= {f"Validation, the teacher: {_FIGURES[n]}": f"{v:.4f}" for n, v in of_teacher.items()}
     notes = ["Validation chose the best weights: its figure is somewhat too high."]
     return Card(
         name=f"{teacher}, distilled",

@@ -120,11 +120,22 @@ class Pairs:
         """The SHA-256 over the texts and numbers."""
         return sha256_of_texts(repr((x.text, x.text_pair, x.label)) for x in self.split.examples)
 
+    @property
+    def texts(self) -> list[str]:
+        """The first texts, then the second ones."""
+        pairs = [(x.text, x.text_pair or "") for x in self.split.examples]
+        return [text for side in zip(*pairs, strict=True) for text in side]
+
+    def score(self, vectors: Tensor) -> dict[str, float]:
+        """Returns `spearman` of the cosines of the texts' vectors against the numbers."""
+        first, second = vectors.double().chunk(2)
+        cosines = F.cosine_similarity(first, second, dim=-1)
+        numbers = np.array([x.label for x in self.split.examples], dtype=np.float64)
+        return {METRIC: _score(cosines.numpy(), numbers)}
+
     def for_student(self, config: SentenceConfig, tokenizer: Tokenizer) -> Validation:
         """Returns the pairs as a student reads them."""
-        pairs = [(x.text, x.text_pair) for x in self.split.examples]
-        texts = [text for side in zip(*pairs, strict=True) for text in side]
-        read = encode_texts(texts, tokenizer, config, max_length=self.settings.max_length)
+        read = encode_texts(self.texts, tokenizer, config, max_length=self.settings.max_length)
         return Validation(self, read, tokenizer.pad_token_id)
 
 
@@ -146,10 +157,7 @@ class Validation:
         """Returns `spearman` of the cosines against the numbers."""
         settings = self.pairs.settings
         vectors = embed(student, self.texts, settings, pad_token_id=self.pad_token_id)
-        first, second = vectors.double().chunk(2)
-        cosines = F.cosine_similarity(first, second, dim=-1)
-        numbers = np.array([x.label for x in self.pairs.split.examples], dtype=np.float64)
-        return {METRIC: _score(cosines.numpy(), numbers)}
+        return self.pairs.score(vectors)
 
 
 def _similarities(vectors: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -136,8 +136,12 @@ class VectorTeacher(Teacher):
 
     def teach(self, rows: TextRows, progress: Progress) -> TeacherCache:
         """Returns the vectors of all texts that are taught, in the order of `taught_texts`."""
+        texts = [rows.texts[number] for number in taught_texts(self.settings, rows)]
+        return self.read(texts, progress)
+
+    def read(self, texts: Sequence[str], progress: Progress) -> TeacherCache:
+        """Returns the vectors of texts, computed once and kept."""
         settings = self.settings
-        texts = [rows.texts[number] for number in taught_texts(settings, rows)]
         max_length = min(settings.max_length, self.sentence.max_seq_length or settings.max_length)
         cache = _open_cache(
             settings,

@@ -24,7 +24,7 @@ from limbeck.recipes.distill_embeddings.rows import Numbers, TextRows
 from limbeck.recipes.distill_embeddings.settings import DistillEmbeddingsSettings
 from limbeck.recipes.distill_embeddings.student import Student
 from limbeck.recipes.distill_embeddings.targets import Targets, make_batch
-from limbeck.recipes.distill_embeddings.teachers import Teacher
+from limbeck.recipes.distill_embeddings.teachers import Teacher, VectorTeacher
 from limbeck.recipes.finetune.best import BestWeights, is_evaluation_due
 from limbeck.tasks import EncodedExamples
 from limbeck.train import METRICS_FILE, Budget, Progress, build_adamw, choose_device, open_run
@@ -46,6 +46,7 @@ class Figures(TypedDict):
     held_out_after: dict[str, float]
     validation_before: dict[str, float] | None
     validation_after: dict[str, float] | None
+    validation_teacher: dict[str, float] | None
     best_step: int
     metrics_sha256: str
 
@@ -190,6 +191,7 @@ def train(settings: DistillEmbeddingsSettings, plan: Plan, progress: Progress) -
     student, device = plan.student, choose_device(settings.device)
     model = student.model.to(device)
     targets = _find_targets(settings, plan, progress)
+    of_teacher = _score_teacher(plan, progress)
     _fit_dense(settings, plan, targets)
     objective = _make_objective(settings, plan)
     optimizer = build_adamw(
@@ -219,7 +221,8 @@ def train(settings: DistillEmbeddingsSettings, plan: Plan, progress: Progress) -
             run.extra["best"] = best.state()
         run.extra["figures"] = {**run.extra.get("figures", {}), str(step): figures}
         flat = {f"{kind}_{n}": v for kind, found in figures.items() for n, v in found.items()}
-        run.write_evaluation(step=step, **flat)
+        beside = {f"teacher_validation_{n}": v for n, v in (of_teacher or {}).items()}
+        run.write_evaluation(step=step, **flat, **beside)
         progress.log(f"step {step}: " + ", ".join(f"{n} {v:.4f}" for n, v in flat.items()))
 
     with open_run(
@@ -269,6 +272,7 @@ def train(settings: DistillEmbeddingsSettings, plan: Plan, progress: Progress) -
             held_out_after=measured[str(kept)]["held_out"],
             validation_before=measured["0"].get("validation"),
             validation_after=measured[str(kept)].get("validation"),
+            validation_teacher=of_teacher,
             best_step=kept,
             metrics_sha256=sha256_of(settings.out / METRICS_FILE),
         ),
@@ -284,6 +288,17 @@ def _find_targets(settings: DistillEmbeddingsSettings, plan: Plan, progress: Pro
         reduce_to=plan.student.model.config.width if is_reduced else None,
         progress=progress,
     )
+
+
+def _score_teacher(plan: Plan, progress: Progress) -> dict[str, float] | None:
+    """Scores the teacher on the validation pairs; None without pairs or a teacher's vectors."""
+    pairs, teacher = plan.pairs, plan.teacher
+    if pairs is None or not isinstance(teacher, VectorTeacher):
+        return None
+    texts = pairs.texts
+    found = pairs.score(torch.stack(teacher.read(texts, progress).rows(range(len(texts)))))
+    progress.log("teacher: " + ", ".join(f"validation_{n} {v:.4f}" for n, v in found.items()))
+    return found
 
 
 def _fit_dense(settings: DistillEmbeddingsSettings, plan: Plan, targets: Targets) -> None:
