@@ -53,6 +53,7 @@ def main() -> None:
         write_rows(f"glue/rte/{split}.jsonl", (pair(i) for i in range(32)))
         write_rows(f"entities/{split}.jsonl", [SENTENCE_WITH_ENTITIES] * 8)
         write_rows(f"questions/{split}.jsonl", (question(i) for i in range(8)))
+    write_rows("similar/validation.jsonl", (pair(i) | {"label": i % 6} for i in range(32)))
 
 
 def make_model_and_text() -> None:
