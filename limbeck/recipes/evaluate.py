@@ -175,9 +175,9 @@ def _cutoff_lines(at: Mapping[str, Mapping[str, float]]) -> list[str]:
         >>> scores = {"1": {"ndcg": 0.5, "mrr": 0.5}, "10": {"ndcg": 0.75, "mrr": 0.625}}
         >>> for line in _cutoff_lines(scores):
         ...     print(line)
-        first:     1     10
-        ndcg   0.500  0.750
-        mrr    0.500  0.625
+        first:      1     10
+        ndcg    0.500  0.750
+        mrr     0.500  0.625
     """
     names = next(iter(at.values()), {})
     first = max(map(len, ("first:", *names)))

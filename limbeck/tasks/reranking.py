@@ -27,6 +27,7 @@ from limbeck.metrics import Rankings
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.nn import similarity_matrix
 from limbeck.sources import Data
+from limbeck.tasks._average import average_yes_and_no, sum_weighted
 from limbeck.tasks._base import Task
 from limbeck.tasks._candidates import Candidates, CandidateSettings, read_candidates
 from limbeck.tasks._definition import TaskDefinition
@@ -99,6 +100,10 @@ class RerankingTask(Task):
         """Returns each document's yes or no as two logits, (batch, 2)."""
         return F.pad(logits, (0, 1))
 
+    def average(self, logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        """Returns logits whose probability of a yes is the mean of several models'."""
+        return average_yes_and_no(logits, weights)
+
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Returns the binary cross-entropies added up over the batch."""
         assert batch.labels is not None
@@ -125,6 +130,10 @@ class NumberedRerankingTask(RerankingTask):
     def distributions(self, logits: Tensor, counted: Tensor | None) -> Tensor:
         """Returns the numbers."""
         return logits
+
+    def average(self, logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        """Returns the mean of several models' numbers."""
+        return sum_weighted(logits, weights)
 
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Returns the squared errors added up over the batch."""

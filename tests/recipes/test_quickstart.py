@@ -131,7 +131,7 @@ def test_plan(tmp_path: Path) -> None:
     assert plan["distillation_minutes"] + plan["fine_tuning_minutes"] < 13
     assert "same for every model" in plan["fine_tuning_steps"]
     assert plan["teacher"] == teacher
-    assert plan["student"] == "layers 0, 2 of the teacher"
+    assert plan["student"] == "layers 0, 1 of the teacher"
     assert not (tmp_path / "run").exists()
 
 
