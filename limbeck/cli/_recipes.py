@@ -210,7 +210,8 @@ def _is_model(name: str, presets: Collection[str]) -> bool:
     path = Path(name)
     if path.is_dir() or (path.is_file() and known_format(path, reader="tasks") is not None):
         return True
-    if name in presets or path.is_file() or did_you_mean(path.suffix, [".toml"]):
+    is_toml = path.suffix == ".toml" or did_you_mean(path.suffix, [".toml"])  # or was meant to be
+    if name in presets or path.is_file() or is_toml:
         return False
     return not did_you_mean(name, [*presets, *(str(file) for file in path.parent.glob("*.toml"))])
 
