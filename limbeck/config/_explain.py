@@ -118,6 +118,8 @@ def _elsewhere(cls: type[BaseModel], last: str) -> str:
     by_last: dict[str, str] = {}
     for name in leaf_names(cls):
         by_last.setdefault(name.rpartition(".")[2], name)
+    if last in by_last:
+        return f" Did you mean '{by_last[last]}'?"
     nearest = did_you_mean(last, by_last)
     for key, full in by_last.items():
         if nearest == f" Did you mean '{key}'?":

@@ -55,8 +55,12 @@ def test_no_such_folder(tmp_path):
 @pytest.mark.parametrize("name", ["", "a/b/c", "two words", "./nowhere", "../nowhere", "a--b", "/"])
 def test_neither_path_nor_id(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    if name in ("", "/"):
+    if name == "/":
         assert resolve_folder(name).is_dir()
+        return
+    if not name:
+        with pytest.raises(CheckpointError, match="'' names no model; accepted: a folder or"):
+            resolve_folder(name)
         return
     with pytest.raises(CheckpointError, match=rf"there is no folder '{Path(name)}'"):
         resolve_folder(name, offline=True, cache_dir=tmp_path / "cache")

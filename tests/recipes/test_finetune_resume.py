@@ -1,6 +1,5 @@
 """A fine-tuning that is stopped, killed or interrupted ends with the bits of one left alone."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -176,7 +175,7 @@ def test_ctrl_c_saves_and_the_run_goes_on(encoder, data, tmp_path, epoch, step):
     class InterruptingProgress(SilentProgress):
         def log(self, message):
             if f"epoch {epoch}:" in message:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
     finetune(encoder, data, tmp_path / "whole", max_steps=10)
     settings = make_settings(encoder, data, tmp_path / "interrupted", max_steps=10)

@@ -1,7 +1,6 @@
 """A task that a tiny model can learn: is there a good word or a bad one in the sentence?"""
 
 import json
-import os
 import random
 import signal
 from pathlib import Path
@@ -116,4 +115,4 @@ class Lines(SilentProgress):
         self.lines.append(message)
         if self._stop_at is not None and self._stop_at in message:
             self._stop_at = None
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)

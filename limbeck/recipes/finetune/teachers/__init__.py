@@ -7,17 +7,15 @@ what is wrong with it.
 
 from __future__ import annotations
 
-from limbeck import listing
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.teachers._kinds import find_kind_of_one
 from limbeck.recipes.finetune.teachers._labeller import Labeller
 from limbeck.recipes.finetune.teachers._model import ModelTeacher
 from limbeck.recipes.finetune.teachers._several import SeveralTeachers
 from limbeck.recipes.finetune.teachers._teacher import Teacher
 
 __all__ = ["Labeller", "ModelTeacher", "Teacher", "find_kind", "find_teacher", "is_labeller"]
-
-_UNRECOGNISED = "own_model"
 
 
 def find_teacher(settings: FinetuneSettings, data: TaskData) -> Teacher:
@@ -42,14 +40,5 @@ def is_labeller(name: str) -> bool:
 
 
 def find_kind(name: str | tuple[str, ...]) -> type[Teacher]:
-    """Returns the kind of teacher that a name is taken for, or several are.
-
-    Files and addresses are told by their name alone, before any is looked for on the Hub.
-    """
-    if not isinstance(name, str):
-        return SeveralTeachers
-    kinds = {name: listing.load(__name__, name) for name in listing.list_names(__name__)}
-    in_order = sorted(kinds.values(), key=lambda kind: issubclass(kind.TeacherType, ModelTeacher))
-    fitting = (kind for kind in in_order if kind.recognises(name))
-    found: type[Teacher] = next(fitting, kinds[_UNRECOGNISED]).TeacherType
-    return found
+    """Returns the kind of teacher that a name is taken for, or several are."""
+    return find_kind_of_one(name) if isinstance(name, str) else SeveralTeachers

@@ -12,6 +12,7 @@ from limbeck.objectives import MeanTeacher, TeacherOutputs
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.augmentation import Made
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.teachers._kinds import find_kind_of_one
 from limbeck.recipes.finetune.teachers._model import ModelTeacher
 from limbeck.recipes.finetune.teachers._teacher import Teacher
 from limbeck.runs import Adapter
@@ -39,21 +40,17 @@ class SeveralTeachers(Teacher):
     @classmethod
     def prepare(cls, settings: FinetuneSettings, data: TaskData) -> Self:
         """Checks each as if it were the only one."""
-        # The room's finder, which finds this kind too.
-        from limbeck.recipes.finetune.teachers import find_kind, find_teacher
-
         members = []
         for number, name in enumerate(settings.teachers):
-            kind = find_kind(name)
+            kind = find_kind_of_one(name)
             if not issubclass(kind, ModelTeacher):
                 raise SettingsError(
                     f"teacher.{number} = {name} is {kind.about}; accepted among several: models "
                     "that were fine-tuned on the task"
                 )
             alone = settings.model_copy(update={"teacher": name, "teacher_weights": None})
-            member = find_teacher(alone, data)
-            assert isinstance(member, ModelTeacher)
-            members.append(member)
+            kind.read_options(alone)
+            members.append(kind.prepare(alone, data))
         return cls(settings=settings, members=tuple(members))
 
     def require_losses(self, losses: Mapping[str, Loss]) -> None:
