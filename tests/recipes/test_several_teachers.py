@@ -117,6 +117,7 @@ def limbeck_model(folder):
         ),
         ({"teacher_weights": [1.0]}, "teacher_weights has 1 for 2 teachers; accepted: one weight"),
         ({"teacher_weights": [1.0, 0.0]}, r"teacher_weights.* 0\.0"),
+        ({"teacher_weights": [1e308, 1e308]}, r"teacher_weights.* 1e\+308.*<= 1000000000"),
         (
             {"teacher_options": {"missing": "label"}},
             r"teacher_options\.missing is for teachers",

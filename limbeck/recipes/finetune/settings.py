@@ -18,8 +18,8 @@ from limbeck.recipes.finetune.augmentation import AugmentSettings
 from limbeck.runs import Role
 from limbeck.train import Schedule
 
-Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-"""Of one teacher among several."""
+Weight = Annotated[float, Field(ge=1e-9, le=1e9)]
+"""Of one teacher among several: within what keeps every share of the sum above 0."""
 
 
 class IntermediateSettings(Settings):
