@@ -15,6 +15,7 @@ ROOMS = {
     "metrics": "limbeck.metrics",
     "methods": "limbeck.methods",
     "engines": "limbeck.inference.engines",
+    "targets": "limbeck.export",
     "recipes": "limbeck.recipes",
 }
 """The rooms that `limbeck list` shows, by what their files are called."""

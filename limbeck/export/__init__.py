@@ -1,0 +1,18 @@
+"""Targets of an export, one public module each: formats that a model is written in.
+
+The module's name is the target's name; its `TargetType` is all that is needed.
+"""
+
+from limbeck.export._graph import Graph
+from limbeck.export._target import Calibration, Target, Written, load_target
+from limbeck.export._write import export_model, load_graph
+
+__all__ = [
+    "Calibration",
+    "Graph",
+    "Target",
+    "Written",
+    "export_model",
+    "load_graph",
+    "load_target",
+]

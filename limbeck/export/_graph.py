@@ -1,0 +1,85 @@
+"""A model as exporters want it: a fixed list of tensors in, a tuple of tensors out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.models import Kind, Model, SentenceModel
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_SPAN = ("start_logits", "end_logits")
+
+
+class Graph(nn.Module):
+    """A model with its inputs and outputs in order, in evaluation mode.
+
+    Names are those of `optimum`: `input_ids`, `attention_mask`, `token_type_ids` where the model
+    has them; `logits`, `start_logits` and `end_logits`, `last_hidden_state`; a sentence model gives
+    `token_embeddings` and `sentence_embedding`.
+
+    Args:
+        model: What is exported; it is left in evaluation mode.
+    """
+
+    def __init__(self, model: Model | SentenceModel) -> None:
+        super().__init__()
+        self.model = model
+        self.encoder_model = model.encoder if isinstance(model, SentenceModel) else model
+        self.config = self.encoder_model.config
+        self.kind: Kind = self.encoder_model.kind
+        num_inputs = 3 if self.config.takes_token_types else 2
+        self.input_names = _INPUTS[:num_inputs]
+        self.output_names = self._name_outputs()
+        # An evaluated model in a wrapper that trains would be switched back by some exporters.
+        self.eval()
+
+    @property
+    def class_name(self) -> str:
+        """What the model's class is called, for messages."""
+        return type(self.model).__name__
+
+    def _name_outputs(self) -> tuple[str, ...]:
+        if isinstance(self.model, SentenceModel):
+            return ("token_embeddings", "sentence_embedding")
+        if not self.kind.has_head:
+            return ("last_hidden_state",)
+        return _SPAN if self.kind.name == "question_answering" else ("logits",)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Runs the model.
+
+        Args:
+            inputs: As `input_names` has them.
+
+        Shape:
+            inputs: (batch, sequence) each; (batch, choices, sequence) for multiple choice.
+        """
+        if isinstance(self.model, SentenceModel):
+            hidden = self.model.encoder.encode(*inputs).last_hidden_state
+            vectors = self.model.head(hidden, inputs[1])
+            return hidden, vectors[:, : self.model.config.width]
+        output = self.model(*inputs)
+        return tuple(getattr(output, name) for name in self.output_names)
+
+    def example(self, *, rows: int = 2, tokens: int = 8) -> tuple[Tensor, ...]:
+        """Returns inputs of a shape; the last row's second half is padding.
+
+        Shape:
+            result: (rows, tokens) each; (rows, 2, tokens) for multiple choice.
+        """
+        shape = (rows, 2, tokens) if self.kind.has_choices else (rows, tokens)
+        generator = torch.Generator().manual_seed(0)
+        ids = torch.randint(0, self.config.vocab_size, shape, generator=generator)
+        mask = torch.ones(shape, dtype=torch.long)
+        mask[-1, ..., (tokens + 1) // 2 :] = 0
+        padding = self.config.pad_token_id or 0
+        ids = ids.where(mask.bool(), torch.tensor(padding))
+        return (ids, mask, torch.zeros_like(ids))[: len(self.input_names)]
+
+    @property
+    def axes(self) -> dict[int, str]:
+        """Which dimensions of the inputs are free, and what they are called."""
+        if self.kind.has_choices:
+            return {0: "batch_size", 1: "num_choices", 2: "sequence_length"}
+        return {0: "batch_size", 1: "sequence_length"}

@@ -1,0 +1,94 @@
+"""From a model folder to an exported one: whole, with all that its users need beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from limbeck.checkpoints import CONFIG_NAME, copy_beside, read_config
+from limbeck.checkpoints.exported import ExportInfo
+from limbeck.errors import CheckpointError, ExportError
+from limbeck.export._graph import Graph
+from limbeck.export._target import Calibration, Target
+from limbeck.files import sha256_of, write_json
+from limbeck.models import Model, SentenceModel, find_class, find_own_kind
+from limbeck.system_errors import raised_as
+from limbeck.tokenizers import AutoTokenizer
+from limbeck.version import __version__
+
+
+def load_graph(folder: Path) -> Graph:
+    """Reads a model folder with the head that it names, or as a sentence model.
+
+    Raises:
+        CheckpointError: If the folder can't be read.
+        ExportError: If it does not say which head it has, or is run by another library.
+    """
+    if (folder / "modules.json").is_file():
+        return Graph(SentenceModel.from_pretrained(folder))
+    config = read_config(folder)
+    names = config.get("architectures") or [""]
+    kind = find_own_kind(str(config.get("model_type")), str(names[0]))
+    if kind is None:
+        raise ExportError(
+            f"{folder / CONFIG_NAME} names the architecture {names[0]!r}; accepted: one of the "
+            "family's own, such as DistilBertForSequenceClassification"
+        )
+    model: Model = find_class(str(config["model_type"]), kind).from_pretrained(folder)
+    return Graph(model)
+
+
+def export_model(
+    source: Path,
+    folder: Path,
+    target: Target,
+    *,
+    graph: Graph | None = None,
+    calibration: Calibration = (),
+    keep_float: Sequence[str] = (),
+) -> ExportInfo:
+    """Writes an exported model into a folder that does not exist yet, or is empty.
+
+    Args:
+        source: The model folder.
+        folder: Where to; what stands there at an error is for the caller to remove.
+        target: The format.
+        graph: The folder's model, if it is loaded already.
+        calibration: As in `Target.write`.
+        keep_float: As in `Target.write`.
+
+    Raises:
+        CheckpointError: If the model can't be read, or the folder can't be written.
+        ExportError: If the model can't be exported so.
+        MissingExtraError: If a package is not installed.
+    """
+    graph = graph or load_graph(source)
+    target.check(graph)
+    with raised_as(CheckpointError, folder, writes=True):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / CONFIG_NAME, read_config(source), error=CheckpointError)
+    AutoTokenizer.from_pretrained(source).for_model(graph.config).save_pretrained(folder)
+    copy_beside(source, folder)
+    with torch.no_grad():
+        written = target.write(graph, folder, calibration=calibration, keep_float=keep_float)
+    info = ExportInfo(
+        target=target.name,
+        engine=target.engine,
+        precision=target.precision,
+        kind=graph.kind.name,
+        inputs=graph.input_names,
+        outputs=graph.output_names,
+        max_tokens=graph.config.max_tokens,
+        token_buckets=written.token_buckets,
+        files={name: sha256_of(folder / name) for name in written.files},
+        made_with={
+            "limbeck": __version__,
+            "torch": version("torch"),
+            **written.made_with,
+        },
+        options=dict(written.options),
+    )
+    return info.write(folder, error=CheckpointError)
