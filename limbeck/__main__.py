@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 _INTERRUPTED = 130
@@ -12,9 +13,14 @@ def run() -> int:
     try:
         from limbeck.cli import main
 
-        return main()
+        code = main()
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        # Another Ctrl-C ends the process at once, without a traceback of its clearing up. Not in
+        # `main`, which may be called in a process that goes on.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return code
 
 
 if __name__ == "__main__":

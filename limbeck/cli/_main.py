@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -60,7 +59,6 @@ def _run(words: list[str]) -> int:
         except LimbeckError as error:
             return _fail(FAILED, error, str(error), as_json=as_json, debug=debug)
         except KeyboardInterrupt as error:
-            _end_at_the_next_interrupt()
             message = "interrupted; the same command goes on from the last checkpoint"
             return _fail(INTERRUPTED, error, message, as_json=as_json, debug=debug)
         except BrokenPipeError:
@@ -74,13 +72,6 @@ def _run(words: list[str]) -> int:
                 "Run again with --debug for where it happened."
             )
             return _fail(FAILED, error, message, as_json=as_json, debug=debug)
-
-
-def _end_at_the_next_interrupt() -> None:
-    """Has another Ctrl-C end the process at once, without a traceback of its clearing up."""
-    with suppress(ValueError):  # not in the main thread, where no Ctrl-C arrives
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _fail(code: int, error: BaseException, message: str, *, as_json: bool, debug: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -229,7 +230,10 @@ class TestRecipeCommand:
     )
     def test_exit_codes(self, how: str, code: int, words: str, capsys: Captured) -> None:
         command = ["heat", "temperature=1", f"how={how}"]
+        handler = signal.getsignal(signal.SIGINT)
         assert main(command) == code
+        # The next Ctrl-C of a process that goes on still interrupts, and does not end it.
+        assert signal.getsignal(signal.SIGINT) is handler
         out, err = capsys.readouterr()
         assert out == ""
         assert words in err
