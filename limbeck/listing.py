@@ -15,6 +15,7 @@ ROOMS = {
     "metrics": "limbeck.metrics",
     "methods": "limbeck.methods",
     "engines": "limbeck.inference.engines",
+    "pipelines": "limbeck.inference.pipelines",
     "targets": "limbeck.export",
     "recipes": "limbeck.recipes",
 }

@@ -48,6 +48,8 @@ which the best epoch is chosen and models are compared.""",
 which `distill` and `finetune` make a student.""",
     "engines": """Ways to run a model: `pipeline(..., engine=NAME)` and
 `limbeck predict --engine NAME`.""",
+    "pipelines": """From text to answers: `limbeck.pipeline("NAME", model=...)` and
+`limbeck predict MODEL --task NAME`.""",
     "models": """The families of encoders. Each has the heads that `transformers` has, under the
 same class names, as attributes of `limbeck`, and reads and writes the same folders.""",
 }
@@ -145,6 +147,16 @@ def describe_engine(module: ModuleType) -> list[str]:
     return [f"```{{eval-rst}}\n.. autoclass:: {name}\n```"]
 
 
+def describe_pipeline(module: ModuleType) -> list[str]:
+    """Returns a pipeline's other names, its call and its options, from their docstrings."""
+    cls = module.PipelineType
+    names = [f"Also as {', '.join(f'`{name}`' for name in cls.aliases)}."] if cls.aliases else []
+    shown = [cls, *([] if cls.options_type.__name__ == "Options" else [cls.options_type])]
+    blocks = [f".. autoclass:: {c.__module__}.{c.__name__}" for c in shown]
+    blocks[0] += "\n   :special-members: __call__"
+    return [*names, *(f"```{{eval-rst}}\n{block}\n```" for block in blocks)]
+
+
 DESCRIBERS = {
     "recipes": describe_with_settings,
     "losses": describe_loss,
@@ -153,6 +165,7 @@ DESCRIBERS = {
     "methods": describe_with_settings,
     "models": describe_family,
     "engines": describe_engine,
+    "pipelines": describe_pipeline,
 }
 """What is said of an entry of each room, besides the docstring of its file."""
 

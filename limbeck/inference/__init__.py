@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from limbeck.inference.engines import Engine, Limits, load_engine
 from limbeck.inference.engines._sentence import SentenceEngine
-from limbeck.inference.pipelines import find_task, pipeline
-from limbeck.inference.question_answering import QuestionAnsweringPipeline
+from limbeck.inference.pipelines import find_pipeline, find_task, pipeline
+from limbeck.inference.pipelines.question_answering import QuestionAnsweringPipeline
+from limbeck.inference.pipelines.text_classification import TextClassificationPipeline
+from limbeck.inference.pipelines.token_classification import TokenClassificationPipeline
 from limbeck.inference.sentence_vectors import SentenceVectorsPipeline
-from limbeck.inference.text_classification import TextClassificationPipeline
-from limbeck.inference.token_classification import TokenClassificationPipeline
 
 __all__ = [
     "Engine",
@@ -18,6 +18,7 @@ __all__ = [
     "SentenceVectorsPipeline",
     "TextClassificationPipeline",
     "TokenClassificationPipeline",
+    "find_pipeline",
     "find_task",
     "load_engine",
     "pipeline",

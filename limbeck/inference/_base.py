@@ -47,7 +47,11 @@ class Pipeline(Generic[OptionsT]):
     """
 
     task: ClassVar[str]
-    """The pipeline's name in `pipeline`."""
+    """The pipeline's name in `pipeline`: that of its file, with hyphens."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names of it."""
+    is_usual: ClassVar[bool] = True
+    """Whether models with the head go to it where no task is named."""
     kind: ClassVar[Kind]
     """Which head its models have."""
     options_type: ClassVar[type[Options]] = Options

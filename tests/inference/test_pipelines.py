@@ -108,9 +108,9 @@ def test_long_texts_are_cut_at_the_limit(folder):
 def test_wrong_arguments_are_refused(folder, tmp_path):
     with pytest.raises(
         SettingsError,
-        match=r"no pipeline for 'sentiment-analisis'; accepted: sentiment-analysis, text-"
-        r"classification, ner, token-classification, question-answering\. Did you mean 'sentiment-"
-        r"analysis'",
+        match=r"no pipeline for 'sentiment-analisis'; accepted: question-answering, "
+        r"sentiment-analysis, text-classification, ner, token-classification\. Did you mean "
+        r"'sentiment-analysis'",
     ):
         pipeline("sentiment-analisis", folder)
     with pytest.raises(SettingsError, match=r"a model object .* give tokenizer="):
@@ -208,8 +208,8 @@ def test_a_model_that_is_not_fine_tuned_is_refused_with_the_command_that_does_it
         pipeline(task, model=tmp_path)
     with pytest.raises(
         MissingHeadError,
-        match=r"holds a Bert\w+, which has no head for a task yet; accepted: models for text-"
-        r"classification, token-classification, question-answering; fine-tune it first",
+        match=r"holds a Bert\w+, which has no head for a task yet; accepted: models for "
+        r"question-answering, text-classification, token-classification; fine-tune it first",
     ):
         pipeline(model=tmp_path)
 
@@ -219,7 +219,7 @@ def test_models_without_a_pipeline_are_refused(tmp_path):
     with pytest.raises(
         SettingsError,
         match=r"BertForMultipleChoice, and there is no pipeline for multiple choice; accepted: "
-        r"models for text-classification, .*limbeck evaluate \S+ --task swag",
+        r"models for question-answering, .*limbeck evaluate \S+ --task swag",
     ):
         pipeline(model=tmp_path)
     with pytest.raises(SettingsError, match=r"text-classification pipeline was asked for; there"):
@@ -231,7 +231,7 @@ def test_models_without_a_pipeline_are_refused(tmp_path):
     with pytest.raises(
         SettingsError,
         match=r"config\.json does not name the model's architecture, so that its task has to be "
-        r"given; accepted: text-classification, token-classification, question-answering",
+        r"given; accepted: question-answering, text-classification, token-classification",
     ):
         pipeline(model=tmp_path)
 

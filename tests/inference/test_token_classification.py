@@ -11,7 +11,7 @@ from pipeline_models import write_model
 import limbeck
 from limbeck.errors import SettingsError
 from limbeck.inference import TokenClassificationPipeline, pipeline
-from limbeck.inference._entities import STRATEGIES, Piece, find_entities
+from limbeck.inference.pipelines._entities import STRATEGIES, Piece, find_entities
 from limbeck.models import AutoModelForTokenClassification
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.tasks import read_task

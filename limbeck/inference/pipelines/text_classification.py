@@ -41,6 +41,7 @@ class TextClassificationPipeline(Pipeline[Options]):
     """
 
     task = "text-classification"
+    aliases = ("sentiment-analysis",)
     kind = AutoModelForSequenceClassification.kind
 
     def __call__(
@@ -130,3 +131,6 @@ def _as_pair(index: int, text: object) -> tuple[str, str | None]:
         f"input {index} is {shorten(text)}; accepted: a text, or a pair such as "
         '{"text": "...", "text_pair": "..."}; leave out what has none'
     )
+
+
+PipelineType = TextClassificationPipeline

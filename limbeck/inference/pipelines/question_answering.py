@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_at_least, require_positive
-from limbeck.inference._questions import Question, as_questions
 from limbeck.inference.engines import Outputs
+from limbeck.inference.pipelines._questions import Question, as_questions
 from limbeck.models import AutoModelForQuestionAnswering
 from limbeck.nn.spans import Place, ScoredWindow, rank_answers
 from limbeck.tokenizers.windows import TextWindow, cut_texts, cut_windows, require_room
@@ -230,3 +230,6 @@ def _total(
         part = best[:, window.begin : window.begin + window.last + 1 - window.first]
         np.maximum(part, [logits.start[inside], logits.end[inside]], out=part)
     return float(np.logaddexp.reduce(best, axis=1).sum())
+
+
+PipelineType = QuestionAnsweringPipeline

@@ -1,35 +1,37 @@
-"""Pipelines: text in, answers out, with the names and results of `transformers.pipeline`."""
+"""Pipelines: text in, answers out, with the names and results of `transformers.pipeline`.
+
+One public module each, whose `PipelineType` is all that is needed. The module's name is the
+pipeline's, with hyphens, as in `pipeline("text-classification", model=...)`; the class says other
+names, which head its models have, and its options.
+"""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import torch
 
+from limbeck import listing
 from limbeck.checkpoints import read_config, resolve_folder
-from limbeck.errors import MissingHeadError, SettingsError, did_you_mean
+from limbeck.errors import MissingHeadError, SettingsError, did_you_mean, shorten
 from limbeck.inference._base import Pipeline
 from limbeck.inference._options import unknown_option
 from limbeck.inference.engines import Engine, load_engine
 from limbeck.inference.engines.torch import TorchEngine
-from limbeck.inference.question_answering import QuestionAnsweringPipeline
-from limbeck.inference.text_classification import TextClassificationPipeline
-from limbeck.inference.token_classification import TokenClassificationPipeline
-from limbeck.models import Model, find_architecture, find_kind
+from limbeck.models import Kind, Model, find_architecture, find_kind
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
+
+if TYPE_CHECKING:
+    from limbeck.inference.pipelines.question_answering import QuestionAnsweringPipeline
+    from limbeck.inference.pipelines.text_classification import TextClassificationPipeline
+    from limbeck.inference.pipelines.token_classification import TokenClassificationPipeline
 
 Source = str | Path | Model | Engine
 """A model folder, a Hub id, a model, or an engine that holds one."""
 
-_PIPELINES: dict[str, type[Pipeline[Any]]] = {
-    "sentiment-analysis": TextClassificationPipeline,
-    "text-classification": TextClassificationPipeline,
-    "ner": TokenClassificationPipeline,
-    "token-classification": TokenClassificationPipeline,
-    "question-answering": QuestionAnsweringPipeline,
-}
 _COMMON = ("tokenizer", "batch_size", "device", "max_length", "engine")
 
 
@@ -63,8 +65,8 @@ def pipeline(
     """Makes a callable from text to answers.
 
     Args:
-        task: `text-classification` (or `sentiment-analysis`), `token-classification` (or `ner`),
-            or `question-answering`; by default what the model was fine-tuned for.
+        task: Which pipeline, as `limbeck list pipelines` shows them, or another of its names, such
+            as `sentiment-analysis` or `ner`; by default what the model was fine-tuned for.
         model: A model folder, a Hub id, a model, or an engine.
         tokenizer: A folder, a Hub id, or a tokenizer; by default the one beside the model.
         batch_size: Texts, or windows of them, that go through the model at a time; by default 32.
@@ -82,12 +84,7 @@ def pipeline(
     """
     if model is None:
         raise SettingsError("model= is missing; accepted: a model folder, a Hub id, or a model")
-    if task is not None and task not in _PIPELINES:
-        raise SettingsError(
-            f"there is no pipeline for '{task}'; accepted: {', '.join(_PIPELINES)}."
-            + did_you_mean(task, _PIPELINES)
-        )
-    cls = _PIPELINES[find_task(model) if task is None else task]
+    cls = find_pipeline(find_task(model) if task is None else task)
     _check_options(cls, options)
     return cls(
         _find_engine(cls, model, name=engine, device=_name_device(device)),
@@ -96,6 +93,37 @@ def pipeline(
         max_length=max_length,
         **options,
     )
+
+
+def find_pipeline(task: str) -> type[Pipeline[Any]]:
+    """Returns the class of a pipeline by one of its names.
+
+    Raises:
+        SettingsError: If there is none of this name; the message lists those there are.
+    """
+    classes = list(_classes())
+    for cls in classes:
+        if task in (cls.task, *cls.aliases):
+            return cls
+    names = [name for cls in classes for name in (*cls.aliases, cls.task)]
+    raise SettingsError(
+        f"there is no pipeline for {shorten(task)}; accepted: {', '.join(names)}."
+        + did_you_mean(str(task), names)
+    )
+
+
+def _classes() -> Iterator[type[Pipeline[Any]]]:
+    for name in listing.list_names(__name__):
+        yield cast(type[Pipeline[Any]], listing.load(__name__, name).PipelineType)
+
+
+def _find_usual(kind: Kind | None) -> type[Pipeline[Any]] | None:
+    """Returns the pipeline for models of a kind where none is asked for."""
+    return next((cls for cls in _classes() if cls.kind == kind and cls.is_usual), None)
+
+
+def _usual_tasks() -> str:
+    return ", ".join(cls.task for cls in _classes() if cls.is_usual)
 
 
 def _name_device(device: str | int | torch.device | None) -> str | None:
@@ -152,10 +180,9 @@ def find_task(model: Source) -> str:
     """
     architecture = _read_architecture(model)
     kind = find_kind(architecture or "")
-    for cls in _PIPELINES.values():
-        if kind == cls.kind:
-            return cls.task
-    tasks = ", ".join(dict.fromkeys(cls.task for cls in _PIPELINES.values()))
+    if (cls := _find_usual(kind)) is not None:
+        return cls.task
+    tasks = _usual_tasks()
     if architecture is None:
         raise SettingsError(
             f"{_name(model)}: config.json does not name the model's architecture, so that its task "
@@ -198,8 +225,8 @@ def _load_finetuned(
     if kind is not None and (not kind.has_head or kind.is_of_pretraining):
         raise MissingHeadError(headless)
     if kind not in (None, cls.kind):
-        others = [other.task for other in _PIPELINES.values() if other.kind == kind]
-        fix = f"its pipeline is '{others[0]}'" if others else "there is no pipeline for these"
+        other = _find_usual(kind)
+        fix = f"its pipeline is '{other.task}'" if other else "there is no pipeline for these"
         raise SettingsError(
             f"{name} holds a {architecture}, and the {cls.task} pipeline was asked for; {fix}. For "
             f"this one, {advice}"

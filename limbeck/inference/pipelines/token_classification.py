@@ -14,9 +14,9 @@ import torch
 
 from limbeck.errors import SettingsError, did_you_mean, shorten
 from limbeck.inference._base import FloatArray, Pipeline
-from limbeck.inference._entities import STRATEGIES, Entity, Piece, Strategy, find_entities
 from limbeck.inference._options import Options, require_at_least
 from limbeck.inference.engines import Outputs
+from limbeck.inference.pipelines._entities import STRATEGIES, Entity, Piece, Strategy, find_entities
 from limbeck.models import AutoModelForTokenClassification
 from limbeck.tokenizers.windows import TextWindow, cut_windows
 
@@ -104,6 +104,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     """
 
     task = "token-classification"
+    aliases = ("ner",)
     kind = AutoModelForTokenClassification.kind
     options_type = TokenClassificationOptions
     finetune_options = "task=ner "
@@ -225,3 +226,6 @@ def _check_texts(inputs: object) -> list[str]:
                 "with is_split_into_words=True"
             )
     return texts
+
+
+PipelineType = TokenClassificationPipeline
