@@ -21,8 +21,10 @@ _PATTERNS = (
     "added_tokens.json",
     "vocab.*",
     "merges.txt",
+    "export.json",  # which has the checksums of what an engine reads
 )
-"""Files of the configuration, the weights and the tokenizer, as Hugging Face names them."""
+"""Files of the configuration, the weights or the export, and the tokenizer; as Hugging Face names
+them, where it does."""
 
 
 def is_model_file(name: str) -> bool:

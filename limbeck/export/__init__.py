@@ -3,16 +3,19 @@
 The module's name is the target's name; its `TargetType` is all that is needed.
 """
 
+from limbeck.export._difference import Difference, measure_difference
 from limbeck.export._graph import Graph
 from limbeck.export._target import Calibration, Target, Written, load_target
 from limbeck.export._write import export_model, load_graph
 
 __all__ = [
     "Calibration",
+    "Difference",
     "Graph",
     "Target",
     "Written",
     "export_model",
     "load_graph",
     "load_target",
+    "measure_difference",
 ]

@@ -41,6 +41,8 @@ class Target(ABC):
 
     engine: ClassVar[str | None] = None
     """What runs it here; None for what can be run elsewhere only."""
+    needs: ClassVar[str] = ""
+    """What runs it where no engine does, in words, such as `a Mac`."""
     precision: ClassVar[str] = "fp32"
     """Type of the weights: fp32, fp16, int8 or int4."""
     packages: ClassVar[tuple[str, ...]] = ()

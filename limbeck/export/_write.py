@@ -14,7 +14,13 @@ from limbeck.errors import CheckpointError, ExportError
 from limbeck.export._graph import Graph
 from limbeck.export._target import Calibration, Target
 from limbeck.files import sha256_of, write_json
-from limbeck.models import Model, SentenceModel, find_class, find_own_kind
+from limbeck.models import (
+    Model,
+    SentenceModel,
+    find_class,
+    find_foreign_family,
+    find_own_kind,
+)
 from limbeck.system_errors import raised_as
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.version import __version__
@@ -27,17 +33,23 @@ def load_graph(folder: Path) -> Graph:
         CheckpointError: If the folder can't be read.
         ExportError: If it does not say which head it has, or is run by another library.
     """
-    if (folder / "modules.json").is_file():
-        return Graph(SentenceModel.from_pretrained(folder))
     config = read_config(folder)
-    names = config.get("architectures") or [""]
-    kind = find_own_kind(str(config.get("model_type")), str(names[0]))
+    family, names = str(config.get("model_type")), config.get("architectures") or [""]
+    if find_foreign_family(folder) is not None:
+        raise ExportError(
+            f"{folder} holds a model of the family {family!r}, which transformers runs and Limbeck "
+            "can't export; accepted: the families of limbeck list models. A student of one of them "
+            "learns what it knows (limbeck finetune STUDENT --teacher MODEL)"
+        )
+    kind = find_own_kind(family, str(names[0]))
+    if (folder / "modules.json").is_file() and (kind is None or not kind.has_head):
+        return Graph(SentenceModel.from_pretrained(folder))
     if kind is None:
         raise ExportError(
             f"{folder / CONFIG_NAME} names the architecture {names[0]!r}; accepted: one of the "
             "family's own, such as DistilBertForSequenceClassification"
         )
-    model: Model = find_class(str(config["model_type"]), kind).from_pretrained(folder)
+    model: Model = find_class(family, kind).from_pretrained(folder)
     return Graph(model)
 
 

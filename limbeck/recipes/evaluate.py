@@ -14,7 +14,7 @@ from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.memory import recall_task
-from limbeck.recipes._tasks.models import describe_adapter, load_fine_tuned, match_labels
+from limbeck.recipes._tasks.models import describe_adapter, load_runner, match_labels
 from limbeck.recipes._tasks.predictions import (
     describe_favourites,
     describe_model,
@@ -40,6 +40,9 @@ class EvaluateSettings(TaskRunSettings):
     split: Shown[Literal["train", "validation", "test"]] = "validation"
     """Split to predict, and to score if it has labels; where none is given and the data have no
     `validation`, `test`."""
+    engine: Shown[str] = "auto"
+    """What runs the model, as `limbeck list engines` shows it; `auto` takes what the folder was
+    exported for, else torch."""
 
 
 SettingsType = EvaluateSettings
@@ -65,8 +68,13 @@ def run(settings: EvaluateSettings, *, progress: Progress) -> EvaluateRecord:
     settings = recall_task(settings, progress)
     data = _read_data(settings, progress)
     settings = _choose_split(settings, data)
-    model = load_fine_tuned(data.task, data.folder, name=settings.model)
-    model.to(choose_device(settings.device))
+    model = load_runner(
+        data.task,
+        data.folder,
+        name=settings.model,
+        device=settings.device,
+        engine=settings.engine,
+    )
     return keep_predictions(
         settings,
         data,

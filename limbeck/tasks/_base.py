@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -127,6 +127,10 @@ class Task(ABC):
         assert output.logits is not None
         return self.in_order(at_least_float32(output.logits))
 
+    def logits_of(self, outputs: Mapping[str, Tensor], batch: TaskBatch) -> Tensor:
+        """Returns the same of what an engine gives: named arrays, in place of a model's output."""
+        return self.logits(read_outputs(outputs), batch)
+
     def in_order(self, scores: Tensor) -> Tensor:
         """Returns a model's scores in the order of the task's labels, both (..., labels)."""
         if self.places is None:
@@ -225,6 +229,18 @@ class Task(ABC):
             return self
         places = align_names(of_model=labels, of_task=self.labels)
         return replace(self, places=None if places == sorted(places) else tuple(places))
+
+
+def read_outputs(outputs: Mapping[str, Tensor]) -> ModelOutput:
+    """Returns an engine's named arrays as a model's output, as far as that has the names.
+
+    A model with a head gives its scores alone; hidden states that nobody asked for are empty. Those
+    of a sentence model are called `token_embeddings`.
+    """
+    known = {field.name for field in fields(ModelOutput)}
+    found: dict[str, Any] = {name: value for name, value in outputs.items() if name in known}
+    hidden = outputs.get("token_embeddings", torch.empty(0))
+    return ModelOutput(**{"last_hidden_state": hidden, **found})
 
 
 PADDING = -1e4

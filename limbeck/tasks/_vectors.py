@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -25,11 +25,14 @@ from limbeck.models import (
     read_sentence_head,
 )
 from limbeck.nn import ModelOutput, Pooling, PoolingMode, Similarity
-from limbeck.tasks._base import Task
+from limbeck.tasks._base import Task, read_outputs
 from limbeck.tasks._encoded import EncodedExamples
 from limbeck.tasks._examples import TaskBatch
 from limbeck.tasks._texts import TextEncoding, TextExample
 from limbeck.tokenizers import Tokenizer
+
+VECTORS = "sentence_embedding"
+"""What engines call the vectors of a sentence model."""
 
 
 class VectorSettings(Settings):
@@ -136,6 +139,12 @@ class VectorTask(Task, ABC):
         head = self.sentence_head or Pooling([self.pooling or "mean"])
         vectors: Tensor = head.to(hidden.device)(hidden, batch.mask())
         return vectors if self.sentence is None else vectors[:, : self.sentence.width]
+
+    def logits_of(self, outputs: Mapping[str, Tensor], batch: TaskBatch) -> Tensor:
+        """Returns what an engine gives: its own vectors where they are what the folder says."""
+        if self.pooling is None and VECTORS in outputs:
+            return outputs[VECTORS]
+        return self.logits(read_outputs(outputs), batch)
 
     def loss_sum(self, logits: Tensor, batch: TaskBatch) -> Tensor:
         """Is never called, since there is nothing to train."""

@@ -9,6 +9,8 @@ from task_examples import EXAMPLES, TEXTS
 
 from limbeck import BertConfig, listing
 from limbeck.errors import SettingsError
+from limbeck.inference.engines.torch import TorchEngine
+from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.tasks import collate, load_task, read_task, remove_padding, restore_padding
 from limbeck.tokenizers import train_wordpiece
 
@@ -73,6 +75,18 @@ def test_it_is_documented_and_has_data_for_these_tests(name):
     assert all(field.description for field in definition.settings.model_fields.values())
     assert name in EXAMPLES, f"add small data for {name} to task_examples.py"
     assert definition.hub is None or definition.hub.startswith("hf://")
+
+
+@every_task
+def test_an_engine_predicts_what_the_model_does(task, tokenizer):
+    model = make_model(task, tokenizer)
+    encoded = task.encode(task.splits["validation"], tokenizer, max_length=24)
+    given, expected = (
+        predict_logits(task, runner, encoded, batch_size=3, pad_token_id=tokenizer.pad_token_id)
+        for runner in (TorchEngine(model, device="cpu"), model)
+    )
+    for one, other in zip(given, expected, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @every_task

@@ -16,9 +16,9 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.errors import DataError, SettingsError
 from limbeck.files import sha256_of_texts
 from limbeck.metrics import best_constant, load_metric
-from limbeck.models import AnyModel, AutoConfig, ModelConfig, read_any_config
+from limbeck.models import AutoConfig, ModelConfig, read_any_config
 from limbeck.recipes._tasks.heads import require_head
-from limbeck.recipes._tasks.predictions import predict_logits
+from limbeck.recipes._tasks.predictions import Runner, predict_logits
 from limbeck.recipes._tasks.settings import TaskRunSettings, TaskSettings
 from limbeck.runs import TaskNames, Trivial
 from limbeck.tasks import (
@@ -122,11 +122,11 @@ class TaskData:
             examples=examples,
         )
 
-    def predict(self, model: AnyModel, split: str) -> list[Record]:
+    def predict(self, model: Runner, split: str) -> list[Record]:
         """Returns a prediction for each of a split's examples, the model in eval mode meanwhile.
 
         Args:
-            model: The model.
+            model: The model, or an engine that runs it.
             split: Name of the split.
         """
         logits: Sequence[Tensor] = predict_logits(

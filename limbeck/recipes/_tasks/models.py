@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from limbeck.errors import DataError, MissingHeadError, SettingsError
+from limbeck.checkpoints.exported import ExportInfo
+from limbeck.errors import CheckpointError, DataError, MissingHeadError, SettingsError
+from limbeck.inference import load_engine
 from limbeck.models import (
     AnyModel,
     Kind,
@@ -15,9 +17,11 @@ from limbeck.models import (
 )
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import describe_missing_head
+from limbeck.recipes._tasks.predictions import Runner
 from limbeck.runs import Adapter
 from limbeck.tasks import Task
 from limbeck.tokenizers import Tokenizer
+from limbeck.train import choose_device
 
 
 def load_fine_tuned(task: Task, folder: Path, *, name: str) -> AnyModel:
@@ -32,6 +36,47 @@ def load_fine_tuned(task: Task, folder: Path, *, name: str) -> AnyModel:
         return task.load_model(folder, new_head=False)
     except MissingHeadError as error:
         raise MissingHeadError(describe_missing_head(task, name=name)) from error
+
+
+def load_runner(
+    task: Task, folder: Path, *, name: str, device: str, engine: str = "auto"
+) -> Runner:
+    """Loads a model with the head that the task needs, in the engine that runs it.
+
+    Args:
+        task: The task.
+        folder: The model folder, exported or not.
+        name: The model's name, as the user gave it.
+        device: As in settings.
+        engine: As `limbeck list engines` shows it; `auto` takes what the folder is exported for.
+
+    Raises:
+        CheckpointError: If the folder is exported for what can be run elsewhere only.
+        MissingExtraError: If the engine is not installed.
+        MissingHeadError: If it has none, or one for another task.
+        SettingsError: If there is no such engine.
+    """
+    chosen = choose_engine(folder, name=name) if engine == "auto" else engine
+    if chosen == "torch":
+        return load_fine_tuned(task, folder, name=name).to(choose_device(device))
+    return load_engine(chosen, folder, kind=task.auto_model.kind, device=device)
+
+
+def choose_engine(folder: Path, *, name: str) -> str:
+    """Returns the engine that a folder's model is run by.
+
+    Raises:
+        CheckpointError: If it can be run elsewhere only.
+    """
+    if not ExportInfo.exists(folder):
+        return "torch"
+    info = ExportInfo.read(folder)
+    if info.engine is None:
+        raise CheckpointError(
+            f"{name} was exported to {info.target}, which can't be run here; accepted: the model "
+            "that it was exported from, or an export for an engine (limbeck list engines)"
+        )
+    return info.engine
 
 
 def describe_adapter(config: ModelConfig, kind: Kind) -> Adapter | None:

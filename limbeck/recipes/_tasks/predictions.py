@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import CheckpointError
-from limbeck.models import AnyModel
+from limbeck.inference import Engine
+from limbeck.models import AnyModel, AutoConfig, ModelConfig, find_class
 from limbeck.nn import evaluation
 from limbeck.runs import ModelSize, Trivial
-from limbeck.tasks import EncodedExamples, Task, evaluation_batches, remove_padding
+from limbeck.tasks import EncodedExamples, Task, TaskBatch, evaluation_batches, remove_padding
 from limbeck.train import Precision, autocast
+
+Runner: TypeAlias = AnyModel | Engine
+"""What predicts: a model of torch, or one in an engine."""
 
 
 def predict_logits(
     task: Task,
-    model: AnyModel,
+    model: Runner,
     examples: EncodedExamples,
     *,
     batch_size: int,
@@ -31,18 +38,34 @@ def predict_logits(
         CheckpointError: If one is not finite: whatever was made of it would be no score.
     """
     found: dict[int, Tensor] = {}
-    with evaluation(model), torch.inference_mode():
+    if isinstance(model, Engine):
+        batch_size = min(batch_size, model.limits.max_rows or batch_size)
+    with _evaluating(model), torch.inference_mode():
         for batch in evaluation_batches(
             task, examples, batch_size=batch_size, pad_token_id=pad_token_id
         ):
-            batch = batch.to(model.device)
-            with autocast(model.device, precision):
-                output = model(**batch.inputs())
-            logits = task.logits(output, batch).float().cpu()
+            logits = _compute(task, model, batch, precision).float().cpu()
             found.update(zip(batch.positions, remove_padding(task, logits, batch), strict=True))
     rows = [found[i] for i in range(len(examples))]
     _require_finite(rows, examples, precision)
     return rows
+
+
+def _evaluating(model: Runner) -> AbstractContextManager[object]:
+    return nullcontext() if isinstance(model, Engine) else evaluation(model)
+
+
+def _compute(task: Task, model: Runner, batch: TaskBatch, precision: Precision) -> Tensor:
+    """Returns a batch's logits, where the model is."""
+    if isinstance(model, Engine):
+        inputs = {**batch.inputs(), "attention_mask": batch.mask()}
+        taken = {name: inputs[name] for name in inputs if name in model.limits.inputs}
+        outputs = {name: torch.from_numpy(array) for name, array in model.run(taken).items()}
+        return task.logits_of(outputs, batch)
+    batch = batch.to(model.device)
+    with autocast(model.device, precision):
+        output = model(**batch.inputs())
+    return task.logits(output, batch)
 
 
 def _require_finite(
@@ -59,13 +82,32 @@ def _require_finite(
     )
 
 
-def describe_model(model: AnyModel, folder: Path) -> ModelSize:
+def describe_model(model: Runner, folder: Path) -> ModelSize:
     """Returns a model's depth, number of parameters, and bytes of weight files."""
+    config, num_parameters = _look_at(model, folder)
     return {
-        "num_layers": model.config.num_hidden_layers,
-        "num_parameters": model.num_parameters,
-        "file_bytes": sum(path.stat().st_size for path in folder.glob("*.safetensors")),
+        "num_layers": config.num_hidden_layers,
+        "num_parameters": num_parameters,
+        "file_bytes": count_bytes(folder),
     }
+
+
+def count_bytes(folder: Path) -> int:
+    """Returns the size of a model folder's weights, or of the files that an export is run from."""
+    if ExportInfo.exists(folder):
+        paths = [folder / name for name in ExportInfo.read(folder).files]
+    else:
+        paths = list(folder.glob("*.safetensors"))
+    return sum(path.stat().st_size for path in paths)
+
+
+def _look_at(model: Runner, folder: Path) -> tuple[ModelConfig, int]:
+    """Returns configuration and parameters; of an engine, what its model had before an export."""
+    if not isinstance(model, Engine):
+        return model.config, model.num_parameters
+    config = AutoConfig.from_pretrained(folder)
+    with torch.device("meta"):  # shapes alone
+        return config, find_class(config.model_type, model.kind)(config).num_parameters
 
 
 def format_score(scores: Mapping[str, float], metric: str) -> str:

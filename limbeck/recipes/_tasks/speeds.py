@@ -11,15 +11,16 @@ from torch import Tensor, nn
 from limbeck.checkpoints import resolve_folder
 from limbeck.data.sampling import take_evenly
 from limbeck.errors import DataError
+from limbeck.inference import Engine
 from limbeck.inference.speed import Speed, measure_speed
 from limbeck.recipes._tasks.data import read_inputs
-from limbeck.recipes._tasks.models import load_fine_tuned
+from limbeck.recipes._tasks.models import load_runner
 from limbeck.report.runs import FinetuneRun
 from limbeck.runs import SpeedsRecord
 from limbeck.runs.machine import describe_hardware
 from limbeck.tasks import Split, Task, collate, read_task
 from limbeck.tokenizers import Tokenizer
-from limbeck.train import Progress, choose_device
+from limbeck.train import Progress
 
 
 def measure_runs(
@@ -48,12 +49,12 @@ def measure_runs(
     """
     task = _read_task(runs[0])
     examples = task.splits[split].examples
-    models: dict[str, nn.Module] = {}
-    encoders: dict[str, _Encode] = {}
+    models: dict[str, nn.Module | Engine] = {}
+    encoders: dict[str, Callable[..., dict[str, Tensor]]] = {}
     for run in runs:
         folder = _model_folder(run)
-        models[run.label] = load_fine_tuned(task, folder, name=run.label).to(choose_device(device))
-        encoders[run.label] = _make_encoder(task, read_inputs(folder, any_family=True)[1])
+        models[run.label] = load_runner(task, folder, name=run.label, device=device)
+        encoders[run.label] = make_encoder(task, read_inputs(folder, any_family=True)[1])
     return measure_speed(
         models,
         encoders,
@@ -89,10 +90,7 @@ def measure_once(
     return speeds
 
 
-_Encode = Callable[..., dict[str, Tensor]]
-
-
-def _make_encoder(task: Task, tokenizer: Tokenizer) -> _Encode:
+def make_encoder(task: Task, tokenizer: Tokenizer) -> Callable[..., dict[str, Tensor]]:
     """Returns what turns some of a task's examples into a model's inputs, as evaluation does."""
 
     def encode(examples: Sequence[Any], *, max_length: int, **_: Any) -> dict[str, Tensor]:
