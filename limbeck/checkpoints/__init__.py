@@ -11,6 +11,7 @@ from limbeck.checkpoints.card import (
 from limbeck.checkpoints.folder import (
     CONFIG_NAME,
     WEIGHTS_NAME,
+    holds_weights,
     read_config,
     read_tensors,
     require_weights,
@@ -28,6 +29,7 @@ __all__ = [
     "extend_readme",
     "has_foreign_card",
     "hash_model",
+    "holds_weights",
     "is_model_file",
     "map_safetensors",
     "push_folder",

@@ -52,6 +52,11 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     raise CheckpointError(_explain_absence(folder))
 
 
+def holds_weights(folder: Path) -> bool:
+    """Tells whether a folder has weights that `read_tensors` reads."""
+    return (folder / WEIGHTS_NAME).is_file() or (folder / INDEX_NAME).is_file()
+
+
 def require_weights(folder: Path) -> None:
     """Refuses a model folder without weights that can be read; none of them are.
 

@@ -69,7 +69,9 @@ def predict(
         int | None, Parameter(help="Texts at a time, else 32, or as many as the engine takes.")
     ] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda, ...")] = "auto",
-    engine: Annotated[str, Parameter(help="Of `limbeck list engines`.")] = "torch",
+    engine: Annotated[
+        str, Parameter(help="Of `limbeck list engines`; auto: what runs what the folder holds.")
+    ] = "auto",
     common: Common = COMMON,
 ) -> dict[str, Any]:
     """Label texts, find their entities, or answer a question from them: what the model is for."""

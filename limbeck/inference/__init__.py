@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limbeck.inference.engines import Engine, Limits, load_engine
+from limbeck.inference.engines import Engine, Limits, ModelFacts, load_engine
 from limbeck.inference.engines._sentence import SentenceEngine
 from limbeck.inference.pipelines import find_pipeline, find_task, pipeline
 from limbeck.inference.pipelines.question_answering import QuestionAnsweringPipeline
@@ -13,6 +13,7 @@ from limbeck.inference.sentence_vectors import SentenceVectorsPipeline
 __all__ = [
     "Engine",
     "Limits",
+    "ModelFacts",
     "QuestionAnsweringPipeline",
     "SentenceEngine",
     "SentenceVectorsPipeline",

@@ -15,7 +15,7 @@ from limbeck.data.by_length import batches_by_length
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference.engines import Engine, Outputs
-from limbeck.models import Kind, find_architecture
+from limbeck.models import Kind
 from limbeck.tokenizers import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -71,15 +71,14 @@ class Pipeline(Generic[OptionsT]):
         **options: Any,
     ) -> None:
         if engine.kind != self.kind:
-            family = find_architecture(engine.config.model_type)
             raise SettingsError(
-                f"the {self.task} pipeline was given a {family.class_name(engine.kind)}; accepted: "
-                f"a {family.class_name(self.kind)}"
+                f"the {self.task} pipeline was given a {engine.facts.class_name}; accepted: "
+                f"a {engine.facts.class_name_of(self.kind)}"
             )
         self.engine = engine
-        self.config = engine.config
+        self.facts = engine.facts
         self.tokenizer = tokenizer
-        shortage = tokenizer.describe_shortage(self.config.vocab_size)
+        shortage = tokenizer.describe_shortage(self.facts.vocab_size)
         if shortage is not None:
             logger.warning("%s", shortage)
         self.options = cast(OptionsT, self.options_type().override(options, task=self.task))
@@ -97,8 +96,7 @@ class Pipeline(Generic[OptionsT]):
     def _choose_max_length(self, given: int | None) -> int:
         limit = self._longest
         if given is None:
-            trained = self.config.max_position_embeddings - (self.config.reserved_positions or 0)
-            return min(limit, trained, self.usual_length or limit)
+            return min(limit, self.facts.trained_tokens, self.usual_length or limit)
         if require_positive("max_length", given) > limit:
             raise SettingsError(f"max_length = {given}, but the model takes {limit} tokens")
         return given

@@ -12,7 +12,7 @@ from limbeck.data.by_length import batches_by_length
 from limbeck.errors import SettingsError, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options
-from limbeck.inference.engines._sentence import PROMPT, VECTORS, SentenceEngine
+from limbeck.inference.engines import PROMPT, VECTORS, Engine
 from limbeck.models._kinds import ENCODER
 from limbeck.tokenizers import Tokenizer
 
@@ -34,18 +34,23 @@ class SentenceVectorsPipeline(Pipeline[Options]):
 
     task = "sentence-similarity"
     kind = ENCODER
-    engine: SentenceEngine
 
     def __init__(
         self,
-        engine: SentenceEngine,
+        engine: Engine,
         tokenizer: Tokenizer,
         *,
         batch_size: int | None = None,
         max_length: int | None = None,
     ) -> None:
         super().__init__(engine, tokenizer, batch_size=batch_size, max_length=max_length)
-        sentence = engine.model.config
+        sentence = engine.facts.sentence
+        if sentence is None:
+            raise SettingsError(
+                "the engine gives no vectors of texts; accepted: one of load_engine(..., "
+                "vectors=True), or a SentenceEngine"
+            )
+        self._sentence = sentence
         if max_length is None and sentence.max_seq_length is not None:
             # Some folders name more than the model takes.
             self._max_length = min(sentence.max_seq_length, self._longest)
@@ -93,7 +98,7 @@ class SentenceVectorsPipeline(Pipeline[Options]):
         for place, text in enumerate(texts, start=first):
             if not isinstance(text, str):
                 raise SettingsError(f"sentence {place} is {shorten(text)}; accepted: a text")
-        read = [self.engine.model.config.as_read(prompt + text) for text in texts]
+        read = [self._sentence.as_read(prompt + text) for text in texts]
         rows = self.tokenizer(read, truncation=True, max_length=self._max_length).encodings
         for place, row in enumerate(rows, start=first):
             if not len(row):
@@ -106,10 +111,10 @@ class SentenceVectorsPipeline(Pipeline[Options]):
     def _compute(
         self, rows: list[Encoding], *, left_out: int, advance: Callable[[float], None]
     ) -> FloatArray:
-        found = np.empty((len(rows), self.engine.model.config.width), dtype=np.float32)
+        found = np.empty((len(rows), self._sentence.width), dtype=np.float32)
         for chosen in batches_by_length([len(row) for row in rows], self._batch_size):
             inputs = self._pad([rows[i] for i in chosen])
-            outputs = self.engine.run({**inputs, PROMPT: left_out})
+            outputs = self.engine.run({**inputs, PROMPT: left_out} if left_out else inputs)
             self._require_finite(outputs)
             found[chosen] = outputs[VECTORS]
             advance(len(chosen))
@@ -117,7 +122,12 @@ class SentenceVectorsPipeline(Pipeline[Options]):
 
     def _count_prompt(self, prompt: str) -> int:
         """Returns how many tokens a prompt has at the beginning of a text, if they don't count."""
-        if not prompt or self.engine.model.config.pooling.include_prompt:
+        if not prompt or self._sentence.pooling.include_prompt:
             return 0
+        if PROMPT not in self.engine.limits.inputs:
+            raise SettingsError(
+                "the model leaves a prompt's tokens out of a text's vector, which the engine "
+                "can't; accepted: engine='torch' on the folder of its weights, or no prompt"
+            )
         (row,) = self._tokenize([prompt], prompt="", first=0)
         return len(row) - row.special_tokens_mask[-1]  # what ends a text ends the prompt's too

@@ -152,7 +152,7 @@ class ModelConfig:
             faults = self._find_excess() or self._find_contradictions()
         if faults:
             raise SettingsError(f"{type(self).__name__}: " + "; ".join(faults) + ".")
-        id2label, label2id = _complete_labels(self.num_labels, self.id2label, self.label2id)
+        id2label, label2id = complete_labels(self.num_labels, self.id2label, self.label2id)
         object.__setattr__(self, "num_labels", len(id2label))
         object.__setattr__(self, "id2label", id2label)
         object.__setattr__(self, "label2id", label2id)
@@ -332,7 +332,7 @@ class ModelConfig:
         return faults
 
 
-def _complete_labels(
+def complete_labels(
     num_labels: Any, id2label: Any, label2id: Any
 ) -> tuple[dict[int, str], dict[str, int]]:
     """Fills in what the other two say of the labels, and refuses where they contradict."""

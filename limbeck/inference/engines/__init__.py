@@ -6,27 +6,70 @@ The module's name is the engine's name, as in `pipeline(model=..., engine="torch
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
-from limbeck import listing
-from limbeck.inference.engines._engine import Batch, Engine, Limits, Outputs
+from limbeck.checkpoints import resolve_folder
+from limbeck.inference.engines._choose import AUTO, choose_engine, find_engine
+from limbeck.inference.engines._engine import PROMPT, VECTORS, Batch, Engine, Limits, Outputs
+from limbeck.inference.engines._facts import ModelFacts
 from limbeck.models import Kind
 
-__all__ = ["Batch", "Engine", "Limits", "Outputs", "load_engine"]
+__all__ = [
+    "AUTO",
+    "PROMPT",
+    "VECTORS",
+    "Batch",
+    "Engine",
+    "Limits",
+    "ModelFacts",
+    "Outputs",
+    "choose_engine",
+    "find_engine",
+    "load_engine",
+]
 
 
-def load_engine(name: str, model: str | Path, *, kind: Kind, device: str = "auto") -> Engine:
+def load_engine(
+    name: str | None,
+    model: str | Path,
+    *,
+    kind: Kind | None = None,
+    vectors: bool = False,
+    device: str = "auto",
+    precision: str | None = None,
+    num_threads: int | None = None,
+) -> Engine:
     """Makes a model folder or Hub model ready to be run.
 
     Args:
-        name: The engine's, as `limbeck list engines` shows it.
+        name: The engine's, as `limbeck list engines` shows it; None or `auto` for the one that runs
+            what the folder holds.
         model: A model folder, or a Hub id.
-        kind: Which head the model has.
+        kind: Which head the model has; by default the one that its folder names.
+        vectors: Whether vectors of texts are asked for, of a model without a head, not hidden
+            states.
         device: `auto`, or a device that the engine knows.
+        precision: Type of the weights, fp32, bf16, fp16, int8 or int4: of an exported folder that
+            has several files the one to take, and for `torch` what they are brought into. By
+            default as they are.
+        num_threads: Threads of the CPU that the engine takes; by default as many as there are
+            cores.
 
     Raises:
-        SettingsError: If there is no such engine or device; the message lists what there is.
-        CheckpointError: If the model can't be read.
+        SettingsError: If there is no such engine, device or precision; the message lists what
+            there is.
+        CheckpointError: If the model can't be read, or holds nothing that the engine runs.
+        MissingExtraError: If a package of the engine's is not installed; the message gives the pip
+            line.
     """
-    engine_type = listing.load(listing.ROOMS["engines"], name).EngineType
-    return cast(Engine, engine_type.load(model, kind=kind, device=device))
+    if name not in (None, AUTO):
+        find_engine(name)  # before anything is fetched
+    folder = resolve_folder(model)
+    engine = find_engine(choose_engine(folder) if name in (None, AUTO) else name)
+    return engine.load(
+        folder,
+        kind=kind,
+        vectors=vectors,
+        device=device,
+        precision=precision,
+        num_threads=num_threads,
+    )

@@ -6,20 +6,28 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from limbeck.errors import SettingsError
-from limbeck.models import Kind, ModelConfig
+from limbeck.inference.engines._facts import ModelFacts
+from limbeck.models import Kind
 
 Batch = Mapping[str, Any]
 """Inputs by name, as `input_ids`: NumPy arrays or tensors of whole numbers, (batch, tokens)."""
 
 Outputs = dict[str, npt.NDArray[np.float32]]
 """What a model gives, by the names of `limbeck.nn.ModelOutput`: its head's scores, or the hidden
-states of a model without a head; the first axis is the batch."""
+states of a model without a head; the first axis is the batch. Where vectors of texts were asked
+for, those alone, as `sentence_embedding`."""
+
+VECTORS = "sentence_embedding"
+"""Name of the output that is a vector a text, (batch, width)."""
+PROMPT = "num_prompt_tokens"
+"""Name of an input that some engines take where they give vectors: how many tokens at the beginning
+of each text are a prompt's, and don't count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,21 +49,43 @@ class Engine(ABC):
     """A model on a device, ready to be run.
 
     Attributes:
-        config: The model's configuration: its labels, sizes and special tokens.
-        kind: Which head it has, and so which outputs.
+        facts: What is to be known of the model: its head, labels and sizes.
         limits: What it takes.
         device: Where it runs, such as `cpu` or `cuda:0`; speeds compare on one device only.
+        precision: Type of its weights: fp32, bf16, fp16, int8 or int4.
     """
 
-    config: ModelConfig
-    kind: Kind
+    files: ClassVar[Mapping[str, str]] = {}
+    """What it looks for in folders that no export of ours wrote: paths within the folder, the one
+    first that is taken where there are several, and the precision of each."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Packages that it needs beyond Limbeck's own, as they are imported."""
+    extra: ClassVar[str] = ""
+    """The extra that installs them."""
+
+    facts: ModelFacts
     limits: Limits
     device: str
+    precision: str = "fp32"
+
+    @property
+    def kind(self) -> Kind:
+        """Which head the model has."""
+        return self.facts.kind
 
     @classmethod
     @abstractmethod
-    def load(cls, name_or_path: str | Path, *, kind: Kind, device: str = "auto") -> Self:
-        """Reads a model folder or Hub model; see `load_engine`."""
+    def load(
+        cls,
+        folder: Path,
+        *,
+        kind: Kind | None = None,
+        vectors: bool = False,
+        device: str = "auto",
+        precision: str | None = None,
+        num_threads: int | None = None,
+    ) -> Engine:
+        """Reads a model folder; the arguments are those of `load_engine`."""
 
     @abstractmethod
     def compute(self, batch: Batch) -> Outputs:
@@ -88,3 +118,8 @@ class Engine(ABC):
                 f"the batch has {num_rows} rows, but the engine takes {limits.max_rows} at a time"
             )
         return self.compute(batch)
+
+
+def engine_name(engine: type[Engine]) -> str:
+    """Returns an engine's name, which is its module's."""
+    return engine.__module__.rpartition(".")[2]

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
 import torch
 
-from limbeck.inference.engines._engine import Batch, Engine, Limits, Outputs
+from limbeck.inference.engines._engine import PROMPT, VECTORS, Batch, Engine, Limits, Outputs
+from limbeck.inference.engines._facts import ModelFacts
 from limbeck.models import Kind, SentenceModel
-from limbeck.models._kinds import ENCODER
 from limbeck.nn import evaluation
 from limbeck.train import choose_device
-
-VECTORS = "sentence_embedding"
-"""Name of the output, (batch, width)."""
-PROMPT = "num_prompt_tokens"
-"""Name of an input: how many tokens at the beginning of each text are a prompt's."""
 
 
 class SentenceEngine(Engine):
@@ -29,24 +23,27 @@ class SentenceEngine(Engine):
 
     def __init__(self, model: SentenceModel, *, device: str = "auto") -> None:
         self.model = model.to(choose_device(device))
-        self.config, self.kind = model.encoder.config, ENCODER
+        self.facts = ModelFacts.of_sentence_model(model)
         self.device = str(model.device)
-        types = ("token_type_ids",) if self.config.takes_token_types else ()
+        types = ("token_type_ids",) if model.encoder.config.takes_token_types else ()
         self.limits = Limits(
             inputs=("input_ids", "attention_mask", *types, PROMPT),
-            max_tokens=self.config.max_tokens,
+            max_tokens=self.facts.max_tokens,
         )
 
     @classmethod
     def load(
         cls,
-        name_or_path: str | Path,
+        folder: Path,
         *,
-        kind: Kind = ENCODER,  # noqa: ARG003 - there is no other
+        kind: Kind | None = None,  # noqa: ARG003 - there is no other
+        vectors: bool = True,  # noqa: ARG003
         device: str = "auto",
-    ) -> Self:
-        """Reads a model folder or Hub model."""
-        return cls(SentenceModel.from_pretrained(name_or_path), device=device)
+        precision: str | None = None,  # noqa: ARG003
+        num_threads: int | None = None,  # noqa: ARG003
+    ) -> Engine:
+        """Reads a model folder; the arguments are those of `load_engine`."""
+        return cls(SentenceModel.from_pretrained(folder), device=device)
 
     @torch.inference_mode()
     def compute(self, batch: Batch) -> Outputs:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
 import torch
 
 from limbeck.inference.engines._engine import Batch, Engine, Limits, Outputs
+from limbeck.inference.engines._facts import ModelFacts, find_folder_kind
 from limbeck.models import AutoConfig, Kind, Model, find_class
 from limbeck.nn import evaluation
 from limbeck.train import choose_device
@@ -27,17 +27,30 @@ class TorchEngine(Engine):
 
     def __init__(self, model: Model, *, device: str = "auto") -> None:
         self.model = model.to(choose_device(device))
-        self.config, self.kind = model.config, model.kind
+        self.facts = ModelFacts.of(model)
         self.device = str(model.device)
         num_inputs = 3 if model.config.takes_token_types else 2
         self.limits = Limits(inputs=_INPUTS[:num_inputs], max_tokens=model.config.max_tokens)
 
     @classmethod
-    def load(cls, name_or_path: str | Path, *, kind: Kind, device: str = "auto") -> Self:
-        """Reads a model folder or Hub model."""
-        config = AutoConfig.from_pretrained(name_or_path)
-        model = find_class(config.model_type, kind).from_pretrained(name_or_path)
-        return cls(model, device=device)
+    def load(
+        cls,
+        folder: Path,
+        *,
+        kind: Kind | None = None,
+        vectors: bool = False,
+        device: str = "auto",
+        precision: str | None = None,  # noqa: ARG003
+        num_threads: int | None = None,  # noqa: ARG003
+    ) -> Engine:
+        """Reads a model folder; the arguments are those of `load_engine`."""
+        if vectors:
+            from limbeck.inference.engines._sentence import SentenceEngine
+
+            return SentenceEngine.load(folder, device=device)
+        config = AutoConfig.from_pretrained(folder)
+        kind = kind or find_folder_kind(folder)
+        return cls(find_class(config.model_type, kind).from_pretrained(folder), device=device)
 
     @torch.inference_mode()
     def compute(self, batch: Batch) -> Outputs:

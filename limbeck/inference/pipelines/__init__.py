@@ -19,9 +19,9 @@ from limbeck.checkpoints import read_config, resolve_folder
 from limbeck.errors import MissingHeadError, SettingsError, did_you_mean, shorten
 from limbeck.inference._base import Pipeline
 from limbeck.inference._options import unknown_option
-from limbeck.inference.engines import Engine, load_engine
+from limbeck.inference.engines import AUTO, Engine, load_engine
 from limbeck.inference.engines.torch import TorchEngine
-from limbeck.models import Kind, Model, find_architecture, find_kind
+from limbeck.models import Kind, Model, find_kind
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def pipeline(
             first accelerator, else the CPU.
         max_length: Longest input in tokens; by default the longest that the model takes, and 384
             for question answering.
-        engine: What runs the model, as `limbeck list engines` shows it; by default `torch`.
+        engine: What runs the model, as `limbeck list engines` shows it; by default
+            the one that runs what the folder holds.
         options: Those of the pipeline's class, such as `aggregation_strategy`.
 
     Raises:
@@ -145,8 +146,8 @@ def _find_engine(
             )
         return model
     if not isinstance(model, Model):
-        return _load_finetuned(cls, model, engine=name or "torch", device=device or "auto")
-    if name not in (None, "torch"):
+        return _load_finetuned(cls, model, engine=name, device=device or "auto")
+    if name not in (None, AUTO, "torch"):
         raise SettingsError(
             f"engine = '{name}': it reads a model folder, and a model object is given; accepted: "
             "torch, or a folder in place of the model"
@@ -215,7 +216,7 @@ def _check_options(cls: type[Pipeline[Any]], options: dict[str, Any]) -> None:
 
 
 def _load_finetuned(
-    cls: type[Pipeline[Any]], name: str | Path, *, engine: str, device: str
+    cls: type[Pipeline[Any]], name: str | Path, *, engine: str | None, device: str
 ) -> Engine:
     """Loads a folder's model; one with another head is refused even where the weights would fit."""
     architecture = _read_architecture(name)
@@ -250,7 +251,9 @@ def _name(model: Source) -> str:
 
 def _read_architecture(model: Source) -> str | None:
     """Returns the name of a model's class, as its folder gives it; None if it gives none."""
-    if isinstance(model, Model | Engine):
-        return find_architecture(model.config.model_type).class_name(model.kind)
+    if isinstance(model, Engine):
+        return model.facts.class_name
+    if isinstance(model, Model):
+        return type(model).__name__
     names = read_config(resolve_folder(model, weights=False)).get("architectures")
     return str(names[0]) if isinstance(names, list) and names else None

@@ -108,15 +108,15 @@ class TextClassificationPipeline(Pipeline[Options]):
         return [found[i] for i in range(len(pairs))]
 
     def _activate(self, outputs: Outputs) -> FloatArray:
-        problem, logits = self.config.problem_type, torch.from_numpy(outputs["logits"])
+        problem, logits = self.facts.problem_type, torch.from_numpy(outputs["logits"])
         if problem == "regression":
             return outputs["logits"]
-        if problem == "multi_label_classification" or self.config.num_labels == 1:
+        if problem == "multi_label_classification" or self.facts.num_labels == 1:
             return np.asarray(logits.sigmoid())
         return np.asarray(logits.softmax(-1))
 
     def _rank(self, scores: Sequence[float]) -> list[dict[str, Any]]:
-        labels = [{"label": self.config.id2label[i], "score": s} for i, s in enumerate(scores)]
+        labels = [{"label": self.facts.id2label[i], "score": s} for i, s in enumerate(scores)]
         return sorted(labels, key=lambda label: -label["score"])
 
 

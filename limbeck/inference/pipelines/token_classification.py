@@ -166,7 +166,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
             entities = find_entities(
                 self._pieces(given[index], list(of_text)),
                 strategy=options.aggregation_strategy,
-                labels=self.config.id2label,
+                labels=self.facts.id2label,
                 join=self.tokenizer.convert_tokens_to_string,
             )
             yield [

@@ -1,0 +1,268 @@
+"""Files that were exported: which of a folder's is run, whether it is whole, and what runs it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from limbeck.checkpoints.exported import ExportInfo
+from limbeck.errors import CheckpointError, MissingHeadError, SettingsError, require_extra
+from limbeck.inference.engines._engine import (
+    VECTORS,
+    Batch,
+    Engine,
+    Limits,
+    Outputs,
+    engine_name,
+)
+from limbeck.inference.engines._facts import ModelFacts, read_facts
+from limbeck.models import Kind
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """One exported file and what is known of it.
+
+    Attributes:
+        folder: The model folder.
+        file: What is run, a file or, as some formats have it, a folder in it.
+        precision: Type of its weights.
+        facts: Those of the model.
+        info: What the export wrote of itself; None where it was another library's.
+    """
+
+    folder: Path
+    file: Path
+    precision: str
+    facts: ModelFacts
+    info: ExportInfo | None
+
+
+def find_files(folder: Path, engine: type[Engine]) -> dict[str, str]:
+    """Returns what of a folder an engine runs: paths within the folder, and their precision.
+
+    Raises:
+        DataError: If the folder's `export.json` is damaged.
+    """
+    if ExportInfo.exists(folder):
+        info = ExportInfo.read(folder)
+        if info.engine != engine_name(engine):
+            return {}
+        return {next(iter(info.files)): info.precision}
+    return {name: kept for name, kept in engine.files.items() if (folder / name).exists()}
+
+
+def read_exported(
+    folder: Path, engine: type[Engine], *, kind: Kind | None = None, precision: str | None = None
+) -> Exported:
+    """Finds what of a folder an engine runs, and checks that it is what was written.
+
+    Args:
+        folder: The model folder.
+        engine: What is to run it.
+        kind: Which head is asked for; by default the model's own.
+        precision: Which of several files; by default the first that the engine names.
+
+    Raises:
+        CheckpointError: If there is none, or a file is damaged.
+        MissingHeadError: If the model has another head.
+        SettingsError: If there is none of the precision; the message lists those there are.
+    """
+    files = find_files(folder, engine)
+    if not files:
+        raise CheckpointError(_explain_absence(folder, engine))
+    chosen = next((name for name, of in files.items() if precision in (None, of)), None)
+    if chosen is None:
+        raise SettingsError(
+            f"precision = '{precision}': {folder} holds {_list_files(files)}; accepted: "
+            f"{', '.join(dict.fromkeys(files.values()))}, or none for the first. Another one is "
+            "written by limbeck export"
+        )
+    info = ExportInfo.read(folder) if ExportInfo.exists(folder) else None
+    if info is not None:
+        changed = info.changed_file(folder)
+        if changed is not None:
+            state = "is missing" if not (folder / changed).exists() else "is not what was written"
+            raise CheckpointError(
+                f"{folder / changed} {state}: {ExportInfo.FILE_NAME} beside it has another "
+                "checksum. Copy the folder again from where it came, or export the model again"
+            )
+    facts = read_facts(folder, info)
+    if kind not in (None, facts.kind):
+        raise MissingHeadError(
+            f"{folder} holds an exported {facts.class_name or facts.kind.name}, and a head for "
+            f"{kind.name.replace('_', ' ')} was asked for; export a model that has it"
+        )
+    return Exported(
+        folder=folder,
+        file=folder / chosen,
+        precision=files[chosen],
+        facts=facts,
+        info=info,
+    )
+
+
+def _list_files(files: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({precision})" for name, precision in files.items())
+
+
+def _explain_absence(folder: Path, engine: type[Engine]) -> str:
+    name = engine_name(engine)
+    if ExportInfo.exists(folder):
+        info = ExportInfo.read(folder)
+        runs = f"engine = '{info.engine}'" if info.engine else "nothing here runs it"
+        return (
+            f"{folder} was exported to {info.target.replace('_', '-')}, which {name} does not run; "
+            f"accepted: {runs}"
+        )
+    target = _TARGETS.get(name, name)
+    return (
+        f"{folder} has nothing that {name} runs; accepted: {', '.join(engine.files) or 'an export'}"
+        f". Export the model first: limbeck export {folder} --to {target} --out RUN, then give "
+        "RUN/model"
+    )
+
+
+_TARGETS = {"onnxruntime": "onnx"}
+"""Targets that are not called as the engine is."""
+
+
+class ExportedEngine(Engine):
+    """Base of the engines that run exported files.
+
+    Rows are filled up to a length that the file takes, and outputs cut back.
+
+    Args:
+        exported: What is run.
+        vectors: Whether vectors of texts are given, not hidden states.
+        device: `auto`, `cpu`, or what else the engine knows.
+        num_threads: Threads of the CPU; by default as many as there are cores.
+    """
+
+    token_buckets: tuple[int, ...] | None = None
+    """The only lengths of rows that the file takes; None where it takes every length."""
+
+    @abstractmethod
+    def __init__(
+        self,
+        exported: Exported,
+        *,
+        vectors: bool = False,
+        device: str = "auto",
+        num_threads: int | None = None,
+    ) -> None: ...
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        kind: Kind | None = None,
+        vectors: bool = False,
+        device: str = "auto",
+        precision: str | None = None,
+        num_threads: int | None = None,
+    ) -> Self:
+        """Reads an exported folder; the arguments are those of `load_engine`."""
+        exported = read_exported(folder, cls, kind=kind, precision=precision)
+        for package in cls.packages:
+            require_extra(package, extra=cls.extra, purpose=f"the engine {engine_name(cls)}")
+        return cls(exported, vectors=vectors, device=device, num_threads=num_threads)
+
+    @abstractmethod
+    def compute_arrays(self, inputs: Mapping[str, IntArray]) -> Outputs:
+        """Runs inputs, all that `limits` names, of a shape that the file takes."""
+
+    def compute(self, batch: Batch) -> Outputs:
+        """Runs a batch that is within the limits."""
+        ids = np.asarray(batch["input_ids"], dtype=np.int64)
+        inputs = {
+            name: np.asarray(batch[name], dtype=np.int64)
+            if name in batch
+            else _default_input(name, ids)
+            for name in self.limits.inputs
+        }
+        num_tokens = ids.shape[-1]
+        if self.token_buckets is None:
+            return self.compute_arrays(inputs)
+        length = next(size for size in self.token_buckets if size >= num_tokens)
+        if length == num_tokens:
+            return self.compute_arrays(inputs)
+        empty = [(0, 0)] * (ids.ndim - 1) + [(0, length - num_tokens)]
+        found = self.compute_arrays({n: np.pad(a, empty) for n, a in inputs.items()})
+        if not self._gives_tokens:
+            return found
+        return {name: array[:, :num_tokens] for name, array in found.items()}
+
+    @property
+    def _gives_tokens(self) -> bool:
+        """Whether the outputs have a place for each token."""
+        if self.kind.has_head:
+            return not (self.kind.reads_sequence or self.kind.has_choices)
+        return not self.gives_vectors
+
+    gives_vectors: bool = False
+    """Whether vectors of texts are given, not hidden states."""
+
+
+def _default_input(name: str, ids: IntArray) -> IntArray:
+    return np.ones_like(ids) if name == "attention_mask" else np.zeros_like(ids)
+
+
+def check_device(device: str, accepted: tuple[str, ...] = ("cpu",)) -> str:
+    """Returns the device that is meant, `auto` being the first that is accepted.
+
+    Raises:
+        SettingsError: If it is none of them.
+    """
+    if device == "auto":
+        return accepted[0]
+    if device not in accepted:
+        raise SettingsError(
+            f"device = '{device}' can't be used: the engine runs on {' or '.join(accepted)}. "
+            f"Accepted: auto, {', '.join(accepted)}"
+        )
+    return device
+
+
+def choose_outputs(names: tuple[str, ...], exported: Exported, *, vectors: bool) -> dict[str, str]:
+    """Returns which of a file's outputs are read, and what they are called here.
+
+    Raises:
+        CheckpointError: If the file does not give what the model's head does.
+    """
+    kind = exported.facts.kind
+    if kind.name == "question_answering":
+        wanted = {"start_logits": "start_logits", "end_logits": "end_logits"}
+    elif kind.has_head:
+        wanted = {"logits": "logits"}
+    elif vectors:
+        wanted = {VECTORS: VECTORS}
+    else:
+        hidden = "token_embeddings" if "token_embeddings" in names else "last_hidden_state"
+        wanted = {hidden: "last_hidden_state"}
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise CheckpointError(
+            f"{exported.file} gives {', '.join(names)}; a "
+            f"{exported.facts.class_name or kind.name} has to give {', '.join(wanted)}: it is "
+            "another model's, or was exported for another task. Export the model again"
+        )
+    return wanted
+
+
+def limits_of(exported: Exported, inputs: tuple[str, ...]) -> Limits:
+    """Returns the limits of an exported file that takes any number of rows."""
+    buckets = exported.info.token_buckets if exported.info else None
+    longest = exported.facts.max_tokens
+    if buckets:
+        longest = max(buckets) if longest is None else min(max(buckets), longest)
+    return Limits(inputs=inputs, max_tokens=longest)
