@@ -270,3 +270,44 @@ def test_engines_and_models_are_timed_side_by_side(tmp_path):
     models["model"].to("meta")
     with pytest.raises(SettingsError, match=r"one device only, but: model on meta, engine on cpu"):
         measure_speed(models, tokenizer, **settings)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_torch_runs_in_half_precision(precision, classifier):
+    engine = load_engine("torch", classifier, precision=precision, device="cpu")
+    assert engine.precision == precision
+    batch = encode(classifier)
+    expected = load_engine("torch", classifier, device="cpu").run(batch)["logits"]
+    found = engine.run(batch)["logits"]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
+    assert not np.array_equal(found, expected)
+    scores = pipeline(model=classifier, precision=precision)(TEXTS)
+    assert [one["label"] for one in scores] == [
+        one["label"] for one in pipeline(model=classifier)(TEXTS)
+    ]
+
+
+def test_settings_of_torch_that_it_does_not_have(classifier):
+    with pytest.raises(
+        SettingsError,
+        match=r"precision = 'int8': torch runs models in fp32, bf16, fp16\. For int8, export the "
+        r"model: limbeck export MODEL --to onnx-int8",
+    ):
+        pipeline(model=classifier, precision="int8")
+    with pytest.raises(SettingsError, match=r"precision = 'fp17': .* Did you mean 'fp16'"):
+        pipeline(model=classifier, precision="fp17")
+    with pytest.raises(SettingsError, match=r"num_threads = 0: must be at least 1"):
+        pipeline(model=classifier, num_threads=0)
+    model = AutoModelForSequenceClassification.from_pretrained(classifier)
+    with pytest.raises(SettingsError, match=r"precision = 'fp16': a model object is given"):
+        pipeline(model=model, tokenizer=classifier, precision="fp16")
+
+
+def test_threads_are_those_that_were_asked_for(classifier):
+    before = torch.get_num_threads()
+    try:
+        pipeline(model=classifier, num_threads=3)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

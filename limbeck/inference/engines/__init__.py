@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from limbeck.checkpoints import resolve_folder
+from limbeck.inference._options import require_positive
 from limbeck.inference.engines._choose import AUTO, choose_engine, find_engine
 from limbeck.inference.engines._engine import PROMPT, VECTORS, Batch, Engine, Limits, Outputs
 from limbeck.inference.engines._facts import ModelFacts
@@ -61,6 +62,8 @@ def load_engine(
         MissingExtraError: If a package of the engine's is not installed; the message gives the pip
             line.
     """
+    if num_threads is not None:
+        require_positive("num_threads", num_threads)
     if name not in (None, AUTO):
         find_engine(name)  # before anything is fetched
     folder = resolve_folder(model)

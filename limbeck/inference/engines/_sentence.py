@@ -8,6 +8,7 @@ import torch
 
 from limbeck.inference.engines._engine import PROMPT, VECTORS, Batch, Engine, Limits, Outputs
 from limbeck.inference.engines._facts import ModelFacts
+from limbeck.inference.engines._precision import find_dtype, name_precision, set_threads
 from limbeck.models import Kind, SentenceModel
 from limbeck.nn import evaluation
 from limbeck.train import choose_device
@@ -24,6 +25,7 @@ class SentenceEngine(Engine):
     def __init__(self, model: SentenceModel, *, device: str = "auto") -> None:
         self.model = model.to(choose_device(device))
         self.facts = ModelFacts.of_sentence_model(model)
+        self.precision = name_precision(next(model.parameters()).dtype)
         self.device = str(model.device)
         types = ("token_type_ids",) if model.encoder.config.takes_token_types else ()
         self.limits = Limits(
@@ -39,11 +41,13 @@ class SentenceEngine(Engine):
         kind: Kind | None = None,  # noqa: ARG003 - there is no other
         vectors: bool = True,  # noqa: ARG003
         device: str = "auto",
-        precision: str | None = None,  # noqa: ARG003
-        num_threads: int | None = None,  # noqa: ARG003
+        precision: str | None = None,
+        num_threads: int | None = None,
     ) -> Engine:
         """Reads a model folder; the arguments are those of `load_engine`."""
-        return cls(SentenceModel.from_pretrained(folder), device=device)
+        model = SentenceModel.from_pretrained(folder, dtype=find_dtype(precision))
+        set_threads(num_threads)
+        return cls(model, device=device)
 
     @torch.inference_mode()
     def compute(self, batch: Batch) -> Outputs:

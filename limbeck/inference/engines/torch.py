@@ -8,6 +8,7 @@ import torch
 
 from limbeck.inference.engines._engine import Batch, Engine, Limits, Outputs
 from limbeck.inference.engines._facts import ModelFacts, find_folder_kind
+from limbeck.inference.engines._precision import find_dtype, name_precision, set_threads
 from limbeck.models import AutoConfig, Kind, Model, find_class
 from limbeck.nn import evaluation
 from limbeck.train import choose_device
@@ -23,11 +24,16 @@ class TorchEngine(Engine):
     Args:
         model: It is put on `device`, and in evaluation mode while it runs.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        num_threads: Threads of the CPU, which torch has one number of for the whole process.
     """
 
-    def __init__(self, model: Model, *, device: str = "auto") -> None:
+    def __init__(
+        self, model: Model, *, device: str = "auto", num_threads: int | None = None
+    ) -> None:
+        set_threads(num_threads)
         self.model = model.to(choose_device(device))
         self.facts = ModelFacts.of(model)
+        self.precision = name_precision(next(model.parameters()).dtype)
         self.device = str(model.device)
         num_inputs = 3 if model.config.takes_token_types else 2
         self.limits = Limits(inputs=_INPUTS[:num_inputs], max_tokens=model.config.max_tokens)
@@ -40,17 +46,21 @@ class TorchEngine(Engine):
         kind: Kind | None = None,
         vectors: bool = False,
         device: str = "auto",
-        precision: str | None = None,  # noqa: ARG003
-        num_threads: int | None = None,  # noqa: ARG003
+        precision: str | None = None,
+        num_threads: int | None = None,
     ) -> Engine:
         """Reads a model folder; the arguments are those of `load_engine`."""
         if vectors:
             from limbeck.inference.engines._sentence import SentenceEngine
 
-            return SentenceEngine.load(folder, device=device)
+            return SentenceEngine.load(
+                folder, device=device, precision=precision, num_threads=num_threads
+            )
+        dtype = find_dtype(precision)
         config = AutoConfig.from_pretrained(folder)
-        kind = kind or find_folder_kind(folder)
-        return cls(find_class(config.model_type, kind).from_pretrained(folder), device=device)
+        model_type = find_class(config.model_type, kind or find_folder_kind(folder))
+        set_threads(num_threads)
+        return cls(model_type.from_pretrained(folder, dtype=dtype), device=device)
 
     @torch.inference_mode()
     def compute(self, batch: Batch) -> Outputs:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
 import torch
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Source = str | Path | Model | Engine
 """A model folder, a Hub id, a model, or an engine that holds one."""
 
-_COMMON = ("tokenizer", "batch_size", "device", "max_length", "engine")
+_COMMON = ("tokenizer", "batch_size", "device", "max_length", "engine", "precision", "num_threads")
 
 
 @overload
@@ -60,6 +60,8 @@ def pipeline(
     device: str | int | torch.device | None = None,
     max_length: int | None = None,
     engine: str | None = None,
+    precision: str | None = None,
+    num_threads: int | None = None,
     **options: Any,
 ) -> Any:
     """Makes a callable from text to answers.
@@ -74,8 +76,11 @@ def pipeline(
             first accelerator, else the CPU.
         max_length: Longest input in tokens; by default the longest that the model takes, and 384
             for question answering.
-        engine: What runs the model, as `limbeck list engines` shows it; by default
-            the one that runs what the folder holds.
+        engine: What runs the model, as `limbeck list engines` shows it; by default the one
+            that runs what the folder holds.
+        precision: Type of the weights, fp32, bf16, fp16, int8 or int4; by default as they are.
+        num_threads: Threads of the CPU that the engine takes; by default as many as there are
+            cores.
         options: Those of the pipeline's class, such as `aggregation_strategy`.
 
     Raises:
@@ -88,7 +93,7 @@ def pipeline(
     cls = find_pipeline(find_task(model) if task is None else task)
     _check_options(cls, options)
     return cls(
-        _find_engine(cls, model, name=engine, device=_name_device(device)),
+        _find_engine(cls, model, _Run(engine, _name_device(device), precision, num_threads)),
         _find_tokenizer(tokenizer, model),
         batch_size=batch_size,
         max_length=max_length,
@@ -134,25 +139,37 @@ def _name_device(device: str | int | torch.device | None) -> str | None:
     return None if device is None else str(device)
 
 
-def _find_engine(
-    cls: type[Pipeline[Any]], model: Source, *, name: str | None, device: str | None
-) -> Engine:
+class _Run(NamedTuple):
+    """How a model is to be run, as far as that was said."""
+
+    engine: str | None
+    device: str | None
+    precision: str | None
+    num_threads: int | None
+
+
+def _find_engine(cls: type[Pipeline[Any]], model: Source, run: _Run) -> Engine:
     if isinstance(model, Engine):
-        given = {"engine": name, "device": device}
-        for option in [option for option, value in given.items() if value is not None]:
-            raise SettingsError(
-                f"{option} = '{given[option]}': the model is given as an engine, which is on "
-                f"{model.device}; leave {option} out"
-            )
+        for option, value in run._asdict().items():
+            if value is not None:
+                raise SettingsError(
+                    f"{option} = '{value}': the model is given as an engine, which is on "
+                    f"{model.device}; leave {option} out"
+                )
         return model
     if not isinstance(model, Model):
-        return _load_finetuned(cls, model, engine=name, device=device or "auto")
-    if name not in (None, AUTO, "torch"):
+        return _load_finetuned(cls, model, run)
+    if run.engine not in (None, AUTO, "torch"):
         raise SettingsError(
-            f"engine = '{name}': it reads a model folder, and a model object is given; accepted: "
-            "torch, or a folder in place of the model"
+            f"engine = '{run.engine}': it reads a model folder, and a model object is given; "
+            "accepted: torch, or a folder in place of the model"
         )
-    return TorchEngine(model, device=device or "auto")
+    if run.precision is not None:
+        raise SettingsError(
+            f"precision = '{run.precision}': a model object is given, which is run as it is; load "
+            "it with dtype=..., or give its folder"
+        )
+    return TorchEngine(model, device=run.device or AUTO, num_threads=run.num_threads)
 
 
 def _find_tokenizer(tokenizer: str | Path | Tokenizer | None, model: Source) -> Tokenizer:
@@ -215,9 +232,7 @@ def _check_options(cls: type[Pipeline[Any]], options: dict[str, Any]) -> None:
         raise unknown_option(name, [*accepted, *_COMMON], task=cls.task)
 
 
-def _load_finetuned(
-    cls: type[Pipeline[Any]], name: str | Path, *, engine: str | None, device: str
-) -> Engine:
+def _load_finetuned(cls: type[Pipeline[Any]], name: str | Path, run: _Run) -> Engine:
     """Loads a folder's model; one with another head is refused even where the weights would fit."""
     architecture = _read_architecture(name)
     kind = find_kind(architecture or "")
@@ -233,7 +248,14 @@ def _load_finetuned(
             f"this one, {advice}"
         )
     try:
-        return load_engine(engine, name, kind=cls.kind, device=device)
+        return load_engine(
+            run.engine,
+            name,
+            kind=cls.kind,
+            device=run.device or AUTO,
+            precision=run.precision,
+            num_threads=run.num_threads,
+        )
     except MissingHeadError as error:
         raise MissingHeadError(headless) from error
 
