@@ -1,0 +1,73 @@
+"""Every target takes every family and kind and gives what torch gives, or refuses with a reason.
+
+The listing decides what is tested: a new target, family or kind is in it without an edit here.
+"""
+
+import pytest
+from exported_models import (
+    RUNTIMES,
+    calibration_of,
+    make_graph,
+    make_sentence_graph,
+    relative_difference,
+    write_source,
+)
+
+from limbeck import listing
+from limbeck.export import export_model, load_target
+from limbeck.models import find_architecture
+from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
+
+TARGETS = listing.list_names("limbeck.export")
+FAMILIES = listing.list_names("limbeck.models")
+# All families with one kind and all kinds of two families: their product would take an hour. Heads
+# do not know the family below them, nor families the head above. ELECTRA has a kind of its own, and
+# GPT-2 another.
+MODELS = [
+    *((family, SEQUENCE_CLASSIFICATION) for family in FAMILIES),
+    *(
+        (family, kind)
+        for family in ("electra", "gpt2")
+        for kind in find_architecture(family).kinds
+        if kind != SEQUENCE_CLASSIFICATION
+    ),
+]
+# Models outside, so that targets that begin with the same trace can share it.
+CASES = [
+    pytest.param(target, family, kind, id=f"{target}-{family}-{kind.name}")
+    for family, kind in MODELS
+    for target in TARGETS
+]
+
+pytestmark = pytest.mark.slow
+
+
+def assert_exports(target, graph, tmp_path):
+    target = load_target(target)
+    reason = target.refuse(graph)
+    if reason is not None:
+        assert reason.strip()
+        return
+    source, folder = write_source(graph, tmp_path / "source"), tmp_path / "exported"
+    calibration = calibration_of(graph) if target.needs_calibration else ()
+    info = export_model(source, folder, target, graph=graph, calibration=calibration)
+    assert info.changed_file(folder) is None
+    runner = target.engine or target.name
+    if runner in RUNTIMES:
+        assert relative_difference(graph, RUNTIMES[runner](folder, info)) <= target.tolerance
+
+
+@pytest.mark.parametrize(("target", "family", "kind"), CASES)
+def test_exports_to(target, family, kind, tmp_path):
+    assert_exports(target, make_graph(family, kind), tmp_path)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_exports_a_sentence_model_to(target, tmp_path):
+    assert_exports(target, make_sentence_graph(), tmp_path)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_that_runs_here_is_run(target):
+    target = load_target(target)
+    assert target.engine is None or target.engine in RUNTIMES
