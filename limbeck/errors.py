@@ -15,7 +15,13 @@ _LONGEST_NAME: Final = 200
 
 
 class LimbeckError(Exception):
-    """Base of every error that Limbeck raises on purpose."""
+    """Base of every error that Limbeck raises on purpose.
+
+    Attributes:
+        input_number: Which of many inputs it is about, counted from 0, if it is about one.
+    """
+
+    input_number: int | None = None
 
 
 class SettingsError(LimbeckError, ValueError):

@@ -162,7 +162,7 @@ class SentenceEncoder:
         *,
         prompt_name: str | None = None,
         prompt: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         show_progress_bar: bool | None = False,
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
@@ -179,7 +179,8 @@ class SentenceEncoder:
             sentences: A text, or many.
             prompt_name: Which of `prompts` is put before each text.
             prompt: What is put before each text.
-            batch_size: Texts that go through the model at a time.
+            batch_size: Most texts that go through the model at a time; by default as many as have
+                about as many tokens as the device does best at a time.
             show_progress_bar: Whether progress is shown.
             convert_to_numpy: False gives a list of tensors.
             convert_to_tensor: Gives one tensor, on the model's device.
@@ -205,17 +206,15 @@ class SentenceEncoder:
         width = self._choose_width(truncate_dim)
         pipeline = self._pipeline.with_batch_size(batch_size)
         total = len(texts) if isinstance(texts, Sequence) else None
-        chunks = [np.empty((0, width), dtype=np.float32)]
         progress = choose_progress(bool(show_progress_bar))
         with progress.stage("encoding", total=total, unit="texts") as stage:
-            for vectors in pipeline(
+            vectors = pipeline(
                 texts, prompt=self._choose_prompt(prompt, prompt_name), advance=stage.advance
-            ):
-                kept = vectors[:, :width]
-                if normalize_embeddings:
-                    kept = F.normalize(torch.from_numpy(kept), dim=-1).numpy()
-                chunks.append(np.ascontiguousarray(kept))
-        found = np.concatenate(chunks)
+            )
+            rows = [vector[:width].copy() for vector in vectors if vector is not None]
+        found = np.stack(rows) if rows else np.empty((0, width), dtype=np.float32)
+        if normalize_embeddings:
+            found = F.normalize(torch.from_numpy(found), dim=-1).numpy()
         if convert_to_tensor:
             matrix = torch.from_numpy(found).to(self.device)
             return matrix[0] if is_single else matrix

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding
 
-from limbeck.data.by_length import batches_by_length
 from limbeck.errors import CheckpointError, SettingsError
+from limbeck.inference._batches import choose_budget, divide
 from limbeck.inference._options import Options, require_positive
+from limbeck.inference._stream import Steps, check_on_error, is_stream, read_each, run_stream
 from limbeck.inference.engines import Engine, Outputs
 from limbeck.models import Kind
 from limbeck.tokenizers import Tokenizer
@@ -21,11 +22,8 @@ from limbeck.tokenizers import Tokenizer
 logger = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float32]
-ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 OptionsT = TypeVar("OptionsT", bound=Options)
-
-_BATCH_SIZE = 32  # as `limbeck bench` measures
-_CHUNK = 32  # batches whose rows are kept at a time, to be sorted by length
 
 
 class Pipeline(Generic[OptionsT]):
@@ -34,8 +32,9 @@ class Pipeline(Generic[OptionsT]):
     Args:
         engine: Runs a model with the head that the pipeline reads.
         tokenizer: The model's tokenizer.
-        batch_size: Texts, or windows of them, that go through the model at a time; by default 32,
-            or the most that the engine takes.
+        batch_size: Most texts, or windows of them, that go through the model at a time; by default
+            as many as have about as many tokens as the device does best at a time. With 1 each
+            input is answered before the next is read.
         max_length: Longest input in tokens; by default the longest that the engine takes, or that
             models for the task are fine-tuned with. A model that takes any length gets by default
             what it was trained with, `max_position_embeddings`.
@@ -85,10 +84,10 @@ class Pipeline(Generic[OptionsT]):
         self._batch_size = self._choose_batch_size(batch_size)
         self._max_length = self._choose_max_length(max_length)
 
-    def _choose_batch_size(self, given: int | None) -> int:
+    def _choose_batch_size(self, given: int | None) -> int | None:
         limit = self.engine.limits.max_rows
         if given is None:
-            return _BATCH_SIZE if limit is None else min(_BATCH_SIZE, limit)
+            return limit
         if limit is not None and given > limit:
             raise SettingsError(f"batch_size = {given}, but the engine takes {limit} at a time")
         return require_positive("batch_size", given)
@@ -107,8 +106,8 @@ class Pipeline(Generic[OptionsT]):
         lengths = (self.tokenizer.model_max_length, self.engine.limits.max_tokens)
         return min(length for length in lengths if length is not None)
 
-    def with_batch_size(self, batch_size: int) -> Self:
-        """Returns the same pipeline, its model shared, with another number of rows at a time.
+    def with_batch_size(self, batch_size: int | None) -> Self:
+        """Returns the same pipeline, its model shared, with other `batch_size`.
 
         Raises:
             SettingsError: If it is below 1, or above what the engine takes.
@@ -121,10 +120,26 @@ class Pipeline(Generic[OptionsT]):
         """Returns the options of one call."""
         return self.options.override(given, task=self.task)
 
-    def _chunks(self, items: Sequence[ItemT]) -> Iterator[Sequence[ItemT]]:
-        """Divides inputs into parts, so that memory does not grow with their number."""
-        size = _CHUNK * self._batch_size
-        return (items[start : start + size] for start in range(0, len(items), size))
+    def _answer_all(
+        self, inputs: Any, steps: Steps[Any, Any, ResultT], *, on_error: str = "raise"
+    ) -> list[ResultT | None] | Iterator[ResultT | None]:
+        """Returns results in the order of the inputs: a list, or for a stream a generator.
+
+        Args:
+            inputs: Many inputs; for one, put it into a list.
+            steps: What is done with them.
+            on_error: `skip` gives None in the place of a bad input's result.
+
+        Raises:
+            SettingsError: If an input is not accepted; a generator raises it when it gets there.
+        """
+        results = run_stream(
+            read_each(inputs),
+            steps,
+            batch_size=self._batch_size,
+            on_error=check_on_error(on_error),
+        )
+        return results if is_stream(inputs) else list(results)
 
     def _run(
         self, rows: Sequence[Encoding], read: Callable[[Outputs], FloatArray]
@@ -142,11 +157,16 @@ class Pipeline(Generic[OptionsT]):
             CheckpointError: If the model gives a number that is not finite.
         """
         found: dict[int, FloatArray] = {}
-        for chosen in batches_by_length([len(row) for row in rows], self._batch_size):
+        for chosen in self._batches(rows):
             outputs = self.engine.run(self._pad([rows[i] for i in chosen]))
             self._require_finite(outputs)
             found.update(zip(chosen, read(outputs), strict=True))
         return [found[i] for i in range(len(rows))]
+
+    def _batches(self, rows: Sequence[Encoding]) -> Iterator[list[int]]:
+        """Yields the places of rows in batches."""
+        budget = choose_budget(self.engine.device)
+        return divide([len(row) for row in rows], budget, max_rows=self._batch_size)
 
     def _require_finite(self, outputs: Outputs) -> None:
         for name, values in outputs.items():

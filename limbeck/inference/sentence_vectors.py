@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from tokenizers import Encoding
 
-from limbeck.data.by_length import batches_by_length
 from limbeck.errors import SettingsError, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options
+from limbeck.inference._stream import OnError, Steps, check_on_error, run_stream
 from limbeck.inference.engines import PROMPT, VECTORS, Engine
 from limbeck.models._kinds import ENCODER
+from limbeck.sources import require_whole_characters
 from limbeck.tokenizers import Tokenizer
-
-_CHUNK = 64  # batches that are read ahead, to be sorted by length
 
 
 class SentenceVectorsPipeline(Pipeline[Options]):
@@ -27,7 +26,7 @@ class SentenceVectorsPipeline(Pipeline[Options]):
     Args:
         engine: Runs a sentence model.
         tokenizer: Its tokenizer.
-        batch_size: Texts that go through the model at a time; by default 32.
+        batch_size: Most texts that go through the model at a time; see `Pipeline`.
         max_length: Longest input in tokens; by default what the model's folder says, or the
             longest that the model takes.
     """
@@ -69,55 +68,57 @@ class SentenceVectorsPipeline(Pipeline[Options]):
         texts: Iterable[str],
         *,
         prompt: str = "",
+        on_error: OnError = "raise",
         advance: Callable[[float], None] = lambda _: None,
-    ) -> Iterator[FloatArray]:
-        """Yields the vectors of texts in their order, some thousand at a time.
+    ) -> Iterator[FloatArray | None]:
+        """Yields the vectors of texts in their order.
 
         Memory does not grow with the number of texts, which are read as they are needed.
 
         Args:
             texts: The texts.
             prompt: What is put before each.
+            on_error: `skip` gives None in the place of a bad text's vector.
             advance: Is told how many texts are done.
 
         Raises:
             SettingsError: If one is no text.
         """
         left_out = self._count_prompt(prompt)
-        remaining, done = iter(texts), 0
-        while chunk := list(islice(remaining, _CHUNK * self._batch_size)):
-            rows = self._tokenize(chunk, prompt=prompt, first=done)
-            done += len(chunk)
-            yield self._compute(rows, left_out=left_out, advance=advance)
 
-    def tokenize(self, texts: list[str]) -> list[Encoding]:
+        def compute(_: object, rows: Sequence[Encoding]) -> Iterator[FloatArray]:
+            return iter(self._compute(rows, left_out=left_out))
+
+        return run_stream(
+            texts,
+            Steps(_check_text, partial(self._tokenize, prompt=prompt), compute),
+            batch_size=self._batch_size,
+            on_error=check_on_error(on_error),
+            advance=advance,
+        )
+
+    def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
         """Returns texts as tokens, cut at `max_length`."""
-        return self._tokenize(texts, prompt="", first=0)
+        return self._tokenize([_check_text(i, text) for i, text in enumerate(texts)], prompt="")
 
-    def _tokenize(self, texts: list[str], *, prompt: str, first: int) -> list[Encoding]:
-        for place, text in enumerate(texts, start=first):
-            if not isinstance(text, str):
-                raise SettingsError(f"sentence {place} is {shorten(text)}; accepted: a text")
+    def _tokenize(self, texts: Sequence[str], *, prompt: str) -> list[Encoding]:
         read = [self._sentence.as_read(prompt + text) for text in texts]
         rows = self.tokenizer(read, truncation=True, max_length=self._max_length).encodings
-        for place, row in enumerate(rows, start=first):
+        for text, row in zip(texts, rows, strict=True):
             if not len(row):
                 raise SettingsError(
-                    f"sentence {place} is {shorten(texts[place - first])}, of which the model's "
-                    "tokenizer makes no tokens; accepted: texts with some"
+                    f"the model's tokenizer makes no tokens of {shorten(text)}; accepted: texts "
+                    "with some"
                 )
         return rows
 
-    def _compute(
-        self, rows: list[Encoding], *, left_out: int, advance: Callable[[float], None]
-    ) -> FloatArray:
+    def _compute(self, rows: Sequence[Encoding], *, left_out: int) -> FloatArray:
         found = np.empty((len(rows), self._sentence.width), dtype=np.float32)
-        for chosen in batches_by_length([len(row) for row in rows], self._batch_size):
+        for chosen in self._batches(rows):
             inputs = self._pad([rows[i] for i in chosen])
             outputs = self.engine.run({**inputs, PROMPT: left_out} if left_out else inputs)
             self._require_finite(outputs)
             found[chosen] = outputs[VECTORS]
-            advance(len(chosen))
         return found
 
     def _count_prompt(self, prompt: str) -> int:
@@ -129,5 +130,12 @@ class SentenceVectorsPipeline(Pipeline[Options]):
                 "the model leaves a prompt's tokens out of a text's vector, which the engine "
                 "can't; accepted: engine='torch' on the folder of its weights, or no prompt"
             )
-        (row,) = self._tokenize([prompt], prompt="", first=0)
+        (row,) = self._tokenize([prompt], prompt="")
         return len(row) - row.special_tokens_mask[-1]  # what ends a text ends the prompt's too
+
+
+def _check_text(index: int, text: object) -> str:
+    if not isinstance(text, str):
+        raise SettingsError(f"sentence {index} is {shorten(text)}; accepted: a text")
+    require_whole_characters(text, f"sentence {index}")
+    return text

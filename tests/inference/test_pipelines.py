@@ -301,7 +301,7 @@ def test_every_pipeline_takes_a_column_of_a_frame(folder, tmp_path):
     assert classify(column) == classify(TEXTS)
     tagged = write_model(tmp_path / "tags", auto_model=AutoModelForTokenClassification)
     find = pipeline("ner", tagged)
-    assert find(column) == find(iter(TEXTS)) == find(TEXTS)
+    assert find(column) == list(find(iter(TEXTS))) == find(TEXTS)
     read = write_model(
         tmp_path / "answers", auto_model=AutoModelForQuestionAnswering, labels=("start", "end")
     )

@@ -135,7 +135,7 @@ def test_a_token_counts_where_it_has_most_text_around_it(folder, stride):
 
 
 def test_many_texts_are_read_in_parts(folder, monkeypatch):
-    monkeypatch.setattr("limbeck.inference._base._CHUNK", 1)
+    monkeypatch.setattr("limbeck.inference._stream._FIRST_WINDOW", 1)
     find = pipeline("token-classification", folder, aggregation_strategy="max", batch_size=2)
     assert_equal_entities(find(TEXTS), [find(text) for text in TEXTS])
     assert find([]) == []
@@ -193,7 +193,7 @@ def test_wrong_arguments_are_refused(folder):
         pipeline("ner", folder, max_length=1)("a")
     with pytest.raises(SettingsError, match=r"input 1 is \['a', 'b'\]; .*is_split_into_words=True"):
         find(["a", ["a", "b"]])
-    with pytest.raises(SettingsError, match=r"the input is 5; accepted: a text, or a list"):
+    with pytest.raises(SettingsError, match=r"input 0 is 5; accepted: a text, or a list"):
         find(5)
 
 

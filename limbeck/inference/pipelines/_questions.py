@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from limbeck.errors import SettingsError, shorten
+from limbeck.inference._stream import is_many, is_stream, read_each
+from limbeck.sources import require_whole_characters
 
 _FORMS = 'accepted: {"question": "...", "context": "..."}, or a list of these'
 
@@ -17,22 +19,20 @@ class Question(NamedTuple):
     context: str
 
 
-def as_questions(
-    inputs: object, *, question: object, context: object
-) -> tuple[list[Question], bool]:
-    """Returns questions with their contexts, and whether it is a single one, not in a list.
+def gather_questions(inputs: object, *, question: object, context: object) -> tuple[Any, bool]:
+    """Returns what is to be answered, unchecked, and whether it is a single question.
 
     Args:
-        inputs: A mapping with `question` and `context`, or a list of them.
+        inputs: A mapping with `question` and `context`, or many of them.
         question: In the place of `inputs` a question, or a list.
         context: With `question` a text, or a list.
 
     Raises:
-        SettingsError: If something is missing, empty, too much, or no text.
+        SettingsError: If something is missing or too much.
 
     Example:
-        >>> as_questions({"question": "Who?", "context": "Ada."}, question=None, context=None)
-        ([Question(question='Who?', context='Ada.')], True)
+        >>> gather_questions({"question": "Who?", "context": "Ada."}, question=None, context=None)
+        ([{'question': 'Who?', 'context': 'Ada.'}], True)
     """
     if inputs is None:
         return _from_columns(question, context)
@@ -42,20 +42,42 @@ def as_questions(
             "inputs that hold a question and a context each"
         )
     if isinstance(inputs, Mapping):
-        return [_from_mapping(inputs, 0)], True
-    if isinstance(inputs, str) or not isinstance(inputs, Iterable):
+        return [inputs], True
+    if not is_many(inputs):
         raise SettingsError(f"the input is {shorten(inputs)}; {_FORMS}, or question= and context=")
-    return [_from_mapping(given, index) for index, given in enumerate(inputs)], False
+    return inputs, False
 
 
-def _from_columns(question: object, context: object) -> tuple[list[Question], bool]:
+def check_question(index: int, given: object) -> Question:
+    """Returns an input's question and context.
+
+    Raises:
+        SettingsError: If either is missing, empty or no text, or there is more.
+
+    Example:
+        >>> check_question(0, {"question": "Who?", "context": "Ada."})
+        Question(question='Who?', context='Ada.')
+    """
+    if not isinstance(given, Mapping) or set(given) != {"question", "context"}:
+        raise SettingsError(f"input {index} is {shorten(given)}; {_FORMS}")
+    for name in ("question", "context"):
+        value = given[name]
+        if not isinstance(value, str) or not value.strip():
+            raise SettingsError(
+                f"input {index}: the {name} is {shorten(value)}; accepted: a text that is not empty"
+            )
+        require_whole_characters(value, f"input {index}: the {name}")
+    return Question(given["question"], given["context"])
+
+
+def _from_columns(question: object, context: object) -> tuple[Any, bool]:
     for name, value in (("question", question), ("context", context)):
         if value is None:
             raise SettingsError(f"{name}= is missing; {_FORMS}, or both question= and context=")
+    if isinstance(question, str) and is_stream(context):
+        return (_as_input(question, text) for text in read_each(context)), False
     questions, one_question = _as_list("question", question)
     contexts, one_context = _as_list("context", context)
-    if one_question and one_context:
-        return [_checked(questions[0], contexts[0], 0)], True
     questions = questions * len(contexts) if one_question else questions
     contexts = contexts * len(questions) if one_context else contexts
     if len(questions) != len(contexts):
@@ -63,8 +85,11 @@ def _from_columns(question: object, context: object) -> tuple[list[Question], bo
             f"there are {len(questions)} questions and {len(contexts)} contexts; accepted: as many "
             "of each, or one of either"
         )
-    pairs = zip(questions, contexts, strict=True)
-    return [_checked(first, second, index) for index, (first, second) in enumerate(pairs)], False
+    return list(map(_as_input, questions, contexts)), one_question and one_context
+
+
+def _as_input(question: object, context: object) -> dict[str, object]:
+    return {"question": question, "context": context}
 
 
 def _as_list(name: str, value: object) -> tuple[list[object], bool]:
@@ -73,20 +98,3 @@ def _as_list(name: str, value: object) -> tuple[list[object], bool]:
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
         raise SettingsError(f"{name} = {shorten(value)}; accepted: a text, or a list of texts")
     return list(value), False
-
-
-def _from_mapping(given: object, index: int) -> Question:
-    if not isinstance(given, Mapping) or set(given) != {"question", "context"}:
-        raise SettingsError(f"input {index} is {shorten(given)}; {_FORMS}")
-    return _checked(given["question"], given["context"], index)
-
-
-def _checked(question: object, context: object, index: int) -> Question:
-    for name, value in (("question", question), ("context", context)):
-        if not isinstance(value, str) or not value.strip():
-            raise SettingsError(
-                f"input {index}: the {name} is {shorten(value)}; accepted: a text that is not empty"
-            )
-    assert isinstance(question, str)
-    assert isinstance(context, str)
-    return Question(question, context)

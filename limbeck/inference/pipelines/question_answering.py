@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_at_least, require_positive
+from limbeck.inference._stream import OnError, Steps
 from limbeck.inference.engines import Outputs
-from limbeck.inference.pipelines._questions import Question, as_questions
+from limbeck.inference.pipelines._questions import Question, check_question, gather_questions
 from limbeck.models import AutoModelForQuestionAnswering
 from limbeck.nn.spans import Place, ScoredWindow, rank_answers
 from limbeck.tokenizers.windows import TextWindow, cut_texts, cut_windows, require_room
@@ -68,8 +70,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     Args:
         engine: Runs a model with a question-answering head.
         tokenizer: Its tokenizer.
-        batch_size: Windows that go through the model at a time; by default 32, or the most that the
-            engine takes.
+        batch_size: Most windows that go through the model at a time; see `Pipeline`.
         max_length: Longest window in tokens, with the question; by default 384, or the longest
             that the engine takes.
         options: See `QuestionAnsweringOptions`.
@@ -91,20 +92,23 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
 
     def __call__(
         self,
-        inputs: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
+        inputs: Mapping[str, str] | Iterable[Mapping[str, str]] | None = None,
         *,
-        question: str | Sequence[str] | None = None,
-        context: str | Sequence[str] | None = None,
+        question: str | Iterable[str] | None = None,
+        context: str | Iterable[str] | None = None,
         batch_size: int | None = None,
+        on_error: OnError = "raise",
         **options: Any,
     ) -> Any:
         """Answers one question or many; options that are not given are as it was made.
 
         Args:
-            inputs: `{"question": ..., "context": ...}`, or a list of these.
+            inputs: `{"question": ..., "context": ...}`, or a list, a generator or a data set of
+                these.
             question: In their place a question, or a list of them.
             context: Likewise the text that has the answer; one of either may serve many.
             batch_size: For this call, in place of the pipeline's own.
+            on_error: `skip` gives None in the place of a bad input's result.
             options: See `QuestionAnsweringOptions`.
 
         Returns:
@@ -117,27 +121,31 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         """
         if batch_size is not None:
             resized = self.with_batch_size(batch_size)
-            return resized(inputs, question=question, context=context, **options)
+            return resized(inputs, question=question, context=context, on_error=on_error, **options)
         chosen = self._choose(options)
-        questions, is_single = as_questions(inputs, question=question, context=context)
-        ranked = [
-            answers for chunk in self._chunks(questions) for answers in self._answer(chunk, chosen)
-        ]
-        found = [answers[0] for answers in ranked] if chosen.top_k == 1 else ranked
+        given, is_single = gather_questions(inputs, question=question, context=context)
+        lengths = self._lengths(chosen)
+        steps = Steps(
+            check_question,
+            partial(self._cut, lengths=lengths),
+            partial(self._answer, options=chosen),
+        )
+        found: Any = self._answer_all(given, steps, on_error=on_error)
         return found[0] if is_single else found
 
     def _answer(
-        self, questions: Sequence[Question], options: QuestionAnsweringOptions
-    ) -> Iterator[list[Answer]]:
-        windows = self._windows(questions, options)
+        self,
+        questions: Sequence[Question],
+        windows: Sequence[TextWindow],
+        options: QuestionAnsweringOptions,
+    ) -> Iterator[Answer | list[Answer]]:
         scores = self._run_tokens([window.encoding for window in windows], _span_logits)
         together = zip(windows, scores, strict=True)
         for index, of_context in groupby(together, key=lambda pair: pair[0].index):
-            yield _rank(list(of_context), questions[index], options)
+            answers = _rank(list(of_context), questions[index], options)
+            yield answers[0] if options.top_k == 1 else answers
 
-    def _windows(
-        self, questions: Sequence[Question], options: QuestionAnsweringOptions
-    ) -> list[TextWindow]:
+    def _lengths(self, options: QuestionAnsweringOptions) -> _Lengths:
         room = self._max_length - self.tokenizer.num_special_tokens(pair=True)
         longest = options.max_question_len or max(1, min(_QUESTION, room // 2))
         stride = options.doc_stride
@@ -150,15 +158,24 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
             max_question_tokens=longest,
             names=("max_question_len", "doc_stride"),
         )
+        return _Lengths(longest, stride)
+
+    def _cut(self, questions: Sequence[Question], lengths: _Lengths) -> list[TextWindow]:
+        asked = [question.question for question in questions]
         return cut_windows(
             self.tokenizer,
             [question.context for question in questions],
             max_length=self._max_length,
-            stride=stride,
-            questions=cut_texts(
-                self.tokenizer, [question.question for question in questions], max_tokens=longest
-            ),
+            stride=lengths.stride,
+            questions=cut_texts(self.tokenizer, asked, max_tokens=lengths.question),
         )
+
+
+class _Lengths(NamedTuple):
+    """Tokens of the longest question, and those that neighbouring windows share."""
+
+    question: int
+    stride: int
 
 
 def _span_logits(outputs: Outputs) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +12,10 @@ from tokenizers import Encoding
 from limbeck.errors import SettingsError, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_positive, unknown_option
+from limbeck.inference._stream import OnError, Steps, is_many
 from limbeck.inference.engines import Outputs
 from limbeck.models import AutoModelForSequenceClassification
+from limbeck.sources import require_whole_characters
 
 Text = str | Mapping[str, str]
 """A text, or a pair of them: `{"text": ..., "text_pair": ...}`."""
@@ -30,8 +32,7 @@ class TextClassificationPipeline(Pipeline[Options]):
     Args:
         engine: Runs a model with a sequence classification head.
         tokenizer: Its tokenizer.
-        batch_size: Texts that go through the model at a time; by default 32, or the most that the
-            engine takes.
+        batch_size: Most texts that go through the model at a time; see `Pipeline`.
         max_length: Longest input in tokens; by default the longest that the engine takes.
 
     Example:
@@ -46,49 +47,51 @@ class TextClassificationPipeline(Pipeline[Options]):
 
     def __call__(
         self,
-        inputs: Text | Sequence[Text],
+        inputs: Text | Iterable[Text],
         *,
         top_k: int | Literal["best"] | None = "best",
         batch_size: int | None = None,
+        on_error: OnError = "raise",
         **options: Any,
     ) -> Any:
         """Classifies one text or many.
 
         Args:
-            inputs: A text, a pair `{"text": ..., "text_pair": ...}`, or a list of these.
+            inputs: A text, a pair `{"text": ..., "text_pair": ...}`, or a list, a generator or a
+                data set of these.
             top_k: How many labels to give for each text, the best first; None gives all. With
                 `best` each text has its best label alone, not in a list of its own.
             batch_size: For this call, in place of the pipeline's own.
+            on_error: `skip` gives None in the place of a bad input's result.
             options: There are no others; what `transformers` has is answered with what it is here.
 
         Returns:
             As `transformers.pipeline`: `[{"label", "score"}]` for one text, a list with one such
-            dictionary per text for a list; with `top_k`, a list of them in the place of each
-            dictionary.
+            dictionary per text for a list, a generator of them for a generator or a data set; with
+            `top_k`, a list of them in the place of each dictionary.
 
         Raises:
             SettingsError: If an input is neither a text nor a pair, `top_k` is below 1, or there is
                 no such option.
         """
         for name in options:
-            raise unknown_option(name, ("top_k", "batch_size"), task=self.task)
+            raise unknown_option(name, ("top_k", "batch_size", "on_error"), task=self.task)
         if batch_size is not None:
-            return self.with_batch_size(batch_size)(inputs, top_k=top_k)
-        # What is neither, such as a gap of a table, is named by the check below.
-        is_single = isinstance(inputs, str | Mapping) or not isinstance(inputs, Iterable)
-        texts = [inputs] if is_single else list(inputs)
-        pairs = [_as_pair(i, text) for i, text in enumerate(texts)]
-        ranked = [
-            self._rank(scores.tolist())
-            for chunk in self._chunks(pairs)
-            for scores in self._run(self._encode(chunk), self._activate)
-        ]
-        if top_k == "best":
-            best = [labels[0] for labels in ranked]
-            return best[0] if isinstance(inputs, Mapping) else best
-        if top_k is not None:
-            ranked = [labels[: require_positive("top_k", top_k)] for labels in ranked]
-        return ranked[0] if is_single else ranked
+            resized = self.with_batch_size(batch_size)
+            return resized(inputs, top_k=top_k, on_error=on_error)
+        if isinstance(top_k, int):
+            require_positive("top_k", top_k)
+
+        def answer(_: object, rows: Sequence[Encoding]) -> Iterator[Any]:
+            for scores in self._run(rows, self._activate):
+                labels = self._rank(scores.tolist())
+                yield labels[0] if top_k == "best" else labels[:top_k]
+
+        steps = Steps(_as_pair, self._encode, answer)
+        if is_many(inputs):
+            return self._answer_all(inputs, steps, on_error=on_error)
+        found: Any = self._answer_all([inputs], steps, on_error=on_error)
+        return found if top_k == "best" and isinstance(inputs, str) else found[0]
 
     def _encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[Encoding]:
         """Returns each text or pair as tokens; the tokenizer takes texts and pairs apart."""
@@ -122,10 +125,12 @@ class TextClassificationPipeline(Pipeline[Options]):
 
 def _as_pair(index: int, text: object) -> tuple[str, str | None]:
     if isinstance(text, str):
+        require_whole_characters(text, f"input {index}")
         return text, None
     if isinstance(text, Mapping) and "text" in text and set(text) <= set(_PAIR_KEYS):
         first, second = text["text"], text.get("text_pair")
         if isinstance(first, str) and isinstance(second, str | None):
+            require_whole_characters(first + (second or ""), f"input {index}")
             return first, second
     raise SettingsError(
         f"input {index} is {shorten(text)}; accepted: a text, or a pair such as "

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, groupby
 from typing import Any
 
@@ -15,9 +16,11 @@ import torch
 from limbeck.errors import SettingsError, did_you_mean, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_at_least
+from limbeck.inference._stream import OnError, Steps, is_many
 from limbeck.inference.engines import Outputs
 from limbeck.inference.pipelines._entities import STRATEGIES, Entity, Piece, Strategy, find_entities
 from limbeck.models import AutoModelForTokenClassification
+from limbeck.sources import require_whole_characters
 from limbeck.tokenizers.windows import TextWindow, cut_windows
 
 _STRIDE = 128  # of windows with room enough
@@ -88,8 +91,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     Args:
         engine: Runs a model with a token classification head.
         tokenizer: Its tokenizer.
-        batch_size: Texts, or windows of them, that go through the model at a time; by default 32,
-            or the most that the engine takes.
+        batch_size: Most windows that go through the model at a time; see `Pipeline`.
         max_length: Longest window in tokens; by default the longest that the engine takes.
         options: See `TokenClassificationOptions`.
 
@@ -111,55 +113,67 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
 
     def __call__(
         self,
-        inputs: str | Sequence[str] | Sequence[Sequence[str]],
+        inputs: str | Iterable[str] | Iterable[Sequence[str]],
         *,
         is_split_into_words: bool = False,
         batch_size: int | None = None,
+        on_error: OnError = "raise",
         **options: Any,
     ) -> Any:
         """Labels one text or many; what is not given is as the pipeline was made.
 
         Args:
-            inputs: A text, or a list of texts.
+            inputs: A text, or a list, a generator or a data set of texts.
             is_split_into_words: The inputs are the words of a text, or a list of such lists: each
                 of them gets one label, and places are those in the words with a blank between them.
             batch_size: For this call, in place of the pipeline's own.
+            on_error: `skip` gives None in the place of a bad input's result.
             options: See `TokenClassificationOptions`.
 
         Returns:
-            As `transformers.pipeline`, a list of dictionaries for a text, and a list of such lists
-            for a list, or for words: `entity`, `score`, `index`, `word`, `start`, `end` for each
-            token with the strategy `none`; otherwise `entity_group`, `score`, `word`, `start`,
-            `end` for each entity. `word` is spelt as the vocabulary has it; `text[start:end]` is
-            the text's own spelling. `index` counts the text's tokens from 1.
+            As `transformers.pipeline`, a list of dictionaries for a text, a list of such lists for
+            a list, or for words, and a generator of them for a generator or a data set: `entity`,
+            `score`, `index`, `word`, `start`, `end` for each token with the strategy `none`;
+            otherwise `entity_group`, `score`, `word`, `start`, `end` for each entity. `word` is
+            spelt as the vocabulary has it; `text[start:end]` is the text's own spelling. `index`
+            counts the text's tokens from 1.
 
         Raises:
             SettingsError: If an input is no text, or an argument is out of range.
         """
         if batch_size is not None:
             resized = self.with_batch_size(batch_size)
-            return resized(inputs, is_split_into_words=is_split_into_words, **options)
+            return resized(
+                inputs, is_split_into_words=is_split_into_words, on_error=on_error, **options
+            )
         chosen = self._choose(options)
+        steps = Steps(
+            _check_words if is_split_into_words else _check_text,
+            partial(self._cut, options=chosen),
+            partial(self._find, options=chosen),
+        )
         if is_split_into_words:
-            texts, is_single = _check_words(inputs), False
-        else:
-            is_single = isinstance(inputs, str)
-            whole = [inputs] if isinstance(inputs, str) else _check_texts(inputs)
-            texts = [_Text(text) for text in whole]
-        found = [
-            entities for chunk in self._chunks(texts) for entities in self._find(chunk, chosen)
-        ]
-        return found[0] if is_single else found
+            is_one = not is_many(inputs) or _is_one_list_of_words(inputs)
+            return self._answer_all([inputs] if is_one else inputs, steps, on_error=on_error)
+        if is_many(inputs):
+            return self._answer_all(inputs, steps, on_error=on_error)
+        found: Any = self._answer_all([inputs], steps, on_error=on_error)
+        return found[0]
 
-    def _find(
-        self, given: Sequence[_Text], options: TokenClassificationOptions
-    ) -> Iterator[list[Entity]]:
-        texts = [text.whole for text in given]
+    def _cut(self, texts: Sequence[_Text], options: TokenClassificationOptions) -> list[TextWindow]:
         stride = options.stride
         if stride is None:
             room = self._max_length - self.tokenizer.num_special_tokens()
             stride = max(0, min(_STRIDE, room // 2))
-        windows = cut_windows(self.tokenizer, texts, max_length=self._max_length, stride=stride)
+        whole = [text.whole for text in texts]
+        return cut_windows(self.tokenizer, whole, max_length=self._max_length, stride=stride)
+
+    def _find(
+        self,
+        given: Sequence[_Text],
+        windows: Sequence[TextWindow],
+        options: TokenClassificationOptions,
+    ) -> Iterator[list[Entity]]:
         scores = self._run_tokens([window.encoding for window in windows], _probabilities)
         together = zip(windows, scores, strict=True)
         for index, of_text in groupby(together, key=lambda pair: pair[0].index):
@@ -201,31 +215,29 @@ def _probabilities(outputs: Outputs) -> FloatArray:
     return np.asarray(torch.from_numpy(outputs["logits"]).softmax(-1))
 
 
-def _check_words(inputs: object) -> list[_Text]:
-    """Returns lists of words, or one such list, as texts."""
-    given = list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, str) else []
-    is_single = bool(given) and all(isinstance(word, str) for word in given)
-    for index, words in enumerate([given] if is_single else given or [inputs]):
-        is_list = isinstance(words, Sequence) and not isinstance(words, str)
-        if not is_list or not words or not all(isinstance(w, str) and w.strip() for w in words):
-            raise SettingsError(
-                f"input {index} is {shorten(words)}; accepted with is_split_into_words: a list of "
-                "words that are not empty, or a list of such lists"
-            )
-    return [_Text.of_words(words) for words in ([given] if is_single else given)]
+def _is_one_list_of_words(inputs: object) -> bool:
+    """Tells whether inputs are the words of one text, and not lists of them."""
+    return isinstance(inputs, Sequence) and all(isinstance(word, str) for word in inputs)
 
 
-def _check_texts(inputs: object) -> list[str]:
-    if isinstance(inputs, Mapping) or not isinstance(inputs, Iterable):
-        raise SettingsError(f"the input is {shorten(inputs)}; accepted: a text, or a list of texts")
-    texts = list(inputs)
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise SettingsError(
-                f"input {index} is {shorten(text)}; accepted: a text, or a list of texts; words "
-                "with is_split_into_words=True"
-            )
-    return texts
+def _check_words(index: int, words: object) -> _Text:
+    given = list(words) if isinstance(words, Sequence) and not isinstance(words, str) else []
+    if not given or not all(isinstance(word, str) and word.strip() for word in given):
+        raise SettingsError(
+            f"input {index} is {shorten(words)}; accepted with is_split_into_words: a list of "
+            "words that are not empty, or a list of such lists"
+        )
+    return _Text.of_words(given)
+
+
+def _check_text(index: int, text: object) -> _Text:
+    if not isinstance(text, str):
+        raise SettingsError(
+            f"input {index} is {shorten(text)}; accepted: a text, or a list of texts; words "
+            "with is_split_into_words=True"
+        )
+    require_whole_characters(text, f"input {index}")
+    return _Text(text)
 
 
 PipelineType = TokenClassificationPipeline
