@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
+
+from limbeck.lazy import lazy_names
 
 if TYPE_CHECKING:
     from limbeck.data.batch import MaskedBatch
@@ -13,6 +14,19 @@ if TYPE_CHECKING:
     from limbeck.data.info import CorpusInfo
     from limbeck.data.masking import MaskingSettings
     from limbeck.data.settings import CorpusSettings
+else:  # building and inspecting a corpus needs no torch; batches do
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "batch": ["MaskedBatch"],
+            "batches": ["MaskedBatches"],
+            "build": ["build_corpus"],
+            "corpus": ["Corpus", "TokenSplit"],
+            "info": ["CorpusInfo"],
+            "masking": ["MaskingSettings"],
+            "settings": ["CorpusSettings"],
+        },
+    )
 
 __all__ = [
     "Corpus",
@@ -24,21 +38,3 @@ __all__ = [
     "TokenSplit",
     "build_corpus",
 ]
-
-# Building and inspecting a corpus needs no torch; batches do. So names are imported when used.
-_PLACES: Final = {
-    "Corpus": "corpus",
-    "CorpusInfo": "info",
-    "CorpusSettings": "settings",
-    "MaskedBatch": "batch",
-    "MaskedBatches": "batches",
-    "MaskingSettings": "masking",
-    "TokenSplit": "corpus",
-    "build_corpus": "build",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'limbeck.data' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"limbeck.data.{_PLACES[name]}"), name)

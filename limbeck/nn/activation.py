@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch import nn
+from typing import TYPE_CHECKING, Final
 
 from limbeck.errors import SettingsError, did_you_mean
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "gelu": nn.GELU,
-    "gelu_new": lambda: nn.GELU(approximate="tanh"),
-    "gelu_pytorch_tanh": lambda: nn.GELU(approximate="tanh"),
-    "relu": nn.ReLU,
-    "silu": nn.SiLU,
-    "swish": nn.SiLU,
-    "tanh": nn.Tanh,
+if TYPE_CHECKING:
+    from torch import nn
+
+ACTIVATIONS: Final[dict[str, tuple[str, dict[str, str]]]] = {
+    "gelu": ("GELU", {}),
+    "gelu_new": ("GELU", {"approximate": "tanh"}),
+    "gelu_pytorch_tanh": ("GELU", {"approximate": "tanh"}),
+    "relu": ("ReLU", {}),
+    "silu": ("SiLU", {}),
+    "swish": ("SiLU", {}),
+    "tanh": ("Tanh", {}),
 }
+"""A class of `torch.nn` and its arguments each: configurations know the names without torch."""
 
 
 def build_activation(name: str) -> nn.Module:
@@ -32,4 +34,8 @@ def build_activation(name: str) -> nn.Module:
             f"there is no activation '{name}'; accepted: {', '.join(ACTIVATIONS)}."
             + did_you_mean(name, ACTIVATIONS)
         )
-    return ACTIVATIONS[name]()
+    from torch import nn
+
+    class_name, arguments = ACTIVATIONS[name]
+    module: nn.Module = getattr(nn, class_name)(**arguments)
+    return module

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limbeck.nn.constants import PoolingMode
 from limbeck.nn.heads import MeanPooler
 from limbeck.nn.precision import at_least_float32
-
-PoolingMode: TypeAlias = Literal[
-    "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"
-]
-"""Under the names of sentence-transformers, in the order in which that library joins several."""
-
-POOLING_MODES: Final[tuple[PoolingMode, ...]] = get_args(PoolingMode)
 
 
 class Pooling(nn.Module):

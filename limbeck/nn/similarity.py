@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from limbeck.nn.constants import Similarity
 from limbeck.nn.precision import at_least_float32
-
-Similarity: TypeAlias = Literal["cosine", "dot", "euclidean", "manhattan"]
-"""Greater is more alike: distances count below 0."""
 
 
 def similarity_matrix(first: Tensor, second: Tensor, similarity: Similarity) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -52,6 +53,15 @@ class PairwiseEngine(TorchEngine):
 
 EngineType = PairwiseEngine
 '''
+
+
+WITHOUT_TORCH = """
+import sys
+from limbeck.cli import main
+
+assert main(["predict", *sys.argv[1:]]) == 0
+assert "torch" not in sys.modules
+"""
 
 
 @pytest.fixture
@@ -311,3 +321,16 @@ def test_threads_are_those_that_were_asked_for(classifier):
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+def test_an_export_answers_without_torch(classifier, run_by):
+    folder = run_by("onnxruntime", classifier)
+    said = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(folder), *TEXTS],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    expected = [one["label"] for one in pipeline(model=classifier)(TEXTS)]
+    assert [line.split()[0] for line in said.stdout.splitlines()] == expected

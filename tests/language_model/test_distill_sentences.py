@@ -19,7 +19,7 @@ from limbeck.models import (
     SentenceHead,
     SentenceModel,
 )
-from limbeck.models._sentence.folder import carry_sentence_files, write_sentence_files
+from limbeck.models._sentence.weights import carry_sentence_files, write_sentence_files
 from limbeck.recipes import distill
 
 CONFIG = SentenceConfig(

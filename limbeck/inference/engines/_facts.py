@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from limbeck import checkpoints
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import CheckpointError, SettingsError, shorten
-from limbeck.models import KINDS, AutoConfig, Kind, SentenceConfig, find_kind, read_sentence_config
+from limbeck.models import KINDS, Kind, SentenceConfig, find_kind, read_sentence_config
 from limbeck.models._config import PROBLEM_TYPES, complete_labels
 
 if TYPE_CHECKING:
@@ -141,6 +141,8 @@ def _read_lengths(
 ) -> tuple[int | None, int]:
     """Returns the longest input, and the longest that the model was trained with."""
     if info is None:  # only the family knows how many of its positions no token stands at
+        from limbeck.models import AutoConfig
+
         own = AutoConfig.from_pretrained(folder)
         positions, reserved = own.max_position_embeddings, own.reserved_positions
         return own.max_tokens, positions - (reserved or 0)

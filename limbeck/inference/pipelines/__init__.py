@@ -12,25 +12,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
-import torch
-
 from limbeck import listing
 from limbeck.checkpoints import read_config, resolve_folder
 from limbeck.errors import MissingHeadError, SettingsError, did_you_mean, shorten
 from limbeck.inference._base import Pipeline
 from limbeck.inference._options import unknown_option
 from limbeck.inference.engines import AUTO, Engine, load_engine
-from limbeck.inference.engines.torch import TorchEngine
-from limbeck.models import Kind, Model, find_kind
+from limbeck.models import Kind, find_kind
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 
 if TYPE_CHECKING:
+    import torch
+    from typing_extensions import TypeIs
+
     from limbeck.inference.pipelines.question_answering import QuestionAnsweringPipeline
     from limbeck.inference.pipelines.text_classification import TextClassificationPipeline
     from limbeck.inference.pipelines.token_classification import TokenClassificationPipeline
+    from limbeck.models import Model
 
-Source = str | Path | Model | Engine
-"""A model folder, a Hub id, a model, or an engine that holds one."""
+    Source = str | Path | Model | Engine
+    """A model folder, a Hub id, a model, or an engine that holds one."""
 
 _COMMON = ("tokenizer", "batch_size", "device", "max_length", "engine", "precision", "num_threads")
 
@@ -139,6 +140,14 @@ def _name_device(device: str | int | torch.device | None) -> str | None:
     return None if device is None else str(device)
 
 
+def _is_model(given: object) -> TypeIs[Model]:
+    if isinstance(given, str | Path | Engine):  # which need no torch
+        return False
+    from limbeck.models import Model
+
+    return isinstance(given, Model)
+
+
 class _Run(NamedTuple):
     """How a model is to be run, as far as that was said."""
 
@@ -157,7 +166,7 @@ def _find_engine(cls: type[Pipeline[Any]], model: Source, run: _Run) -> Engine:
                     f"{model.device}; leave {option} out"
                 )
         return model
-    if not isinstance(model, Model):
+    if not _is_model(model):
         return _load_finetuned(cls, model, run)
     if run.engine not in (None, AUTO, "torch"):
         raise SettingsError(
@@ -169,6 +178,8 @@ def _find_engine(cls: type[Pipeline[Any]], model: Source, run: _Run) -> Engine:
             f"precision = '{run.precision}': a model object is given, which is run as it is; load "
             "it with dtype=..., or give its folder"
         )
+    from limbeck.inference.engines.torch import TorchEngine
+
     return TorchEngine(model, device=run.device or AUTO, num_threads=run.num_threads)
 
 
@@ -176,7 +187,7 @@ def _find_tokenizer(tokenizer: str | Path | Tokenizer | None, model: Source) -> 
     if isinstance(tokenizer, Tokenizer):
         return tokenizer
     if tokenizer is None:
-        if isinstance(model, Model | Engine):
+        if isinstance(model, Engine) or _is_model(model):
             raise SettingsError(
                 "a model object does not say what its tokenizer is; give tokenizer=, a folder, "
                 "a Hub id or a Tokenizer"
@@ -268,14 +279,14 @@ def _advise(model: Source, options: str) -> str:
 
 
 def _name(model: Source) -> str:
-    return "MODEL" if isinstance(model, Model | Engine) else str(model)
+    return "MODEL" if isinstance(model, Engine) or _is_model(model) else str(model)
 
 
 def _read_architecture(model: Source) -> str | None:
     """Returns the name of a model's class, as its folder gives it; None if it gives none."""
     if isinstance(model, Engine):
         return model.facts.class_name
-    if isinstance(model, Model):
+    if _is_model(model):
         return type(model).__name__
     names = read_config(resolve_folder(model, weights=False)).get("architectures")
     return str(names[0]) if isinstance(names, list) and names else None

@@ -16,7 +16,7 @@ from limbeck.inference._options import Options, require_at_least, require_positi
 from limbeck.inference._stream import OnError, Steps
 from limbeck.inference.engines import Outputs
 from limbeck.inference.pipelines._questions import Question, check_question, gather_questions
-from limbeck.models import AutoModelForQuestionAnswering
+from limbeck.models._kinds import QUESTION_ANSWERING
 from limbeck.nn.spans import Place, ScoredWindow, rank_answers
 from limbeck.tokenizers.windows import TextWindow, cut_texts, cut_windows, require_room
 
@@ -85,7 +85,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     """
 
     task = "question-answering"
-    kind = AutoModelForQuestionAnswering.kind
+    kind = QUESTION_ANSWERING
     options_type = QuestionAnsweringOptions
     usual_length = _MAX_LENGTH
     finetune_options = f"task=squad max_length={_MAX_LENGTH} "

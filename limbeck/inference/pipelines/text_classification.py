@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
-import torch
 from tokenizers import Encoding
 
 from limbeck.errors import SettingsError, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_positive, unknown_option
+from limbeck.inference._scores import sigmoid, softmax
 from limbeck.inference._stream import OnError, Steps, is_many
 from limbeck.inference.engines import Outputs
-from limbeck.models import AutoModelForSequenceClassification
+from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
 from limbeck.sources import require_whole_characters
 
 Text = str | Mapping[str, str]
@@ -43,7 +42,7 @@ class TextClassificationPipeline(Pipeline[Options]):
 
     task = "text-classification"
     aliases = ("sentiment-analysis",)
-    kind = AutoModelForSequenceClassification.kind
+    kind = SEQUENCE_CLASSIFICATION
 
     def __call__(
         self,
@@ -111,12 +110,12 @@ class TextClassificationPipeline(Pipeline[Options]):
         return [found[i] for i in range(len(pairs))]
 
     def _activate(self, outputs: Outputs) -> FloatArray:
-        problem, logits = self.facts.problem_type, torch.from_numpy(outputs["logits"])
+        problem, logits = self.facts.problem_type, outputs["logits"]
         if problem == "regression":
-            return outputs["logits"]
+            return logits
         if problem == "multi_label_classification" or self.facts.num_labels == 1:
-            return np.asarray(logits.sigmoid())
-        return np.asarray(logits.softmax(-1))
+            return sigmoid(logits)
+        return softmax(logits)
 
     def _rank(self, scores: Sequence[float]) -> list[dict[str, Any]]:
         labels = [{"label": self.facts.id2label[i], "score": s} for i, s in enumerate(scores)]

@@ -10,16 +10,14 @@ from functools import partial
 from itertools import accumulate, groupby
 from typing import Any
 
-import numpy as np
-import torch
-
 from limbeck.errors import SettingsError, did_you_mean, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_at_least
+from limbeck.inference._scores import softmax
 from limbeck.inference._stream import OnError, Steps, is_many
 from limbeck.inference.engines import Outputs
 from limbeck.inference.pipelines._entities import STRATEGIES, Entity, Piece, Strategy, find_entities
-from limbeck.models import AutoModelForTokenClassification
+from limbeck.models._kinds import TOKEN_CLASSIFICATION
 from limbeck.sources import require_whole_characters
 from limbeck.tokenizers.windows import TextWindow, cut_windows
 
@@ -107,7 +105,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
 
     task = "token-classification"
     aliases = ("ner",)
-    kind = AutoModelForTokenClassification.kind
+    kind = TOKEN_CLASSIFICATION
     options_type = TokenClassificationOptions
     finetune_options = "task=ner "
 
@@ -212,7 +210,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
 
 
 def _probabilities(outputs: Outputs) -> FloatArray:
-    return np.asarray(torch.from_numpy(outputs["logits"]).softmax(-1))
+    return softmax(outputs["logits"])
 
 
 def _is_one_list_of_words(inputs: object) -> bool:

@@ -6,19 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, get_args
 
-from torch import nn
-
 from limbeck.errors import SettingsError, did_you_mean, shorten
-from limbeck.nn import POOLING_MODES, PoolingMode, Similarity
+from limbeck.nn.constants import POOLING_MODES, PoolingMode, Similarity
 
-DENSE_ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
-    found.__name__: found
-    for found in (
-        *(nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh),
-        *(nn.Identity, nn.LeakyReLU, nn.LogSigmoid, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.SiLU),
-        *(nn.Sigmoid, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink),
-    )
-}
+DENSE_ACTIVATIONS: Final = (
+    *("CELU", "ELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh"),
+    *("Identity", "LeakyReLU", "LogSigmoid", "Mish", "ReLU", "ReLU6", "SELU", "SiLU"),
+    *("Sigmoid", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink"),
+)
 """Those of `torch.nn` that look at each number by itself, and have neither weights nor chance."""
 QUERY_PROMPTS: Final = ("query",)
 """Names of the prompt before a question, as `encode_query` of sentence-transformers looks it up."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from limbeck.models._sentence.config import (
-    DENSE_ACTIVATIONS,
     DenseConfig,
     NormalizeConfig,
     SentenceConfig,
@@ -53,6 +52,6 @@ def _build(config: DenseConfig | NormalizeConfig) -> nn.Module:
         config.in_features,
         config.out_features,
         bias=config.bias,
-        activation=DENSE_ACTIVATIONS[config.activation](),
+        activation=getattr(nn, config.activation)(),
         use_residual=config.use_residual,
     )

@@ -15,12 +15,9 @@ from limbeck.models._auto import AutoModel
 from limbeck.models._kinds import ENCODER
 from limbeck.models._model import Model
 from limbeck.models._sentence.config import SentenceConfig
-from limbeck.models._sentence.folder import (
-    read_sentence_config,
-    read_sentence_head,
-    write_sentence_files,
-)
+from limbeck.models._sentence.folder import read_sentence_config
 from limbeck.models._sentence.head import SentenceHead
+from limbeck.models._sentence.weights import read_sentence_head, write_sentence_files
 from limbeck.nn import at_least_float32
 
 
