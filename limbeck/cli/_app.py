@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from cyclopts import App
 
 from limbeck.cli import _corpus, _lists, _models, _predict, _recipes
@@ -14,8 +16,13 @@ _HELP = """Distil BERT and its relatives into small, fast text encoders, with th
 """
 
 
-def build_app() -> App:
-    """Builds the command line; every recipe in `limbeck.recipes` becomes a command."""
+def build_app(words: Container[str]) -> App:
+    """Builds the command line; every recipe in `limbeck.recipes` becomes a command.
+
+    Args:
+        words: What was typed. Of the recipes that are not among it no settings are looked up, which
+            is half of the time that `limbeck --help` would take.
+    """
     app = App(
         name="limbeck",
         help=_HELP,
@@ -23,7 +30,7 @@ def build_app() -> App:
         help_format="plaintext",
         suppress_keyboard_interrupt=False,  # `main` words it
     )
-    for command in _recipes.recipe_commands():
+    for command in _recipes.recipe_commands(words):
         app.command(command.function, name=command.name, help=command.help)
     app.command(_corpus.build_corpus_app())
     app.command(_models.report)

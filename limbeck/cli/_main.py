@@ -41,7 +41,7 @@ def _run(words: list[str]) -> int:
     with _log_to_stderr():
         try:
             with machine_errors():
-                result = build_app()(
+                result = build_app(words)(
                     words,
                     exit_on_error=False,
                     print_error=False,

@@ -43,7 +43,10 @@ def outline_settings(recipe: str) -> list[Outline]:
 
 def summary_of(module: str) -> str:
     """Returns the first line of a module's docstring."""
-    return (ast.get_docstring(_parse(module)) or "").partition("\n")[0]
+    # Nothing else of it is read: whole modules take milliseconds each.
+    _, quotes, text = _path_of(module).read_text(encoding="utf-8").partition('"""')
+    words: str = ast.literal_eval(f"{quotes}{text.partition(quotes)[0]}{quotes}") if quotes else ""
+    return words.strip().partition("\n")[0]
 
 
 def _find(module: str) -> ModuleSpec | None:
@@ -58,10 +61,14 @@ def _find(module: str) -> ModuleSpec | None:
 
 
 def _parse(module: str) -> ast.Module:
+    return _parse_file(_path_of(module))
+
+
+def _path_of(module: str) -> Path:
     spec = _find(module)
     assert spec is not None
     assert spec.origin is not None
-    return _parse_file(Path(spec.origin))
+    return Path(spec.origin)
 
 
 @cache

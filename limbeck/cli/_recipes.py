@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -63,17 +63,18 @@ class Command:
     help: str
 
 
-def recipe_commands() -> list[Command]:
-    """Returns a command for every recipe."""
+def recipe_commands(words: Container[str]) -> list[Command]:
+    """Returns a command for every recipe; those among the words know their settings."""
     commands = []
     for module_name in listing.list_names(ROOM):
         name, module = module_name.replace("_", "-"), f"{ROOM}.{module_name}"
         help_text = _HOW.format(summary=summary_of(module), name=name).strip()
-        commands.append(Command(name, _recipe_command(name, module), help_text))
+        settings = list(_shown_parameters(name, module)) if name in words else []
+        commands.append(Command(name, _recipe_command(name, settings), help_text))
     return commands
 
 
-def _recipe_command(name: str, module: str) -> Callable[..., Any]:
+def _recipe_command(name: str, settings: Sequence[inspect.Parameter]) -> Callable[..., Any]:
     def command(
         *arguments: Annotated[
             str,
@@ -91,7 +92,7 @@ def _recipe_command(name: str, module: str) -> Callable[..., Any]:
         )
 
     signature = inspect.signature(command)
-    parameters = [*signature.parameters.values(), *_shown_parameters(name, module)]
+    parameters = [*signature.parameters.values(), *settings]
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return command
 
