@@ -1,25 +1,60 @@
 """Model folders and the Hub: files, JSON and tensors; no architecture is known here."""
 
-from limbeck.checkpoints.beside import copy_beside
-from limbeck.checkpoints.card import (
-    CARD_NAME,
-    extend_readme,
-    has_foreign_card,
-    read_inherited,
-    write_readme,
-)
-from limbeck.checkpoints.folder import (
-    CONFIG_NAME,
-    WEIGHTS_NAME,
-    holds_weights,
-    read_config,
-    read_tensors,
-    require_weights,
-    write_model,
-)
-from limbeck.checkpoints.hub import push_folder, resolve_folder, short_name
-from limbeck.checkpoints.identity import hash_model, is_model_file
-from limbeck.checkpoints.tensors import map_safetensors, read_safetensors, write_safetensors
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from limbeck.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from limbeck.checkpoints.beside import copy_beside
+    from limbeck.checkpoints.card import (
+        CARD_NAME,
+        extend_readme,
+        has_foreign_card,
+        read_inherited,
+        write_readme,
+    )
+    from limbeck.checkpoints.download import push_folder
+    from limbeck.checkpoints.folder import (
+        CONFIG_NAME,
+        WEIGHTS_NAME,
+        holds_weights,
+        read_config,
+        read_tensors,
+        require_weights,
+        write_model,
+    )
+    from limbeck.checkpoints.hub import resolve_folder, short_name
+    from limbeck.checkpoints.identity import hash_model, is_model_file
+    from limbeck.checkpoints.tensors import map_safetensors, read_safetensors, write_safetensors
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "beside": ["copy_beside"],
+            "card": [
+                "CARD_NAME",
+                "extend_readme",
+                "has_foreign_card",
+                "read_inherited",
+                "write_readme",
+            ],
+            "folder": [
+                "CONFIG_NAME",
+                "WEIGHTS_NAME",
+                "holds_weights",
+                "read_config",
+                "read_tensors",
+                "require_weights",
+                "write_model",
+            ],
+            "download": ["push_folder"],
+            "hub": ["resolve_folder", "short_name"],
+            "identity": ["hash_model", "is_model_file"],
+            "tensors": ["map_safetensors", "read_safetensors", "write_safetensors"],
+        },
+    )
 
 __all__ = [
     "CARD_NAME",
