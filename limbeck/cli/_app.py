@@ -6,7 +6,7 @@ from collections.abc import Container
 
 from cyclopts import App
 
-from limbeck.cli import _corpus, _lists, _models, _predict, _recipes
+from limbeck.cli import _bench, _corpus, _lists, _predict, _recipes, _report
 from limbeck.version import __version__
 
 _HELP = """Distil BERT and its relatives into small, fast text encoders, with the proof beside them.
@@ -33,9 +33,9 @@ def build_app(words: Container[str]) -> App:
     for command in _recipes.recipe_commands(words):
         app.command(command.function, name=command.name, help=command.help)
     app.command(_corpus.build_corpus_app())
-    app.command(_models.report)
+    app.command(_report.report)
     app.command(_predict.predict)
-    app.command(_models.bench)
+    app.command(_bench.bench)
     app.command(_lists.list_room, name="list")
     app.command(_lists.init)
     return app

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -25,6 +26,7 @@ from limbeck.train.progress import Progress, SilentProgress
 
 __all__ = [
     "Encode",
+    "Percentiles",
     "Quartiles",
     "Round",
     "Speed",
@@ -62,6 +64,26 @@ class Quartiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Percentiles:
+    """Percentiles over all texts of all rounds: what a user waits, and the unlucky ones."""
+
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Percentiles:
+        """Returns the percentiles of `values`, interpolated as NumPy does.
+
+        Example:
+            >>> Percentiles.of([float(n) for n in range(101)])
+            Percentiles(p50=50.0, p95=95.0, p99=99.0)
+        """
+        p50, p95, p99 = np.percentile(values, [50, 95, 99]).tolist()
+        return cls(p50=p50, p95=p95, p99=p99)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Round:
     """What one model did in one round.
 
@@ -90,6 +112,8 @@ class Speed:
         num_latency_texts: Texts per round for the latency.
         num_threads: Threads that torch used.
         device: Where the model was, such as `cpu`.
+        percentiles_ms: Milliseconds per text at batch 1, tokenisation included, of single texts;
+            None in what was measured before it was kept.
     """
 
     rounds: tuple[Round, ...]
@@ -99,6 +123,7 @@ class Speed:
     num_latency_texts: int
     num_threads: int
     device: str
+    percentiles_ms: Percentiles | None = None
 
     @property
     def latency_ms(self) -> Quartiles:
@@ -213,6 +238,7 @@ def measure_speed(
         for label, model in models.items()
     }
     rounds: list[dict[str, Round]] = []
+    waits: dict[str, list[float]] = {label: [] for label in models}
     reporter = progress or SilentProgress()
     with (
         evaluation(*(m for m in models.values() if isinstance(m, nn.Module))),
@@ -221,7 +247,7 @@ def measure_speed(
     ):
         batches = [texts[at : at + batch_size] for at in range(0, len(texts), batch_size)]
         # The first calls pay for allocation and the choice of kernels.
-        _measure_round(runners, singles[:2], batches[:1])
+        _measure_round(runners, singles[:2], batches[:1], waits={})
         start = time.perf_counter()
         for number in range(repeats):
             elapsed = time.perf_counter() - start
@@ -229,7 +255,7 @@ def measure_speed(
                 break
             order = [*runners][number % len(runners) :] + [*runners][: number % len(runners)]
             turn = {label: runners[label] for label in order}
-            rounds.append(_measure_round(turn, singles, batches))
+            rounds.append(_measure_round(turn, singles, batches, waits=waits))
             stage.advance()
     return {
         label: Speed(
@@ -240,14 +266,20 @@ def measure_speed(
             num_latency_texts=len(singles),
             num_threads=torch.get_num_threads(),
             device=device,
+            percentiles_ms=Percentiles.of(waits[label]),
         )
         for label in models
     }
 
 
 def _measure_round(
-    runners: Mapping[str, Runner], singles: Sequence[Any], batches: Sequence[Sequence[Any]]
+    runners: Mapping[str, Runner],
+    singles: Sequence[Any],
+    batches: Sequence[Sequence[Any]],
+    *,
+    waits: dict[str, list[float]],
 ) -> dict[str, Round]:
+    """Returns each model's round, and adds the milliseconds of single texts to its `waits`."""
     alone: dict[str, list[Timing]] = {label: [] for label in runners}
     together: dict[str, list[Timing]] = {label: [] for label in runners}
     for text in singles:
@@ -257,6 +289,8 @@ def _measure_round(
     for batch in batches:
         for label, runner in runners.items():
             together[label].append(runner(batch))
+    for label, timings in alone.items():
+        waits.setdefault(label, []).extend(1e3 * timing.seconds for timing in timings)
     num_texts = sum(map(len, batches))
     seconds = {label: sum(t.seconds for t in timings) for label, timings in together.items()}
     return {

@@ -98,13 +98,13 @@ def difference_plot(report: Report) -> Plot | None:
                 elinewidth=2,
             )
             first = f"{comparison.model} −" if several else "against"
-            _label_row(
+            label_row(
                 axes,
                 row,
                 f"{first} {comparison.reference}",
                 value=figures.points(found.estimate, signed=True),
             )
-        _finish_rows(axes, len(shown))
+        finish_rows(axes, len(shown))
         axes.margins(x=0.08)
         axes.set_xlabel("difference in points, with its interval")
 
@@ -133,8 +133,8 @@ def seeds_plot(models: Sequence[ModelFacts], *, title: str, metric: str, split: 
             axes.plot(values, [row] * len(values), **{**style, "alpha": 0.75})
             mean = 100 * model.scores.mean
             axes.plot([mean, mean], [row - 0.2, row + 0.2], color=color, linewidth=2.4)
-            _label_row(axes, row, model.label, value=figures.points(model.scores.mean))
-        _finish_rows(axes, len(models))
+            label_row(axes, row, model.label, value=figures.points(model.scores.mean))
+        finish_rows(axes, len(models))
         axes.margins(x=0.08)
         axes.set_xlabel(f"{wording.metric_name(metric)} ({split}), one mark per seed")
 
@@ -156,8 +156,8 @@ def size_plot(models: Sequence[ModelFacts]) -> Plot:
             axes.barh([row], [model.file_bytes / 1e6], height=0.3, color=color, linewidth=0)
             size = figures.file_size(model.file_bytes)
             parameters = figures.magnitude(model.num_parameters)
-            _label_row(axes, row, model.label, value=f"{size}, {parameters} parameters")
-        _finish_rows(axes, len(models))
+            label_row(axes, row, model.label, value=f"{size}, {parameters} parameters")
+        finish_rows(axes, len(models))
         axes.set_xlim(left=0)
         axes.set_xlabel("weight file (MB)")
 
@@ -276,7 +276,7 @@ def _curves(
     return Plot(title=title, drawing=drawing, caption=caption)
 
 
-def _label_row(axes: Axes, row: int, text: str, *, value: str) -> None:
+def label_row(axes: Axes, row: int, text: str, *, value: str) -> None:
     """Writes a row's name above its mark on the left, and its figure on the right."""
     available = 54 - len(value)
     shown = text if len(text) <= available else text[: available - 1] + "…"
@@ -289,7 +289,8 @@ def _label_row(axes: Axes, row: int, text: str, *, value: str) -> None:
     axes.text(1, row - 0.3, value, ha="right", color=MUTED, **place)
 
 
-def _finish_rows(axes: Axes, num_rows: int) -> None:
+def finish_rows(axes: Axes, num_rows: int) -> None:
+    """Leaves room for rows whose names stand above their marks."""
     axes.set_ylim(num_rows - 0.45, -0.65)  # the first row on top
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = sorted((Path(__file__).resolve().parents[2] / "benchmarks").glob("*.py"))
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+SCRIPTS = [*sorted(FOLDER.glob("*.py")), FOLDER / "inference/measure.py"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
@@ -15,6 +16,7 @@ def test_every_script_answers_help(
     script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", [str(script), "--help"])
+    monkeypatch.syspath_prepend(script.parent)
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(script), run_name="__main__")
     assert ended.value.code == 0
