@@ -317,25 +317,10 @@ class SentenceEncoder:
         return replace(self.model.config, truncate_dim=wanted).width
 
     def _choose_prompt(self, prompt: str | None, name: str | None) -> str:
-        if prompt is not None and name is not None:
-            raise SettingsError(
-                f"prompt = {shorten(prompt)} and prompt_name = {shorten(name)} are both given; "
-                "accepted: one of them"
-            )
-        if prompt is not None:
-            if not isinstance(prompt, str):
-                raise SettingsError(f"prompt = {shorten(prompt)}; accepted: a text")
-            return prompt
-        name = self.default_prompt_name if name is None else name
-        if name is None:
-            return ""
-        if not isinstance(name, str) or name not in self.prompts:
-            raise SettingsError(
-                f"there is no prompt {shorten(name)}; accepted: "
-                f"{', '.join(self.prompts) or 'none, as the model has none'}."
-                + did_you_mean(str(name), self.prompts)
-            )
-        return self.prompts[name]
+        config = replace(
+            self.model.config, prompts=self.prompts, default_prompt_name=self.default_prompt_name
+        )
+        return config.choose_prompt(prompt, name)
 
     def _with_prompt(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
         if options.get("prompt") is not None or options.get("prompt_name") is not None:

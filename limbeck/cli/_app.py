@@ -6,7 +6,7 @@ from collections.abc import Container
 
 from cyclopts import App
 
-from limbeck.cli import _bench, _corpus, _lists, _predict, _recipes, _report
+from limbeck.cli import _bench, _corpus, _embed, _lists, _predict, _recipes, _report
 from limbeck.version import __version__
 
 _HELP = """Distil BERT and its relatives into small, fast text encoders, with the proof beside them.
@@ -35,6 +35,7 @@ def build_app(words: Container[str]) -> App:
     app.command(_corpus.build_corpus_app())
     app.command(_report.report)
     app.command(_predict.predict)
+    app.command(_embed.embed)
     app.command(_bench.bench)
     app.command(_lists.list_room, name="list")
     app.command(_lists.init)

@@ -14,7 +14,14 @@ from tokenizers import Encoding
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.inference._batches import choose_budget, divide
 from limbeck.inference._options import Options, require_positive
-from limbeck.inference._stream import Steps, check_on_error, is_stream, read_each, run_stream
+from limbeck.inference._stream import (
+    OnError,
+    Steps,
+    check_on_error,
+    is_stream,
+    read_each,
+    run_stream,
+)
 from limbeck.inference.engines import Engine, Outputs
 from limbeck.models import Kind
 from limbeck.tokenizers import Tokenizer
@@ -121,14 +128,14 @@ class Pipeline(Generic[OptionsT]):
         return self.options.override(given, task=self.task)
 
     def _answer_all(
-        self, inputs: Any, steps: Steps[Any, Any, ResultT], *, on_error: str = "raise"
+        self, inputs: Any, steps: Steps[Any, Any, ResultT], *, on_error: OnError = "raise"
     ) -> list[ResultT | None] | Iterator[ResultT | None]:
         """Returns results in the order of the inputs: a list, or for a stream a generator.
 
         Args:
             inputs: Many inputs; for one, put it into a list.
             steps: What is done with them.
-            on_error: `skip` gives None in the place of a bad input's result.
+            on_error: What becomes of a bad input; see `OnError`.
 
         Raises:
             SettingsError: If an input is not accepted; a generator raises it when it gets there.

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
 from limbeck.errors import LimbeckError, SettingsError, did_you_mean, shorten
 
 logger = logging.getLogger(__name__)
 
-OnError = Literal["raise", "skip"]
-"""What becomes of a bad input: it ends the call, or None stands in the place of its result."""
+_Known = Literal["raise", "skip"]
+OnError = _Known | Callable[[int, LimbeckError], None]
+"""What becomes of a bad input: it ends the call (`raise`), or None stands in the place of its
+result (`skip`), unless a function that is told its number and its error raises one."""
 
 InputT = TypeVar("InputT")
 EncodedT = TypeVar("EncodedT")
@@ -82,15 +84,15 @@ def check_on_error(on_error: object) -> OnError:
     """Returns what is to become of a bad input.
 
     Raises:
-        SettingsError: If it is neither `raise` nor `skip`.
+        SettingsError: If it is neither `raise` nor `skip` nor a function.
     """
-    for known in get_args(OnError):
-        if on_error == known:
-            return known  # type: ignore[no-any-return]
-    raise SettingsError(
-        f"on_error = {shorten(on_error)}; accepted: {', '.join(get_args(OnError))}."
-        + did_you_mean(str(on_error), get_args(OnError))
-    )
+    known = get_args(_Known)
+    if not callable(on_error) and on_error not in known:
+        raise SettingsError(
+            f"on_error = {shorten(on_error)}; accepted: {', '.join(known)}, or a function of an "
+            f"input's number and its error.{did_you_mean(str(on_error), known)}"
+        )
+    return cast(OnError, on_error)
 
 
 def run_stream(
@@ -117,7 +119,7 @@ def run_stream(
     Raises:
         LimbeckError: For a bad input; its `input_number` is the input's.
     """
-    problems = _Problems(skips=on_error == "skip")
+    problems = _Problems(on_error)
     most = 1 if batch_size == 1 else _WINDOW
     windows = _read_windows(enumerate(inputs), steps.check, problems, most=most)
 
@@ -139,18 +141,21 @@ def run_stream(
 
 
 class _Problems:
-    """What was wrong with inputs: raised, or counted where they are to be skipped."""
+    """What was wrong with inputs: raised, told, or counted where they are to be skipped."""
 
-    def __init__(self, *, skips: bool) -> None:
-        self._skips = skips
+    def __init__(self, on_error: OnError) -> None:
+        self._on_error = on_error
         self._count = 0
         self._first: list[tuple[int, LimbeckError]] = []
 
     def take(self, number: int, error: LimbeckError) -> None:
-        """Raises the error that an input has, or counts it."""
+        """Does with an input's error what is to become of it."""
         error.input_number = number
-        if not self._skips:
+        if self._on_error == "raise":
             raise error
+        if callable(self._on_error):
+            self._on_error(number, error)
+            return
         self._count += 1
         if len(self._first) < _REPORTED:
             self._first.append((number, error))

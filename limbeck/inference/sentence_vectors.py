@@ -49,7 +49,7 @@ class SentenceVectorsPipeline(Pipeline[Options]):
                 "the engine gives no vectors of texts; accepted: one of load_engine(..., "
                 "vectors=True), or a SentenceEngine"
             )
-        self._sentence = sentence
+        self.sentence = sentence
         if max_length is None and sentence.max_seq_length is not None:
             # Some folders name more than the model takes.
             self._max_length = min(sentence.max_seq_length, self._longest)
@@ -102,7 +102,7 @@ class SentenceVectorsPipeline(Pipeline[Options]):
         return self._tokenize([_check_text(i, text) for i, text in enumerate(texts)], prompt="")
 
     def _tokenize(self, texts: Sequence[str], *, prompt: str) -> list[Encoding]:
-        read = [self._sentence.as_read(prompt + text) for text in texts]
+        read = [self.sentence.as_read(prompt + text) for text in texts]
         rows = self.tokenizer(read, truncation=True, max_length=self._max_length).encodings
         for text, row in zip(texts, rows, strict=True):
             if not len(row):
@@ -113,7 +113,7 @@ class SentenceVectorsPipeline(Pipeline[Options]):
         return rows
 
     def _compute(self, rows: Sequence[Encoding], *, left_out: int) -> FloatArray:
-        found = np.empty((len(rows), self._sentence.width), dtype=np.float32)
+        found = np.empty((len(rows), self.sentence.width), dtype=np.float32)
         for chosen in self._batches(rows):
             inputs = self._pad([rows[i] for i in chosen])
             outputs = self.engine.run({**inputs, PROMPT: left_out} if left_out else inputs)
@@ -123,7 +123,7 @@ class SentenceVectorsPipeline(Pipeline[Options]):
 
     def _count_prompt(self, prompt: str) -> int:
         """Returns how many tokens a prompt has at the beginning of a text, if they don't count."""
-        if not prompt or self._sentence.pooling.include_prompt:
+        if not prompt or self.sentence.pooling.include_prompt:
             return 0
         if PROMPT not in self.engine.limits.inputs:
             raise SettingsError(

@@ -29,6 +29,7 @@ COMMANDS = [
     ["corpus", "info"],
     ["report"],
     ["predict"],
+    ["embed"],
     ["bench"],
     ["list"],
     ["init"],

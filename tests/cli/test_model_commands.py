@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import limbeck
-from limbeck.cli import _predict_rows, main
+from limbeck.cli import _given, main
 from limbeck.errors import DataError
 from limbeck.sources import open_file
 from limbeck.tokenizers.training import train_wordpiece
@@ -368,7 +368,7 @@ def test_bytes_on_standard_input_that_are_not_text_are_named_by_line(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"fine\n\xff bad\n")))
     with pytest.raises(DataError, match=r"standard input, line 2: b'\\xff.* is not UTF-8.*iconv"):
-        _predict_rows.read_stdin(None)
+        list(_given.read_stdin(None, _given.BadRows(skip=False)))
 
 
 def test_predict_takes_no_file_and_no_json_for_a_text(
@@ -476,7 +476,12 @@ def test_predict_of_words_that_are_divided_already(capsys: Captured, tmp_path: P
     [
         (["--data", "rows.csv", "a text"], "--data rows.csv and a text are both given"),
         (["--data", "absent.csv"], "--data absent.csv: there is no such file"),
-        (["--data", "lines.txt"], "For a text from each line: limbeck predict MODEL < lines.txt"),
+        (["--data", "lines.txt", "--column", "body"], "has no text 'body', nor a list of words"),
+        (["--data", "."], "--data . is a folder; accepted: a file, such as "),
+        (["--data", "empty.csv"], "--data empty.csv has no rows: it is empty"),
+        (["--data", "utf16.csv"], "is not UTF-8 (invalid start byte); convert the file first"),
+        (["--data", "gap.jsonl"], "gap.jsonl, line 2: column 'text' is None; accepted: a text, or"),
+        (["--data", "gap.jsonl", "--column", "n"], "gap.jsonl, line 1: column 'n' is 5; accepted"),
         (["--out", "found.txt", "x"], "--out found.txt says no format; accepted: names that end"),
         (["--out", "no/such/found.csv", "x"], "there is no folder no/such"),
     ],
@@ -485,6 +490,11 @@ def test_predict_refuses_what_it_can_not_read_or_write(
     arguments: list[str], expected: str, capsys: Captured
 ) -> None:
     Path("lines.txt").write_text("a fine mill\n", encoding="utf-8")
+    Path("empty.csv").write_text("", encoding="utf-8")
+    Path("utf16.csv").write_text("text\nthe mill\n", encoding="utf-16")
+    Path("gap.jsonl").write_text(
+        '{"text": "a", "n": 5}\n{"text": null, "n": 6}\n', encoding="utf-8"
+    )
     assert main(["predict", "teacher", *arguments]) in (1, 2)
     assert expected in capsys.readouterr().err
 

@@ -147,5 +147,7 @@ def test_a_bad_input_is_named_and_skipped_when_asked(
     assert found == [*good[:2], None, *good[2:]]
     assert "skipped: input 2" in caplog.text
     assert "1 of 5 inputs were skipped" in caplog.text
-    with pytest.raises(SettingsError, match=r"on_error = 'skipp'; accepted: raise, skip\..*'skip'"):
+    with pytest.raises(
+        SettingsError, match=r"on_error = 'skipp'; accepted: raise, skip, or a .*'skip'"
+    ):
         run(**{key: TEXTS}, on_error="skipp", **options)

@@ -108,7 +108,8 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
             question: In their place a question, or a list of them.
             context: Likewise the text that has the answer; one of either may serve many.
             batch_size: For this call, in place of the pipeline's own.
-            on_error: `skip` gives None in the place of a bad input's result.
+            on_error: What becomes of a bad input: `raise`, or `skip`, which gives None in the place
+                of its result, or a function that is told its number and its error.
             options: See `QuestionAnsweringOptions`.
 
         Returns:

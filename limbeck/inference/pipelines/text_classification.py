@@ -61,7 +61,8 @@ class TextClassificationPipeline(Pipeline[Options]):
             top_k: How many labels to give for each text, the best first; None gives all. With
                 `best` each text has its best label alone, not in a list of its own.
             batch_size: For this call, in place of the pipeline's own.
-            on_error: `skip` gives None in the place of a bad input's result.
+            on_error: What becomes of a bad input: `raise`, or `skip`, which gives None in the place
+                of its result, or a function that is told its number and its error.
             options: There are no others; what `transformers` has is answered with what it is here.
 
         Returns:

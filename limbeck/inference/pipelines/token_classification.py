@@ -125,7 +125,8 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
             is_split_into_words: The inputs are the words of a text, or a list of such lists: each
                 of them gets one label, and places are those in the words with a blank between them.
             batch_size: For this call, in place of the pipeline's own.
-            on_error: `skip` gives None in the place of a bad input's result.
+            on_error: What becomes of a bad input: `raise`, or `skip`, which gives None in the place
+                of its result, or a function that is told its number and its error.
             options: See `TokenClassificationOptions`.
 
         Returns:

@@ -142,6 +142,32 @@ class SentenceConfig:
                 + did_you_mean(str(self.similarity), get_args(Similarity))
             )
 
+    def choose_prompt(self, prompt: str | None, name: str | None) -> str:
+        """Returns the words that are put before a text: given, or by name, or the folder's own.
+
+        Raises:
+            SettingsError: If both are given, the words are no text, or there is no such name.
+        """
+        if prompt is not None and name is not None:
+            raise SettingsError(
+                f"prompt = {shorten(prompt)} and prompt_name = {shorten(name)} are both given; "
+                "accepted: one of them"
+            )
+        if prompt is not None:
+            if not isinstance(prompt, str):
+                raise SettingsError(f"prompt = {shorten(prompt)}; accepted: a text")
+            return prompt
+        name = self.default_prompt_name if name is None else name
+        if name is None:
+            return ""
+        if not isinstance(name, str) or name not in self.prompts:
+            raise SettingsError(
+                f"there is no prompt {shorten(name)}; accepted: "
+                f"{', '.join(self.prompts) or 'none, as the model has none'}."
+                + did_you_mean(str(name), self.prompts)
+            )
+        return self.prompts[name]
+
     def on_width(self, hidden_size: int) -> SentenceConfig:
         """Returns the same on an encoder of another width, without Dense layers, which fit none."""
         if hidden_size == self.hidden_size:

@@ -1,0 +1,231 @@
+"""`predict` and `embed` over files: rows as they come, in every format, whole files or none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import limbeck
+from limbeck.cli import main
+from limbeck.inference import TextClassificationPipeline
+from limbeck.sources import open_file
+from limbeck.tokenizers.training import train_wordpiece
+
+TEXTS = ["the still divides", "what is left in the pot", "nobody could say when", "who owned it"]
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("models")
+    tokenizer = train_wordpiece(TEXTS, vocab_size=120)
+    torch.manual_seed(0)
+    config = limbeck.BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+        num_labels=2,
+    )
+    for name, model in {
+        "classes": limbeck.BertForSequenceClassification(config),
+        "answers": limbeck.BertForQuestionAnswering(config),
+        "encoder": limbeck.BertModel(config),
+    }.items():
+        model.save_pretrained(base / name)
+        tokenizer.save_pretrained(base / name)
+    return base
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def read(path: str) -> list[dict[str, object]]:
+    return [dict(row.values) for row in open_file(Path(path), reader="tasks").rows()]
+
+
+def write_lines(path: str, rows: list[dict[str, object]]) -> None:
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def run(*words: object) -> int:
+    return main([*map(str, words), "--quiet"])
+
+
+def test_a_file_of_any_format_gives_the_same_in_any_format(models: Path) -> None:
+    rows = [{"id": i, "text": text} for i, text in enumerate(TEXTS * 10)]
+    write_lines("rows.jsonl", rows)
+    pq.write_table(pa.Table.from_pylist(rows), "rows.parquet")
+    table = "".join(f"{row['id']}\t{row['text']}\n" for row in rows)
+    Path("rows.tsv").write_text("id\ttext\n" + table, encoding="utf-8")
+    Path("rows.txt").write_text("\n".join(TEXTS * 10), encoding="utf-8")
+    expected = limbeck.pipeline("text-classification", models / "classes")(TEXTS)
+    for given in ("rows.jsonl", "rows.parquet", "rows.tsv", "rows.txt"):
+        for ending in ("jsonl", "csv", "parquet"):
+            out = f"{given}.{ending}"
+            assert run("predict", models / "classes", "--data", given, "--out", out) == 0
+            found = read(out)
+            assert [row["text"] for row in found] == TEXTS * 10
+            assert [row["prediction"] for row in found] == [e["label"] for e in expected] * 10
+            scores = [float(str(row["score"])) for row in found]
+            assert scores == pytest.approx([e["score"] for e in expected] * 10, abs=1e-5)
+            if given != "rows.txt":
+                assert [int(str(row["id"])) for row in found] == list(range(40))
+    assert pq.read_schema("rows.parquet.parquet").field("id").type == pa.int64()
+
+
+def test_pairs_and_questions_stand_in_a_column(models: Path, capsys: Captured) -> None:
+    rows = [{"text": a, "text_pair": b} for a, b in zip(TEXTS, TEXTS[::-1], strict=True)]
+    write_lines("pairs.jsonl", rows)
+    expected = limbeck.pipeline("text-classification", models / "classes")(rows)
+    assert run("predict", models / "classes", "--data", "pairs.jsonl", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["predictions"]
+    scores = [row["labels"][0]["score"] for row in found]
+    assert scores == pytest.approx([e["score"] for e in expected], abs=1e-5)
+    renamed = [{"a": row["text"], "b": row["text_pair"]} for row in rows]
+    write_lines("renamed.jsonl", renamed)
+    command = ["predict", models / "classes", "--data", "renamed.jsonl", "--column", "a"]
+    assert run(*command, "--pair-column", "b", "--out", "found.jsonl") == 0
+    assert [row["score"] for row in read("found.jsonl")] == pytest.approx(scores, abs=1e-5)
+    assert run(*command, "--pair-column", "c") == 1
+    assert "has no text 'c'" in (said := capsys.readouterr().err)
+    assert "Say which it is with --pair-column NAME" in said
+    write_lines("asked.jsonl", [{"question": "who?", "text": text} for text in TEXTS])
+    assert run("predict", models / "answers", "--data", "asked.jsonl", "--json") == 0
+    answered = json.loads(capsys.readouterr().out)["predictions"]
+    answer = limbeck.pipeline("question-answering", models / "answers")
+    best = answer(question="who?", context=TEXTS)
+    assert [row["answers"][0]["answer"] for row in answered] == [b["answer"] for b in best]
+
+
+def test_bad_rows_are_named_or_left_out(models: Path, capsys: Captured) -> None:
+    lines = ['{"text": "fine"}', '{"text": 5}', "{no json", '{"text": "a \\ud83d"}', '{"text": ""}']
+    Path("bad.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    command = ["predict", models / "classes", "--data", "bad.jsonl", "--out", "found.jsonl"]
+    assert run(*command) == 1
+    assert "bad.jsonl, line 2: column 'text' is 5; accepted: a text" in capsys.readouterr().err
+    assert sorted(path.name for path in Path().iterdir()) == ["bad.jsonl"]
+    assert run(*command, "--skip-bad", "--json") == 0
+    said = capsys.readouterr()
+    assert "skipped: bad.jsonl, line 3, column 2: not valid JSON" in said.err
+    assert "skipped: bad.jsonl, line 4: column 'text' has half a character" in said.err
+    assert json.loads(said.out)["num_skipped"] == 3
+    assert [row["text"] for row in read("found.jsonl")] == ["fine", ""]
+    asked = ["predict", models / "answers", "--question", "who?", "--data", "lines.txt"]
+    Path("lines.txt").write_text("the pot\n\nthe still\n", encoding="utf-8")
+    assert run(*asked) == 1
+    assert "lines.txt, line 2: the context is ''; accepted: a text" in capsys.readouterr().err
+    assert run(*asked, "--skip-bad", "--out", "answers.csv") == 0
+    assert "2 rows with their answers, 1 bad ones skipped: answers.csv" in capsys.readouterr().out
+    Path("lines.txt").write_bytes("the pot\ncafé\n".encode("latin-1"))
+    assert run("predict", models / "classes", "--data", "lines.txt") == 1
+    assert "lines.txt, line 2: b'caf\\xe9\\n' is not UTF-8" in (said := capsys.readouterr().err)
+    assert "iconv -f latin1 -t utf-8" in said
+
+
+def test_an_interrupted_command_leaves_nothing(
+    models: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("lines.txt").write_text("the pot\n" * 99, encoding="utf-8")
+    seen = []
+    activate = TextClassificationPipeline._activate
+
+    def interrupt(self: TextClassificationPipeline, *given: object) -> object:
+        seen.extend(Path().glob(".found.csv.*"))
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+        return activate(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TextClassificationPipeline, "_activate", interrupt)
+    command = ["predict", models / "classes", "--data", "lines.txt", "--out", "found.csv"]
+    assert run(*command) == 130
+    assert "interrupted; nothing was written to found.csv" in capsys.readouterr().err
+    assert seen
+    assert [path.name for path in Path().iterdir()] == ["lines.txt"]
+
+
+def test_rows_of_json_may_differ(
+    models: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[dict[str, object]] = [{"text": "a"}, {"text": "b", "n": 1, "more": ["x"]}]
+    write_lines("rows.jsonl", rows)
+    for ending in ("csv", "parquet"):
+        command = ["predict", models / "classes", "--data", "rows.jsonl"]
+        assert run(*command, "--out", f"found.{ending}") == 0
+        first, second = read(f"found.{ending}")
+        assert (first["n"] or None, str(second["n"]), second["more"]) == (None, "1", '["x"]')
+    assert [type(row["n"]) for row in read("found.parquet")] == [type(None), int]
+    command = ["predict", models / "classes", "--data", "types.jsonl", "--out", "types.parquet"]
+    rows = [{"text": "a", "n": 1}] * 1024 + [{"text": "a", "n": 1.5}]
+    write_lines("types.jsonl", rows)
+    assert run(*command) == 0
+    assert pq.read_schema("types.parquet").field("n").type == pa.float64()
+    Path("types.parquet").unlink()
+    write_lines("types.jsonl", [*rows, {"text": "a", "n": "one"}])
+    monkeypatch.setattr(TextClassificationPipeline, "_run", None)  # nothing is computed for it
+    assert run(*command) == 1
+    said = capsys.readouterr().err
+    assert "can't write types.parquet: a column's values are of several types" in said
+    assert not Path("types.parquet").exists()
+
+
+def test_embed_writes_what_the_encoder_gives(models: Path, capsys: Captured) -> None:
+    expected = limbeck.SentenceEncoder(models / "encoder", device="cpu").encode(TEXTS * 10)
+    rows = [{"id": f"d{i}", "sentence": text} for i, text in enumerate(TEXTS * 10)]
+    write_lines("rows.jsonl", rows)
+    embed = ["embed", models / "encoder", "--data", "rows.jsonl"]
+    assert run(*embed, "--out", "found.npy") == 0
+    assert capsys.readouterr().out == "40 vectors of 16 numbers: found.npy\n"
+    np.testing.assert_allclose(np.load("found.npy"), expected, atol=1e-5)
+    assert run(*embed, "--out", "found.parquet", "--batch-size", "3") == 0
+    table = pq.read_table("found.parquet")
+    assert table.schema.field("embedding").type == pa.list_(pa.float32(), 16)
+    assert table["id"].to_pylist() == [row["id"] for row in rows]
+    np.testing.assert_allclose(np.stack(table["embedding"].to_numpy()), expected, atol=1e-5)
+    assert run(*embed, "--out", "found.jsonl", "--truncate-dim", 4, "--normalize") == 0
+    kept = expected[:, :4] / np.linalg.norm(expected[:, :4], axis=1, keepdims=True)
+    found = [row["embedding"] for row in read("found.jsonl")]
+    np.testing.assert_allclose(found, kept, atol=1e-5)
+    capsys.readouterr()
+    command = ["embed", models / "encoder", "the pot", "--prompt", "query: ", "--json"]
+    assert run(*command, "--max-length", 8) == 0
+    encoder = limbeck.SentenceEncoder(models / "encoder", device="cpu", max_seq_length=8)
+    vector = encoder.encode("the pot", prompt="query: ")
+    said = json.loads(capsys.readouterr().out)
+    np.testing.assert_allclose(said["embeddings"], [vector], atol=1e-5)
+    Path("empty.txt").write_text("")
+    assert run("embed", models / "encoder", "--data", "empty.txt", "--out", "empty.npy") == 1
+    assert "--data empty.txt has no rows: it is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["x"], "has nowhere to put the vectors; accepted: --out FILE.npy, FILE.parquet"),
+        (["x", "--out", "a.csv"], "--out a.csv says no format; accepted: names that end in .npy"),
+        (["x", "--out", "a.npy", "--skip-bad"], "--skip-bad would move the rows of a.npy"),
+        (["x", "--json", "--truncate-dim", "17"], "truncate_dim = 17; accepted: 1 to 16"),
+        (["x", "--json", "--prompt-name", "query"], "there is no prompt 'query'; accepted: none"),
+        (["x", "--json", "--prompt-name", "a", "--prompt", "b"], "are both given; accepted: one"),
+        (["there.txt", "--json"], "embed {} < there.txt, for a column of a table: limbeck embed"),
+        (["--data", "rows.csv", "--json", "x"], "--data rows.csv and a text are both given"),
+    ],
+)
+def test_embed_refuses_what_it_can_not_do(
+    arguments: list[str], expected: str, models: Path, capsys: Captured
+) -> None:
+    Path("there.txt").write_text("a", encoding="utf-8")
+    assert run("embed", models / "encoder", *arguments) == 2
+    assert expected.format(models / "encoder") in capsys.readouterr().err
