@@ -4,6 +4,7 @@ from limbeck.api import ChainResult as ChainResult
 from limbeck.api import CompressResult as CompressResult
 from limbeck.api import EmbeddingsResult as EmbeddingsResult
 from limbeck.api import EvaluateResult as EvaluateResult
+from limbeck.api import ExportResult as ExportResult
 from limbeck.api import FinetuneResult as FinetuneResult
 from limbeck.api import FinetuneSteps as FinetuneSteps
 from limbeck.api import LanguageModelResult as LanguageModelResult
@@ -17,6 +18,7 @@ from limbeck.api import compress as compress
 from limbeck.api import distill as distill
 from limbeck.api import distill_embeddings as distill_embeddings
 from limbeck.api import evaluate as evaluate
+from limbeck.api import export_model as export_model
 from limbeck.api import finetune as finetune
 from limbeck.api import finetune_steps as finetune_steps
 from limbeck.api import pretrain as pretrain

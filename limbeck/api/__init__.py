@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from limbeck.api._chain import chain
     from limbeck.api._embeddings import distill_embeddings
+    from limbeck.api._export import export_model
     from limbeck.api._result import Result
     from limbeck.api._results import (
         ChainResult,
         CompressResult,
         EmbeddingsResult,
         EvaluateResult,
+        ExportResult,
         FinetuneResult,
         LanguageModelResult,
         SuiteResult,
@@ -36,6 +38,7 @@ FUNCTIONS: Final = {
     "distill": "_text",
     "distill_embeddings": "_embeddings",
     "evaluate": "_tasks",
+    "export_model": "_export",
     "finetune": "_tasks",
     "finetune_steps": "_tasks",
     "pretrain": "_text",
@@ -49,6 +52,7 @@ CLASSES: Final = {
     "CompressResult": "_results",
     "EmbeddingsResult": "_results",
     "EvaluateResult": "_results",
+    "ExportResult": "_results",
     "FinetuneResult": "_results",
     "FinetuneStep": "_steps",
     "FinetuneSteps": "_steps",
@@ -67,6 +71,7 @@ __all__ = [
     "CompressResult",
     "EmbeddingsResult",
     "EvaluateResult",
+    "ExportResult",
     "FinetuneResult",
     "FinetuneStep",
     "FinetuneSteps",
@@ -81,6 +86,7 @@ __all__ = [
     "distill",
     "distill_embeddings",
     "evaluate",
+    "export_model",
     "finetune",
     "finetune_steps",
     "pretrain",

@@ -24,11 +24,13 @@ from limbeck.runs import (
     CompressRecord,
     DistillEmbeddingsRecord,
     EvaluateRecord,
+    ExportRecord,
     FinetuneRecord,
     RunRecord,
     SuiteRecord,
     TrimRecord,
 )
+from limbeck.runs.export import ExportedModel
 from limbeck.runs.language_model import LanguageModelRecord
 
 _NOT_SCORES = ("num_examples", "_standard_error")
@@ -271,6 +273,37 @@ class TrimResult(ModelResult[TrimRecord]):
         )
 
 
+class ExportResult(ModelResult[ExportRecord]):
+    """A model in another format, or several, beside the model itself."""
+
+    @property
+    def model_folder(self) -> Path:
+        """Folder of the exported model; of several targets, that of the first."""
+        return next(iter(self.model_folders.values()))
+
+    @property
+    def model_folders(self) -> dict[str, Path]:
+        """Folder of the exported model, by target."""
+        models = self.record.models
+        return {model.target: Path(model.folder) for model in models if model.folder is not None}
+
+    def summary(self) -> Summary:
+        """Returns what each target keeps, at what size."""
+        record = self.record
+        scored = () if record.metric is None else (record.metric, "drop (95 % interval)")
+        own: tuple[str, ...] = (record.model_class, f"{record.file_bytes:,}", "")
+        own += () if record.score is None else (f"{record.score:.4f}", "")
+        others = [_export_row(model, is_scored=bool(scored)) for model in record.models]
+        names = ", ".join(self.model_folders)
+        return Summary(
+            title="limbeck export",
+            headline=f"{record.model_class} to {names}",
+            columns=("", "bytes", "largest difference", *scored),
+            rows=(own, *others),
+            links={name: str(folder) for name, folder in self.model_folders.items()},
+        )
+
+
 class SuiteResult(Result[SuiteRecord]):
     """Several models on several tasks."""
 
@@ -297,6 +330,19 @@ class SuiteResult(Result[SuiteRecord]):
             rows=(*rows, average, ("kept (95 % interval)", *shares)),
             links={"page": record.report},
         )
+
+
+def _export_row(model: ExportedModel, *, is_scored: bool) -> tuple[str, ...]:
+    difference = "not run" if model.outputs is None else f"{model.outputs.largest:.2g}"
+    row = (model.target, f"{model.file_bytes:,}", difference)
+    if not is_scored:
+        return row
+    score = model.score
+    if score is None:
+        return (*row, "", "")
+    ends = score.interval
+    interval = "" if ends is None else f" ({ends[0]:.4f} to {ends[1]:.4f})"
+    return (*row, f"{score.score:.4f}", f"{score.drop:.4f}{interval}")
 
 
 def _find_teacher(runs: Sequence[Path]) -> Path | None:

@@ -161,7 +161,7 @@ def evaluate(
         "evaluate",
         recipe.SettingsType,
         {**settings, "model": with_tokenizer(model, tokenizer)},
-        given=GivenData.of(_data_of(model) if data is None else data),
+        given=GivenData.of(data_of(model) if data is None else data),
         recalls_task=True,
         out=out,
         progress=progress,
@@ -215,7 +215,7 @@ def compress(
         "compress",
         compress_recipe.SettingsType,
         {**settings, "model": with_tokenizer(model, tokenizer)},
-        given=given if given.is_there else GivenData.of(_data_of(model)),
+        given=given if given.is_there else GivenData.of(data_of(model)),
         recalls_task=True,
         out=out,
         progress=progress,
@@ -317,7 +317,7 @@ def _begin(
     return FinetuneSteps(begun.out, iterate())
 
 
-def _data_of(model: object) -> DataSet | None:
+def data_of(model: object) -> DataSet | None:
     """Returns the data that a result was made with."""
     if not isinstance(model, TaskResult):
         return None

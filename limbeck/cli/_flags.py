@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from limbeck.errors import SettingsError, did_you_mean
 
+_YES_OR_NO = ("true", "false")
 
-def flags_to_settings(arguments: Sequence[str], *, own_flags: Sequence[str]) -> list[str]:
+
+def flags_to_settings(
+    arguments: Sequence[str],
+    *,
+    own_flags: Sequence[str],
+    switches: Collection[str] = (),
+    lists: Collection[str] = (),
+) -> list[str]:
     """Returns arguments with each `--name value` and `--name=value` as `name=value`.
 
-    Dashes in a name are underscores, as in the settings.
+    Dashes in a name are underscores, as in the settings. A switch needs no value, and the flag of a
+    list of names may be given several times.
 
     Args:
         arguments: What stands after the command, its own flags taken out.
         own_flags: These, such as `--dry-run`, for a misspelt one.
+        switches: Settings that are true or false.
+        lists: Settings that are lists of names.
 
     Raises:
         SettingsError: If a flag has no value or no name.
@@ -22,8 +33,12 @@ def flags_to_settings(arguments: Sequence[str], *, own_flags: Sequence[str]) -> 
     Example:
         >>> flags_to_settings(["m", "--task", "sst2", "--a.top-k=-3", "c=1"], own_flags=[])
         ['m', 'task=sst2', 'a.top_k=-3', 'c=1']
+        >>> given = ["m", "--repair", "--to", "onnx", "--to", "litert"]
+        >>> flags_to_settings(given, own_flags=[], switches=["repair"], lists=["to"])
+        ['m', 'repair=true', 'to=onnx,litert']
     """
-    found = []
+    found: list[str] = []
+    places: dict[str, int] = {}
     waiting = list(reversed(arguments))
     while waiting:
         argument = waiting.pop()
@@ -37,7 +52,9 @@ def flags_to_settings(arguments: Sequence[str], *, own_flags: Sequence[str]) -> 
                 f"command line: '{argument}' is not understood; accepted: --NAME VALUE, --NAME="
                 f"VALUE, NAME=VALUE, and the flags {', '.join(own_flags)}"
             )
-        if not equals:
+        if not equals and name in switches and (not waiting or waiting[-1] not in _YES_OR_NO):
+            value = "true"
+        elif not equals:
             if not waiting or waiting[-1].startswith("-"):
                 raise SettingsError(
                     f"command line: '{flag}' has no value.{did_you_mean(flag, own_flags)} "
@@ -45,5 +62,9 @@ def flags_to_settings(arguments: Sequence[str], *, own_flags: Sequence[str]) -> 
                     "where the value starts with a dash"
                 )
             value = waiting.pop()
+        if name in lists and name in places:
+            found[places[name]] += f",{value}"
+            continue
+        places[name] = len(found)
         found.append(f"{name}={value}")
     return found

@@ -158,7 +158,15 @@ def _read_arguments(name: str, arguments: Sequence[str]) -> tuple[str, Settings]
     from limbeck.config import read_settings
     from limbeck.recipes._presets import list_presets
 
-    plain, overrides = split_arguments(flags_to_settings(arguments, own_flags=_OWN_FLAGS))
+    fields = listing.load(ROOM, name).SettingsType.model_fields
+    plain, overrides = split_arguments(
+        flags_to_settings(
+            arguments,
+            own_flags=_OWN_FLAGS,
+            switches=[n for n, field in fields.items() if field.annotation is bool],
+            lists=[n for n, field in fields.items() if field.annotation == tuple[str, ...]],
+        )
+    )
     if len(plain) > 1:
         raise SettingsError(
             f"command line: {len(plain)} settings files given ({', '.join(plain)}); accepted: one "

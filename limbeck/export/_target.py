@@ -8,9 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
 from limbeck import listing
 from limbeck.errors import ExportError, require_extra
 from limbeck.export._graph import Graph
+
+_STEPS = {"int8": 127, "int4": 7}
+"""Largest whole number of each type, in both directions alike."""
+_BLOCKS = {"int8": None, "int4": 32}
+"""How many numbers of a row have a scale in common; None for all."""
 
 Calibration = Sequence[Mapping[str, Any]]
 """Batches of inputs by name, int64 tensors of (batch, sequence), of the user's own text."""
@@ -87,6 +96,32 @@ class Target(ABC):
             keep_float: Names of the modules of `graph.model` whose weights stay in float, such as
                 `encoder.layers.0.feed_forward.output`; for targets that narrow weights.
         """
+
+    @property
+    def narrows_inputs(self) -> bool:
+        """Whether the inputs of its matrix products are narrowed too, where outliers cost most."""
+        return self.precision == "int8"
+
+    def narrow(self, weight: Tensor) -> Tensor:
+        """Returns a weight as the format keeps it, in float again: to find what loses most by it.
+
+        By default each row of a matrix has a scale of its own in int8, and each 32 of its numbers
+        in int4.
+
+        Shape:
+            weight: (rows, columns).
+        """
+        if self.precision == "fp16":
+            return weight.half().to(weight.dtype)
+        if self.precision not in _STEPS:
+            return weight
+        steps, size = _STEPS[self.precision], _BLOCKS[self.precision] or weight.shape[-1]
+        padded = F.pad(weight, (0, -weight.shape[-1] % size))
+        parts = padded.view(*weight.shape[:-1], -1, size)
+        scale = parts.abs().amax(dim=-1, keepdim=True) / steps
+        scale = scale.clamp_min(torch.finfo(weight.dtype).tiny)
+        narrow: Tensor = ((parts / scale).round() * scale).flatten(-2)
+        return narrow[..., : weight.shape[-1]].contiguous()
 
     def check(self, graph: Graph) -> None:
         """Refuses what can't be written, before anything is.

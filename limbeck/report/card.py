@@ -52,6 +52,23 @@ class CardScore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportUse:
+    """How an exported model is run.
+
+    Attributes:
+        engine: The engine that runs it here; None if none does.
+        needs: What runs it elsewhere.
+        file: What is run, a path within the folder.
+        dtype: What transformers.js calls the precision; None for what it does not load.
+    """
+
+    engine: str | None
+    needs: str
+    file: str
+    dtype: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """What a model card says; all of it plain values.
 
@@ -69,6 +86,8 @@ class Card:
         tags: Besides `limbeck`.
         pipeline_tag: What the Hub calls the use of the model; None for that of its class.
         inherited: Licence and language, if known, by the names of the metadata.
+        tables: What else was measured.
+        export: What runs it, if it is an exported model.
     """
 
     name: str
@@ -83,11 +102,18 @@ class Card:
     tags: Sequence[str] = ()
     pipeline_tag: str | None = None
     inherited: Mapping[str, Any]
+    tables: Sequence[Table] = ()
+    export: ExportUse | None = None
 
     @property
     def makes_vectors(self) -> bool:
         """Whether it is a model of sentence-transformers."""
         return self.auto_class == SENTENCE_ENCODER
+
+    @property
+    def pipeline(self) -> str | None:
+        """What the Hub and pipelines call the use of models of its class."""
+        return self.pipeline_tag or _PIPELINE_TAGS.get(self.auto_class)
 
 
 def name_class(kind: Kind, *, makes_vectors: bool) -> str:
@@ -123,7 +149,7 @@ def _metadata(card: Card) -> ModelCardData:
     base = card.base_model
     hub_base = None if base is None or Path(base).expanduser().exists() else base
     dataset, _, config = (card.dataset or "").partition(":")
-    pipeline_tag = card.pipeline_tag or _PIPELINE_TAGS.get(card.auto_class)
+    pipeline_tag = card.pipeline
     results = [
         EvalResult(
             task_type=pipeline_tag or "other",

@@ -7,6 +7,7 @@ from limbeck.runs.either import read_task_record
 from limbeck.runs.embeddings import DistillEmbeddingsRecord
 from limbeck.runs.evaluate import EvaluateRecord
 from limbeck.runs.examples import ExamplesRecord
+from limbeck.runs.export import ExportRecord
 from limbeck.runs.finetune import FinetuneRecord, SeedRecord
 from limbeck.runs.folder import (
     DATA_FOLDER,
@@ -38,6 +39,7 @@ __all__ = [
     "DistillRecord",
     "EvaluateRecord",
     "ExamplesRecord",
+    "ExportRecord",
     "FinetuneRecord",
     "GitState",
     "Hardware",

@@ -127,6 +127,11 @@ class Task(ABC):
         assert output.logits is not None
         return self.in_order(at_least_float32(output.logits))
 
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether it goes by vectors of texts, as a sentence model makes them."""
+        return False
+
     def logits_of(self, outputs: Mapping[str, Tensor], batch: TaskBatch) -> Tensor:
         """Returns the same of what an engine gives: named arrays, in place of a model's output."""
         return self.logits(read_outputs(outputs), batch)

@@ -140,9 +140,14 @@ class VectorTask(Task, ABC):
         vectors: Tensor = head.to(hidden.device)(hidden, batch.mask())
         return vectors if self.sentence is None else vectors[:, : self.sentence.width]
 
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether vectors are what the model's folder says, and no pooling of the task's own."""
+        return self.pooling is None
+
     def logits_of(self, outputs: Mapping[str, Tensor], batch: TaskBatch) -> Tensor:
         """Returns what an engine gives: its own vectors where they are what the folder says."""
-        if self.pooling is None and VECTORS in outputs:
+        if self.reads_vectors and VECTORS in outputs:
             return outputs[VECTORS]
         return self.logits(read_outputs(outputs), batch)
 

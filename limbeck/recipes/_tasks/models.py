@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from limbeck.checkpoints.exported import ExportInfo
-from limbeck.errors import CheckpointError, DataError, MissingHeadError, SettingsError
-from limbeck.inference import load_engine
+from limbeck.errors import DataError, MissingHeadError, SettingsError
+from limbeck.inference.engines import AUTO, VECTORS, choose_engine, load_engine
 from limbeck.models import (
     AnyModel,
     Kind,
@@ -38,9 +38,7 @@ def load_fine_tuned(task: Task, folder: Path, *, name: str) -> AnyModel:
         raise MissingHeadError(describe_missing_head(task, name=name)) from error
 
 
-def load_runner(
-    task: Task, folder: Path, *, name: str, device: str, engine: str = "auto"
-) -> Runner:
+def load_runner(task: Task, folder: Path, *, name: str, device: str, engine: str = AUTO) -> Runner:
     """Loads a model with the head that the task needs, in the engine that runs it.
 
     Args:
@@ -56,27 +54,16 @@ def load_runner(
         MissingHeadError: If it has none, or one for another task.
         SettingsError: If there is no such engine.
     """
-    chosen = choose_engine(folder, name=name) if engine == "auto" else engine
+    chosen = choose_engine(folder) if engine == AUTO else engine
     if chosen == "torch":
         return load_fine_tuned(task, folder, name=name).to(choose_device(device))
-    return load_engine(chosen, folder, kind=task.auto_model.kind, device=device)
+    kind, vectors = task.auto_model.kind, task.reads_vectors and _gives_vectors(folder)
+    return load_engine(chosen, folder, kind=kind, vectors=vectors, device=device)
 
 
-def choose_engine(folder: Path, *, name: str) -> str:
-    """Returns the engine that a folder's model is run by.
-
-    Raises:
-        CheckpointError: If it can be run elsewhere only.
-    """
-    if not ExportInfo.exists(folder):
-        return "torch"
-    info = ExportInfo.read(folder)
-    if info.engine is None:
-        raise CheckpointError(
-            f"{name} was exported to {info.target}, which can't be run here; accepted: the model "
-            "that it was exported from, or an export for an engine (limbeck list engines)"
-        )
-    return info.engine
+def _gives_vectors(folder: Path) -> bool:
+    """Tells whether a folder is a sentence model's export, which makes the vectors itself."""
+    return ExportInfo.exists(folder) and VECTORS in ExportInfo.read(folder).outputs
 
 
 def describe_adapter(config: ModelConfig, kind: Kind) -> Adapter | None:

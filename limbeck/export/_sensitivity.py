@@ -1,0 +1,103 @@
+"""Which layers a narrow format hurts most: each narrowed alone, in torch, as the target does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.export._graph import Graph
+from limbeck.export._target import Target
+
+Batches = Sequence[Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """What narrowing one module costs.
+
+    Attributes:
+        name: The module, by its name within `graph.model`.
+        cost: Mean squared difference of the outputs, over their own variance.
+    """
+
+    name: str
+    cost: float
+
+
+def list_modules(graph: Graph) -> dict[str, nn.Module]:
+    """Returns the modules whose weights a target may narrow, by name, each once."""
+    return {
+        name: module
+        for name, module in graph.model.named_modules()
+        if isinstance(module, nn.Linear | nn.Embedding)
+    }
+
+
+def measure_sensitivity(graph: Graph, target: Target, batches: Batches) -> Iterator[Sensitivity]:
+    """Narrows the modules in turn, all others in float, and yields what each costs.
+
+    Args:
+        graph: The model; it is left as it was.
+        target: Says how weights are narrowed, and inputs.
+        batches: Inputs by name, the attention mask among them.
+    """
+    expected = [_run(graph, batch) for batch in batches]
+    for name, module in list_modules(graph).items():
+        costs = []
+        with narrowed(module, target):
+            for batch, known in zip(batches, expected, strict=True):
+                costs.append(_distance(_run(graph, batch), known))
+        yield Sensitivity(name=name, cost=sum(costs) / len(costs))
+
+
+@contextmanager
+def narrowed(module: nn.Module, target: Target) -> Iterator[None]:
+    """Gives a module the weights, and where the target narrows them the inputs, of a format."""
+    weight = module.weight
+    assert isinstance(weight, nn.Parameter)
+    kept, hooks = weight.data, []
+    weight.data = target.narrow(kept)
+    if isinstance(module, nn.Linear) and target.narrows_inputs:
+        hooks.append(module.register_forward_pre_hook(_narrow_input))
+    try:
+        yield
+    finally:
+        weight.data = kept
+        for hook in hooks:
+            hook.remove()
+
+
+def _narrow_input(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG001
+    """Rounds to 256 steps from the lowest to the highest number, as int8 kernels do at run time."""
+    first, *others = inputs
+    low, high = first.amin().clamp(max=0), first.amax().clamp(min=0)
+    step = ((high - low) / 255).clamp_min(torch.finfo(first.dtype).tiny)
+    return ((first / step).round() * step, *others)
+
+
+def _run(graph: Graph, batch: Mapping[str, Tensor]) -> list[Tensor]:
+    """Returns each output, zero where it is of padding."""
+    mask = batch["attention_mask"]
+    with torch.no_grad():
+        outputs = graph(*(batch[name] for name in graph.input_names))
+    return [_blank(output, mask) for output in outputs]
+
+
+def _blank(output: Tensor, mask: Tensor) -> Tensor:
+    if output.shape[:2] != mask.shape or output.ndim < mask.ndim:
+        return output
+    return output * mask.reshape(*mask.shape, *[1] * (output.ndim - mask.ndim))
+
+
+def _distance(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """Returns the squared difference over the variance, the mean over the outputs."""
+    shares = []
+    for given, known in zip(outputs, expected, strict=True):
+        variance = known.double().var(correction=0).clamp_min(torch.finfo(torch.float64).tiny)
+        shares.append(float((given.double() - known.double()).square().mean() / variance))
+    return sum(shares) / len(shares)

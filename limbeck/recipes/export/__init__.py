@@ -1,0 +1,152 @@
+"""Write a model in another format, and prove what it keeps before anybody uses it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import ExportError, MissingExtraError
+from limbeck.export import Target
+from limbeck.files import partial_path, replace_folder
+from limbeck.inference import Engine
+from limbeck.recipes.export.card import write_export_card
+from limbeck.recipes.export.latency import measure_latency
+from limbeck.recipes.export.making import Made, make_export
+from limbeck.recipes.export.result import (
+    describe_export,
+    describe_model,
+    require_kept,
+    summarise_result,
+)
+from limbeck.recipes.export.settings import ExportSettings
+from limbeck.recipes.export.source import Source
+from limbeck.runs import (
+    ExportRecord,
+    describe_start,
+    hash_model_files,
+    require_model_files,
+    start_run,
+)
+from limbeck.runs.export import ExportedModel
+from limbeck.train import Progress, SilentProgress
+
+SettingsType = ExportSettings
+summarise = summarise_result
+
+
+def run(settings: ExportSettings, *, progress: Progress) -> ExportRecord:
+    """Exports the model to each target, compares it with the model, and keeps what kept enough.
+
+    One target's folder is `out/model`, those of several are `out/models/TARGET`. Nothing stands
+    there before it was compared; what is refused never does.
+
+    Raises:
+        CheckpointError: If the model can't be read, or the folder can't be written.
+        ContractError: If an export is refused; its `result` says what was found of all.
+        DataError: If data or texts can't be used.
+        ExportError: If the model can't be exported so.
+        MissingExtraError: If a package is not installed.
+        MissingHeadError: If the model has no head for the task.
+        SettingsError: If there is no such target, or a setting does not fit.
+    """
+    source = Source.read(settings, progress)
+    for target in source.targets:
+        target.check(source.graph)
+    with start_run(settings.out, "export", settings, inputs=source.hash_inputs()) as run_folder:
+        earlier = run_folder.finished(ExportRecord)
+        if earlier is not None:
+            _require_files(earlier, settings)
+            progress.log(f"{settings.out} is already complete")
+            return require_kept(earlier)
+        workshop = partial_path(settings.out / "exports")
+        try:
+            record = _export_all(source, workshop, progress)
+        finally:
+            shutil.rmtree(workshop, ignore_errors=True)
+        if all(model.folder is None for model in record.models):
+            return require_kept(record)  # nothing is left that would stand in another try's way
+        return require_kept(record.write(settings.out))
+
+
+def plan(settings: ExportSettings) -> dict[str, Any]:
+    """Returns what a run would do, without doing it."""
+    source = Source.read(settings, SilentProgress())
+    gate, inputs = source.gate, source.hash_inputs()
+    task = gate.task
+    if task is None:
+        score = {"score": "none, since no data are given; that outputs are alike says less"}
+    else:
+        name = f"{task.data.task.metric} on {task.num_examples:,} {task.split} examples"
+        score = {"score": f"{name} of {task.data.task.name}", "max_drop": f"{task.max_drop:g}"}
+    return {
+        "recipe": "export",
+        "model": f"{settings.model}, {source.graph.class_name}",
+        "out": str(settings.out),
+        "run": describe_start(settings.out, "export", settings, inputs=inputs),
+        "targets": {target.shown_name: _plan_target(source, target) for target in source.targets},
+        "outputs": f"compared on {gate.rows.num_rows} {gate.rows.source}",
+        **score,
+    }
+
+
+def _plan_target(source: Source, target: Target) -> Mapping[str, str]:
+    runs = target.engine or f"none here, it needs {target.needs or 'another system'}"
+    found = {"engine": runs, "precision": target.precision}
+    if target.needs_calibration:
+        rows = source.calibration
+        found["calibration"] = f"{rows.num_rows} {rows.source}"
+    try:
+        target.check(source.graph)
+    except ExportError as error:
+        return {**found, "refused": str(error)}
+    except MissingExtraError as error:
+        return {**found, "missing": str(error)}
+    return {**found, "packages": f"{', '.join(target.packages) or 'none'}: installed"}
+
+
+def _export_all(source: Source, workshop: Path, progress: Progress) -> ExportRecord:
+    """Exports to each target, measures all side by side, and puts up those that may be used."""
+    made = []
+    with progress.stage("Exporting", total=len(source.targets), unit="targets") as stage:
+        for target in source.targets:
+            made.append(make_export(source, target, workshop, progress))
+            stage.advance()
+    latency = None
+    if source.settings.measure:
+        latency = measure_latency(source, _list_engines(made), progress)
+    models = [describe_model(one, source.place(one.target), latency) for one in made]
+    record = describe_export(source, models, latency)
+    done = [_put_up(source, one, model, record) for one, model in zip(made, models, strict=True)]
+    return record.model_copy(update={"models": tuple(done)})
+
+
+def _list_engines(made: Sequence[Made]) -> dict[str, Engine]:
+    """Returns what can be run of all that may be used, and of what was repaired, by its folder."""
+    every = [found for one in made if one.verdict.refusal is None for found in (one, one.before)]
+    return {
+        one.folder.name: one.verdict.engine
+        for one in every
+        if one is not None and one.verdict.engine is not None
+    }
+
+
+def _put_up(
+    source: Source, made: Made, model: ExportedModel, record: ExportRecord
+) -> ExportedModel:
+    """Gives an export its card and its place, unless it is refused."""
+    if model.folder is None:
+        return model
+    write_export_card(made.folder, source.folder, source.graph, model, record)
+    with replace_folder(Path(model.folder)) as place:
+        for path in made.folder.iterdir():
+            path.rename(place / path.name)
+    return model.model_copy(update={"model_files": hash_model_files(Path(model.folder))})
+
+
+def _require_files(record: ExportRecord, settings: ExportSettings) -> None:
+    remedy = f"remove {settings.out}, and the same command makes it again"
+    for model in record.models:
+        if model.folder is not None:
+            require_model_files(Path(model.folder), model.model_files, remedy=remedy)

@@ -1,0 +1,129 @@
+"""The card of an exported folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from limbeck.checkpoints import read_inherited
+from limbeck.checkpoints.exported import ExportInfo
+from limbeck.export import Graph
+from limbeck.models import SentenceModel
+from limbeck.recipes._tasks.card import show_model
+from limbeck.report import figures
+from limbeck.report.card import Card, CardScore, ExportUse, name_class, write_card
+from limbeck.report.page import Table
+from limbeck.runs.export import ExportedModel, ExportRecord
+from limbeck.version import __version__
+
+_DTYPES = {"fp32": "fp32", "fp16": "fp16", "int8": "q8", "int4": "q4"}
+
+
+def write_export_card(
+    folder: Path, source: Path, graph: Graph, model: ExportedModel, record: ExportRecord
+) -> None:
+    """Writes an exported folder's `README.md`.
+
+    Args:
+        folder: The exported folder.
+        source: The model's folder.
+        graph: The model.
+        model: What is known of the export.
+        record: What is known of the run.
+    """
+    info, name = ExportInfo.read(folder), show_model(record.model)
+    card = Card(
+        name=f"{name}, {model.target}",
+        summary=(
+            f"{name} exported to {model.target} ({model.precision}) with limbeck {__version__}. "
+            f"{_say_proof(model, record)}"
+        ),
+        auto_class=name_class(graph.kind, makes_vectors=isinstance(graph.model, SentenceModel)),
+        task=record.task,
+        scores=_scores(model, record),
+        made=_describe(info, model, record, name),
+        notes=_notes(model, record),
+        base_model=record.model,
+        tags=[info.engine] if info.engine else [],
+        inherited=read_inherited(source),
+        tables=[_compare(model, record)],
+        export=ExportUse(
+            engine=info.engine,
+            needs=model.not_run or "",
+            file=next(iter(info.files)),
+            dtype=_find_dtype(info),
+        ),
+    )
+    write_card(folder, card)
+
+
+def _say_proof(model: ExportedModel, record: ExportRecord) -> str:
+    if model.not_run is not None:
+        return f"It was not run: needs {model.not_run}."
+    if model.score is None:
+        return "Its outputs were compared with the model's; no score was taken."
+    return f"Its score on {record.task} was compared with the model's."
+
+
+def _scores(model: ExportedModel, record: ExportRecord) -> list[CardScore]:
+    if model.score is None or record.metric is None:
+        return []
+    return [
+        CardScore(
+            split=record.split or "",
+            metric=record.metric,
+            value=model.score.score,
+            num_examples=record.num_examples or 0,
+        )
+    ]
+
+
+def _notes(model: ExportedModel, record: ExportRecord) -> list[str]:
+    if model.score is None:
+        return []
+    ends = model.score.interval
+    interval = "" if ends is None else f" (95 % interval {ends[0]:.4f} to {ends[1]:.4f}, paired)"
+    return [f"The model itself has {record.score:.4f}: {model.score.drop:.4f} more{interval}."]
+
+
+def _compare(model: ExportedModel, record: ExportRecord) -> Table:
+    """Returns the export beside the model."""
+    none = figures.NONE
+    rows = [("Size", figures.file_size(record.file_bytes), figures.file_size(model.file_bytes))]
+    if model.score is not None:
+        rows.append((str(record.metric), f"{record.score:.4f}", f"{model.score.score:.4f}"))
+    if model.latency_ms is not None and record.latency_ms is not None:
+        own, given = map(figures.milliseconds, (record.latency_ms, model.latency_ms))
+        rows.append(("Latency at batch 1, median", own, f"{given} ({model.speed_up:.2f}×)"))
+    found = model.outputs
+    if found is not None:
+        rows.append(("Largest difference of outputs", none, f"{found.largest:.2g}"))
+        if found.agreement is not None:
+            rows.append(("Same answers", none, figures.percent(found.agreement)))
+        if found.cosine is not None:
+            rows.append(("Mean cosine of vectors", none, f"{found.cosine:.6f}"))
+    note = f"Outputs on {record.num_rows} {record.rows}." if found is not None else ""
+    return Table(
+        title="Beside the model",
+        columns=("What", f"{record.model_class} in torch", model.target),
+        rows=tuple(rows),
+        note=note,
+    )
+
+
+def _describe(
+    info: ExportInfo, model: ExportedModel, record: ExportRecord, name: str
+) -> dict[str, str]:
+    """Returns how the export was made, a line each."""
+    made = {"Recipe": f"limbeck export {__version__}", "Exported from": name}
+    if record.calibration is not None:
+        made["Ranges of activations from"] = record.calibration
+    if model.repair is not None:
+        made["Kept in float"] = ", ".join(model.repair.kept_float)
+    made |= {library.capitalize(): version for library, version in info.made_with.items()}
+    made |= {word.replace("_", " "): str(value) for word, value in info.options.items() if value}
+    return {**made, "Files": ", ".join(info.files)}
+
+
+def _find_dtype(info: ExportInfo) -> str | None:
+    """Returns what transformers.js calls the precision of an ONNX file of ours."""
+    return _DTYPES.get(info.precision) if info.engine == "onnxruntime" else None

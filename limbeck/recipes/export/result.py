@@ -1,0 +1,167 @@
+"""What `export` says at the end: `result.json`, the terminal's table, the broken contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from limbeck.errors import ContractError
+from limbeck.recipes._tasks.predictions import count_bytes
+from limbeck.recipes.export.latency import Latency
+from limbeck.recipes.export.making import Made
+from limbeck.recipes.export.source import Source
+from limbeck.report import figures
+from limbeck.report.figures import NONE, or_none
+from limbeck.report.tables import align_rows
+from limbeck.runs.export import ExportedModel, ExportRecord, Repair, ScoreCompared
+
+
+def describe_model(made: Made, place: Path, latency: Latency | None) -> ExportedModel:
+    """Returns what is known of one export.
+
+    Args:
+        made: The export.
+        place: Where it is to stand.
+        latency: Of all, if that was measured.
+    """
+    target, verdict = made.target, made.verdict
+    name, before = made.folder.name, made.before
+    repair = None
+    if before is not None:
+        score = before.verdict.score
+        repair = Repair(
+            kept_float=made.kept_float,
+            num_exports=made.num_exports,
+            file_bytes_before=before.file_bytes,
+            score_before=None if score is None else score.score,
+            latency_ms_before=None if latency is None else latency.ms.get(before.folder.name),
+        )
+    return ExportedModel(
+        target=target.shown_name,
+        engine=target.engine,
+        precision=target.precision,
+        folder=None if verdict.refusal else str(place),
+        refusal=verdict.refusal,
+        not_run=None if verdict.engine is not None else target.needs or "another system",
+        file_bytes=made.file_bytes,
+        outputs=verdict.outputs,
+        score=verdict.score,
+        latency_ms=None if latency is None else latency.ms.get(name),
+        speed_up=None if latency is None else latency.speed_ups.get(name),
+        repair=repair,
+        model_files={},
+    )
+
+
+def describe_export(
+    source: Source, models: Sequence[ExportedModel], latency: Latency | None
+) -> ExportRecord:
+    """Returns the outcome as it stands in `result.json`."""
+    gate, task, calibration = source.gate, source.gate.task, None
+    if any(target.needs_calibration for target in source.targets):
+        calibration = f"{source.calibration.num_rows} {source.calibration.source}"
+    return ExportRecord(
+        model=source.settings.model,
+        model_class=gate.graph.class_name,
+        file_bytes=count_bytes(source.folder),
+        rows=gate.rows.source,
+        num_rows=gate.rows.num_rows,
+        calibration=calibration,
+        task=None if task is None else task.data.task.name,
+        metric=None if task is None else task.data.task.metric,
+        split=None if task is None else task.split,
+        num_examples=None if task is None else task.num_examples,
+        score=None if task is None else task.score,
+        max_drop=None if task is None else task.max_drop,
+        latency_ms=None if latency is None else latency.own_ms,
+        models=tuple(models),
+    )
+
+
+def require_kept(result: ExportRecord) -> ExportRecord:
+    """Returns a result of which nothing was refused.
+
+    Raises:
+        ContractError: If something was.
+    """
+    refused = [model for model in result.models if model.refusal is not None]
+    if not refused:
+        return result
+    reasons = "; ".join(f"{model.target}: {model.refusal}" for model in refused)
+    kept = [model.target for model in result.models if model.refusal is None]
+    rest = f" The others stand: {', '.join(kept)}." if kept else " Nothing was left."
+    raise ContractError(
+        f"refused {reasons}.{rest} What would help: repair=true, which finds the layers that have "
+        "to stay in float; calibration on the task's own rows (data or texts); a wider precision",
+        result=result,
+    )
+
+
+def summarise_result(result: ExportRecord) -> str:
+    """Formats a result: a table of the model and its exports, and what the figures are of."""
+    is_scored, is_measured = result.score is not None, result.latency_ms is not None
+    head = ["", "size", "largest difference", "same answers"]
+    head += [str(result.metric), "drop", "95 % interval"] if is_scored else []
+    head += ["latency", "speed-up"] if is_measured else []
+    own = [result.model_class, figures.file_size(result.file_bytes), NONE, NONE]
+    own += [f"{result.score:.4f}", NONE, NONE] if is_scored else []
+    own += [or_none(result.latency_ms, figures.milliseconds), NONE] if is_measured else []
+    rows = [head, own]
+    for model in result.models:
+        row = [model.target, figures.file_size(model.file_bytes), *_word_outputs(model)]
+        row += _word_score(model.score) if is_scored else []
+        row += _word_speed(model) if is_measured else []
+        rows.append(row)
+    lines = ["", *align_rows(rows), ""]
+    lines.append(f"Outputs were compared on {result.num_rows} {result.rows}.")
+    if result.score is None:
+        lines.append("Without data nothing was scored, which says less than a score on the task.")
+    else:
+        lines.append(
+            f"Scored on {result.num_examples:,} {result.split} examples of {result.task}; a drop "
+            f"of up to {result.max_drop:g} is accepted."
+        )
+    if result.calibration is not None:
+        lines.append(f"Ranges of activations were taken from {result.calibration}.")
+    for model in result.models:
+        lines += [f"{model.target}: {_word_repair(model, model.repair)}"] if model.repair else []
+        lines += [f"{model.target} was not run: needs {model.not_run}."] if model.not_run else []
+        lines += [f"{model.target}: {model.folder}"] if model.folder else []
+    return "\n".join(lines)
+
+
+def _word_outputs(model: ExportedModel) -> list[str]:
+    found = model.outputs
+    if found is None:
+        return [NONE, NONE]
+    same = NONE if found.agreement is None else figures.percent(found.agreement)
+    if found.agreement is None and found.cosine is not None:
+        same = f"cosine {found.cosine:.5f}"
+    return [f"{found.largest:.2g}", same]
+
+
+def _word_score(found: ScoreCompared | None) -> list[str]:
+    if found is None:
+        return [NONE, NONE, NONE]
+    ends = NONE if found.interval is None else " to ".join(f"{v:.4f}" for v in found.interval)
+    return [f"{found.score:.4f}", f"{found.drop:.4f}", ends]
+
+
+def _word_speed(model: ExportedModel) -> list[str]:
+    return [
+        or_none(model.latency_ms, figures.milliseconds),
+        NONE if model.speed_up is None else f"{model.speed_up:.2f}×",
+    ]
+
+
+def _word_repair(model: ExportedModel, repair: Repair) -> str:
+    """Says what stayed in float, and what that cost."""
+    size = f"{figures.file_size(repair.file_bytes_before)} to {figures.file_size(model.file_bytes)}"
+    latency = ""
+    if repair.latency_ms_before is not None and model.latency_ms is not None:
+        before, after = map(figures.milliseconds, (repair.latency_ms_before, model.latency_ms))
+        latency = f", latency from {before} to {after}"
+    return (
+        f"kept in float: {', '.join(repair.kept_float)}. Size from {size}{latency}; "
+        f"{repair.num_exports} exports were tried"
+    )

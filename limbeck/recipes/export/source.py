@@ -1,0 +1,140 @@
+"""The model of an export, its targets, and the rows that it is compared and calibrated on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from limbeck.checkpoints import resolve_folder
+from limbeck.errors import SettingsError, did_you_mean
+from limbeck.export import Graph, Target, list_modules, load_graph, load_target
+from limbeck.recipes._inputs import Fingerprinted, hash_inputs
+from limbeck.recipes._tasks.data import read_inputs
+from limbeck.recipes._tasks.memory import read_memory
+from limbeck.recipes.export.gate import Gate, TaskGate
+from limbeck.recipes.export.rows import Rows, Texts, encode_texts, read_texts, take_rows
+from limbeck.recipes.export.settings import ExportSettings
+from limbeck.tokenizers import Tokenizer
+from limbeck.train import Progress
+
+_USUAL_LENGTH = 128
+_SENSITIVITY_ROWS = 16  # are run once for every layer
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is exported, and to what.
+
+    Attributes:
+        settings: Of the run.
+        folder: The model's folder.
+        graph: The model.
+        tokenizer: The model's tokenizer.
+        targets: What it is exported to.
+        texts: Running text, given or shipped.
+        gate: Decides what may be used.
+        keep_float: Modules that stay in float whatever is measured.
+        max_length: Longest input in tokens.
+    """
+
+    settings: ExportSettings
+    folder: Path
+    graph: Graph
+    tokenizer: Tokenizer
+    targets: tuple[Target, ...]
+    texts: Texts
+    gate: Gate
+    keep_float: tuple[str, ...]
+    max_length: int
+
+    @classmethod
+    def read(cls, settings: ExportSettings, progress: Progress) -> Self:
+        """Reads model, texts and data, and checks that they fit.
+
+        Raises:
+            CheckpointError: If the model can't be read.
+            DataError: If data or texts can't be used.
+            ExportError: If the model is one that nothing here exports.
+            MissingHeadError: If the model has no head for the task.
+            SettingsError: If there is no such target, or no such module.
+        """
+        targets = tuple(load_target(name) for name in settings.to)
+        folder = resolve_folder(settings.model)
+        graph = load_graph(folder)
+        keep_float = find_modules(graph, settings.keep_float)
+        tokenizer = read_inputs(folder)[1]
+        length = _choose_length(settings, folder, graph)
+        task, texts = None, read_texts(settings.texts, text_field=settings.text_field)
+        if settings.is_scored:
+            needs_training = settings.repair or any(t.needs_calibration for t in targets)
+            task = TaskGate.read(settings, graph, progress, needs_training=needs_training)
+            length = task.data.settings.max_length
+        if task is not None and not texts.is_given:
+            rows = take_rows(task.data, task.split, graph, count=settings.num_rows)
+        else:
+            rows = encode_texts(texts, graph, tokenizer, count=settings.num_rows, max_length=length)
+        gate = Gate(graph=graph, rows=rows, task=task)
+        return cls(settings, folder, graph, tokenizer, targets, texts, gate, keep_float, length)
+
+    @cached_property
+    def calibration(self) -> Rows:
+        """What ranges of activations are taken from."""
+        return self._training_rows(self.settings.calibration_rows)
+
+    @cached_property
+    def sensitivity_rows(self) -> Rows:
+        """What it is measured on which layers are sensitive."""
+        return self._training_rows(min(_SENSITIVITY_ROWS, self.settings.calibration_rows))
+
+    def _training_rows(self, count: int) -> Rows:
+        """Returns the task's training rows, or texts where those were given or there are none."""
+        task = self.gate.task
+        if task is not None and not self.texts.is_given and "train" in task.data.examples:
+            return take_rows(task.data, "train", self.graph, count=count)
+        return encode_texts(
+            self.texts, self.graph, self.tokenizer, count=count, max_length=self.max_length
+        )
+
+    def hash_inputs(self) -> dict[str, str]:
+        """Returns the checksums of what the run is given."""
+        others: dict[str, Fingerprinted] = {}
+        if self.texts.is_given:
+            others["texts"] = self.texts
+        if self.gate.task is not None:
+            others["data"] = self.gate.task.data
+        return hash_inputs(self.settings.named_models(), **others)
+
+    def place(self, target: Target) -> Path:
+        """Returns where a target's folder stands in the end."""
+        if len(self.targets) == 1:
+            return self.settings.out / "model"
+        return self.settings.out / "models" / target.shown_name
+
+
+def find_modules(graph: Graph, names: Sequence[str]) -> tuple[str, ...]:
+    """Returns modules with weights by their names, or by those of modules that they are in.
+
+    Raises:
+        SettingsError: If there is none of a name.
+    """
+    known = list(list_modules(graph))
+    found: dict[str, None] = {}
+    for name in names:
+        inside = [module for module in known if module == name or module.startswith(f"{name}.")]
+        if not inside:
+            raise SettingsError(
+                f"keep_float names '{name}', and {graph.class_name} has no such module with weights"
+                f" to keep; accepted: names such as {known[-1]}, or of what these are in."
+                + did_you_mean(name, known)
+            )
+        found |= dict.fromkeys(inside)
+    return tuple(found)
+
+
+def _choose_length(settings: ExportSettings, folder: Path, graph: Graph) -> int:
+    memory = read_memory(folder)
+    length = settings.max_length or (_USUAL_LENGTH if memory is None else memory.max_length)
+    return min(length, graph.config.max_tokens or length)

@@ -1,0 +1,130 @@
+"""What came of an export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field
+
+from limbeck.files.typed import Part
+from limbeck.runs.result import ResultRecord, move_path
+
+
+class OutputsCompared(Part):
+    """An export's outputs beside the model's, on the same rows."""
+
+    largest: float
+    """Largest difference of two numbers."""
+    relative: float
+    """That over the standard deviation of the output's numbers."""
+    tolerance: float
+    """What that may be in the target's precision."""
+    agreement: float | None
+    """Share of equal answers; None for vectors and numbers."""
+    cosine: float | None
+    """Mean cosine of vectors; None for a model with a head."""
+
+
+class ScoreCompared(Part):
+    """An export's score on the task beside the model's, on the same examples."""
+
+    score: float
+    """Its score by the main metric."""
+    drop: float
+    """The model's score minus this one."""
+    interval: tuple[float, float] | None
+    """95 % interval of `drop`, paired; None where the metric can't be resampled."""
+    is_distinguishable: bool
+    """Whether the examples tell the two apart."""
+
+
+class Repair(Part):
+    """What it took to keep the bound."""
+
+    kept_float: tuple[str, ...]
+    """Modules whose weights stayed in float, the most sensitive first."""
+    num_exports: int
+    """Exports that were tried."""
+    file_bytes_before: int
+    """Size of the export in which none did."""
+    score_before: float | None
+    """Its score; None without data."""
+    latency_ms_before: float | None
+    """Its latency; None if that was not measured."""
+
+
+class ExportedModel(Part):
+    """One target."""
+
+    target: str
+    """As `limbeck list targets` shows it."""
+    engine: str | None
+    """What runs it; None for what can be run elsewhere only."""
+    precision: str
+    """Type of its weights."""
+    folder: str | None
+    """The exported folder; None if it was refused."""
+    refusal: str | None
+    """Why it was refused."""
+    not_run: str | None
+    """What running it needs, if it was not run here."""
+    file_bytes: int
+    """Size of the files that are run."""
+    outputs: OutputsCompared | None
+    """None if it was not run."""
+    score: ScoreCompared | None
+    """None without data, or if it was not run."""
+    latency_ms: float | None
+    """Median at batch 1, tokenisation included; None if that was not measured."""
+    speed_up: float | None
+    """How many times as fast as the model in torch, measured in turns."""
+    repair: Repair | None
+    """What it took to keep the bound; None if nothing."""
+    model_files: dict[str, str]
+    """SHA-256 of each file of the folder, but for the card; none if it was refused."""
+
+
+class ExportRecord(ResultRecord):
+    """A model in other formats."""
+
+    recipe: Literal["export"] = "export"
+    """Name of the recipe."""
+    model: str
+    """The model that was exported."""
+    model_class: str
+    """Its class."""
+    file_bytes: int
+    """Size of its weight files."""
+    rows: str
+    """What outputs were compared on."""
+    num_rows: int
+    """How many of them."""
+    calibration: str | None
+    """What ranges of activations were taken from; None where no target needed any."""
+    task: str | None
+    """Task that was scored; None without data."""
+    metric: str | None
+    """Its main metric."""
+    split: str | None
+    """Split that was scored."""
+    num_examples: int | None
+    """Its examples."""
+    score: float | None
+    """The model's own score."""
+    max_drop: float | None
+    """The bound."""
+    latency_ms: float | None
+    """The model's own, in torch; None if that was not measured."""
+    models: tuple[ExportedModel, ...] = Field(min_length=1)
+    """One for each target."""
+
+    def moved(self, old: Path, new: Path) -> Self:
+        """Returns the result with the exported folders where they are now."""
+        models = tuple(
+            model.model_copy(update={"folder": move_path(model.folder, old, new)})
+            if model.folder is not None
+            else model
+            for model in self.models
+        )
+        return self.model_copy(update={"models": models})

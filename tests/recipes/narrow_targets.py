@@ -1,0 +1,77 @@
+"""Targets that round weights, for the tests of the gate: written into a folder of their own.
+
+The folder is the registry: on the path of the room, its files are targets like all others.
+"""
+
+TINY_INT8 = '''
+"""ONNX whose weights went through int8 with one scale for all of a matrix."""
+
+import copy
+
+from limbeck.export import list_modules
+from limbeck.export.onnx import OnnxTarget
+
+
+class TinyInt8Target(OnnxTarget):
+    """Rounds all weights but those that are kept."""
+
+    precision = "int8"
+    tolerance = 0.2
+    narrows_inputs = False
+    steps = 127
+
+    def narrow(self, weight):
+        scale = weight.abs().max() / self.steps
+        return (weight / scale).round() * scale
+
+    def write(self, graph, folder, *, calibration=(), keep_float=()):
+        graph = copy.deepcopy(graph)
+        for name, module in list_modules(graph).items():
+            if name not in keep_float:
+                module.weight.data = self.narrow(module.weight.data)
+        return super().write(graph, folder)
+
+
+TargetType = TinyInt8Target
+'''
+
+TINY_NOTHING = '''
+"""ONNX whose weights were rounded to nothing."""
+
+from limbeck.export.tiny_int8 import TinyInt8Target
+
+
+class TinyNothingTarget(TinyInt8Target):
+    """Has one step."""
+
+    def narrow(self, weight):
+        return (weight / weight.abs().max() / 4).round()
+
+
+TargetType = TinyNothingTarget
+'''
+
+ELSEWHERE = '''
+"""A format that nothing here runs."""
+
+from limbeck.export.onnx import OnnxTarget
+
+
+class ElsewhereTarget(OnnxTarget):
+    """Is run on a telephone."""
+
+    engine = None
+    needs = "a telephone"
+
+
+TargetType = ElsewhereTarget
+'''
+
+
+def write_targets(folder):
+    """Writes the targets, whose names are those of the files."""
+    folder.mkdir()
+    named = {"tiny_int8": TINY_INT8, "tiny_nothing": TINY_NOTHING, "elsewhere": ELSEWHERE}
+    for name, text in named.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    return folder

@@ -1,0 +1,313 @@
+"""`limbeck export`: nothing stands under its final name before it was held against the model."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from narrow_targets import write_targets
+from tiny_task import Lines, write_data, write_model
+
+import limbeck.export
+from limbeck import AutoModelForSequenceClassification, AutoTokenizer
+from limbeck.checkpoints.exported import ExportInfo
+from limbeck.cli import main
+from limbeck.errors import (
+    CheckpointError,
+    ContractError,
+    DataError,
+    ExportError,
+    MissingExtraError,
+    SettingsError,
+)
+from limbeck.inference import load_engine
+from limbeck.recipes import evaluate
+from limbeck.recipes.export import ExportSettings, plan, run, summarise
+from limbeck.recipes.export.source import find_modules
+from limbeck.runs import ExportRecord
+from limbeck.train import SilentProgress
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def narrow_targets(tmp_path_factory):
+    folder = write_targets(tmp_path_factory.mktemp("room") / "targets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limbeck.export, "__path__", [*limbeck.export.__path__, str(folder)])
+        yield
+    for name in [name for name in sys.modules if name.startswith("limbeck.export.")]:
+        if name.rpartition(".")[2] in {path.stem for path in folder.glob("*.py")}:
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def exported(deep_teacher, data, tmp_path_factory):
+    """Settings, result and lines of an export that was scored and measured."""
+    settings = make_settings(deep_teacher, tmp_path_factory.mktemp("export") / "run", data=data)
+    progress = Lines()
+    return settings, run(settings, progress=progress), progress.lines
+
+
+@pytest.fixture(scope="module")
+def outlier(deep_teacher, tmp_path_factory):
+    """The same model with numbers of very different size in the values of one layer."""
+    folder = tmp_path_factory.mktemp("outlier") / "model"
+    model = AutoModelForSequenceClassification.from_pretrained(deep_teacher)
+    attention = model.encoder.layers[1].attention
+    with torch.no_grad():  # what one weight gains the next one loses: it computes the same
+        attention.value.weight[3] *= 300
+        attention.value.bias[3] *= 300
+        attention.output.weight[:, 3] /= 300
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(deep_teacher).save_pretrained(folder)
+    return str(folder)
+
+
+def make_settings(model, out, *, to="onnx", **changes):
+    values = {"model": model, "to": to, "out": str(out), "num_rows": 16, "calibration_rows": 16}
+    return ExportSettings.from_values(values | changes)
+
+
+def export(*arguments, **changes):
+    settings = make_settings(*arguments, **{"measure": False, **changes})
+    return run(settings, progress=SilentProgress())
+
+
+def test_an_export_is_scored_beside_the_model(exported, data):
+    settings, result, _ = exported
+    folder = settings.out / "model"
+    (model,) = result.models
+    assert (model.target, model.engine, model.folder) == ("onnx", "onnxruntime", str(folder))
+    assert (result.task, result.metric, result.num_examples) == ("sst2", "accuracy", 24)
+    assert model.score.score == result.score >= 0.9
+    assert model.score.drop == 0
+    assert model.score.interval == (0, 0)
+    assert not model.score.is_distinguishable
+    assert model.outputs.largest < 1e-4
+    assert model.outputs.agreement == 1
+    assert model.file_bytes == sum(
+        (folder / n).stat().st_size for n in ExportInfo.read(folder).files
+    )
+    assert model.latency_ms > 0
+    assert {"onnx/model.onnx", "export.json", "limbeck.json", "tokenizer.json"} <= {
+        *model.model_files
+    }
+    left = {path.name for path in settings.out.iterdir()} - {".lock"}
+    assert left == {"model", "result.json", "run.json"}
+
+
+def test_the_table_and_the_card_say_what_was_measured(exported):
+    settings, result, _ = exported
+    table = summarise(result)
+    assert "Scored on 24 validation examples of sst2; a drop of up to 0.01 is accepted." in table
+    assert "compared on 16 validation rows of sst2" in table
+    card = (settings.out / "model/README.md").read_text(encoding="utf-8")
+    for words in (
+        f"| accuracy | {result.score:.4f} | {result.score:.4f} |",
+        "(95 % interval 0.0000 to 0.0000, paired)",
+        "| Same answers | – | 100.0 % |",
+        'limbeck.pipeline("text-classification", model="FOLDER_OR_HUB_ID")',
+        'InferenceSession("FOLDER/onnx/model.onnx")',
+        '"FOLDER_OR_HUB_ID", { dtype: "fp32" }',
+        "type: accuracy",
+    ):
+        assert words in card
+
+
+def test_the_script_on_the_card_runs(exported):
+    folder = exported[0].out / "model"
+    blocks = (folder / "README.md").read_text(encoding="utf-8").split("```python\n")[1:]
+    for block in blocks:
+        code = block.partition("```")[0].replace("FOLDER_OR_HUB_ID", str(folder))
+        exec(code.replace("FOLDER", str(folder)), {})
+
+
+def test_what_is_done_is_not_done_again(exported, tmp_path):
+    settings, result, _ = exported
+    progress = Lines()
+    assert run(settings, progress=progress) == result
+    assert progress.lines[-1] == f"{settings.out} is already complete"
+    path = settings.out / "model/onnx/model.onnx"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    try:
+        with pytest.raises(
+            CheckpointError, match=r"model\.onnx is not the file that the run wrote"
+        ):
+            run(settings, progress=SilentProgress())
+    finally:
+        path.write_bytes(content)
+    other = make_settings(settings.model, settings.out, max_drop=0.5, data=settings.data)
+    with pytest.raises(SettingsError, match=r"max_drop"):
+        run(other, progress=SilentProgress())
+
+
+def test_evaluate_scores_an_exported_folder(exported, data, tmp_path):
+    settings, result, _ = exported
+    given = {"model": str(settings.out), "data": data, "out": str(tmp_path / "run")}
+    found = evaluate.run(evaluate.EvaluateSettings.from_values(given), progress=SilentProgress())
+    assert found.scores["accuracy"] == result.score
+    assert found.file_bytes == result.models[0].file_bytes
+    assert (
+        found.num_parameters
+        == AutoModelForSequenceClassification.from_pretrained(settings.model).num_parameters
+    )
+
+
+def test_a_damaged_export_is_refused(deep_teacher, data, tmp_path, narrow_targets):
+    out = tmp_path / "run"
+    expected = (
+        r"refused tiny-nothing: accuracy falls from [01]\.\d+ to 0\.\d+, by 0\.\d+, and "
+        r"max_drop is 0\.005\. Nothing was left\. What would help: repair=true"
+    )
+    with pytest.raises(ContractError, match=expected) as caught:
+        export(deep_teacher, out, to="tiny_nothing", data=data, max_drop=0.005)
+    (model,) = caught.value.result.models
+    assert model.folder is None
+    assert model.score.drop > 0.2
+    assert model.score.interval[0] > 0
+    assert not out.exists()
+
+
+def test_without_data_outputs_are_compared(deep_teacher, tmp_path, narrow_targets, capsys):
+    """One that is refused leaves the others."""
+    out = tmp_path / "run"
+    arguments = ["export", deep_teacher, "--to", "onnx", "--to", "tiny-nothing", "--out", str(out)]
+    assert main([*arguments, "--measure", "false", "--json"]) == 1
+    shown = capsys.readouterr()
+    expected = r"refused tiny-nothing: its outputs differ from the model's by up to .*, and 0\.2 is"
+    assert re.search(expected, shown.err)
+    assert "The others stand: onnx." in shown.err
+    assert "compared on 64 texts that come with Limbeck" in shown.err
+    assert "says less than a score on the task" in shown.err
+    failed = json.loads(shown.out)["result"]["models"]
+    assert [model["folder"] is None for model in failed] == [False, True]
+    assert failed[0]["outputs"]["relative"] < 1e-4
+    assert (out / "models/onnx/onnx/model.onnx").is_file()
+    assert [path.name for path in (out / "models").iterdir()] == ["onnx"]
+    assert ExportRecord.read(out).models[1].refusal is not None
+
+
+def test_a_repair_finds_the_layer_that_has_to_stay_in_float(outlier, tmp_path, narrow_targets):
+    progress = Lines()
+    settings = make_settings(outlier, tmp_path / "run", to="tiny_int8", repair=True)
+    result = run(settings, progress=progress)
+    (model,) = result.models
+    assert model.repair.kept_float == ("encoder.layers.1.attention.value",)
+    assert model.repair.num_exports == 2
+    assert model.outputs.relative < model.outputs.tolerance
+    assert model.repair.latency_ms_before > 0
+    assert any("tiny-int8: its outputs differ" in line for line in progress.lines)
+    expected = "tiny-int8: kept in float: encoder.layers.1.attention.value. Size from "
+    assert expected in summarise(result)
+    card = (tmp_path / "run/model/README.md").read_text(encoding="utf-8")
+    assert "| Kept in float | encoder.layers.1.attention.value |" in card
+
+
+def test_modules_are_named_one_by_one_or_as_what_they_are_in(outlier):
+    graph = limbeck.export.load_graph(Path(outlier))
+    attention = "encoder.layers.1.attention"
+    parts = ("query", "key", "value", "output")
+    assert find_modules(graph, [attention]) == tuple(f"{attention}.{part}" for part in parts)
+    assert find_modules(graph, [f"{attention}.value"]) == (f"{attention}.value",)
+
+
+def test_what_cannot_be_run_here_says_so(deep_teacher, data, tmp_path, narrow_targets):
+    result = export(deep_teacher, tmp_path / "run", to="elsewhere", data=data)
+    (model,) = result.models
+    assert (model.not_run, model.score, model.outputs) == ("a telephone", None, None)
+    assert "elsewhere was not run: needs a telephone." in summarise(result)
+    card = (tmp_path / "run/model/README.md").read_text(encoding="utf-8")
+    assert "It was not run: needs a telephone." in card
+    given = {"model": model.folder, "data": data, "out": str(tmp_path / "evaluated")}
+    with pytest.raises(CheckpointError, match="was exported to elsewhere, which runs elsewhere"):
+        evaluate.run(evaluate.EvaluateSettings.from_values(given), progress=SilentProgress())
+
+
+def test_a_sentence_model_keeps_its_vectors(tmp_path):
+    source = tmp_path / "source"
+    write_model(source)
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {
+            "idx": 1,
+            "name": "1",
+            "path": "1_Pooling",
+            "type": "sentence_transformers.models.Pooling",
+        },
+    ]
+    (source / "modules.json").write_text(json.dumps(modules))
+    (source / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 16, "pooling_mode_mean_tokens": True}
+    (source / "1_Pooling/config.json").write_text(json.dumps(pooling))
+    result = export(str(source), tmp_path / "run")
+    (model,) = result.models
+    assert result.model_class == "SentenceModel"
+    assert model.outputs.cosine > 0.999999
+    engine = load_engine("onnxruntime", model.folder, vectors=True)
+    assert engine.facts.sentence is not None
+    assert "cosine 1.00000" in summarise(result)
+
+
+def test_a_dry_run_tells_the_truth(deep_teacher, data, tmp_path, narrow_targets, monkeypatch):
+    out = tmp_path / "run"
+    found = plan(make_settings(deep_teacher, out, to=["onnx", "elsewhere"], data=data))
+    assert found["model"].endswith("BertForSequenceClassification")
+    assert found["targets"]["onnx"] == {
+        "engine": "onnxruntime",
+        "precision": "fp32",
+        "packages": "onnx, onnxscript, onnxruntime: installed",
+    }
+    assert found["targets"]["elsewhere"]["engine"] == "none here, it needs a telephone"
+    assert found["score"] == "accuracy on 24 validation examples of sst2"
+    assert not out.exists()
+    target = type(limbeck.export.load_target("onnx"))
+    monkeypatch.setattr(target, "packages", ("no_such_package",))
+    missing = plan(make_settings(deep_teacher, out))["targets"]["onnx"]["missing"]
+    assert 'pip install "limbeck[onnx]"' in missing
+    with pytest.raises(MissingExtraError, match="no_such_package"):
+        export(deep_teacher, out)
+    monkeypatch.setattr(target, "refuse", lambda self, graph: "it is too small")
+    refused = plan(make_settings(deep_teacher, out))["targets"]["onnx"]["refused"]
+    assert refused.endswith("can't be exported to onnx: it is too small")
+    with pytest.raises(ExportError, match="it is too small"):
+        export(deep_teacher, out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"to": "onxx"}, SettingsError, r"no 'onxx' among the targets; .*mean 'onnx'"),
+        ({"to": ["onnx", "onnx"]}, SettingsError, "to names onnx twice"),
+        ({"max_drop": 0.1}, SettingsError, r"max_drop = 0\.1 bounds a score.*data=FOLDER"),
+        ({"max_drop": -1}, SettingsError, r"max_drop = -1"),
+        ({"texts": "no-such.txt"}, DataError, r"no-such\.txt"),
+        (
+            {"keep_float": ["encoder.layers.9"]},
+            SettingsError,
+            r"keep_float names 'encoder\.layers\.9', and BertForSequenceClassification has no",
+        ),
+    ],
+)
+def test_what_cannot_be_exported(values, error, message, deep_teacher, tmp_path):
+    with pytest.raises(error, match=message):
+        export(deep_teacher, tmp_path / "run", **values)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(deep_teacher, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(SettingsError, match="is not empty and holds no run"):
+        export(deep_teacher, tmp_path)
+
+
+def test_rows_without_labels_are_no_score(deep_teacher, tmp_path):
+    unlabelled = write_data(tmp_path / "data", test_labelled=False)
+    with pytest.raises(DataError, match=r"the test split of data = .* has no labels"):
+        export(deep_teacher, tmp_path / "run", data=unlabelled, split="test")
