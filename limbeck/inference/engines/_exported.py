@@ -149,6 +149,10 @@ class ExportedEngine(Engine):
 
     token_buckets: tuple[int, ...] | None = None
     """The only lengths of rows that the file takes; None where it takes every length."""
+    fixed_rows: int | None = None
+    """The only number of rows that the file takes; None where it takes any."""
+    gives_vectors: bool = False
+    """Whether vectors of texts are given, not hidden states."""
 
     @abstractmethod
     def __init__(
@@ -190,17 +194,17 @@ class ExportedEngine(Engine):
             else _default_input(name, ids)
             for name in self.limits.inputs
         }
-        num_tokens = ids.shape[-1]
-        if self.token_buckets is None:
+        rows, num_tokens = len(ids), ids.shape[-1]
+        length = next((size for size in self.token_buckets or () if size >= num_tokens), num_tokens)
+        missing = (self.fixed_rows or rows) - rows
+        if missing == 0 and length == num_tokens:
             return self.compute_arrays(inputs)
-        length = next(size for size in self.token_buckets if size >= num_tokens)
-        if length == num_tokens:
-            return self.compute_arrays(inputs)
-        empty = [(0, 0)] * (ids.ndim - 1) + [(0, length - num_tokens)]
-        found = self.compute_arrays({n: np.pad(a, empty) for n, a in inputs.items()})
-        if not self._gives_tokens:
-            return found
-        return {name: array[:, :num_tokens] for name, array in found.items()}
+        # A row of nothing but padding has no softmax: what is filled up with is the first one.
+        after = [(0, 0)] * (ids.ndim - 1) + [(0, length - num_tokens)]
+        filled = {n: np.pad(a, after) for n, a in inputs.items()}
+        filled = {n: np.concatenate([a, *missing * [a[:1]]]) for n, a in filled.items()}
+        found = {name: array[:rows] for name, array in self.compute_arrays(filled).items()}
+        return {n: a[:, :num_tokens] for n, a in found.items()} if self._gives_tokens else found
 
     @property
     def _gives_tokens(self) -> bool:
@@ -208,9 +212,6 @@ class ExportedEngine(Engine):
         if self.kind.has_head:
             return not (self.kind.reads_sequence or self.kind.has_choices)
         return not self.gives_vectors
-
-    gives_vectors: bool = False
-    """Whether vectors of texts are given, not hidden states."""
 
 
 def _default_input(name: str, ids: IntArray) -> IntArray:
@@ -259,10 +260,25 @@ def choose_outputs(names: tuple[str, ...], exported: Exported, *, vectors: bool)
     return wanted
 
 
-def limits_of(exported: Exported, inputs: tuple[str, ...]) -> Limits:
-    """Returns the limits of an exported file that takes any number of rows."""
-    buckets = exported.info.token_buckets if exported.info else None
-    longest = exported.facts.max_tokens
-    if buckets:
-        longest = max(buckets) if longest is None else min(max(buckets), longest)
-    return Limits(inputs=inputs, max_tokens=longest)
+def limits_of(
+    exported: Exported,
+    inputs: tuple[str, ...],
+    *,
+    buckets: tuple[int, ...] | None = None,
+    max_rows: int | None = None,
+) -> Limits:
+    """Returns the limits of an exported file.
+
+    Args:
+        exported: The file.
+        inputs: Names of its inputs.
+        buckets: The only lengths of rows that it takes; by default as the export says.
+        max_rows: Most rows at a time; None for any number.
+    """
+    buckets = buckets or (exported.info.token_buckets if exported.info else None)
+    lengths = (exported.facts.max_tokens, max(buckets) if buckets else None)
+    return Limits(
+        inputs=inputs,
+        max_tokens=min((length for length in lengths if length is not None), default=None),
+        max_rows=max_rows,
+    )

@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from limbeck.errors import CheckpointError, require_extra
+from limbeck.checkpoints import CONFIG_NAME
+from limbeck.checkpoints.onnx_files import (
+    OnnxOutline,
+    outline_onnx,
+    require_own_files,
+    smallest_model,
+)
+from limbeck.errors import CheckpointError, require_extra, shorten
 from limbeck.inference.engines._engine import Outputs
 from limbeck.inference.engines._exported import (
     Exported,
@@ -19,8 +27,10 @@ from limbeck.inference.engines._exported import (
 )
 
 _INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
-_TYPES: Final = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
-_ERRORS_ONLY: Final = 3
+_TYPES: Final[dict[str, type]] = {"int64": np.int64, "int32": np.int32}
+_FATAL_ONLY: Final = 4
+_OLDEST_OPSET: Final = 13
+"""That every version of the runtime takes which the extra installs."""
 
 
 class OnnxRuntimeEngine(ExportedEngine):
@@ -61,43 +71,71 @@ class OnnxRuntimeEngine(ExportedEngine):
         device: str = "auto",
         num_threads: int | None = None,
     ) -> None:
-        self._session = _open(exported, device=device, num_threads=num_threads)
-        self.facts, self.precision = exported.facts, exported.precision
+        outline = outline_onnx(exported.file)
+        require_own_files(exported.file, outline)
+        self._types = _read_inputs(exported, outline)
+        self._outputs = choose_outputs(tuple(outline.outputs), exported, vectors=vectors)
+        _require_sizes(exported, outline, outputs=self._outputs)
         self.device = check_device(device)
-        given = {one.name: one.type for one in self._session.get_inputs()}
-        names = tuple(name for name in _INPUTS if name in given)
-        if (
-            "input_ids" not in given
-            or len(names) < len(given)
-            or not set(given.values()) <= {*_TYPES}
-        ):
-            shown = ", ".join(f"{name} {kind}" for name, kind in given.items())
-            raise CheckpointError(
-                f"{exported.file} takes {shown}; accepted: whole numbers as {', '.join(_INPUTS)}, "
-                "the last two or the last left out. Export the model as an encoder, without what "
-                "generates text"
-            )
-        self._types = {name: _TYPES[given[name]] for name in names}
-        self.limits = limits_of(exported, names)
+        self._session = _open(exported, outline, num_threads=num_threads)
+        self.facts, self.precision = exported.facts, exported.precision
         self.gives_vectors = vectors
-        outputs = tuple(one.name for one in self._session.get_outputs())
-        self._outputs = choose_outputs(outputs, exported, vectors=vectors)
+        rows, *_, tokens = outline.inputs["input_ids"].shape or (None, None)
+        self.fixed_rows = rows if isinstance(rows, int) else None
+        self.token_buckets = (tokens,) if isinstance(tokens, int) else None
+        self.limits = limits_of(
+            exported, tuple(self._types), buckets=self.token_buckets, max_rows=self.fixed_rows
+        )
 
     def compute_arrays(self, inputs: Mapping[str, IntArray]) -> Outputs:
         """Runs the file."""
-        given = {
+        typed: dict[str, npt.NDArray[Any]] = {
             name: array.astype(self._types[name], copy=False) for name, array in inputs.items()
         }
-        found = self._session.run(list(self._outputs), given)
+        found = self._session.run(list(self._outputs), typed)
         named = zip(self._outputs.values(), found, strict=True)
         return {name: np.asarray(array, dtype=np.float32) for name, array in named}
 
 
-def _open(exported: Exported, *, device: str, num_threads: int | None) -> Any:
+def _read_inputs(exported: Exported, outline: OnnxOutline) -> dict[str, type]:
+    """Returns the type of each input, in our order."""
+    given = {name: tensor.dtype for name, tensor in outline.inputs.items()}
+    known = [name for name in _INPUTS if given.get(name) in _TYPES]
+    if "input_ids" not in known or len(known) < len(given):
+        shown = ", ".join(f"{name} ({dtype})" for name, dtype in given.items())
+        raise CheckpointError(
+            f"{exported.file} takes {shown}; accepted: {' or '.join(_TYPES)} as input_ids, and of "
+            f"{', '.join(_INPUTS[1:])} what there is. Export the model as an encoder of texts, "
+            "without what generates them"
+        )
+    return {name: _TYPES[given[name]] for name in known}
+
+
+def _require_sizes(exported: Exported, outline: OnnxOutline, *, outputs: Mapping[str, str]) -> None:
+    """Refuses a file that is of another model than the `config.json` beside it."""
+    facts = exported.facts
+    wrong = None
+    if outline.num_words is not None and outline.num_words < facts.vocab_size:
+        wrong = f"embeds {outline.num_words:,} pieces", f"vocab_size {facts.vocab_size:,}"
+    (name, *_) = outputs
+    shape = outline.outputs[name].shape
+    last = shape[-1] if shape else None
+    names_labels = facts.kind.name in ("sequence_classification", "token_classification")
+    if names_labels and isinstance(last, int) and last != facts.num_labels:
+        wrong = f"gives {last:,} scores", f"{facts.num_labels:,} labels"
+    if wrong is not None:
+        raise CheckpointError(
+            f"{exported.file} {wrong[0]}, but {exported.folder / CONFIG_NAME} says {wrong[1]}: one "
+            "of them is another model's. Copy the folder again from where it came, or export the "
+            "model again"
+        )
+
+
+def _open(exported: Exported, outline: OnnxOutline, *, num_threads: int | None) -> Any:
     runtime = require_extra("onnxruntime", extra="onnx", purpose="the engine onnxruntime")
-    check_device(device)
+    _require_versions(runtime, exported, outline)
     options = runtime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY  # errors are raised
     options.inter_op_num_threads = 1  # encoders are one chain of steps
     if num_threads is not None:
         options.intra_op_num_threads = num_threads
@@ -106,11 +144,52 @@ def _open(exported: Exported, *, device: str, num_threads: int | None) -> Any:
             str(exported.file), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # the runtime's own errors have no common base but this
-        reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"{exported.file} can't be opened by ONNX Runtime {runtime.__version__}: {reason}. "
-            "Export the model again, or take the file from where it came"
+            f"{exported.file} can't be opened by ONNX Runtime {runtime.__version__}: "
+            f"{shorten(str(error), length=300, quoted=False)}. Export the model again, or take the "
+            "file from where it came"
         ) from error
+
+
+def _require_versions(runtime: Any, exported: Exported, outline: OnnxOutline) -> None:
+    """Refuses a file that the runtime is too old for, by asking it with a file of one step."""
+    opset = outline.opsets.get("", 1)
+    if _takes(runtime, outline.ir_version, opset):
+        return
+    if not _takes(runtime, outline.ir_version, _OLDEST_OPSET):
+        asked, newest = (
+            f"version {outline.ir_version} of the format",
+            next(
+                version
+                for version in range(outline.ir_version - 1, 0, -1)
+                if _takes(runtime, version, _OLDEST_OPSET)
+            ),
+        )
+    else:
+        asked, newest = (
+            f"opset {opset}",
+            next(
+                version
+                for version in range(opset - 1, 0, -1)
+                if _takes(runtime, outline.ir_version, version)
+            ),
+        )
+    raise CheckpointError(
+        f"{exported.file} asks for {asked}, but ONNX Runtime {runtime.__version__} takes up to "
+        f"{newest}. Accepted: a newer one, pip install -U onnxruntime, or the model exported anew"
+    )
+
+
+def _takes(runtime: Any, ir_version: int, opset: int) -> bool:
+    options = runtime.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY
+    try:
+        runtime.InferenceSession(
+            smallest_model(ir_version, {"": opset}), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception:  # the runtime's own errors have no common base but this
+        return False
+    return True
 
 
 EngineType = OnnxRuntimeEngine
