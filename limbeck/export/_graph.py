@@ -20,10 +20,12 @@ class Graph(nn.Module):
 
     Args:
         model: What is exported; it is left in evaluation mode.
+        name: What it is called where it is shown.
     """
 
-    def __init__(self, model: Model | SentenceModel) -> None:
+    def __init__(self, model: Model | SentenceModel, *, name: str = "model") -> None:
         super().__init__()
+        self.name = name
         self.model = model
         self.encoder_model = model.encoder if isinstance(model, SentenceModel) else model
         self.config = self.encoder_model.config

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from limbeck.checkpoints import CONFIG_NAME, copy_beside, read_config
+from limbeck.checkpoints import CONFIG_NAME, copy_beside, read_config, short_name
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import CheckpointError, ExportError
 from limbeck.export._graph import Graph
@@ -43,14 +43,20 @@ def load_graph(folder: Path) -> Graph:
         )
     kind = find_own_kind(family, str(names[0]))
     if (folder / "modules.json").is_file() and (kind is None or not kind.has_head):
-        return Graph(SentenceModel.from_pretrained(folder))
+        return Graph(SentenceModel.from_pretrained(folder), name=_name(folder))
     if kind is None:
         raise ExportError(
             f"{folder / CONFIG_NAME} names the architecture {names[0]!r}; accepted: one of the "
             "family's own, such as DistilBertForSequenceClassification"
         )
     model: Model = find_class(family, kind).from_pretrained(folder)
-    return Graph(model)
+    return Graph(model, name=_name(folder))
+
+
+def _name(folder: Path) -> str:
+    """Returns what a folder's model is called; in the Hub's cache, what its repository is."""
+    is_snapshot = folder.parent.name == "snapshots"
+    return folder.parents[1].name.rpartition("--")[2] if is_snapshot else short_name(folder)
 
 
 def export_model(

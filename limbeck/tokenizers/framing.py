@@ -55,10 +55,7 @@ def read_frame(backend: Tokenizer) -> Frame:
         >>> frame.before, frame.after, backend.num_special_tokens_to_add(is_pair=True)
         ((0,), (2,), 4)
     """
-    probe = Tokenizer(WordLevel({"x": 0}))
-    if backend.post_processor is not None:
-        probe.post_processor = backend.post_processor
-    shown: Encoding = probe.encode("x")
+    shown = _frame(backend, pair=False)
     place = shown.sequence_ids.index(0)
     return Frame(
         before=tuple(shown.ids[:place]),
@@ -67,3 +64,29 @@ def read_frame(backend: Tokenizer) -> Frame:
         types_after=tuple(shown.type_ids[place + 1 :]),
         text_type=shown.type_ids[place],
     )
+
+
+def read_template(backend: Tokenizer, *, pair: bool) -> list[tuple[int | None, int]]:
+    """Returns what a pipeline makes of a text, or of two: ids and token types in order.
+
+    In the place of each text stands one entry whose id is None.
+
+    Example:
+        >>> from tokenizers import processors
+        >>> backend = Tokenizer(WordLevel({}))
+        >>> backend.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+        >>> read_template(backend, pair=True)
+        [(1, 0), (None, 0), (2, 0), (None, 1), (2, 1)]
+    """
+    shown = _frame(backend, pair=pair)
+    columns = zip(shown.ids, shown.type_ids, shown.sequence_ids, strict=True)
+    return [(index if text is None else None, kind) for index, kind, text in columns]
+
+
+def _frame(backend: Tokenizer, *, pair: bool) -> Encoding:
+    """Returns a text of one token, or two of them, within the special tokens of a pipeline."""
+    probe = Tokenizer(WordLevel({"x": 0}))
+    if backend.post_processor is not None:
+        probe.post_processor = backend.post_processor
+    shown: Encoding = probe.encode("x", "x" if pair else None)
+    return shown

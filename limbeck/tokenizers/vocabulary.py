@@ -13,7 +13,7 @@ from limbeck.errors import SettingsError
 from limbeck.tokenizers.backend import compute_fingerprint
 from limbeck.tokenizers.config import TokenizerConfig
 from limbeck.tokenizers.decoding import clean_up, read_ids
-from limbeck.tokenizers.framing import Frame, read_frame
+from limbeck.tokenizers.framing import Frame, read_frame, read_template
 from limbeck.tokenizers.options import describe_lack
 from limbeck.tokenizers.words import find_continuations
 
@@ -102,6 +102,13 @@ class Vocabulary:
     def frame(self) -> Frame:
         """The special tokens that a call puts around a single text."""
         return read_frame(self._backend)
+
+    def read_template(self, *, pair: bool = False) -> list[tuple[int | None, int]]:
+        """Returns the special tokens around a text, or around two, each with its token type.
+
+        In the place of each text stands one entry whose id is None.
+        """
+        return read_template(self._backend, pair=pair)
 
     def get_vocab(self) -> dict[str, int]:
         """Returns every piece with its id, added tokens included."""

@@ -15,7 +15,7 @@ from limbeck.checkpoints.exported import ExportInfo
 from limbeck.export import Graph
 from limbeck.models import Kind, SentenceConfig, SentenceModel, find_architecture, find_class
 from limbeck.models._kinds import ENCODER
-from limbeck.models._sentence import NormalizeConfig, PoolingConfig
+from limbeck.models._sentence.config import NormalizeConfig, PoolingConfig
 from limbeck.tokenizers import train_wordpiece
 
 MAX_TOKENS = 64

@@ -12,6 +12,7 @@ from exported_models import (
     relative_difference,
     write_source,
 )
+from web_pages import require_runtime
 
 from limbeck import listing
 from limbeck.export import export_model, load_target
@@ -48,6 +49,8 @@ def assert_exports(target, graph, tmp_path):
     if reason is not None:
         assert reason.strip()
         return
+    if target.name == "web":
+        require_runtime(tmp_path / "runtime")
     source, folder = write_source(graph, tmp_path / "source"), tmp_path / "exported"
     calibration = calibration_of(graph) if target.needs_calibration else ()
     info = export_model(source, folder, target, graph=graph, calibration=calibration)
