@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from limbeck.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from limbeck.checkpoints.beside import copy_beside
+    from limbeck.checkpoints.beside import copy_beside, read_task_name
     from limbeck.checkpoints.card import (
         CARD_NAME,
         extend_readme,
@@ -32,7 +32,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "beside": ["copy_beside"],
+            "beside": ["copy_beside", "read_task_name"],
             "card": [
                 "CARD_NAME",
                 "extend_readme",
@@ -71,6 +71,7 @@ __all__ = [
     "read_config",
     "read_inherited",
     "read_safetensors",
+    "read_task_name",
     "read_tensors",
     "require_weights",
     "resolve_folder",

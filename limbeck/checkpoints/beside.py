@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from limbeck.errors import CheckpointError
+from limbeck.files import read_json
 from limbeck.system_errors import raised_as
 
 SENTENCE_FILES: Final = (
@@ -18,6 +19,19 @@ SENTENCE_FILES: Final = (
 )
 """Files that say how a sentence model makes a vector of hidden states."""
 _TASK: Final = "limbeck.json"  # that it was fine-tuned for
+
+
+def read_task_name(folder: Path) -> str | None:
+    """Returns the task that a model folder says it was fine-tuned for; None if it says none.
+
+    Raises:
+        CheckpointError: If the file that says it is damaged.
+    """
+    path = folder / _TASK
+    if not path.is_file():
+        return None
+    name = read_json(path, error=CheckpointError).get("task")
+    return name if isinstance(name, str) else None
 
 
 def copy_beside(source: Path, target: Path) -> None:

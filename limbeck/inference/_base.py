@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding
 
-from limbeck.errors import CheckpointError, SettingsError
+from limbeck.errors import CheckpointError, SettingsError, shorten
 from limbeck.inference._batches import choose_budget, divide
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference._stream import (
     OnError,
     Steps,
     check_on_error,
+    is_many,
     is_stream,
     read_each,
     run_stream,
@@ -33,8 +35,20 @@ ResultT = TypeVar("ResultT")
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
+def advise_finetuning(name: str, options: str) -> str:
+    """Says how a model of this name gets a head for a task, given options of `finetune`."""
+    return (
+        f"fine-tune it first: limbeck finetune model={name} {options}data=... out=RUN, then give "
+        "RUN/model"
+    )
+
+
 class Pipeline(Generic[OptionsT]):
     """Base of the pipelines.
+
+    Each call takes `batch_size` and `max_length` of its own, and `on_error`, what becomes of a bad
+    input: `raise`, or `skip`, which gives None in the place of its result, or a function that is
+    told its number and its error.
 
     Args:
         engine: Runs a model with the head that the pipeline reads.
@@ -58,6 +72,12 @@ class Pipeline(Generic[OptionsT]):
     """Other names of it."""
     is_usual: ClassVar[bool] = True
     """Whether models with the head go to it where no task is named."""
+    reads_below: ClassVar[bool] = False
+    """Whether it takes the encoder below whatever head a folder has."""
+    reads_vectors: ClassVar[bool] = False
+    """Whether it takes one vector a text, not the states of its tokens."""
+    default_model: ClassVar[str | None] = None
+    """The Hub's model that it takes where none is named."""
     kind: ClassVar[Kind]
     """Which head its models have."""
     options_type: ClassVar[type[Options]] = Options
@@ -91,6 +111,16 @@ class Pipeline(Generic[OptionsT]):
         self._batch_size = self._choose_batch_size(batch_size)
         self._max_length = self._choose_max_length(max_length)
 
+    @classmethod
+    def advise(cls, name: str) -> str:
+        """Says how a model with the head is made of one without, for messages."""
+        return advise_finetuning(name, cls.finetune_options)
+
+    @classmethod
+    def recognises(cls, folder: Path) -> bool:  # noqa: ARG003 - for those that look
+        """Tells whether a model folder says by more than its head that it is for this pipeline."""
+        return False
+
     def _choose_batch_size(self, given: int | None) -> int | None:
         limit = self.engine.limits.max_rows
         if given is None:
@@ -123,9 +153,34 @@ class Pipeline(Generic[OptionsT]):
         other._batch_size = self._choose_batch_size(batch_size)
         return other
 
-    def _choose(self, given: dict[str, Any]) -> OptionsT:
-        """Returns the options of one call."""
-        return self.options.override(given, task=self.task)
+    def _for_call(self, given: dict[str, Any]) -> tuple[Self, OptionsT, OnError]:
+        """Returns the pipeline and the options of one call, and what becomes of bad inputs.
+
+        Args:
+            given: `batch_size`, `max_length`, `on_error` and options; what is not given is as the
+                pipeline was made.
+        """
+        options = dict(given)
+        batch_size, max_length = options.pop("batch_size", None), options.pop("max_length", None)
+        on_error = check_on_error(options.pop("on_error", "raise"))
+        other = self if batch_size is None else self.with_batch_size(batch_size)
+        if max_length is not None:
+            other = copy.copy(other)
+            other._max_length = other._choose_max_length(max_length)
+        return other, self.options.override(options, task=self.task), on_error
+
+    def _answer(self, inputs: Any, steps: Steps[Any, Any, Any], *, on_error: OnError) -> Any:
+        """Returns the result of one input, or those of many: a list, or for a stream a generator.
+
+        Args:
+            inputs: An input, or many.
+            steps: What is done with them.
+            on_error: What becomes of a bad input; see `OnError`.
+        """
+        if is_many(inputs):
+            return self._answer_all(inputs, steps, on_error=on_error)
+        (result,) = self._answer_all([inputs], steps, on_error=on_error)
+        return result
 
     def _answer_all(
         self, inputs: Any, steps: Steps[Any, Any, ResultT], *, on_error: OnError = "raise"
@@ -144,18 +199,20 @@ class Pipeline(Generic[OptionsT]):
             read_each(inputs),
             steps,
             batch_size=self._batch_size,
-            on_error=check_on_error(on_error),
+            on_error=on_error,
         )
         return results if is_stream(inputs) else list(results)
 
     def _run(
-        self, rows: Sequence[Encoding], read: Callable[[Outputs], FloatArray]
+        self,
+        rows: Sequence[Encoding],
+        read: Callable[[Outputs, Sequence[Encoding]], Iterable[FloatArray]],
     ) -> list[FloatArray]:
         """Runs rows of tokens, those of about the same length together.
 
         Args:
             rows: Encoded inputs without padding, not longer than the model takes.
-            read: Takes the scores out of the engine's outputs; the first axis is the batch.
+            read: Takes each row's scores out of the engine's outputs, given those rows.
 
         Returns:
             Each row's scores, in the order of the rows.
@@ -165,9 +222,10 @@ class Pipeline(Generic[OptionsT]):
         """
         found: dict[int, FloatArray] = {}
         for chosen in self._batches(rows):
-            outputs = self.engine.run(self._pad([rows[i] for i in chosen]))
+            together = [rows[i] for i in chosen]
+            outputs = self.engine.run(self._pad(together))
             self._require_finite(outputs)
-            found.update(zip(chosen, read(outputs), strict=True))
+            found.update(zip(chosen, read(outputs, together), strict=True))
         return [found[i] for i in range(len(rows))]
 
     def _batches(self, rows: Sequence[Encoding]) -> Iterator[list[int]]:
@@ -188,7 +246,12 @@ class Pipeline(Generic[OptionsT]):
         self, rows: Sequence[Encoding], read: Callable[[Outputs], FloatArray]
     ) -> list[FloatArray]:
         """Returns each row's scores, one for each of its tokens and none for padding."""
-        return [s[: len(row)] for row, s in zip(rows, self._run(rows, read), strict=True)]
+
+        def read_tokens(outputs: Outputs, together: Sequence[Encoding]) -> Iterator[FloatArray]:
+            for row, scores in zip(together, read(outputs), strict=True):
+                yield scores[: len(row)]
+
+        return self._run(rows, read_tokens)
 
     def _pad(self, rows: Sequence[Encoding]) -> dict[str, npt.NDArray[np.int64]]:
         """Stacks rows of tokens into the model's inputs, filled up on the right."""
@@ -206,4 +269,16 @@ class Pipeline(Generic[OptionsT]):
             inputs[name] = np.full(shape, padding, dtype=np.int64)
             for place, row in enumerate(rows):
                 inputs[name][place, : len(row)] = values(row)
+        self._require_embedded(inputs["input_ids"])
         return inputs
+
+    def _require_embedded(self, ids: npt.NDArray[np.int64]) -> None:
+        """Refuses a piece that the model does not embed; other texts may do without it."""
+        if (highest := int(ids.max())) >= self.facts.vocab_size:
+            piece = self.tokenizer.convert_ids_to_tokens(highest)
+            raise CheckpointError(
+                f"the tokenizer gives the piece {shorten(piece)} the number {highest:,}, and the "
+                f"model embeds {self.facts.vocab_size:,} pieces (it has {len(self.tokenizer):,}): "
+                "its files are another model's, or pieces were added that the model was not "
+                "trained with; copy them again from where the model came"
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from limbeck.errors import SettingsError, did_you_mean, shorten
 
@@ -13,10 +13,18 @@ from limbeck.errors import SettingsError, did_you_mean, shorten
 class Options:
     """Base of a pipeline's options; each has a default and is checked when it is set."""
 
+    means_something: ClassVar[tuple[str, ...]] = ()
+    """Options of which None is a choice of its own; of all others it is as if they were absent."""
+
     @classmethod
     def names(cls) -> list[str]:
         """Returns the names of all."""
         return [field.name for field in fields(cls)]
+
+    @classmethod
+    def is_done_anyway(cls, name: str, value: object) -> bool:
+        """Tells whether an option of `transformers` asks for what is done here without it."""
+        return name not in cls.names() and value in _DONE_ANYWAY.get(name, ())
 
     def override(self, given: Mapping[str, Any], *, task: str) -> Self:
         """Returns the options with what is given in their place; None gives nothing.
@@ -28,20 +36,37 @@ class Options:
         Raises:
             SettingsError: If there is no such option, or a value is out of range.
         """
-        for name in given:
+        chosen = {}
+        for name, value in given.items():
+            if self.is_done_anyway(name, value):
+                continue
             if name not in self.names():
                 raise unknown_option(name, self.names(), task=task)
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
+            if value is not None or name in self.means_something:
+                chosen[name] = value
+        return replace(self, **chosen)
 
 
+_DONE_ANYWAY: dict[str, tuple[Any, ...]] = {
+    "truncation": (True, "longest_first", "only_first"),
+    "padding": (True, False, "longest", "max_length"),
+    "framework": ("pt",),
+    "trust_remote_code": (False,),
+    "use_fast": (True,),
+    "return_all_scores": (False,),
+}
 _HABITS = {
     "torch_dtype": "load the model with dtype=... and give it with tokenizer=",
     "dtype": "load the model with dtype=... and give it with tokenizer=",
-    "return_all_scores": "give top_k=None with each call",
-    "function_to_apply": "the model's problem_type decides it",
+    "return_all_scores": "give top_k=None",
     "truncation": "what is longer than max_length is cut, or read in windows, anyway",
     "padding": "rows of about one length are padded together anyway",
-    "max_length": "give it when the pipeline is made",
+    "tokenizer_kwargs": "what is longer than max_length is cut anyway; give max_length",
+    "tokenize_kwargs": "what is longer than max_length is cut anyway; give max_length",
+    "model_kwargs": "load the model and give it with tokenizer=",
+    "documents": "they are texts here",
+    "return_documents": "it is return_text here",
+    "sequences": "give the texts first, without a name",
     "max_seq_len": "give max_length when the pipeline is made",
     "framework": "there is one only",
     "trust_remote_code": "no code of a model folder is ever run",

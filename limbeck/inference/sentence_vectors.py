@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from tokenizers import Encoding
 
 from limbeck.errors import SettingsError, shorten
-from limbeck.inference._base import FloatArray, Pipeline
+from limbeck.inference._base import FloatArray, OptionsT, Pipeline
 from limbeck.inference._options import Options
 from limbeck.inference._stream import OnError, Steps, check_on_error, run_stream
 from limbeck.inference.engines import PROMPT, VECTORS, Engine
@@ -18,8 +19,8 @@ from limbeck.sources import require_whole_characters
 from limbeck.tokenizers import Tokenizer
 
 
-class SentenceVectorsPipeline(Pipeline[Options]):
-    """Gives each text its vector.
+class VectorPipeline(Pipeline[OptionsT]):
+    """Base of the pipelines that take one vector a text.
 
     Texts of about the same length share a batch. What is longer than `max_length` tokens is cut.
 
@@ -29,10 +30,15 @@ class SentenceVectorsPipeline(Pipeline[Options]):
         batch_size: Most texts that go through the model at a time; see `Pipeline`.
         max_length: Longest input in tokens; by default what the model's folder says, or the
             longest that the model takes.
+        options: Those of `options_type`.
+
+    Attributes:
+        sentence: What the model's folder says of its vectors.
     """
 
-    task = "sentence-similarity"
     kind = ENCODER
+    reads_below = True
+    reads_vectors = True
 
     def __init__(
         self,
@@ -41,8 +47,9 @@ class SentenceVectorsPipeline(Pipeline[Options]):
         *,
         batch_size: int | None = None,
         max_length: int | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(engine, tokenizer, batch_size=batch_size, max_length=max_length)
+        super().__init__(engine, tokenizer, batch_size=batch_size, max_length=max_length, **options)
         sentence = engine.facts.sentence
         if sentence is None:
             raise SettingsError(
@@ -63,43 +70,16 @@ class SentenceVectorsPipeline(Pipeline[Options]):
     def max_length(self, given: int) -> None:
         self._max_length = self._choose_max_length(given)
 
-    def __call__(
-        self,
-        texts: Iterable[str],
-        *,
-        prompt: str = "",
-        on_error: OnError = "raise",
-        advance: Callable[[float], None] = lambda _: None,
-    ) -> Iterator[FloatArray | None]:
-        """Yields the vectors of texts in their order.
-
-        Memory does not grow with the number of texts, which are read as they are needed.
-
-        Args:
-            texts: The texts.
-            prompt: What is put before each.
-            on_error: `skip` gives None in the place of a bad text's vector.
-            advance: Is told how many texts are done.
-
-        Raises:
-            SettingsError: If one is no text.
-        """
-        left_out = self._count_prompt(prompt)
-
-        def compute(_: object, rows: Sequence[Encoding]) -> Iterator[FloatArray]:
-            return iter(self._compute(rows, left_out=left_out))
-
-        return run_stream(
-            texts,
-            Steps(_check_text, partial(self._tokenize, prompt=prompt), compute),
-            batch_size=self._batch_size,
-            on_error=check_on_error(on_error),
-            advance=advance,
-        )
-
     def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
         """Returns texts as tokens, cut at `max_length`."""
         return self._tokenize([_check_text(i, text) for i, text in enumerate(texts)], prompt="")
+
+    def _computing(
+        self, prompt: str
+    ) -> Callable[[object, Sequence[Encoding]], Iterator[FloatArray]]:
+        """Returns what gives the vectors of rows that begin with a prompt."""
+        left_out = self._count_prompt(prompt)
+        return lambda _, rows: iter(self._compute(rows, left_out=left_out))
 
     def _tokenize(self, texts: Sequence[str], *, prompt: str) -> list[Encoding]:
         read = [self.sentence.as_read(prompt + text) for text in texts]
@@ -132,6 +112,44 @@ class SentenceVectorsPipeline(Pipeline[Options]):
             )
         (row,) = self._tokenize([prompt], prompt="")
         return len(row) - row.special_tokens_mask[-1]  # what ends a text ends the prompt's too
+
+
+class SentenceVectorsPipeline(VectorPipeline[Options]):
+    """Gives the vectors of texts in a stream: what `SentenceEncoder` is built on.
+
+    Arguments are those of `VectorPipeline`.
+    """
+
+    task = "embeddings"
+
+    def __call__(
+        self,
+        texts: Iterable[str],
+        *,
+        prompt: str = "",
+        on_error: OnError = "raise",
+        advance: Callable[[float], None] = lambda _: None,
+    ) -> Iterator[FloatArray | None]:
+        """Yields the vectors of texts in their order.
+
+        Memory does not grow with the number of texts, which are read as they are needed.
+
+        Args:
+            texts: The texts.
+            prompt: What is put before each.
+            on_error: `skip` gives None in the place of a bad text's vector.
+            advance: Is told how many texts are done.
+
+        Raises:
+            SettingsError: If one is no text.
+        """
+        return run_stream(
+            texts,
+            Steps(_check_text, partial(self._tokenize, prompt=prompt), self._computing(prompt)),
+            batch_size=self._batch_size,
+            on_error=check_on_error(on_error),
+            advance=advance,
+        )
 
 
 def _check_text(index: int, text: object) -> str:

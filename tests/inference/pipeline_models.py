@@ -1,12 +1,15 @@
-"""Tiny models with random weights and wide scores, for the tests of pipelines."""
+"""Tiny models with random weights and wide scores, and answers compared, for tests of pipelines."""
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
 
 from limbeck.models import AutoModelForSequenceClassification, find_architecture
 from limbeck.tokenizers import train_wordpiece
 
+TOLERANCE = 1e-5
 TEXTS = [
     "a gorgeous, witty, seductive movie",
     "bad",
@@ -51,3 +54,22 @@ def write_model(
         tokenizer = tokenizer.without_token_types()
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def assert_same(ours, theirs):
+    """Compares answers: the same shape, keys, words and places, and numbers within 1e-5."""
+    if isinstance(theirs, dict):
+        assert ours.keys() == theirs.keys()
+        for key, value in theirs.items():
+            assert_same(ours[key], value)
+    elif isinstance(theirs, list):
+        assert isinstance(ours, list)
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert_same(one, other)
+    elif isinstance(theirs, torch.Tensor):
+        torch.testing.assert_close(ours, theirs, atol=TOLERANCE, rtol=TOLERANCE)
+    elif isinstance(theirs, float | np.floating):
+        assert ours == pytest.approx(float(theirs), abs=TOLERANCE, rel=TOLERANCE)
+    else:
+        assert ours == theirs

@@ -108,8 +108,8 @@ def test_long_texts_are_cut_at_the_limit(folder):
 def test_wrong_arguments_are_refused(folder, tmp_path):
     with pytest.raises(
         SettingsError,
-        match=r"no pipeline for 'sentiment-analisis'; accepted: question-answering, "
-        r"sentiment-analysis, text-classification, ner, token-classification\. Did you mean "
+        match=r"no pipeline for 'sentiment-analisis'; accepted: embeddings, feature-"
+        r"extraction, .*sentiment-analysis, text-classification, ner, .*Did you mean "
         r"'sentiment-analysis'",
     ):
         pipeline("sentiment-analisis", folder)
@@ -206,32 +206,45 @@ def test_a_model_that_is_not_fine_tuned_is_refused_with_the_command_that_does_it
         r"data=\.\.\. out=RUN, then give RUN/model",
     ):
         pipeline(task, model=tmp_path)
+    if auto_model is AutoModelForMaskedLM:
+        assert find_task(tmp_path) == "fill-mask"
+        return
     with pytest.raises(
         MissingHeadError,
-        match=r"holds a Bert\w+, which has no head for a task yet; accepted: models for "
-        r"question-answering, text-classification, token-classification; fine-tune it first",
+        match=r"holds a BertModel, which has no head for a task yet; accepted: models for fill-"
+        r"mask, .*, token-classification; fine-tune it first: .*\. Asked for by name, embeddings "
+        r"and feature-extraction and sentence-similarity take it as it is",
     ):
         pipeline(model=tmp_path)
 
 
-def test_models_without_a_pipeline_are_refused(tmp_path):
+def test_models_for_something_else_are_refused(tmp_path):
     write_model(tmp_path, auto_model=AutoModelForMultipleChoice)
     with pytest.raises(
         SettingsError,
-        match=r"BertForMultipleChoice, and there is no pipeline for multiple choice; accepted: "
-        r"models for question-answering, .*limbeck evaluate \S+ --task swag",
+        match=r"holds a BertForMultipleChoice, and the text-classification pipeline was asked for; "
+        r"its pipeline is 'multiple-choice'\. For this one, fine-tune it first",
     ):
-        pipeline(model=tmp_path)
-    with pytest.raises(SettingsError, match=r"text-classification pipeline was asked for; there"):
         pipeline("text-classification", model=tmp_path)
-    with pytest.raises(SettingsError, match=r"model= is missing; accepted: a model folder"):
-        pipeline("ner")
+    with pytest.raises(
+        SettingsError,
+        match=r"fill-mask pipeline was asked for; .*For this one, give the pretrained model that "
+        r"\S+ was made of, or make one: limbeck pretrain, limbeck distill",
+    ):
+        pipeline("fill-mask", model=tmp_path)
+    for task in ("ner", None):
+        with pytest.raises(
+            SettingsError,
+            match=r"model= is missing; accepted: a model folder, a Hub id, or a model\. Only these "
+            r"have one by default: text-classification",
+        ):
+            pipeline(task)
     config = tmp_path / "config.json"
     config.write_text(config.read_text().replace('"architectures"', '"architects"'))
     with pytest.raises(
         SettingsError,
         match=r"config\.json does not name the model's architecture, so that its task has to be "
-        r"given; accepted: question-answering, text-classification, token-classification",
+        r"given; accepted: fill-mask, multiple-choice, question-answering, text-classification",
     ):
         pipeline(model=tmp_path)
 
@@ -246,13 +259,14 @@ def test_a_folder_that_does_not_say_what_it_holds_is_read_as_asked(tmp_path):
         pipeline("question-answering", tmp_path)
 
 
-def test_an_option_of_the_call_alone_is_named(folder):
+def test_an_option_of_the_call_alone_is_named(tmp_path):
+    write_model(tmp_path, auto_model=AutoModelForTokenClassification)
     with pytest.raises(
         SettingsError,
-        match=r"top_k = 2: the text-classification pipeline takes it with each call: run\(inputs, "
-        r"top_k=2\)",
+        match=r"is_split_into_words = True: the token-classification pipeline takes it with each "
+        r"call: run\(inputs, is_split_into_words=True\)",
     ):
-        pipeline("text-classification", folder, top_k=2)
+        pipeline("ner", tmp_path, is_split_into_words=True)
 
 
 def test_scores_that_are_not_finite_are_refused(folder):
@@ -284,10 +298,21 @@ def test_habits_of_transformers(folder):
     assert pipeline("text-classification", folder, device=torch.device("cpu"))(TEXTS) == expected
     with pytest.raises(SettingsError, match="no option 'torch_dtype': load the model with dtype="):
         pipeline("text-classification", folder, torch_dtype=torch.float16)
+    usual = {"truncation": True, "padding": True, "max_length": 64}
+    assert classify(TEXTS, **usual) == expected
+    assert pipeline("text-classification", folder, **usual)(TEXTS) == expected
+    assert classify(TEXTS, max_length=5) != expected
     with pytest.raises(SettingsError, match="no option 'truncation': what is longer than max_len"):
-        classify(TEXTS, truncation=True)
-    with pytest.raises(SettingsError, match="no option 'max_length': give it when the pipeline"):
-        classify(TEXTS, max_length=20)
+        classify(TEXTS, truncation=False)
+    with pytest.raises(SettingsError, match="no option 'return_all_scores': give top_k=None"):
+        pipeline("text-classification", folder, return_all_scores=True)
+    with pytest.raises(SettingsError, match="max_length = 65, but the model takes 64 tokens"):
+        classify(TEXTS, max_length=65)
+    with pytest.raises(
+        SettingsError,
+        match=r"function_to_apply = 'sigmod'; accepted: sigmoid, softmax, none\. Did you mean",
+    ):
+        classify(TEXTS, function_to_apply="sigmod")
     with pytest.raises(SettingsError, match=r"no option 'topk'; accepted: .*Did you mean 'top_k'"):
         classify(TEXTS, topk=2)
     with pytest.raises(SettingsError, match="device = 'cuda:99' can't be used"):

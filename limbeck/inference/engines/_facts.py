@@ -127,6 +127,12 @@ def find_folder_kind(folder: Path, info: ExportInfo | None = None) -> Kind:
     return kind
 
 
+def names_head(folder: Path) -> bool:
+    """Tells whether a folder says that its model has a head."""
+    kind = find_kind(_read_class(checkpoints.read_config(folder)))
+    return kind is not None and kind.has_head
+
+
 def _read_class(config: Mapping[str, Any]) -> str:
     names = config.get("architectures")
     return str(names[0]) if isinstance(names, list) and names else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from limbeck.inference.engines._engine import Batch, Engine, Limits, Outputs
-from limbeck.inference.engines._facts import ModelFacts, find_folder_kind
+from limbeck.inference.engines._facts import ModelFacts, find_folder_kind, names_head
 from limbeck.inference.engines._precision import find_dtype, name_precision, set_threads
 from limbeck.models import AutoConfig, Kind, Model, find_class
 from limbeck.nn import evaluation
@@ -60,7 +60,12 @@ class TorchEngine(Engine):
         config = AutoConfig.from_pretrained(folder)
         model_type = find_class(config.model_type, kind or find_folder_kind(folder))
         set_threads(num_threads)
-        return cls(model_type.from_pretrained(folder, dtype=dtype), device=device)
+        # Below a head there may be no pooler, and nobody asks for its output.
+        is_below = kind is not None and not kind.has_head and names_head(folder)
+        pooler = False if is_below else None
+        return cls(
+            model_type.from_pretrained(folder, dtype=dtype, add_pooling_layer=pooler), device=device
+        )
 
     @torch.inference_mode()
     def compute(self, batch: Batch) -> Outputs:

@@ -13,27 +13,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
 from limbeck import listing
-from limbeck.checkpoints import read_config, resolve_folder
 from limbeck.errors import MissingHeadError, SettingsError, did_you_mean, shorten
-from limbeck.inference._base import Pipeline
+from limbeck.inference._base import Pipeline, advise_finetuning
 from limbeck.inference._options import unknown_option
 from limbeck.inference.engines import AUTO, Engine, load_engine
-from limbeck.models import Kind, find_kind
+from limbeck.inference.pipelines._asked import Asked, fetch_default, is_model, look_at
+from limbeck.models._kinds import Kind
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
 
 if TYPE_CHECKING:
     import torch
-    from typing_extensions import TypeIs
 
+    from limbeck.inference.pipelines._asked import Source
     from limbeck.inference.pipelines.question_answering import QuestionAnsweringPipeline
     from limbeck.inference.pipelines.text_classification import TextClassificationPipeline
     from limbeck.inference.pipelines.token_classification import TokenClassificationPipeline
-    from limbeck.models import Model
 
-    Source = str | Path | Model | Engine
-    """A model folder, a Hub id, a model, or an engine that holds one."""
-
-_COMMON = ("tokenizer", "batch_size", "device", "max_length", "engine", "precision", "num_threads")
+_COMMON = (
+    *("tokenizer", "batch_size", "device", "max_length", "engine", "precision", "num_threads"),
+    *("revision", "token", "cache_dir", "offline"),
+)
 
 
 @overload
@@ -63,6 +62,10 @@ def pipeline(
     engine: str | None = None,
     precision: str | None = None,
     num_threads: int | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+    offline: bool = False,
     **options: Any,
 ) -> Any:
     """Makes a callable from text to answers.
@@ -70,9 +73,11 @@ def pipeline(
     Args:
         task: Which pipeline, as `limbeck list pipelines` shows them, or another of its names, such
             as `sentiment-analysis` or `ner`; by default what the model was fine-tuned for.
-        model: A model folder, a Hub id, a model, or an engine.
+        model: A model folder, a Hub id, a model, or an engine; `sentiment-analysis` alone takes by
+            default `distilbert/distilbert-base-uncased-finetuned-sst-2-english` from the Hub.
         tokenizer: A folder, a Hub id, or a tokenizer; by default the one beside the model.
-        batch_size: Texts, or windows of them, that go through the model at a time; by default 32.
+        batch_size: Most texts, or windows of them, that go through the model at a time; by default
+            as many as have about as many tokens as the device does best at a time.
         device: `auto`, `cpu`, `cuda`, ..., or the number of a GPU, -1 for the CPU; by default the
             first accelerator, else the CPU.
         max_length: Longest input in tokens; by default the longest that the model takes, and 384
@@ -82,6 +87,10 @@ def pipeline(
         precision: Type of the weights, fp32, bf16, fp16, int8 or int4; by default as they are.
         num_threads: Threads of the CPU that the engine takes; by default as many as there are
             cores.
+        revision: Branch, tag or commit on the Hub.
+        token: Access token for the Hub; if absent, the one stored by `hf auth login`.
+        cache_dir: Where the Hub's files are kept.
+        offline: Uses only what the cache has.
         options: Those of the pipeline's class, such as `aggregation_strategy`.
 
     Raises:
@@ -89,13 +98,19 @@ def pipeline(
             model object comes without a tokenizer.
         CheckpointError: If the model folder can't be read, or its model is not fine-tuned.
     """
+    given = {"revision": revision, "token": token, "cache_dir": cache_dir, "offline": offline}
+    hub = {name: value for name, value in given.items() if value not in (None, False)}
     if model is None:
-        raise SettingsError("model= is missing; accepted: a model folder, a Hub id, or a model")
-    cls = find_pipeline(find_task(model) if task is None else task)
+        cls = _find_with_default(task)
+        asked = fetch_default(cls.default_model or "", task or cls.task, hub)
+    else:
+        known = None if task is None else find_pipeline(task)  # before anything is fetched
+        asked = look_at(model, hub)
+        cls = known or _find_for(asked)
     _check_options(cls, options)
     return cls(
-        _find_engine(cls, model, _Run(engine, _name_device(device), precision, num_threads)),
-        _find_tokenizer(tokenizer, model),
+        _find_engine(cls, asked, _Run(engine, _name_device(device), precision, num_threads)),
+        _find_tokenizer(tokenizer, asked),
         batch_size=batch_size,
         max_length=max_length,
         **options,
@@ -119,6 +134,17 @@ def find_pipeline(task: str) -> type[Pipeline[Any]]:
     )
 
 
+def _find_with_default(task: str | None) -> type[Pipeline[Any]]:
+    cls = None if task is None else find_pipeline(task)
+    if cls is None or cls.default_model is None:
+        tasks = ", ".join(cls.task for cls in _classes() if cls.default_model)
+        raise SettingsError(
+            "model= is missing; accepted: a model folder, a Hub id, or a model. Only these have "
+            f"one by default: {tasks}"
+        )
+    return cls
+
+
 def _classes() -> Iterator[type[Pipeline[Any]]]:
     for name in listing.list_names(__name__):
         yield cast(type[Pipeline[Any]], listing.load(__name__, name).PipelineType)
@@ -140,14 +166,6 @@ def _name_device(device: str | int | torch.device | None) -> str | None:
     return None if device is None else str(device)
 
 
-def _is_model(given: object) -> TypeIs[Model]:
-    if isinstance(given, str | Path | Engine):  # which need no torch
-        return False
-    from limbeck.models import Model
-
-    return isinstance(given, Model)
-
-
 class _Run(NamedTuple):
     """How a model is to be run, as far as that was said."""
 
@@ -157,7 +175,8 @@ class _Run(NamedTuple):
     num_threads: int | None
 
 
-def _find_engine(cls: type[Pipeline[Any]], model: Source, run: _Run) -> Engine:
+def _find_engine(cls: type[Pipeline[Any]], asked: Asked, run: _Run) -> Engine:
+    model = asked.given
     if isinstance(model, Engine):
         for option, value in run._asdict().items():
             if value is not None:
@@ -166,8 +185,8 @@ def _find_engine(cls: type[Pipeline[Any]], model: Source, run: _Run) -> Engine:
                     f"{model.device}; leave {option} out"
                 )
         return model
-    if not _is_model(model):
-        return _load_finetuned(cls, model, run)
+    if not is_model(model):
+        return _load_finetuned(cls, asked, run)
     if run.engine not in (None, AUTO, "torch"):
         raise SettingsError(
             f"engine = '{run.engine}': it reads a model folder, and a model object is given; "
@@ -183,17 +202,18 @@ def _find_engine(cls: type[Pipeline[Any]], model: Source, run: _Run) -> Engine:
     return TorchEngine(model, device=run.device or AUTO, num_threads=run.num_threads)
 
 
-def _find_tokenizer(tokenizer: str | Path | Tokenizer | None, model: Source) -> Tokenizer:
+def _find_tokenizer(tokenizer: str | Path | Tokenizer | None, asked: Asked) -> Tokenizer:
     if isinstance(tokenizer, Tokenizer):
         return tokenizer
-    if tokenizer is None:
-        if isinstance(model, Engine) or _is_model(model):
-            raise SettingsError(
-                "a model object does not say what its tokenizer is; give tokenizer=, a folder, "
-                "a Hub id or a Tokenizer"
-            )
-        tokenizer = model
-    return AutoTokenizer.from_pretrained(tokenizer)
+    if tokenizer is not None:
+        hub = {name: value for name, value in asked.hub.items() if name != "revision"}
+        return AutoTokenizer.from_pretrained(tokenizer, **hub)
+    if asked.folder is None:
+        raise SettingsError(
+            "a model object does not say what its tokenizer is; give tokenizer=, a folder, a Hub "
+            "id or a Tokenizer"
+        )
+    return AutoTokenizer.from_pretrained(asked.folder)
 
 
 def find_task(model: Source) -> str:
@@ -207,86 +227,65 @@ def find_task(model: Source) -> str:
             kind it is.
         CheckpointError: If the folder can't be read, or its model is not fine-tuned.
     """
-    architecture = _read_architecture(model)
-    kind = find_kind(architecture or "")
-    if (cls := _find_usual(kind)) is not None:
-        return cls.task
+    return _find_for(look_at(model, {})).task
+
+
+def _find_for(asked: Asked) -> type[Pipeline[Any]]:
+    for cls in _classes():
+        if asked.folder is not None and cls.recognises(asked.folder):
+            return cls
+    if (usual := _find_usual(asked.kind)) is not None:
+        return usual
     tasks = _usual_tasks()
-    if architecture is None:
+    if asked.architecture is None:
         raise SettingsError(
-            f"{_name(model)}: config.json does not name the model's architecture, so that its task "
+            f"{asked.name}: config.json does not name the model's architecture, so that its task "
             f"has to be given; accepted: {tasks}"
         )
-    if kind is not None and kind.has_choices:
-        raise SettingsError(
-            f"{_name(model)} holds a {architecture}, and there is no pipeline for multiple choice; "
-            f"accepted: models for {tasks}. limbeck evaluate scores it on a file of choices: "
-            f"limbeck evaluate {_name(model)} --task swag --data DATA --out RUN"
-        )
+    below = " and ".join(cls.task for cls in _classes() if cls.reads_below)
     raise MissingHeadError(
-        f"{_name(model)} holds a {architecture}, which has no head for a task yet; accepted: "
-        f"models for {tasks}; {_advise(model, 'task=... ')}"
+        f"{asked.name} holds a {asked.architecture}, which has no head for a task yet; accepted: "
+        f"models for {tasks}; {advise_finetuning(asked.name, 'task=... ')}. Asked for by name, "
+        f"{below} take it as it is"
     )
 
 
 def _check_options(cls: type[Pipeline[Any]], options: dict[str, Any]) -> None:
     accepted = cls.options_type.names()
-    for name in options:
-        if name in accepted:
+    for name, value in options.items():
+        if name in accepted or cls.options_type.is_done_anyway(name, value):
             continue
         call = inspect.signature(cls.__call__).parameters
         if name in call:
             raise SettingsError(
-                f"{name} = {options[name]!r}: the {cls.task} pipeline takes it with each call: "
-                f"run(inputs, {name}={options[name]!r})"
+                f"{name} = {shorten(value)}: the {cls.task} pipeline takes it with each call: "
+                f"run(inputs, {name}={shorten(value)})"
             )
         raise unknown_option(name, [*accepted, *_COMMON], task=cls.task)
 
 
-def _load_finetuned(cls: type[Pipeline[Any]], name: str | Path, run: _Run) -> Engine:
+def _load_finetuned(cls: type[Pipeline[Any]], asked: Asked, run: _Run) -> Engine:
     """Loads a folder's model; one with another head is refused even where the weights would fit."""
-    architecture = _read_architecture(name)
-    kind = find_kind(architecture or "")
-    advice = _advise(name, cls.finetune_options)
-    headless = f"{name} has no head for this task yet; {advice}"
-    if kind is not None and (not kind.has_head or kind.is_of_pretraining):
-        raise MissingHeadError(headless)
-    if kind not in (None, cls.kind):
-        other = _find_usual(kind)
+    advice = cls.advise(asked.name)
+    headless = f"{asked.name} has no head for this task yet; {advice}"
+    if asked.kind not in (None, cls.kind) and not cls.reads_below:
+        if not asked.kind.has_head or asked.kind.is_of_pretraining:
+            raise MissingHeadError(headless)
+        other = _find_usual(asked.kind)
         fix = f"its pipeline is '{other.task}'" if other else "there is no pipeline for these"
         raise SettingsError(
-            f"{name} holds a {architecture}, and the {cls.task} pipeline was asked for; {fix}. For "
-            f"this one, {advice}"
+            f"{asked.name} holds a {asked.architecture}, and the {cls.task} pipeline was asked "
+            f"for; {fix}. For this one, {advice}"
         )
     try:
         return load_engine(
             run.engine,
-            name,
+            asked.fetch(),
             kind=cls.kind,
+            vectors=cls.reads_vectors,
             device=run.device or AUTO,
             precision=run.precision,
             num_threads=run.num_threads,
         )
     except MissingHeadError as error:
         raise MissingHeadError(headless) from error
-
-
-def _advise(model: Source, options: str) -> str:
-    return (
-        f"fine-tune it first: limbeck finetune model={_name(model)} {options}data=... out=RUN, "
-        "then give RUN/model"
-    )
-
-
-def _name(model: Source) -> str:
-    return "MODEL" if isinstance(model, Engine) or _is_model(model) else str(model)
-
-
-def _read_architecture(model: Source) -> str | None:
-    """Returns the name of a model's class, as its folder gives it; None if it gives none."""
-    if isinstance(model, Engine):
-        return model.facts.class_name
-    if _is_model(model):
-        return type(model).__name__
-    names = read_config(resolve_folder(model, weights=False)).get("architectures")
-    return str(names[0]) if isinstance(names, list) and names else None

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_at_least, require_positive
-from limbeck.inference._stream import OnError, Steps
+from limbeck.inference._stream import Steps
 from limbeck.inference.engines import Outputs
 from limbeck.inference.pipelines._questions import Question, check_question, gather_questions
 from limbeck.models._kinds import QUESTION_ANSWERING
@@ -96,8 +96,6 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         *,
         question: str | Iterable[str] | None = None,
         context: str | Iterable[str] | None = None,
-        batch_size: int | None = None,
-        on_error: OnError = "raise",
         **options: Any,
     ) -> Any:
         """Answers one question or many; options that are not given are as it was made.
@@ -107,10 +105,8 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
                 these.
             question: In their place a question, or a list of them.
             context: Likewise the text that has the answer; one of either may serve many.
-            batch_size: For this call, in place of the pipeline's own.
-            on_error: What becomes of a bad input: `raise`, or `skip`, which gives None in the place
-                of its result, or a function that is told its number and its error.
-            options: See `QuestionAnsweringOptions`.
+            options: See `QuestionAnsweringOptions`; `batch_size`, `max_length` and
+                `on_error` too, which are as in `Pipeline`.
 
         Returns:
             `{"score", "start", "end", "answer"}`, where `answer` is `context[start:end]`; a list of
@@ -120,21 +116,18 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         Raises:
             SettingsError: If an input or an option is wrong; the message names it.
         """
-        if batch_size is not None:
-            resized = self.with_batch_size(batch_size)
-            return resized(inputs, question=question, context=context, on_error=on_error, **options)
-        chosen = self._choose(options)
+        run, chosen, on_error = self._for_call(options)
         given, is_single = gather_questions(inputs, question=question, context=context)
-        lengths = self._lengths(chosen)
+        lengths = run._lengths(chosen)
         steps = Steps(
             check_question,
-            partial(self._cut, lengths=lengths),
-            partial(self._answer, options=chosen),
+            partial(run._cut, lengths=lengths),
+            partial(run._answer_questions, options=chosen),
         )
-        found: Any = self._answer_all(given, steps, on_error=on_error)
+        found: Any = run._answer_all(given, steps, on_error=on_error)
         return found[0] if is_single else found
 
-    def _answer(
+    def _answer_questions(
         self,
         questions: Sequence[Question],
         windows: Sequence[TextWindow],

@@ -2,27 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from tokenizers import Encoding
 
-from limbeck.errors import SettingsError, shorten
+from limbeck.errors import SettingsError, did_you_mean, shorten
 from limbeck.inference._base import FloatArray, Pipeline
-from limbeck.inference._options import Options, require_positive, unknown_option
+from limbeck.inference._options import Options, require_positive
 from limbeck.inference._scores import sigmoid, softmax
-from limbeck.inference._stream import OnError, Steps, is_many
-from limbeck.inference.engines import Outputs
+from limbeck.inference._stream import Steps
+from limbeck.inference.pipelines._texts import Pair, encode_pairs, logits_of_rows
 from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
 from limbeck.sources import require_whole_characters
 
 Text = str | Mapping[str, str]
 """A text, or a pair of them: `{"text": ..., "text_pair": ...}`."""
 
+Activation = Literal["sigmoid", "softmax", "none"]
+
+_ACTIVATIONS: dict[Activation, Callable[[FloatArray], FloatArray]] = {
+    "sigmoid": sigmoid,
+    "softmax": softmax,
+    "none": lambda logits: logits,
+}
 _PAIR_KEYS = ("text", "text_pair")
 
 
-class TextClassificationPipeline(Pipeline[Options]):
+@dataclass(frozen=True)
+class TextClassificationOptions(Options):
+    """What can be chosen, for the pipeline or anew with each call.
+
+    Attributes:
+        top_k: How many labels to give for each text, the best first; None gives all. With `best`
+            each text has its best label alone, not in a list of its own.
+        function_to_apply: What makes scores of the model's logits: `sigmoid`, `softmax` or `none`;
+            by default what its `problem_type` says, else the softmax, or of a single label the
+            sigmoid.
+    """
+
+    means_something = ("top_k",)
+
+    top_k: int | Literal["best"] | None = "best"
+    function_to_apply: Activation | None = None
+
+    def __post_init__(self) -> None:
+        if self.top_k not in ("best", None):
+            require_positive("top_k", self.top_k)  # type: ignore[arg-type]
+        if self.function_to_apply not in (None, *_ACTIVATIONS):
+            raise SettingsError(
+                f"function_to_apply = {shorten(self.function_to_apply)}; accepted: "
+                f"{', '.join(_ACTIVATIONS)}."
+                + did_you_mean(str(self.function_to_apply), _ACTIVATIONS)
+            )
+
+
+class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     """Gives texts their labels.
 
     Texts of about the same length share a batch, so that little is padded. What is longer than
@@ -33,6 +70,7 @@ class TextClassificationPipeline(Pipeline[Options]):
         tokenizer: Its tokenizer.
         batch_size: Most texts that go through the model at a time; see `Pipeline`.
         max_length: Longest input in tokens; by default the longest that the engine takes.
+        options: See `TextClassificationOptions`.
 
     Example:
         >>> classify = pipeline("sentiment-analysis", model="runs/sst2/model")  # doctest: +SKIP
@@ -43,27 +81,21 @@ class TextClassificationPipeline(Pipeline[Options]):
     task = "text-classification"
     aliases = ("sentiment-analysis",)
     kind = SEQUENCE_CLASSIFICATION
+    options_type = TextClassificationOptions
+    default_model = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 
     def __call__(
         self,
         inputs: Text | Iterable[Text],
-        *,
-        top_k: int | Literal["best"] | None = "best",
-        batch_size: int | None = None,
-        on_error: OnError = "raise",
         **options: Any,
     ) -> Any:
-        """Classifies one text or many.
+        """Classifies one text or many; options that are not given are as the pipeline was made.
 
         Args:
             inputs: A text, a pair `{"text": ..., "text_pair": ...}`, or a list, a generator or a
                 data set of these.
-            top_k: How many labels to give for each text, the best first; None gives all. With
-                `best` each text has its best label alone, not in a list of its own.
-            batch_size: For this call, in place of the pipeline's own.
-            on_error: What becomes of a bad input: `raise`, or `skip`, which gives None in the place
-                of its result, or a function that is told its number and its error.
-            options: There are no others; what `transformers` has is answered with what it is here.
+            options: See `TextClassificationOptions`; `batch_size`, `max_length` and
+                `on_error` too, which are as in `Pipeline`.
 
         Returns:
             As `transformers.pipeline`: `[{"label", "score"}]` for one text, a list with one such
@@ -71,59 +103,40 @@ class TextClassificationPipeline(Pipeline[Options]):
             `top_k`, a list of them in the place of each dictionary.
 
         Raises:
-            SettingsError: If an input is neither a text nor a pair, `top_k` is below 1, or there is
-                no such option.
+            SettingsError: If an input is neither a text nor a pair, or an option is wrong.
         """
-        for name in options:
-            raise unknown_option(name, ("top_k", "batch_size", "on_error"), task=self.task)
-        if batch_size is not None:
-            resized = self.with_batch_size(batch_size)
-            return resized(inputs, top_k=top_k, on_error=on_error)
-        if isinstance(top_k, int):
-            require_positive("top_k", top_k)
+        run, chosen, on_error = self._for_call(options)
+        steps = Steps(_as_pair, run._encode, partial(run._rank_each, options=chosen))
+        found = run._answer(inputs, steps, on_error=on_error)
+        # A text alone has its answer in a list, unless the call says how many it wants.
+        is_asked = options.get("top_k", "best") != "best"
+        return [found] if isinstance(inputs, str) and not is_asked else found
 
-        def answer(_: object, rows: Sequence[Encoding]) -> Iterator[Any]:
-            for scores in self._run(rows, self._activate):
-                labels = self._rank(scores.tolist())
-                yield labels[0] if top_k == "best" else labels[:top_k]
+    def _encode(self, pairs: Sequence[Pair]) -> list[Encoding]:
+        return encode_pairs(self.tokenizer, pairs, max_length=self._max_length)
 
-        steps = Steps(_as_pair, self._encode, answer)
-        if is_many(inputs):
-            return self._answer_all(inputs, steps, on_error=on_error)
-        found: Any = self._answer_all([inputs], steps, on_error=on_error)
-        return found if top_k == "best" and isinstance(inputs, str) else found[0]
+    def _rank_each(
+        self, _: object, rows: Sequence[Encoding], options: TextClassificationOptions
+    ) -> Iterator[Any]:
+        activate = _ACTIVATIONS[options.function_to_apply or self._usual_activation]
+        names = self.facts.id2label
+        for logits in self._run(rows, logits_of_rows):
+            scores = enumerate(activate(logits).tolist())
+            labels = [{"label": names[i], "score": score} for i, score in scores]
+            labels.sort(key=lambda label: -label["score"])
+            yield labels[0] if options.top_k == "best" else labels[: options.top_k]
 
-    def _encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[Encoding]:
-        """Returns each text or pair as tokens; the tokenizer takes texts and pairs apart."""
-        found: dict[int, Encoding] = {}
-        for has_second in (False, True):
-            chosen = [
-                i for i, (_, second) in enumerate(pairs) if (second is not None) == has_second
-            ]
-            if chosen:
-                encoded = self.tokenizer(
-                    [pairs[i][0] for i in chosen],
-                    [pairs[i][1] or "" for i in chosen] if has_second else None,
-                    truncation="longest_first",
-                    max_length=self._max_length,
-                )
-                found.update(zip(chosen, encoded.encodings, strict=True))
-        return [found[i] for i in range(len(pairs))]
-
-    def _activate(self, outputs: Outputs) -> FloatArray:
-        problem, logits = self.facts.problem_type, outputs["logits"]
+    @property
+    def _usual_activation(self) -> Activation:
+        problem = self.facts.problem_type
         if problem == "regression":
-            return logits
+            return "none"
         if problem == "multi_label_classification" or self.facts.num_labels == 1:
-            return sigmoid(logits)
-        return softmax(logits)
-
-    def _rank(self, scores: Sequence[float]) -> list[dict[str, Any]]:
-        labels = [{"label": self.facts.id2label[i], "score": s} for i, s in enumerate(scores)]
-        return sorted(labels, key=lambda label: -label["score"])
+            return "sigmoid"
+        return "softmax"
 
 
-def _as_pair(index: int, text: object) -> tuple[str, str | None]:
+def _as_pair(index: int, text: object) -> Pair:
     if isinstance(text, str):
         require_whole_characters(text, f"input {index}")
         return text, None

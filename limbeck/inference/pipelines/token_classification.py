@@ -14,7 +14,7 @@ from limbeck.errors import SettingsError, did_you_mean, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_at_least
 from limbeck.inference._scores import softmax
-from limbeck.inference._stream import OnError, Steps, is_many
+from limbeck.inference._stream import Steps, is_many
 from limbeck.inference.engines import Outputs
 from limbeck.inference.pipelines._entities import STRATEGIES, Entity, Piece, Strategy, find_entities
 from limbeck.models._kinds import TOKEN_CLASSIFICATION
@@ -114,8 +114,6 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
         inputs: str | Iterable[str] | Iterable[Sequence[str]],
         *,
         is_split_into_words: bool = False,
-        batch_size: int | None = None,
-        on_error: OnError = "raise",
         **options: Any,
     ) -> Any:
         """Labels one text or many; what is not given is as the pipeline was made.
@@ -124,10 +122,8 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
             inputs: A text, or a list, a generator or a data set of texts.
             is_split_into_words: The inputs are the words of a text, or a list of such lists: each
                 of them gets one label, and places are those in the words with a blank between them.
-            batch_size: For this call, in place of the pipeline's own.
-            on_error: What becomes of a bad input: `raise`, or `skip`, which gives None in the place
-                of its result, or a function that is told its number and its error.
-            options: See `TokenClassificationOptions`.
+            options: See `TokenClassificationOptions`; `batch_size`, `max_length` and
+                `on_error` too, which are as in `Pipeline`.
 
         Returns:
             As `transformers.pipeline`, a list of dictionaries for a text, a list of such lists for
@@ -140,24 +136,16 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
         Raises:
             SettingsError: If an input is no text, or an argument is out of range.
         """
-        if batch_size is not None:
-            resized = self.with_batch_size(batch_size)
-            return resized(
-                inputs, is_split_into_words=is_split_into_words, on_error=on_error, **options
-            )
-        chosen = self._choose(options)
+        run, chosen, on_error = self._for_call(options)
         steps = Steps(
             _check_words if is_split_into_words else _check_text,
-            partial(self._cut, options=chosen),
-            partial(self._find, options=chosen),
+            partial(run._cut, options=chosen),
+            partial(run._find, options=chosen),
         )
         if is_split_into_words:
             is_one = not is_many(inputs) or _is_one_list_of_words(inputs)
-            return self._answer_all([inputs] if is_one else inputs, steps, on_error=on_error)
-        if is_many(inputs):
-            return self._answer_all(inputs, steps, on_error=on_error)
-        found: Any = self._answer_all([inputs], steps, on_error=on_error)
-        return found[0]
+            return run._answer_all([inputs] if is_one else inputs, steps, on_error=on_error)
+        return run._answer(inputs, steps, on_error=on_error)
 
     def _cut(self, texts: Sequence[_Text], options: TokenClassificationOptions) -> list[TextWindow]:
         stride = options.stride
