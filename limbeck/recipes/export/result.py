@@ -121,6 +121,7 @@ def summarise_result(result: ExportRecord) -> str:
             f"Scored on {result.num_examples:,} {result.split} examples of {result.task}; a drop "
             f"of up to {result.max_drop:g} is accepted."
         )
+        lines += _doubts(result)
     if result.calibration is not None:
         lines.append(f"Ranges of activations were taken from {result.calibration}.")
     for model in result.models:
@@ -128,6 +129,21 @@ def summarise_result(result: ExportRecord) -> str:
         lines += [f"{model.target} was not run: needs {model.not_run}."] if model.not_run else []
         lines += [f"{model.target}: {model.folder}"] if model.folder else []
     return "\n".join(lines)
+
+
+def _doubts(result: ExportRecord) -> list[str]:
+    """Says of which exports the examples don't show that they keep the bound."""
+    bound = result.max_drop
+    return [
+        f"{model.target}: the examples allow a drop of up to {model.score.interval[1]:.4f}, beyond "
+        "the bound; more of them would tell."
+        for model in result.models
+        if bound is not None
+        and model.refusal is None
+        and model.score is not None
+        and model.score.interval is not None
+        and model.score.interval[1] > bound
+    ]
 
 
 def _word_outputs(model: ExportedModel) -> list[str]:

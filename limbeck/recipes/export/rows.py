@@ -22,7 +22,6 @@ from limbeck.tasks import collate
 from limbeck.tokenizers import Tokenizer
 
 _SHIPPED = Path(__file__).parents[1] / "quickstart/data/text.jsonl.gz"
-_BATCH_SIZE = 8
 _MOST_TEXTS = 20_000  # looked at, of which some are taken evenly
 
 
@@ -86,7 +85,7 @@ def encode_texts(
     chosen = take_evenly(texts.texts, count)
     others = [*chosen[1:], chosen[0]]
     batches = []
-    for places in batches_by_length([len(text) for text in chosen], _BATCH_SIZE):
+    for places in batches_by_length([len(text) for text in chosen], _batch_size(graph)):
         first, second = ([texts[i] for i in places] for texts in (chosen, others))
         if graph.kind.has_choices:  # each text with itself and with another after it
             first = [text for text in first for _ in range(2)]
@@ -113,11 +112,16 @@ def take_rows(data: TaskData, split: str, graph: Graph, *, count: int) -> Rows:
     chosen = take_evenly(range(len(examples)), count)
     lengths = examples.lengths[chosen].tolist()
     batches = []
-    for places in batches_by_length(lengths, _BATCH_SIZE):
+    for places in batches_by_length(lengths, _batch_size(graph)):
         some = [chosen[place] for place in places]
         batch = collate(data.task, examples, some, pad_token_id=pad_token_id)
         batches.append(_complete({**batch.inputs(), "attention_mask": batch.mask()}, graph))
     return Rows(source=f"{split} rows of {data.task.name}", batches=batches)
+
+
+def _batch_size(graph: Graph) -> int:
+    """Returns how many rows are run at a time: one where each token has a score for every word."""
+    return 1 if graph.kind.ties_words else 8
 
 
 def _complete(inputs: Mapping[str, Tensor], graph: Graph) -> dict[str, Tensor]:

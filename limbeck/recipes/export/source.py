@@ -21,7 +21,8 @@ from limbeck.tokenizers import Tokenizer
 from limbeck.train import Progress
 
 _USUAL_LENGTH = 128
-_SENSITIVITY_ROWS = 16  # are run once for every layer
+_SENSITIVITY_ROWS = 16  # are run once for every layer, and what the model gives of them is kept
+_SENSITIVITY_ROWS_OF_WORDS = 2  # whose outputs have a score for every word
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ class Source:
     @cached_property
     def sensitivity_rows(self) -> Rows:
         """What it is measured on which layers are sensitive."""
-        return self._training_rows(min(_SENSITIVITY_ROWS, self.settings.calibration_rows))
+        scores_words = self.graph.kind.ties_words
+        most = _SENSITIVITY_ROWS_OF_WORDS if scores_words else _SENSITIVITY_ROWS
+        return self._training_rows(min(most, self.settings.calibration_rows))
 
     def _training_rows(self, count: int) -> Rows:
         """Returns the task's training rows, or texts where those were given or there are none."""
