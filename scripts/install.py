@@ -74,6 +74,8 @@ def main() -> int:
         say("installing limbeck")
         groups = ["--group", f"{ROOT / 'pyproject.toml'}:dev"] if options.dev else []
         pip(python, "--editable", f"{ROOT}[quickstart]", *groups)
+        if options.dev:
+            install_litert(python)
     except subprocess.CalledProcessError as error:
         return fail(f"this command failed: {' '.join(map(str, error.cmd))}")
     except NoCpuTorchError as error:
@@ -131,6 +133,15 @@ def install_torch(python: Path, choice: str) -> None:
         if unwanted:
             raise NoCpuTorchError(", ".join(unwanted[:3]) + (", ..." if unwanted[3:] else ""))
         pip(python, CPU_TORCH)
+
+
+def install_litert(python: Path) -> None:
+    """Adds what exports to LiteRT are tested with, or says that they are not tested."""
+    say("installing LiteRT, some 700 MB")
+    try:
+        pip(python, "--no-deps", "--group", f"{ROOT / 'pyproject.toml'}:litert")
+    except subprocess.CalledProcessError:
+        say("LiteRT can't be installed here; the tests of exports to it will skip")
 
 
 def has_nvidia_gpu() -> bool:

@@ -52,7 +52,9 @@ class Pooling(nn.Module):
         else:
             seen = attention_mask if attention_mask.dim() == 2 else attention_mask.amax(dim=1)
             seen = seen.long()
-        places = torch.arange(seen.shape[1], device=seen.device) - seen.argmax(dim=1)[:, None]
+        # Of floats: LiteRT has no such step for whole numbers of 64 bits.
+        first = seen.float().argmax(dim=1)[:, None]
+        places = torch.arange(seen.shape[1], device=seen.device) - first
         counted = seen * (places >= num_left_out)
         states = at_least_float32(hidden)
         return torch.cat([_POOL[mode](states, counted, places) for mode in self.modes], dim=-1)

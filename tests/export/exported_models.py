@@ -13,6 +13,7 @@ import torch
 
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.export import Graph
+from limbeck.inference import load_engine
 from limbeck.models import Kind, SentenceConfig, SentenceModel, find_architecture, find_class
 from limbeck.models._kinds import ENCODER
 from limbeck.models._sentence.config import NormalizeConfig, PoolingConfig
@@ -123,6 +124,14 @@ def run_onnx(folder: Path, info: ExportInfo) -> Run:
     return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
-RUNTIMES: dict[str, Callable[[Path, ExportInfo], Run]] = {"onnxruntime": run_onnx}
+def run_engine(folder: Path, info: ExportInfo) -> Run:
+    return load_engine(info.engine, folder, vectors="sentence_embedding" in info.outputs).run
+
+
+RUNTIMES: dict[str, Callable[[Path, ExportInfo], Run]] = {
+    "onnxruntime": run_onnx,
+    "litert": run_engine,
+    "executorch": run_engine,
+}
 """What runs a target without Limbeck, by the target's engine or, where it has none, by the target:
 for those that no engine of ours runs."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +19,18 @@ TEXTS = [
     "It is NOT good; it is awful and far too long to be watched twice.",
     "good",
 ]
+
+SLOWLY_WRITTEN = ("executorch", "litert")
+"""Engines whose exporters take 8 to 30 s of a processor for a tiny model: one or two are tried,
+and all families and kinds where it is asked for."""
+EVERY_EXPORT = os.environ.get("LIMBECK_EVERY_EXPORT") == "1"
+
+
+def require_packages(target):
+    """Skips a test whose target has a package that is not installed."""
+    for package in target.packages:
+        if importlib.util.find_spec(package.partition(".")[0]) is None:
+            pytest.skip(f"{package} is not installed; scripts/install.py --dev tells why")
 
 
 def write_model(

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from pipeline_models import TEXTS, write_model
+from pipeline_models import EVERY_EXPORT, SLOWLY_WRITTEN, TEXTS, require_packages, write_model
 
 import limbeck
 from limbeck import listing
@@ -96,6 +96,11 @@ FAMILIES = [
 SOME = ("distilbert-sequence", "roberta-question", "albert-token", "mpnet-encoder", "bert-masked")
 """Where every engine is run; `tests/export` has the others."""
 
+each_engine = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOWLY_WRITTEN)) for n in ENGINES],
+)
+
 
 @pytest.fixture(scope="module")
 def run_by(tmp_path_factory):
@@ -107,6 +112,7 @@ def run_by(tmp_path_factory):
             return source
         if (name, source) not in made:
             folder = tmp_path_factory.mktemp("exported") / "model"
+            require_packages(load_target(TARGETS[name]))
             export_model(source, folder, load_target(TARGETS[name]))
             made[name, source] = folder
         return made[name, source]
@@ -153,7 +159,9 @@ def test_torch_gives_what_the_model_gives(kind, model_type, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ENGINES if name in TARGETS])
+@pytest.mark.parametrize(
+    "name", [n for n in ENGINES if n in TARGETS and (EVERY_EXPORT or n not in SLOWLY_WRITTEN)]
+)
 @pytest.mark.parametrize(
     ("model_type", "kind"), [one for one in FAMILIES if one.id.startswith(SOME)]
 )
@@ -162,7 +170,7 @@ def test_an_engine_gives_what_the_model_gives(name, kind, model_type, tmp_path, 
     assert_runs_as_the_model(name, run_by(name, source), source, kind, model_type)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@each_engine
 def test_what_is_beyond_the_limits_is_refused(name, classifier, run_by):
     folder = run_by(name, classifier)
     engine = load_engine(name, folder, kind=CLASSIFIER, device="cpu")
@@ -183,7 +191,7 @@ def test_what_is_beyond_the_limits_is_refused(name, classifier, run_by):
         load_engine(name, folder, kind=CLASSIFIER, device="nowhere")
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@each_engine
 def test_a_folder_is_run_by_what_it_was_exported_for(name, classifier, run_by):
     folder = run_by(name, classifier)
     run, expected = pipeline(model=folder), pipeline(model=classifier)

@@ -51,6 +51,15 @@ def test_the_end_says_how_to_get_at_the_command(tmp_path: Path, arguments: list[
     assert last == f"install: done; `. {tmp_path}/bin/activate` puts limbeck on the PATH"
 
 
+def test_what_only_some_tests_need_may_fail(tmp_path: Path) -> None:
+    fake_environment(tmp_path, "sys.exit(sys.argv[-1].endswith(':litert'))")
+    command = [sys.executable, SCRIPT, "--venv", tmp_path, "--dev"]
+    done = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
+    expected = "install: LiteRT can't be installed here; the tests of exports to it will skip"
+    assert expected in done.stderr.splitlines()
+    assert (tmp_path / "limbeck-dev.stamp").exists()
+
+
 def test_a_user_environment_does_not_serve_for_tests(script: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "limbeck.stamp").write_text(script.fingerprint())
     assert script.is_fresh(tmp_path, script.fingerprint(), dev=False)

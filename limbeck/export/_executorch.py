@@ -1,0 +1,113 @@
+"""What the targets of ExecuTorch share: one program with free batch and length, for XNNPACK."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+
+from limbeck.export._graph import Graph
+from limbeck.export._mobile import ExplicitAttention, longest_row, make_example, quiet_python
+from limbeck.export._target import Calibration, Target, Written
+
+FILE = "executorch/model.pte"
+MAX_ROWS = 8
+"""Most rows at a time. When it is loaded the program sets memory aside for so many of full length,
+whatever it is given; phones give one."""
+
+
+class ExecutorchTarget(Target):
+    """Base of the targets.
+
+    Args:
+        max_tokens: Longest row; by default the model's, at most 512.
+    """
+
+    engine = "executorch"
+    packages = ("executorch",)
+    extra = "executorch"
+
+    def __init__(self, *, max_tokens: int | None = None) -> None:
+        self._max_tokens = max_tokens
+
+    def write(
+        self,
+        graph: Graph,
+        folder: Path,
+        *,
+        calibration: Calibration = (),  # noqa: ARG002 - ranges are taken while it runs
+        keep_float: Sequence[str] = (),
+    ) -> Written:
+        """Writes `executorch/model.pte`."""
+        longest = self._max_tokens or longest_row(graph)
+        path = folder / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with quiet_python():
+            path.write_bytes(self.lower(graph, Tracer(graph, longest), keep_float))
+        return Written(
+            files=(FILE,),
+            made_with={"executorch": version("executorch")},
+            options={"backend": "xnnpack", "max_rows": MAX_ROWS, "max_tokens": longest},
+        )
+
+    @abstractmethod
+    def lower(self, graph: Graph, trace: Tracer, keep_float: Sequence[str]) -> bytes:
+        """Returns the file that a model becomes."""
+
+
+class Tracer:
+    """Traces modules that take a model's inputs, with free batch and length.
+
+    Args:
+        graph: The model.
+        longest: Longest row in tokens.
+    """
+
+    def __init__(self, graph: Graph, longest: int) -> None:
+        self.example = make_example(graph, rows=2, tokens=8)
+        rows, tokens = Dim("rows", min=1, max=MAX_ROWS), Dim("tokens", min=1, max=longest)
+        self._axes = {0: rows, self.example[0].ndim - 1: tokens}
+
+    def __call__(self, module: nn.Module, *, takes_a_tuple: bool = False) -> ExportedProgram:
+        """Returns the program of a module.
+
+        Args:
+            module: What is traced.
+            takes_a_tuple: Whether its `forward` names its inputs by a star.
+        """
+        axes = tuple(self._axes for _ in self.example)
+        with ExplicitAttention():
+            return torch.export.export(
+                module, self.example, dynamic_shapes=(axes,) if takes_a_tuple else axes
+            )
+
+
+def lower(
+    program: ExportedProgram, *, before: Sequence[Any] = (), after: Sequence[Any] = ()
+) -> bytes:
+    """Returns the file of a program, all that XNNPACK can run given to it.
+
+    Args:
+        program: What was traced.
+        before: What takes its part of the program before XNNPACK's usual share is taken.
+        after: Passes over what is left.
+    """
+    from executorch.backends.xnnpack.partition.config import (
+        ALL_PARTITIONER_CONFIGS,
+        UnsqueezeCopyConfig,
+    )
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    # It takes this step too where two dimensions are free, and then can't write it.
+    taken = [config for config in ALL_PARTITIONER_CONFIGS if config is not UnsqueezeCopyConfig]
+    edge = to_edge_transform_and_lower(
+        program, partitioner=[*before, XnnpackPartitioner(configs=taken)]
+    )
+    return bytes((edge.transform(list(after)) if after else edge).to_executorch().buffer)

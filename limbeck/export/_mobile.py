@@ -1,0 +1,83 @@
+"""What the targets for phones share: attention written out, and lengths within bounds."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from limbeck.export._graph import Graph
+
+LONGEST = 512
+"""Longest row in tokens if nothing else is asked for. Both formats set memory aside for the longest
+row, and attention's scores grow with the square of it: 8192 tokens of ModernBERT would be 3 GB."""
+
+
+def longest_row(graph: Graph) -> int:
+    """Returns how many tokens a row has at most, by default."""
+    return min(graph.config.max_tokens or graph.config.max_position_embeddings, LONGEST)
+
+
+def make_example(graph: Graph, *, rows: int, tokens: int) -> tuple[Tensor, ...]:
+    """Returns inputs of a shape, of multiple choice with one choice a row.
+
+    Choices are scored each by itself, so that a file that takes one takes any number of them.
+    """
+    example = graph.example(rows=rows, tokens=tokens)
+    return tuple(tensor[:, :1] for tensor in example) if graph.kind.has_choices else example
+
+
+class ExplicitAttention(TorchFunctionMode):
+    """Traces attention as two products and a softmax while it is active.
+
+    What exporters make of `scaled_dot_product_attention` by themselves guards against rows in which
+    nothing may be seen, by four steps over all scores that phones' runtimes have no fast kernels
+    for. Our masks are finite, so that there is nothing to guard against.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Replaces the one function, and leaves all others as they are."""
+        call = _attend if func is F.scaled_dot_product_attention else func
+        return call(*args, **(kwargs or {}))
+
+
+def _attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    scale: float | None = None,
+) -> Tensor:
+    assert not dropout_p, "an exported model is in evaluation mode"
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = torch.matmul(query * scale, key.transpose(-2, -1))
+    scores = scores if attn_mask is None else scores + attn_mask
+    return torch.matmul(scores.softmax(dim=-1), value)
+
+
+@contextmanager
+def quiet_python() -> Iterator[None]:
+    """Keeps back what exporters warn of and log: deprecations among themselves, missing kernels.
+
+    Nothing of it is about the user's model; what goes wrong is an exception.
+    """
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
