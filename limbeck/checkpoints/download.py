@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
@@ -36,6 +37,7 @@ def download_folder(
     cache_dir: str | Path | None,
     offline: bool,
     weights: bool,
+    files: Sequence[str],
     nearest: str,
 ) -> Path:
     """Returns the folder of a snapshot from the Hub.
@@ -47,6 +49,7 @@ def download_folder(
         cache_dir: Likewise.
         offline: Likewise.
         weights: Likewise.
+        files: Likewise.
         nearest: What is said of folders with a name like it.
 
     Raises:
@@ -60,7 +63,7 @@ def download_folder(
                 token=token,
                 cache_dir=cache_dir,
                 local_files_only=offline,
-                allow_patterns=[*_TEXT_PATTERNS, _WEIGHTS_PATTERN] if weights else _TEXT_PATTERNS,
+                allow_patterns=[*_TEXT_PATTERNS, *([_WEIGHTS_PATTERN] if weights else []), *files],
                 ignore_patterns=_OTHER_MODELS_PATTERN,
             )
         )

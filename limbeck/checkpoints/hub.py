@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from limbeck.checkpoints.folder import CONFIG_NAME
@@ -20,6 +21,7 @@ def resolve_folder(
     cache_dir: str | Path | None = None,
     offline: bool = False,
     weights: bool = True,
+    files: Sequence[str] = (),
 ) -> Path:
     """Returns the folder of a model: itself if it is one, else a snapshot from the Hub.
 
@@ -32,6 +34,7 @@ def resolve_folder(
         cache_dir: Where snapshots are kept; the Hub library's own place if absent.
         offline: Uses only what the cache has.
         weights: Whether the weights are wanted too; a tokenizer or a configuration needs none.
+        files: What else is wanted of the Hub's, such as `onnx/model.onnx`.
 
     Raises:
         CheckpointError: If there is neither such a folder nor such a model, or it can't be
@@ -59,6 +62,7 @@ def resolve_folder(
         cache_dir=cache_dir,
         offline=offline,
         weights=weights,
+        files=files,
         nearest=_nearest_folder(path),
     )
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
+from limbeck.cores import count_usable_cores
 from limbeck.runs.run import GitState, Hardware
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -42,14 +43,6 @@ def describe_hardware() -> Hardware:
         num_threads=torch.get_num_threads(),
         system=platform.platform(),
     )
-
-
-def count_usable_cores() -> int:
-    """Returns the cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
 
 
 def describe_git(package: Path = _PACKAGE) -> GitState | None:

@@ -184,15 +184,22 @@ def names_under(folder):
 
 def test_fetched_from_the_hub(hub, tmp_path):
     call = {"name_or_path": "someone/encoder", "cache_dir": str(tmp_path), "token": "hf_secret"}
-    light, folder, offline, revision, absent = resolve_with(
+    light, exported, folder, offline, revision, absent = resolve_with(
         hub,
         {**call, "cache_dir": str(tmp_path / "light"), "weights": False},
+        {
+            **call,
+            "cache_dir": str(tmp_path / "exported"),
+            "weights": False,
+            "files": ["onnx/model.onnx", "onnx/model.onnx_data"],
+        },
         call,
         {**call, "offline": True},
         {**call, "revision": "v9"},
         {**call, "name_or_path": "someone/absent"},
     )
     assert names_under(light) == {"config.json", "vocab.txt"}
+    assert names_under(exported) == {"config.json", "vocab.txt", "onnx/model.onnx"}
     weights = {"model.safetensors", "2_Dense/model.safetensors"}
     assert names_under(folder) == {"config.json", "vocab.txt", *weights}
     assert (Path(folder) / "model.safetensors").read_bytes() == b"weights"

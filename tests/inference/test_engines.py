@@ -18,6 +18,8 @@ from limbeck.errors import SettingsError
 from limbeck.export import export_model, load_target
 from limbeck.inference import ModelFacts, TextClassificationPipeline, load_engine, pipeline
 from limbeck.inference import engines as room
+from limbeck.inference.engines import find_engine
+from limbeck.inference.engines._exported import wanted_files
 from limbeck.inference.engines.torch import TorchEngine
 from limbeck.inference.speed import measure_speed
 from limbeck.models import (
@@ -342,3 +344,13 @@ def test_an_export_answers_without_torch(classifier, run_by):
     )
     expected = [one["label"] for one in pipeline(model=classifier)(TEXTS)]
     assert [line.split()[0] for line in said.stdout.splitlines()] == expected
+
+
+def test_a_hub_model_is_fetched_as_the_engine_needs_it():
+    onnx = find_engine("onnxruntime")
+    fp32 = wanted_files(onnx, precision=None)
+    assert "onnx/model.onnx" in fp32
+    assert "onnx/model.onnx_data" in fp32
+    assert not [name for name in fp32 if "quantized" in name]
+    assert "onnx/model_quantized.onnx" in wanted_files(onnx, precision="int8")
+    assert wanted_files(TorchEngine, precision=None) == []

@@ -6,11 +6,20 @@ The module's name is the engine's name, as in `pipeline(model=..., engine="torch
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.inference._options import require_positive
 from limbeck.inference.engines._choose import AUTO, choose_engine, find_engine
-from limbeck.inference.engines._engine import PROMPT, VECTORS, Batch, Engine, Limits, Outputs
+from limbeck.inference.engines._engine import (
+    PROMPT,
+    VECTORS,
+    Batch,
+    Engine,
+    Limits,
+    Outputs,
+)
+from limbeck.inference.engines._exported import wanted_files
 from limbeck.inference.engines._facts import ModelFacts
 from limbeck.models import Kind
 
@@ -24,6 +33,7 @@ __all__ = [
     "ModelFacts",
     "Outputs",
     "choose_engine",
+    "fetch_folder",
     "find_engine",
     "load_engine",
 ]
@@ -64,10 +74,8 @@ def load_engine(
     """
     if num_threads is not None:
         require_positive("num_threads", num_threads)
-    if name not in (None, AUTO):
-        find_engine(name)  # before anything is fetched
-    folder = resolve_folder(model)
-    engine = find_engine(choose_engine(folder) if name in (None, AUTO) else name)
+    folder = fetch_folder(model, name, precision=precision)
+    engine = find_engine(choose_engine(folder) if name in (None, AUTO) else str(name))
     return engine.load(
         folder,
         kind=kind,
@@ -76,3 +84,24 @@ def load_engine(
         precision=precision,
         num_threads=num_threads,
     )
+
+
+def fetch_folder(
+    model: str | Path, engine: str | None = None, *, precision: str | None = None, **hub: Any
+) -> Path:
+    """Returns a model's folder, of the Hub's with what an engine runs.
+
+    Args:
+        model: A model folder, or a Hub id.
+        engine: The engine's name; None or `auto` for whatever runs weights.
+        precision: As in `load_engine`.
+        hub: How to fetch it: `revision`, `token`, `cache_dir`, `offline`.
+
+    Raises:
+        SettingsError: If there is no such engine; the message lists those there are.
+        CheckpointError: If there is no such model, or it can't be fetched.
+    """
+    if engine in (None, AUTO):
+        return resolve_folder(model, **hub)
+    files = wanted_files(find_engine(str(engine)), precision=precision)
+    return resolve_folder(model, weights=not files, files=files, **hub)

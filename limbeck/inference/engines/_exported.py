@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,10 @@ from limbeck.inference.engines._engine import (
     engine_name,
 )
 from limbeck.inference.engines._facts import ModelFacts, read_facts
+from limbeck.inference.engines._pooling import needs_weights, pool
 from limbeck.models import Kind
 
+_HIDDEN: Final = "last_hidden_state"
 IntArray = npt.NDArray[np.int64]
 
 
@@ -58,6 +60,16 @@ def find_files(folder: Path, engine: type[Engine]) -> dict[str, str]:
             return {}
         return {next(iter(info.files)): info.precision}
     return {name: kept for name, kept in engine.files.items() if (folder / name).exists()}
+
+
+def wanted_files(engine: type[Engine], *, precision: str | None) -> list[str]:
+    """Returns what an engine wants of the Hub's files, those of one precision alone.
+
+    Weights may stand in a file beside, which is called the same and `_data`.
+    """
+    wanted = precision or next(iter(engine.files.values()), None)
+    names = [name for name, kept in engine.files.items() if kept == wanted]
+    return [one for name in names for one in (name, f"{name}_data")]
 
 
 def read_exported(
@@ -198,20 +210,26 @@ class ExportedEngine(Engine):
         length = next((size for size in self.token_buckets or () if size >= num_tokens), num_tokens)
         missing = (self.fixed_rows or rows) - rows
         if missing == 0 and length == num_tokens:
-            return self.compute_arrays(inputs)
+            return self._as_asked(self.compute_arrays(inputs), inputs)
         # A row of nothing but padding has no softmax: what is filled up with is the first one.
         after = [(0, 0)] * (ids.ndim - 1) + [(0, length - num_tokens)]
         filled = {n: np.pad(a, after) for n, a in inputs.items()}
         filled = {n: np.concatenate([a, *missing * [a[:1]]]) for n, a in filled.items()}
         found = {name: array[:rows] for name, array in self.compute_arrays(filled).items()}
-        return {n: a[:, :num_tokens] for n, a in found.items()} if self._gives_tokens else found
+        head = self.kind
+        if head.has_head and not (head.reads_sequence or head.has_choices):
+            found = {name: array[:, :num_tokens] for name, array in found.items()}
+        elif _HIDDEN in found:
+            found[_HIDDEN] = found[_HIDDEN][:, :num_tokens]
+        return self._as_asked(found, inputs)
 
-    @property
-    def _gives_tokens(self) -> bool:
-        """Whether the outputs have a place for each token."""
-        if self.kind.has_head:
-            return not (self.kind.reads_sequence or self.kind.has_choices)
-        return not self.gives_vectors
+    def _as_asked(self, found: Outputs, inputs: Mapping[str, IntArray]) -> Outputs:
+        """Returns vectors where they were asked for, and the file gives hidden states alone."""
+        if not self.gives_vectors or VECTORS in found:
+            return found
+        assert self.facts.sentence is not None
+        mask = inputs.get("attention_mask", np.ones_like(inputs["input_ids"]))
+        return {VECTORS: pool(found[_HIDDEN], mask, self.facts.sentence)}
 
 
 def _default_input(name: str, ids: IntArray) -> IntArray:
@@ -245,11 +263,18 @@ def choose_outputs(names: tuple[str, ...], exported: Exported, *, vectors: bool)
         wanted = {"start_logits": "start_logits", "end_logits": "end_logits"}
     elif kind.has_head:
         wanted = {"logits": "logits"}
-    elif vectors:
+    elif vectors and VECTORS in names:
         wanted = {VECTORS: VECTORS}
     else:
-        hidden = "token_embeddings" if "token_embeddings" in names else "last_hidden_state"
-        wanted = {hidden: "last_hidden_state"}
+        hidden = "token_embeddings" if "token_embeddings" in names else _HIDDEN
+        wanted = {hidden: _HIDDEN}
+        sentence = exported.facts.sentence
+        if vectors and sentence is not None and needs_weights(sentence):
+            raise CheckpointError(
+                f"{exported.file} gives {', '.join(names)}, and the model has a Dense layer after "
+                f"these, which the file lacks; accepted: a file that gives {VECTORS}. Export the "
+                "model again, with limbeck export"
+            )
     missing = [name for name in wanted if name not in names]
     if missing:
         raise CheckpointError(

@@ -280,7 +280,7 @@ def _load_finetuned(cls: type[Pipeline[Any]], asked: Asked, run: _Run) -> Engine
     try:
         return load_engine(
             run.engine,
-            asked.fetch(),
+            asked.fetch(run.engine, precision=run.precision),
             kind=cls.kind,
             vectors=cls.reads_vectors,
             device=run.device or AUTO,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.checkpoints import read_config, resolve_folder
 from limbeck.errors import CheckpointError, SettingsError
-from limbeck.inference.engines import Engine
+from limbeck.inference.engines import Engine, fetch_folder
 from limbeck.models._kinds import REPLACED_TOKENS, Kind, find_kind
 
 if TYPE_CHECKING:
@@ -41,14 +41,18 @@ class Asked:
     kind: Kind | None
     hub: Mapping[str, Any]
 
-    def fetch(self) -> Path:
-        """Returns the folder, now with its weights.
+    def fetch(self, engine: str | None = None, *, precision: str | None = None) -> Path:
+        """Returns the folder, now with what an engine runs.
+
+        Args:
+            engine: Its name; by default whatever runs weights.
+            precision: Which of several files.
 
         Raises:
             CheckpointError: If they can't be fetched.
         """
         assert isinstance(self.given, str | Path)
-        return resolve_folder(self.given, **self.hub)
+        return fetch_folder(self.given, engine, precision=precision, **self.hub)
 
 
 def is_model(given: object) -> TypeIs[Model]:

@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from limbeck.cores import count_usable_cores
 from limbeck.recipes._jobs.job import Failure, Failures, Job, run_job
-from limbeck.runs.machine import count_usable_cores
 from limbeck.train import Progress, SilentProgress, defer_interrupts
 
 _PATIENCE_SECONDS = 0.2  # how soon a request to stop is seen
