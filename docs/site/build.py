@@ -154,6 +154,7 @@ def describe_pipeline(module: ModuleType) -> list[str]:
     shown = [cls, *([] if cls.options_type.__name__ == "Options" else [cls.options_type])]
     blocks = [f".. autoclass:: {c.__module__}.{c.__name__}" for c in shown]
     blocks[0] += "\n   :special-members: __call__"
+    blocks[1:] = [f"{block}\n   :members:" for block in blocks[1:]]
     return [*names, *(f"```{{eval-rst}}\n{block}\n```" for block in blocks)]
 
 

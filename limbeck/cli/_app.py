@@ -34,7 +34,7 @@ def build_app(words: Container[str]) -> App:
         app.command(command.function, name=command.name, help=command.help)
     app.command(_corpus.build_corpus_app())
     app.command(_report.report)
-    app.command(_predict.predict)
+    app.command(_predict.predict_command(words))
     app.command(_embed.embed)
     app.command(_bench.bench)
     app.command(_lists.list_room, name="list")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -11,36 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from limbeck.cli._common import COMMON, Common, Flag, align, note
+from limbeck.cli._tasks import NO_OPTIONS, TaskOptions, make_options, read_options
 from limbeck.errors import SettingsError
 
 if TYPE_CHECKING:
     from limbeck.cli._given import BadRows, Columns, Given
+    from limbeck.cli._tasks import AnyPipeline
 
 Result = dict[str, Any]
 
 _WIDTH = 100  # of a text that is shown for the reader to know which it is
 
-_OPTIONS = {
-    "question": ("question-answering",),
-    "handle_impossible_answer": ("question-answering",),
-    "top_k": ("text-classification", "question-answering"),
-    "aggregation_strategy": ("token-classification",),
-}
-"""Options that only models for these tasks take."""
-
-_RESULTS = {
-    "text-classification": "labels",
-    "token-classification": "entities",
-    "question-answering": "answers",
-}
-"""What a text's results are called in the JSON object."""
-
-
 _COLUMN_OPTIONS = ("text_column", "tokens_column", "context_column")
 """Options of tasks that name what a model reads."""
-
-_SECONDS = {"text-classification": ["text_pair"], "question-answering": ["question"]}
-"""What the column of second texts may be called, for tasks that have them."""
 
 
 def predict(
@@ -75,15 +58,7 @@ def predict(
         bool, Flag, Parameter(help="Leave out rows that can't be used, and count them.")
     ] = False,
     task: Annotated[str | None, Parameter(help="Which pipeline; else the model's own.")] = None,
-    question: Annotated[str | None, Parameter(help="What to answer from each text.")] = None,
-    top_k: Annotated[int | None, Parameter(help="Labels or answers per text, else 1.")] = None,
-    aggregation_strategy: Annotated[
-        str | None,
-        Parameter(help="Entities: none (tokens), simple, first, average or max, else first."),
-    ] = None,
-    handle_impossible_answer: Annotated[
-        bool, Flag, Parameter(help="A question may have no answer.")
-    ] = False,
+    options: TaskOptions = NO_OPTIONS,
     batch_size: Annotated[
         int | None, Parameter(help="Most texts at a time, else as the device does best.")
     ] = None,
@@ -100,7 +75,7 @@ def predict(
     ] = None,
     common: Common = COMMON,
 ) -> dict[str, Any]:
-    """Label texts, find their entities, or answer a question from them: what the model is for."""
+    """Label texts, find their entities, answer from them, ...: what the model is for."""
     from limbeck.cli._given import BadRows, check_texts, require_file, require_new
     from limbeck.cli._rows import read_rows, show_progress
     from limbeck.cli._written import ROWS, require_writable, write_rows
@@ -120,31 +95,31 @@ def predict(
         engine=engine,
         precision=precision,
     )
-    chosen = {
-        "question": question,
-        "handle_impossible_answer": handle_impossible_answer or None,
-        "top_k": top_k,
-        "aggregation_strategy": aggregation_strategy,
-    }
-    options = {name: value for name, value in chosen.items() if value is not None}
-    columns = _find_columns(run.task, model, data, column=column, pair_column=pair_column)
-    has_second = columns is not None and columns.second is not None
-    _check_options(options, model=model, task=run.task, has_questions=has_second)
+    given = read_options(options, type(run), model=model)
+    if run.found is None:
+        raise SettingsError(
+            f"command line: --task {run.task} gives numbers, not what can be read; accepted: "
+            f"limbeck embed {model} ... --out FILE for vectors of texts, or limbeck.pipeline from "
+            "Python"
+        )
+    columns = _find_columns(run, model, data, column=column, pair_column=pair_column)
+    if run.needs_second and run.second not in given and not _have_second(run, columns):
+        raise SettingsError(_explain_need(run, model))
     bad = BadRows(skip=skip_bad)
     rows = read_rows(texts, data=data, columns=columns, bad=bad)
-    found = _answer(run, rows, options, bad=bad)
+    found = _answer(run, rows, given, bad=bad)
     if data is not None or out is not None:
         total = len(texts) or None
         found = show_progress(
             found, description="predicting", data=data, total=total, common=common
         )
-    key = _RESULTS[run.task]
-    asked = {} if question is None else {"question": question}
+    key = run.found
+    asked = {run.second: given[run.second]} if run.second in given else {}
     said = {"model": model, "task": run.task, **asked}
     if out is not None:
-        names = _columns_of(key, top_k=top_k)
+        names = _columns_of(run, top_k=given.get("top_k"))
         written = (
-            {**require_new(names, row, written_by="--out").row, **_columns(items, key=key)}
+            {**require_new(names, row, written_by="--out").row, **_columns(run, items)}
             for row, items in found
         )
         count = write_rows(out, written, data=data)
@@ -160,17 +135,39 @@ def predict(
             for row, items in found
         ]
         return {**said, "predictions": predictions, "num_skipped": bad.count}
-    show = {"labels": _show_labels, "entities": _show_entities, "answers": _show_answers}[key]
     count = 0
     for count, (row, items) in enumerate(found, start=1):  # noqa: B007 - told below
-        common.tell(*show(row.shown, items))
+        common.tell(*_show(run, row.shown, items))
     if bad.count:
         note(f"{count:,} rows{bad.describe()}")
     return {**said, "num_rows": count, "num_skipped": bad.count}
 
 
+def predict_command(words: Container[str]) -> Callable[..., dict[str, Any]]:
+    """Returns the command, with the options of all pipelines if it is among the words typed."""
+    options_type = make_options(words, "predict")
+    predict.__annotations__["options"] = options_type
+    predict.__kwdefaults__ = {**(predict.__kwdefaults__ or {}), "options": options_type()}
+    return predict
+
+
+def _explain_need(run: AnyPipeline, model: str) -> str:
+    flag = f"--{str(run.second).replace('_', '-')}"
+    column = f" and a column '{run.second}'" if run.reads_list else " --pair-column NAME"
+    return (
+        f"command line: {model} is read as a model for {run.task}, which needs {flag}; accepted: "
+        f'limbeck predict {model} {flag} "..." TEXT ..., or a file with it in each row: --data '
+        f"FILE{column}"
+    )
+
+
+def _have_second(run: AnyPipeline, columns: Columns | None) -> bool:
+    """Tells whether rows have what stands beside their text; a list may be in any of them."""
+    return columns is not None and (columns.second is not None or run.reads_list)
+
+
 def _find_columns(
-    task: str, model: str, data: Path | None, *, column: str | None, pair_column: str | None
+    run: AnyPipeline, model: str, data: Path | None, *, column: str | None, pair_column: str | None
 ) -> Columns | None:
     """Returns which columns are read; None where lines are texts."""
     from limbeck.cli._given import Columns, find_columns, is_lines
@@ -181,7 +178,8 @@ def _find_columns(
         return None
     texts, seconds = _remembered_columns(model)
     # A pair that is not asked for would be one of whatever the column is called that is.
-    seconds = [*seconds, *_SECONDS.get(task, [])] if column is None else _SECONDS.get(task, [])
+    usual = [] if run.second is None or run.reads_list else [run.second]
+    seconds = [*seconds, *usual] if column is None else usual
     known = find_columns(data, [*texts, "text"], seconds)
     return Columns(column or known.text, pair_column or known.second)
 
@@ -207,35 +205,28 @@ def _own_text(row: Given, columns: Columns | None) -> dict[str, str]:
     return {} if is_taken else {"text": row.shown}
 
 
-def _columns_of(key: str, *, top_k: int | None) -> list[str]:
+def _columns_of(run: AnyPipeline, *, top_k: int | None) -> list[str]:
     """Returns the names of what `_columns` returns."""
-    if key == "entities":
-        return [key]
-    return ["prediction", "score", *([key] if top_k is not None and top_k > 1 else [])]
+    if _gives_places(run):
+        return [str(run.found)]
+    has_several = (top_k or 1) > 1 or "top_k" not in run.options_type.names()
+    several = [str(run.found)] if has_several and run.headline is not None else []
+    return [*(["prediction"] if run.headline is not None else []), "score", *several]
 
 
-def _columns(items: Sequence[Result], *, key: str) -> dict[str, Any]:
+def _columns(run: AnyPipeline, items: Sequence[Result]) -> dict[str, Any]:
     """Returns what is written of a row's results: the best one by itself, and several together."""
-    if key == "entities":
-        return {key: items}
+    if _gives_places(run):
+        return {str(run.found): items}
     best = items[0]
-    columns = {"prediction": best["label" if key == "labels" else "answer"], "score": best["score"]}
-    return columns if len(items) == 1 else {**columns, key: items}
+    named = {} if run.headline is None else {"prediction": best[run.headline]}
+    columns = {**named, "score": best["score"]}
+    return columns if len(items) == 1 else {**columns, str(run.found): items}
 
 
-def _check_options(given: Mapping[str, Any], *, model: str, task: str, has_questions: bool) -> None:
-    for name in given:
-        if task not in _OPTIONS[name]:
-            raise SettingsError(
-                f"command line: --{name.replace('_', '-')} is for {' and '.join(_OPTIONS[name])}, "
-                f"and {model} is read as a model for {task}; leave it out"
-            )
-    if task == "question-answering" and "question" not in given and not has_questions:
-        raise SettingsError(
-            f"command line: {model} answers questions, and no question is given; accepted: "
-            f'limbeck predict {model} --question "..." TEXT ..., or a file with a question in each '
-            "row: --data FILE --pair-column NAME"
-        )
+def _gives_places(run: AnyPipeline) -> bool:
+    """Tells whether a row's results stand in its text beside each other, and none is the best."""
+    return run.headline is None and run.second is None
 
 
 def _answer(
@@ -248,61 +239,43 @@ def _answer(
     if first is None:
         return
     has_words = isinstance(first.text, list)
-    if has_words and run.task != "token-classification":
+    if has_words and not _gives_places(run):
         raise SettingsError(
             f"the column holds lists of words, and a model for {run.task} reads whole texts; "
             "accepted: a column of texts"
         )
     given = dict(options)
-    question = given.pop("question", None)
-    usual: dict[str, dict[str, Any]] = {
-        "text-classification": {"top_k": 1},
-        "token-classification": {
-            "aggregation_strategy": "first",
-            "is_split_into_words": has_words,
-        },
-    }
+    second = given.pop(str(run.second), None)
 
     def read(row: Given) -> Any:
-        if run.task == "question-answering":
-            return {"question": question or row.second, "context": row.text}
         if has_words:
             return [row.text] if isinstance(row.text, str) else row.text
-        return row.text if row.second is None else {"text": row.text, "text_pair": row.second}
+        beside = row.second if second is None else second
+        if beside is None and run.second is not None and run.needs_second:
+            beside = row.values.get(run.second)
+        return run.read_row(str(row.text), beside)
 
-    ask = partial(run, **{**usual.get(run.task, {}), **given})
-    for row, items in run_rows(chain([first], rows), ask, read=read, bad=bad):
-        yield row, [items] if isinstance(items, dict) else items
+    words = {"is_split_into_words": True} if has_words else {}
+    ask = partial(run, **{**run.row_options, **given, **words})
+    for row, found in run_rows(chain([first], rows), ask, read=read, bad=bad):
+        yield row, run.list_results(found)
 
 
-def _show_labels(text: str, items: Sequence[Result]) -> list[str]:
-    shown = "  ".join(f"{item['label']} {item['score']:.4f}" for item in items)
-    return [f"{shown}  {_shorten(text)}"]
-
-
-def _show_entities(text: str, items: Sequence[Result]) -> list[str]:
+def _show(run: AnyPipeline, text: str, items: Sequence[Result]) -> list[str]:
+    if not _gives_places(run) and not any("start" in item for item in items):
+        name = run.headline
+        words = (f"{'' if name is None else item[name]} {item['score']:.4f}" for item in items)
+        return [f"{'  '.join(word.strip() for word in words)}  {_shorten(text)}"]
     rows = [
         (
-            item.get("entity_group") or item["entity"],
-            _on_one_line(text[item["start"] : item["end"]]),
+            *([item.get("entity_group") or item["entity"]] if _gives_places(run) else []),
+            _on_one_line(text[item["start"] : item["end"]]) or "(no answer)",
             f"{item['score']:.4f}",
             f"{item['start']}-{item['end']}",
         )
         for item in items
     ]
     return [_shorten(text), *_indent(align(rows) or ["(none)"])]
-
-
-def _show_answers(text: str, items: Sequence[Result]) -> list[str]:
-    rows = [
-        (
-            _on_one_line(item["answer"]) or "(no answer)",
-            f"{item['score']:.4f}",
-            f"{item['start']}-{item['end']}",
-        )
-        for item in items
-    ]
-    return [_shorten(text), *_indent(align(rows))]
 
 
 def _indent(lines: Sequence[str]) -> list[str]:

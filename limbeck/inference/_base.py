@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
@@ -78,6 +78,21 @@ class Pipeline(Generic[OptionsT]):
     """Whether it takes one vector a text, not the states of its tokens."""
     default_model: ClassVar[str | None] = None
     """The Hub's model that it takes where none is named."""
+    found: ClassVar[str | None] = None
+    """What is found in a row of a table is called; None where `limbeck embed` is for it."""
+    headline: ClassVar[str | None] = None
+    """What of a result is the prediction, beside its score."""
+    second: ClassVar[str | None] = None
+    """What stands beside a row's text: `limbeck predict` has an option of this name, and reads a
+    column."""
+    reads_list: ClassVar[bool] = False
+    """Whether it is a list of texts, not one."""
+    second_about: ClassVar[str] = ""
+    """What it is, in a line of help."""
+    needs_second: ClassVar[bool] = False
+    """Whether a row can't do without."""
+    row_options: ClassVar[Mapping[str, Any]] = {}
+    """Options of a call with rows of a table where nobody says otherwise."""
     kind: ClassVar[Kind]
     """Which head its models have."""
     options_type: ClassVar[type[Options]] = Options
@@ -115,6 +130,21 @@ class Pipeline(Generic[OptionsT]):
     def advise(cls, name: str) -> str:
         """Says how a model with the head is made of one without, for messages."""
         return advise_finetuning(name, cls.finetune_options)
+
+    @classmethod
+    def read_row(cls, text: str, second: Any) -> Any:
+        """Returns the input that a row of a table makes.
+
+        Args:
+            text: Its text.
+            second: What stands beside it, as `second` says; None for nothing.
+        """
+        return text if second is None else {"text": text, str(cls.second): second}
+
+    @classmethod
+    def list_results(cls, result: Any) -> list[dict[str, Any]]:
+        """Returns the result of a row as a list whatever its number."""
+        return [result] if isinstance(result, dict) else list(result)
 
     @classmethod
     def recognises(cls, folder: Path) -> bool:  # noqa: ARG003 - for those that look

@@ -13,6 +13,8 @@ from limbeck.errors import SettingsError, did_you_mean, shorten
 class Options:
     """Base of a pipeline's options; each has a default and is checked when it is set."""
 
+    rare: ClassVar[tuple[str, ...]] = ()
+    """Options that the help of `limbeck predict` leaves out."""
     means_something: ClassVar[tuple[str, ...]] = ()
     """Options of which None is a choice of its own; of all others it is as if they were absent."""
 

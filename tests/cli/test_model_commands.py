@@ -196,11 +196,49 @@ def test_predict_answers(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_predict_without_a_head(capsys: Captured) -> None:
-    for name, held in (("bare", "BertModel"), ("masked", "BertForMaskedLM")):
-        assert main(["predict", name, "x"]) == 1
-        error = capsys.readouterr().err
-        assert f"{name} holds a {held}, which has no head for a task yet; accepted" in error
-        assert f"limbeck finetune model={name} task=... data=... out=RUN" in error
+    assert main(["predict", "bare", "x"]) == 1
+    error = capsys.readouterr().err
+    assert "bare holds a BertModel, which has no head for a task yet; accepted" in error
+    assert "limbeck finetune model=bare task=... data=... out=RUN" in error
+    assert main(["predict", "masked", "x"]) == 1
+    assert "text 1: 'x' has no [MASK]; accepted: texts with one or more" in capsys.readouterr().err
+
+
+def test_predict_with_other_pipelines(capsys: Captured) -> None:
+    def run(*words: str) -> list[dict[str, object]]:
+        assert main(["predict", *words, "--json"]) == 0
+        found = read_json(capsys)["predictions"]
+        assert isinstance(found, list)
+        return found
+
+    (one,) = run("masked", "the [MASK]", "--top-k", "2", "--targets", "mill", "--targets", "pot")
+    assert {filling["token_str"] for filling in one["fillings"]} == {"mill", "pot"}  # type: ignore[attr-defined]
+    (one,) = run("masked", "[MASK] [MASK]")
+    assert [filling["mask"] for filling in one["fillings"]] == [0, 1]  # type: ignore[attr-defined]
+    assert main(["predict", "masked", "the [MASK]"]) == 0
+    assert capsys.readouterr().out.endswith("  the [MASK]\n")
+
+    (one,) = run("choices", "the mill", "--choices", "the water", "--choices", "the pot")
+    assert set(one["answers"][0]) == {"index", "choice", "score"}  # type: ignore[index]
+    rows = [
+        {"text": "the mill", "choices": ["the pot", "the water"]},
+        {"text": "the pot", "choices": ["the mill", "the water", "the still"]},
+    ]
+    Path("choices.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chosen = Path("chosen.jsonl")
+    assert main(["predict", "choices", "--data", "choices.jsonl", "--out", str(chosen)]) == 0
+    for line, row in zip(chosen.read_text().splitlines(), rows, strict=True):
+        written = json.loads(line)
+        assert written.keys() == {"text", "choices", "prediction", "score"}
+        assert written["prediction"] in row["choices"]
+    chosen.unlink()
+    capsys.readouterr()
+
+    compare = ["--task", "sentence-similarity", "--source-sentence", "the mill"]
+    same, other = run("bare", *compare, "the mill", "the pot")
+    assert same["similarity"][0]["score"] > other["similarity"][0]["score"]  # type: ignore[index]
+    assert main(["predict", "bare", *compare, "the mill"]) == 0
+    assert capsys.readouterr().out == "1.0000  the mill\n"
     assert main(["predict", "absent", "x"]) in (1, 2)
     assert "absent" in capsys.readouterr().err
 
@@ -288,7 +326,7 @@ def test_bench_takes_an_even_sample_of_many_texts(capsys: Captured) -> None:
         (["predict", "teacher", "x", "--top-k", "0"], "top_k = 0: must be at least 1"),
         (
             ["predict", "answers", "x"],
-            'no question is given; accepted: limbeck predict answers --question "..." TEXT',
+            'which needs --question; accepted: limbeck predict answers --question "..." TEXT',
         ),
         (
             ["predict", "teacher", "--question", "a", "x"],
@@ -296,7 +334,7 @@ def test_bench_takes_an_even_sample_of_many_texts(capsys: Captured) -> None:
         ),
         (
             ["predict", "entities", "--top-k", "2", "x"],
-            "--top-k is for text-classification and question-answering, and entities is read as",
+            "reranking, text-classification, and entities is read as a model for token-class",
         ),
         (
             ["predict", "answers", "--question", "a", "--aggregation-strategy", "max", "x"],
@@ -306,7 +344,14 @@ def test_bench_takes_an_even_sample_of_many_texts(capsys: Captured) -> None:
             ["predict", "teacher", "--handle-impossible-answer", "x"],
             "--handle-impossible-answer is for question-answering, and teacher",
         ),
-        (["predict", "choices", "x"], "choices holds a BertForMultipleChoice, and there is no"),
+        (
+            ["predict", "choices", "x"],
+            "which needs --choices; accepted: limbeck predict choices --",
+        ),
+        (
+            ["predict", "bare", "x", "--task", "embeddings"],
+            "--task embeddings gives numbers, not what can be read; accepted: limbeck embed bare",
+        ),
         (
             ["predict", "entities", "--task", "sentiment-analysis", "x"],
             "text-classification pipeline was asked for; its pipeline is 'token-classification'",

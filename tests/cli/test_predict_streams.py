@@ -140,15 +140,15 @@ def test_an_interrupted_command_leaves_nothing(
 ) -> None:
     Path("lines.txt").write_text("the pot\n" * 99, encoding="utf-8")
     seen = []
-    activate = TextClassificationPipeline._activate
+    ask = TextClassificationPipeline._run
 
     def interrupt(self: TextClassificationPipeline, *given: object) -> object:
         seen.extend(Path().glob(".found.csv.*"))
         if len(seen) > 1:
             raise KeyboardInterrupt
-        return activate(self, *given)  # type: ignore[arg-type]
+        return ask(self, *given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(TextClassificationPipeline, "_activate", interrupt)
+    monkeypatch.setattr(TextClassificationPipeline, "_run", interrupt)
     command = ["predict", models / "classes", "--data", "lines.txt", "--out", "found.csv"]
     assert run(*command) == 130
     assert "interrupted; nothing was written to found.csv" in capsys.readouterr().err

@@ -123,7 +123,7 @@ def find_pipeline(task: str) -> type[Pipeline[Any]]:
     Raises:
         SettingsError: If there is none of this name; the message lists those there are.
     """
-    classes = list(_classes())
+    classes = list(list_pipelines())
     for cls in classes:
         if task in (cls.task, *cls.aliases):
             return cls
@@ -137,7 +137,7 @@ def find_pipeline(task: str) -> type[Pipeline[Any]]:
 def _find_with_default(task: str | None) -> type[Pipeline[Any]]:
     cls = None if task is None else find_pipeline(task)
     if cls is None or cls.default_model is None:
-        tasks = ", ".join(cls.task for cls in _classes() if cls.default_model)
+        tasks = ", ".join(cls.task for cls in list_pipelines() if cls.default_model)
         raise SettingsError(
             "model= is missing; accepted: a model folder, a Hub id, or a model. Only these have "
             f"one by default: {tasks}"
@@ -145,18 +145,19 @@ def _find_with_default(task: str | None) -> type[Pipeline[Any]]:
     return cls
 
 
-def _classes() -> Iterator[type[Pipeline[Any]]]:
+def list_pipelines() -> Iterator[type[Pipeline[Any]]]:
+    """Yields the classes of all pipelines, by their names."""
     for name in listing.list_names(__name__):
         yield cast(type[Pipeline[Any]], listing.load(__name__, name).PipelineType)
 
 
 def _find_usual(kind: Kind | None) -> type[Pipeline[Any]] | None:
     """Returns the pipeline for models of a kind where none is asked for."""
-    return next((cls for cls in _classes() if cls.kind == kind and cls.is_usual), None)
+    return next((cls for cls in list_pipelines() if cls.kind == kind and cls.is_usual), None)
 
 
 def _usual_tasks() -> str:
-    return ", ".join(cls.task for cls in _classes() if cls.is_usual)
+    return ", ".join(cls.task for cls in list_pipelines() if cls.is_usual)
 
 
 def _name_device(device: str | int | torch.device | None) -> str | None:
@@ -231,7 +232,7 @@ def find_task(model: Source) -> str:
 
 
 def _find_for(asked: Asked) -> type[Pipeline[Any]]:
-    for cls in _classes():
+    for cls in list_pipelines():
         if asked.folder is not None and cls.recognises(asked.folder):
             return cls
     if (usual := _find_usual(asked.kind)) is not None:
@@ -242,7 +243,7 @@ def _find_for(asked: Asked) -> type[Pipeline[Any]]:
             f"{asked.name}: config.json does not name the model's architecture, so that its task "
             f"has to be given; accepted: {tasks}"
         )
-    below = " and ".join(cls.task for cls in _classes() if cls.reads_below)
+    below = " and ".join(cls.task for cls in list_pipelines() if cls.reads_below)
     raise MissingHeadError(
         f"{asked.name} holds a {asked.architecture}, which has no head for a task yet; accepted: "
         f"models for {tasks}; {advise_finetuning(asked.name, 'task=... ')}. Asked for by name, "

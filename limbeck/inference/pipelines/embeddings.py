@@ -19,20 +19,17 @@ from limbeck.inference.sentence_vectors import VectorPipeline
 
 @dataclass(frozen=True)
 class EmbeddingsOptions(Options):
-    """What can be chosen, for the pipeline or anew with each call.
-
-    Attributes:
-        prompt_name: Which of the folder's prompts is put before each text; by default the one that
-            the folder says, if any.
-        prompt: What is put before each text, in place of one of the folder's.
-        normalize_embeddings: Whether each vector is made one long, whatever the folder says.
-        truncate_dim: How many numbers of each vector are kept, from the first.
-    """
+    """What can be chosen, for the pipeline or anew with each call."""
 
     prompt_name: str | None = None
+    """Which of the folder's prompts is put before each text; by default the one that the folder
+    says, if any."""
     prompt: str | None = None
+    """What is put before each text, in place of one of the folder's."""
     normalize_embeddings: bool = False
+    """Whether each vector is made one long, whatever the folder says."""
     truncate_dim: int | None = None
+    """How many numbers of each vector are kept, from the first."""
 
     def __post_init__(self) -> None:
         if self.truncate_dim is not None:

@@ -18,13 +18,10 @@ from limbeck.models._kinds import ENCODER
 
 @dataclass(frozen=True)
 class FeatureExtractionOptions(Options):
-    """What can be chosen, for the pipeline or anew with each call.
-
-    Attributes:
-        return_tensors: Whether to give a tensor for each text rather than lists.
-    """
+    """What can be chosen, for the pipeline or anew with each call."""
 
     return_tensors: bool = False
+    """Whether to give a tensor for each text rather than lists."""
 
 
 class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):

@@ -29,16 +29,13 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class FillMaskOptions(Options):
-    """What can be chosen, for the pipeline or anew with each call.
-
-    Attributes:
-        top_k: How many pieces to give for each mask, the best first; no more than `targets`.
-        targets: The pieces that are asked about, a text or a list; by default the whole vocabulary.
-            Of one that is several pieces the first stands for it, and a warning says so.
-    """
+    """What can be chosen, for the pipeline or anew with each call."""
 
     top_k: int = 5
+    """How many to give, the best first. No more than `targets`."""
     targets: str | Sequence[str] | None = None
+    """The pieces that are asked about, a text or a list; by default the whole vocabulary. Of one
+    that is several pieces the first stands for it, and a warning says so."""
 
     def __post_init__(self) -> None:
         require_positive("top_k", self.top_k)
@@ -75,6 +72,8 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
     task = "fill-mask"
     kind = MASKED_LM
     options_type = FillMaskOptions
+    found, headline = "fillings", "token_str"
+    row_options = {"top_k": 1}  # noqa: RUF012
 
     @classmethod
     def advise(cls, name: str) -> str:
@@ -83,6 +82,13 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
             f"give the pretrained model that {name} was made of, or make one: limbeck pretrain, "
             "limbeck distill"
         )
+
+    @classmethod
+    def list_results(cls, result: Any) -> list[Filling]:
+        """Returns the fillings of a row; those of several masks with the mask's number."""
+        if isinstance(result[0], dict):
+            return list(result)
+        return [{"mask": n, **filling} for n, of_mask in enumerate(result) for filling in of_mask]
 
     def __call__(self, inputs: str | Iterable[str], **options: Any) -> Any:
         """Fills the masks of one text or many.

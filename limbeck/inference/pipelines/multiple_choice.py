@@ -37,14 +37,10 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class MultipleChoiceOptions(Options):
-    """What can be chosen, for the pipeline or anew with each call.
-
-    Attributes:
-        top_k: How many choices to give for each text; with more than 1 they are a list, the best
-            first.
-    """
+    """What can be chosen, for the pipeline or anew with each call."""
 
     top_k: int = 1
+    """How many choices to give for each text; with more than 1 they are a list, the best first."""
 
     def __post_init__(self) -> None:
         require_positive("top_k", self.top_k)
@@ -72,7 +68,15 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
     task = "multiple-choice"
     kind = MULTIPLE_CHOICE
     options_type = MultipleChoiceOptions
+    found, headline = "answers", "choice"
+    second, second_about, needs_second = "choices", "What may go on from each text.", True
+    reads_list = True
     finetune_options = "task=swag "
+
+    @classmethod
+    def read_row(cls, text: str, second: Any) -> Any:
+        """Returns the input that a row of a table makes."""
+        return {"context": text, "choices": second}
 
     def __call__(
         self,

@@ -30,26 +30,25 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class QuestionAnsweringOptions(Options):
-    """What can be chosen, for the pipeline or anew with each call.
+    """What can be chosen, for the pipeline or anew with each call."""
 
-    Attributes:
-        top_k: Answers to a question.
-        doc_stride: Tokens of the text that neighbouring windows share; by default 128, or half of
-            what a question leaves where that is less.
-        max_answer_len: Longest answer in tokens.
-        max_question_len: Tokens after which a question is cut; by default 64, or half of a window
-            where that is less.
-        handle_impossible_answer: Whether "" may be an answer, for models that learned when there
-            is none, such as those of SQuAD 2.
-        align_to_words: Whether an answer that is a part of a word becomes the word.
-    """
+    rare = ("doc_stride", "max_answer_len", "max_question_len", "align_to_words")
 
     top_k: int = 1
+    """Answers to a question."""
     doc_stride: int | None = None
+    """Tokens of the text that neighbouring windows share; by default 128, or half of what a
+    question leaves where that is less."""
     max_answer_len: int = 30
+    """Longest answer in tokens."""
     max_question_len: int | None = None
+    """Tokens after which a question is cut; by default 64, or half of a window where that is
+    less."""
     handle_impossible_answer: bool = False
+    """Whether "" may be an answer, for models that learned when there is none, such as those of
+    SQuAD 2."""
     align_to_words: bool = True
+    """Whether an answer that is a part of a word becomes the word."""
 
     def __post_init__(self) -> None:
         require_positive("top_k", self.top_k)
@@ -87,8 +86,15 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     task = "question-answering"
     kind = QUESTION_ANSWERING
     options_type = QuestionAnsweringOptions
+    found, headline = "answers", "answer"
+    second, second_about, needs_second = "question", "What to answer from each text.", True
     usual_length = _MAX_LENGTH
     finetune_options = f"task=squad max_length={_MAX_LENGTH} "
+
+    @classmethod
+    def read_row(cls, text: str, second: Any) -> Any:
+        """Returns the input that a row of a table makes."""
+        return {"question": second, "context": text}
 
     def __call__(
         self,

@@ -42,17 +42,16 @@ class Search(NamedTuple):
 
 @dataclass(frozen=True)
 class RerankingOptions(Options):
-    """What can be chosen, for the pipeline or anew with each call.
+    """What can be chosen, for the pipeline or anew with each call."""
 
-    Attributes:
-        top_k: How many texts to give, the best first; by default all.
-        return_text: Whether each comes with its text, not its index alone.
-        raw_scores: Whether scores are the model's logits, not their sigmoids.
-    """
+    rare = ("top_k", "return_text")
 
     top_k: int | None = None
+    """How many texts to give, the best first; by default all."""
     return_text: bool = False
+    """Whether each comes with its text, not its index alone."""
     raw_scores: bool = False
+    """Whether scores are the model's logits, not their sigmoids."""
 
     def __post_init__(self) -> None:
         if self.top_k is not None:
@@ -86,6 +85,8 @@ class RerankingPipeline(Pipeline[RerankingOptions]):
     kind = SEQUENCE_CLASSIFICATION
     is_usual = False
     options_type = RerankingOptions
+    found = "relevance"
+    second, second_about, needs_second = "query", "What each text is to answer.", True
     finetune_options = "task=reranking "
 
     def __init__(self, *given: Any, **options: Any) -> None:
@@ -106,6 +107,16 @@ class RerankingPipeline(Pipeline[RerankingOptions]):
         kind = find_kind(str(names[0])) if isinstance(names, list) and names else None
         is_marked = "sentence_transformers" in config or (folder / "modules.json").is_file()
         return kind == cls.kind and (is_marked or read_task_name(folder) == "reranking")
+
+    @classmethod
+    def read_row(cls, text: str, second: Any) -> Any:
+        """Returns the input that a row of a table makes: each text has its score by itself."""
+        return {"query": second, "texts": [text]}
+
+    @classmethod
+    def list_results(cls, result: Any) -> list[dict[str, Any]]:
+        """Returns the score of a row's text."""
+        return [{"score": one["score"]} for one in result]
 
     def __call__(
         self,

@@ -31,16 +31,15 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True)
 class SentenceSimilarityOptions(Options):
-    """What can be chosen, for the pipeline or anew with each call.
+    """What can be chosen, for the pipeline or anew with each call."""
 
-    Attributes:
-        prompt_name: Which of the folder's prompts is put before each sentence; by default the one
-            that the folder says, if any.
-        truncate_dim: How many numbers of each vector are compared, from the first.
-    """
+    rare = ("prompt_name", "truncate_dim")
 
     prompt_name: str | None = None
+    """Which of the folder's prompts is put before each sentence; by default the one that the
+    folder says, if any."""
     truncate_dim: int | None = None
+    """How many numbers of each vector are compared, from the first."""
 
     def __post_init__(self) -> None:
         if self.truncate_dim is not None:
@@ -70,6 +69,9 @@ class SentenceSimilarityPipeline(VectorPipeline[SentenceSimilarityOptions]):
     task = "sentence-similarity"
     is_usual = False
     options_type = SentenceSimilarityOptions
+    found = "similarity"
+    second, needs_second = "source_sentence", True
+    second_about = "What each text is compared with."
 
     @classmethod
     def recognises(cls, folder: Path) -> bool:
@@ -77,6 +79,16 @@ class SentenceSimilarityPipeline(VectorPipeline[SentenceSimilarityOptions]):
         names = read_config(folder).get("architectures") or [""]
         is_classifier = find_kind(str(names[0])) == SEQUENCE_CLASSIFICATION
         return (folder / "modules.json").is_file() and not is_classifier
+
+    @classmethod
+    def read_row(cls, text: str, second: Any) -> Any:
+        """Returns the input that a row of a table makes."""
+        return {"source_sentence": second, "sentences": [text]}
+
+    @classmethod
+    def list_results(cls, result: Any) -> list[dict[str, Any]]:
+        """Returns the score of a row's text."""
+        return [{"score": score} for score in result]
 
     def __call__(
         self,

@@ -33,20 +33,18 @@ _PAIR_KEYS = ("text", "text_pair")
 
 @dataclass(frozen=True)
 class TextClassificationOptions(Options):
-    """What can be chosen, for the pipeline or anew with each call.
+    """What can be chosen, for the pipeline or anew with each call."""
 
-    Attributes:
-        top_k: How many labels to give for each text, the best first; None gives all. With `best`
-            each text has its best label alone, not in a list of its own.
-        function_to_apply: What makes scores of the model's logits: `sigmoid`, `softmax` or `none`;
-            by default what its `problem_type` says, else the softmax, or of a single label the
-            sigmoid.
-    """
+    rare = ("function_to_apply",)
 
     means_something = ("top_k",)
 
     top_k: int | Literal["best"] | None = "best"
+    """How many labels to give for each text, the best first; None gives all. With `best` each text
+    has its best label alone, not in a list of its own."""
     function_to_apply: Activation | None = None
+    """What makes scores of the model's logits: `sigmoid`, `softmax` or `none`; by default what its
+    `problem_type` says, else the softmax, or of a single label the sigmoid."""
 
     def __post_init__(self) -> None:
         if self.top_k not in ("best", None):
@@ -82,6 +80,9 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     aliases = ("sentiment-analysis",)
     kind = SEQUENCE_CLASSIFICATION
     options_type = TextClassificationOptions
+    found, headline = "labels", "label"
+    second, second_about = "text_pair", "The second text of each pair."
+    row_options = {"top_k": 1}  # noqa: RUF012
     default_model = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 
     def __call__(

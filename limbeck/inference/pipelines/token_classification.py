@@ -26,21 +26,20 @@ _STRIDE = 128  # of windows with room enough
 
 @dataclass(frozen=True)
 class TokenClassificationOptions(Options):
-    """What can be chosen, for the pipeline or anew with each call.
+    """What can be chosen, for the pipeline or anew with each call."""
 
-    Attributes:
-        aggregation_strategy: `none` gives tokens. `simple` joins neighbours of one type; `first`,
-            `average` and `max` first give each word one label: that of its first token, of the mean
-            over its tokens, or of its most certain token. Limbeck's `ner` task trains a word's
-            first token, so that its models are read with `first`.
-        ignore_labels: Labels that are left out.
-        stride: Tokens that neighbouring windows share; by default 128, or half of a window where
-            that is less.
-    """
+    rare = ("ignore_labels", "stride")
 
     aggregation_strategy: Strategy = "none"
+    """`none`, `simple`, `first`, `average` or `max`. `none` gives tokens, `simple` joins neighbours
+    of one type; the others first give each word one label: that of its first token, of the mean
+    over its tokens, or of its most certain token. Limbeck's `ner` task trains a word's first token,
+    so that its models are read with `first`."""
     ignore_labels: Sequence[str] = ("O",)
+    """Labels that are left out."""
     stride: int | None = None
+    """Tokens that neighbouring windows share; by default 128, or half of a window where that is
+    less."""
 
     def __post_init__(self) -> None:
         if self.aggregation_strategy not in STRATEGIES:
@@ -107,6 +106,9 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     aliases = ("ner",)
     kind = TOKEN_CLASSIFICATION
     options_type = TokenClassificationOptions
+    found = "entities"
+    # Limbeck's own models have learned from the first token of each word.
+    row_options = {"aggregation_strategy": "first"}  # noqa: RUF012
     finetune_options = "task=ner "
 
     def __call__(

@@ -29,18 +29,14 @@ _TEMPLATE = "This example is {}."
 
 @dataclass(frozen=True)
 class ZeroShotClassificationOptions(Options):
-    """What can be chosen, for the pipeline or anew with each call.
-
-    Attributes:
-        candidate_labels: The labels: a list of them, or a text with commas between them.
-        hypothesis_template: The sentence that a label makes, with `{}` in the label's place.
-        multi_label: Whether each label is right or wrong by itself, so that the scores don't add up
-            to 1.
-    """
+    """What can be chosen, for the pipeline or anew with each call."""
 
     candidate_labels: str | Sequence[str] | None = None
+    """The labels: a list of them, or a text with commas between them."""
     hypothesis_template: str = _TEMPLATE
+    """The sentence that a label makes, with `{}` in the label's place."""
     multi_label: bool = False
+    """Whether each label is right or wrong by itself, so that the scores don't add up to 1."""
 
     def __post_init__(self) -> None:
         template: object = self.hypothesis_template
@@ -96,6 +92,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
     kind = SEQUENCE_CLASSIFICATION
     is_usual = False
     options_type = ZeroShotClassificationOptions
+    found, headline = "labels", "label"
     finetune_options = "task=mnli "
 
     def __init__(self, *given: Any, **options: Any) -> None:
@@ -111,6 +108,12 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
             )
         self._entails = entails[0]
         self._contradicts = len(labels) - 1 if self._entails == 0 else 0
+
+    @classmethod
+    def list_results(cls, result: Any) -> list[dict[str, Any]]:
+        """Returns the labels of a row, the best first."""
+        columns = zip(result["labels"], result["scores"], strict=True)
+        return [{"label": label, "score": score} for label, score in columns]
 
     def __call__(
         self,
