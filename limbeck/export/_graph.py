@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from limbeck.models import Kind, Model, SentenceModel
+from limbeck.errors import ExportError, did_you_mean, shorten_names
+from limbeck.models import ForeignModel, Kind, Model, SentenceModel
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _SPAN = ("start_logits", "end_logits")
@@ -27,7 +30,6 @@ class Graph(nn.Module):
         super().__init__()
         self.name = name
         self.model = model
-        self.encoder_model = model.encoder if isinstance(model, SentenceModel) else model
         self.config = self.encoder_model.config
         self.kind: Kind = self.encoder_model.kind
         num_inputs = 3 if self.config.takes_token_types else 2
@@ -35,6 +37,12 @@ class Graph(nn.Module):
         self.output_names = self._name_outputs()
         # An evaluated model in a wrapper that trains would be switched back by some exporters.
         self.eval()
+
+    @property
+    def encoder_model(self) -> Model | ForeignModel:
+        """The model itself, of a sentence model its encoder."""
+        # No attribute: the same weights would go into exports under a second name.
+        return self.model.encoder if isinstance(self.model, SentenceModel) else self.model
 
     @property
     def class_name(self) -> str:
@@ -85,3 +93,22 @@ class Graph(nn.Module):
         if self.kind.has_choices:
             return {0: "batch_size", 1: "num_choices", 2: "sequence_length"}
         return {0: "batch_size", 1: "sequence_length"}
+
+    def modules_within(self, names: Sequence[str]) -> frozenset[str]:
+        """Returns modules of `model` by name, and all that are part of them.
+
+        Args:
+            names: Such as `encoder.layers.0.feed_forward`.
+
+        Raises:
+            ExportError: If the model has no such module.
+        """
+        known = [name for name, _ in self.model.named_modules() if name]
+        for wanted in names:
+            if wanted not in known:
+                raise ExportError(
+                    f"keep_float names the module {wanted!r}, which {self.class_name} does not "
+                    f"have; accepted: {shorten_names(sorted(known))}." + did_you_mean(wanted, known)
+                )
+        below = tuple(f"{name}." for name in names)
+        return frozenset(name for name in known if name in names or name.startswith(below))

@@ -11,7 +11,6 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from limbeck.errors import ExportError, did_you_mean, shorten_names
 from limbeck.export._graph import Graph
 from limbeck.export._quiet import quiet
 
@@ -103,17 +102,5 @@ def nodes_of(model: ModelProto, graph: Graph, modules: Sequence[str]) -> list[st
     Raises:
         ExportError: If there is no such module.
     """
-    known = {name for name, _ in graph.model.named_modules() if name}
-    for wanted in modules:
-        if wanted not in known:
-            raise ExportError(
-                f"keep_float names the module {wanted!r}, which {graph.class_name} does not have; "
-                f"accepted: {shorten_names(sorted(known))}." + did_you_mean(wanted, known)
-            )
-    below = tuple(f"{name}." for name in modules)
-    return [
-        node.name
-        for node in model.graph.node
-        if (module := module_of(node)) is not None
-        and (module in modules or module.startswith(below))
-    ]
+    within = graph.modules_within(modules)
+    return [node.name for node in model.graph.node if module_of(node) in within]

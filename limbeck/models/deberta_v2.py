@@ -8,6 +8,7 @@ Source: He et al. 2021, https://arxiv.org/abs/2006.03654; v3: https://arxiv.org/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
@@ -183,11 +184,8 @@ class DistanceEmbeddings(nn.Module):
         super().__init__()
         self.table = table
         self.norm = norm
-        self.exact = table.num_embeddings // 4 if is_logarithmic else None
-        if self.exact is not None:
-            # In float32, as the models were trained: which bucket a distance is in hangs on it.
-            ratio = torch.tensor((max_distance - 1) / self.exact, device="cpu")
-            self.log_range = float(ratio.log())
+        exact = table.num_embeddings // 4
+        self.numbers = _number_distances(exact, max_distance) if is_logarithmic else None
 
     def forward(self, hidden: Tensor, _position_ids: Tensor | None = None) -> Distances:
         """Shape: (batch, sequence, hidden_size); distances are between places in a row."""
@@ -199,12 +197,27 @@ class DistanceEmbeddings(nn.Module):
 
     def _bucket(self, back: Tensor) -> Tensor:
         """Returns what number a distance has, negative for tokens ahead."""
-        if self.exact is None:
+        if self.numbers is None:
             return back
-        distance = back.abs().clamp(min=self.exact - 1)
-        share = (distance / self.exact).log() / self.log_range
-        far = (share * (self.exact - 1)).ceil().long() + self.exact
-        return torch.where(distance <= self.exact, back, far * back.sign())
+        numbers = torch.tensor(self.numbers, device=back.device)
+        return numbers[back.abs().clamp(max=len(self.numbers) - 1)] * back.sign()
+
+
+def _number_distances(exact: int, max_distance: int) -> list[int]:
+    """Returns what number each distance has; those beyond the last one are beyond the table too.
+
+    On some distances the last bit of a logarithm decides. They are looked up, so that a runtime
+    that divides another way gives the numbers that models were trained with, in float32.
+    """
+    ratio = (max_distance - 1) / exact
+    # From here on a number is above 2 * exact, which no table of vectors has.
+    last = math.ceil(exact * ratio ** (exact / (exact - 1))) if exact > 1 else max_distance
+    distance = torch.arange(last + 2, device="cpu")
+    log_range = float(torch.tensor(ratio, device="cpu").log())
+    share = (distance.clamp(min=exact - 1) / exact).log() / log_range
+    far = (share * (exact - 1)).ceil().long() + exact
+    numbers: list[int] = torch.where(distance <= exact, distance, far).tolist()
+    return numbers
 
 
 class ContentToPosition(nn.Module):
@@ -223,7 +236,7 @@ class ContentToPosition(nn.Module):
         """Shape: (batch, heads, sequence, head_size) to (batch, heads, sequence, sequence)."""
         project = attention.key if self.projection is None else self.projection
         keys = attention.split_heads(project(distances.vectors))
-        return _pick(query @ keys.mT, distances.rows)
+        return _pick(query @ keys.transpose(-1, -2), distances.rows)
 
 
 class PositionToContent(nn.Module):
@@ -239,7 +252,9 @@ class PositionToContent(nn.Module):
         """Shape: (batch, heads, sequence, head_size) to (batch, heads, sequence, sequence)."""
         project = attention.query if self.projection is None else self.projection
         queries = attention.split_heads(project(distances.vectors))
-        return _pick(key @ queries.mT, distances.rows.mT).mT
+        return _pick(key @ queries.transpose(-1, -2), distances.rows.transpose(-1, -2)).transpose(
+            -1, -2
+        )
 
 
 def _pick(scores: Tensor, rows: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import openvino
 import torch
 
 from limbeck.checkpoints.exported import ExportInfo
@@ -128,10 +129,29 @@ def run_engine(folder: Path, info: ExportInfo) -> Run:
     return load_engine(info.engine, folder, vectors="sentence_embedding" in info.outputs).run
 
 
+def run_openvino(folder: Path, info: ExportInfo) -> Run:
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    network = openvino.Core().compile_model(folder / next(iter(info.files)), "CPU", settings)
+    return lambda inputs: {name: network(dict(inputs))[name] for name in info.outputs}
+
+
+def run_torch_export(folder: Path, info: ExportInfo) -> Run:
+    module = torch.export.load(folder / next(iter(info.files))).module()
+
+    def run(inputs: Mapping[str, np.ndarray]) -> Arrays:
+        with torch.no_grad():
+            outputs = module(**{n: torch.from_numpy(a) for n, a in inputs.items()})
+        return {n: t.numpy() for n, t in zip(info.outputs, outputs, strict=True)}
+
+    return run
+
+
 RUNTIMES: dict[str, Callable[[Path, ExportInfo], Run]] = {
     "onnxruntime": run_onnx,
     "litert": run_engine,
     "executorch": run_engine,
+    "openvino": run_openvino,
+    "torch_export": run_torch_export,
 }
 """What runs a target without Limbeck, by the target's engine or, where it has none, by the target:
 for those that no engine of ours runs."""

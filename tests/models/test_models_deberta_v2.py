@@ -45,7 +45,9 @@ def test_settings(kind, changes, tmp_path):
     assert_parity(FAMILY, kind, tmp_path, **changes)
 
 
-@pytest.mark.parametrize(("buckets", "max_distance"), [(256, 512), (6, 8), (2, 9), (32, 128)])
+@pytest.mark.parametrize(
+    ("buckets", "max_distance"), [(256, 512), (6, 8), (2, 9), (32, 128), (33, 100)]
+)
 @pytest.mark.parametrize("length", [5, 700])
 def test_buckets_are_theirs(buckets, max_distance, length):
     """Bit for bit: at an edge, float64 would choose another bucket than the models learned."""

@@ -1,0 +1,109 @@
+"""Runs a model with OpenVINO: no torch is needed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from limbeck.errors import CheckpointError
+from limbeck.inference.engines._engine import Outputs
+from limbeck.inference.engines._exported import (
+    Exported,
+    ExportedEngine,
+    IntArray,
+    check_device,
+    choose_outputs,
+    limits_of,
+)
+
+_INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
+_TYPES: Final = {"i64": np.int64, "i32": np.int32}
+
+
+class OpenVinoEngine(ExportedEngine):
+    """A model in OpenVINO's form, ours or another library's.
+
+    It is run in fp32 where its weights are: left to itself OpenVINO takes bf16 on CPUs that have
+    it, and answers differ in the third digit.
+
+    Args:
+        exported: What is run.
+        vectors: Whether vectors of texts are given, not hidden states.
+        device: `auto` or `cpu`.
+        num_threads: Threads of the CPU; by default as many as there are cores.
+    """
+
+    files = {  # noqa: RUF012 - a constant
+        "openvino/openvino_model.xml": "fp32",
+        "openvino_model.xml": "fp32",
+        "openvino/openvino_model_qint8_quantized.xml": "int8",
+        "openvino_model_qint8_quantized.xml": "int8",
+    }
+    packages = ("openvino",)
+    extra = "openvino"
+
+    def __init__(
+        self,
+        exported: Exported,
+        *,
+        vectors: bool = False,
+        device: str = "auto",
+        num_threads: int | None = None,
+    ) -> None:
+        self.device = check_device(device)
+        self.facts, self.precision = exported.facts, exported.precision
+        network = _open(exported, num_threads=num_threads)
+        given = {
+            port.get_any_name(): port.get_element_type().to_string() for port in network.inputs
+        }
+        names = tuple(name for name in _INPUTS if name in given)
+        if (
+            "input_ids" not in given
+            or len(names) < len(given)
+            or not {*given.values()} <= {*_TYPES}
+        ):
+            shown = ", ".join(f"{name} {kind}" for name, kind in given.items())
+            raise CheckpointError(
+                f"{exported.file} takes {shown}; accepted: whole numbers as {', '.join(_INPUTS)}, "
+                "the last two or the last left out. Export the model as an encoder, without what "
+                "generates text"
+            )
+        self._types = {name: _TYPES[given[name]] for name in names}
+        self.limits = limits_of(exported, names)
+        self.gives_vectors = vectors
+        outputs = tuple(name for port in network.outputs for name in port.get_names())
+        self._outputs = choose_outputs(outputs, exported, vectors=vectors)
+        self._request = network.create_infer_request()
+
+    def compute_arrays(self, inputs: Mapping[str, IntArray]) -> Outputs:
+        """Runs the file."""
+        given = {
+            name: array.astype(self._types[name], copy=False) for name, array in inputs.items()
+        }
+        self._request.infer(given, share_inputs=True)
+        # Copied, since the next call writes into the same memory.
+        return {
+            name: np.array(self._request.get_tensor(found).data, dtype=np.float32)
+            for found, name in self._outputs.items()
+        }
+
+
+def _open(exported: Exported, *, num_threads: int | None) -> Any:
+    openvino = importlib.import_module("openvino")
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    if num_threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = num_threads
+    try:
+        return openvino.Core().compile_model(str(exported.file), "CPU", settings)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{exported.file} can't be opened by OpenVINO {openvino.__version__}: {reason}. "
+            "Export the model again, or take both files, .xml and .bin, from where they came"
+        ) from error
+
+
+EngineType = OpenVinoEngine
