@@ -184,9 +184,9 @@ function cutWindows(length, room, shared) {
 }
 
 function count(rows) {
-  const given = rows.reduce((sum, row) => sum + row.given, 0);
-  const read = rows.reduce((sum, row) => sum + row.ids.length, 0);
-  return { tokens: read, cut: rows.some((row) => row.cut) ? given : null };
+  const tokens = rows.reduce((sum, row) => sum + row.ids.length, 0);
+  const longest = Math.max(...rows.map((row) => row.given));
+  return { tokens, cut: rows.some((row) => row.cut) ? longest : null };
 }
 
 function splitLines(text) {

@@ -6,18 +6,20 @@ import { element, formatBytes, formatCount } from "./elements.js";
 const PAUSE_MILLISECONDS = 120; // between the last key and the question to the model
 const KINDS = {
   sequence_classification: { name: "Text classification", fields: ["Text"] },
-  token_classification: { name: "Entities in text", fields: ["Text"] },
+  token_classification: { name: "Entity recognition", fields: ["Text"] },
   question_answering: { name: "Question answering", fields: ["Question", "Text with the answer"] },
-  masked_lm: { name: "Words for a gap", fields: ["Text"] },
+  masked_lm: { name: "Fill-mask", fields: ["Text"] },
   multiple_choice: { name: "Multiple choice", fields: ["Beginning", "Choices, one a line"] },
-  encoder: { name: "Similarity of texts", fields: ["Texts, one a line"] },
+  encoder: { name: "Sentence similarity", fields: ["Texts, one a line"] },
 };
+const FIRST_TEXT = "First text";
 const SECOND_TEXT = "Second text";
 
 const byId = (id) => document.getElementById(id);
 const worker = startWorker();
 const inputs = [];
 let facts;
+let numNeeded; // fields without which there is no answer
 let question = null; // asked last
 let busy = false;
 let timer;
@@ -63,9 +65,9 @@ function describe() {
 }
 
 function makeFields() {
-  const names = [...KINDS[facts.kind].fields];
-  if (facts.num_texts === 2) names.push(SECOND_TEXT);
+  const names = facts.num_texts === 2 ? [FIRST_TEXT, SECOND_TEXT] : KINDS[facts.kind].fields;
   names.forEach(addField);
+  numNeeded = names.length;
   if (facts.kind === "sequence_classification" && facts.num_texts === null) offerSecondText();
   byId("form").addEventListener("submit", (event) => event.preventDefault());
   const buttons = facts.examples.map((texts) => {
@@ -120,8 +122,7 @@ function begin() {
 function ask() {
   question = inputs.map((input) => input.value);
   if (busy) return;
-  const needed = inputs.slice(0, KINDS[facts.kind].fields.length);
-  if (needed.some((input) => input.value.trim() === "")) {
+  if (inputs.slice(0, numNeeded).some((input) => input.value.trim() === "")) {
     show({ request: "The answer stands here as you type." });
     return;
   }

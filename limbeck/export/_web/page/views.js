@@ -2,7 +2,6 @@
 import { barsIn, element, formatShare, showBars } from "./elements.js";
 
 const MOST_IN_ORDER = 8; // labels that stay in the model's order, so that the eye finds them again
-const MOST_SHOWN = 12;
 const NUM_COLOURS = 8;
 
 export const VIEWS = {
@@ -28,7 +27,7 @@ function showLabels({ scores }, { headline, details, facts }) {
   const holding = isOpen ? ranked.filter(({ score }) => score >= 0.5) : ranked.slice(0, 1);
   if (holding.length === 1) setHeadline(headline, holding[0].label, formatShare(holding[0].score));
   else setHeadline(headline, holding.map(({ label }) => label).join(", ") || "None of the labels");
-  const rows = scores.length <= MOST_IN_ORDER ? scores : ranked.slice(0, MOST_SHOWN);
+  const rows = scores.length <= MOST_IN_ORDER ? scores : ranked;
   showBars(barsIn(details), rows.map((row) => shareRow(row, holding.includes(row))));
 }
 
@@ -59,7 +58,7 @@ function showWords({ masks }, { headline, details }) {
 
 function showPairs({ pairs }, { headline, details }) {
   setHeadline(headline, pairs[0].score.toFixed(2), pairs.length > 1 ? "the most alike" : "cosine");
-  const rows = pairs.slice(0, MOST_SHOWN).map(({ first, second, score }, i) => ({
+  const rows = pairs.map(({ first, second, score }, i) => ({
     label: `${first}  ↔  ${second}`,
     score: score.toFixed(2),
     share: score,
