@@ -97,7 +97,8 @@ def relink(text: str, *, folder: Path, page: str, pages: dict[str, str]) -> str:
         file = (folder / target).resolve().relative_to(ROOT).as_posix()
         return f"[{words}]({up}{pages[file]}{anchor})" if file in pages else words
 
-    return re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", replace, text)
+    # Images, which have a mark before them, are copied with their folder.
+    return re.sub(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", replace, text)
 
 
 def describe_room(room: str) -> str:

@@ -177,7 +177,7 @@ def test_entities_in_the_text(browser, tmp_path):
         texts=texts * 4,
     )
     site = export_page(source, tmp_path / "out")
-    find = pipeline("ner", tmp_path / "out", aggregation_strategy="first")
+    find = pipeline("ner", tmp_path / "out", aggregation_strategy="first", batch_size=1)
     # Longer than the model's 64 tokens, and written in another way than its vocabulary.
     text = f"{MARKUP} {PEOPLE} " + f"ÁDA {PEOPLE}\n" * 5
     with visit(browser, site) as page:
@@ -222,7 +222,7 @@ def test_an_answer_from_a_text(browser, tmp_path):
         texts=texts,
     )
     site = export_page(source, tmp_path / "out")
-    answer = pipeline("question-answering", tmp_path / "out")
+    answer = pipeline("question-answering", tmp_path / "out", batch_size=1)
     with visit(browser, site) as page:
         for question, words in questions.items():
             for context in (CONTEXT, f"{CONTEXT} " + "Notes. " * 60):  # several windows
