@@ -59,12 +59,14 @@ class ExportUse:
         engine: The engine that runs it here; None if none does.
         needs: What runs it elsewhere.
         file: What is run, a path within the folder.
+        target: What it was exported to.
         dtype: What transformers.js calls the precision; None for what it does not load.
     """
 
     engine: str | None
     needs: str
     file: str
+    target: str
     dtype: str | None = None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,10 @@ from limbeck.errors import (
 )
 from limbeck.inference import load_engine
 from limbeck.recipes import evaluate
+from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.recipes.export import ExportSettings, plan, run, summarise
 from limbeck.recipes.export.source import find_modules
+from limbeck.report import write_report
 from limbeck.runs import ExportRecord
 from limbeck.train import SilentProgress
 
@@ -147,16 +150,24 @@ def test_what_is_done_is_not_done_again(exported, tmp_path):
         run(other, progress=SilentProgress())
 
 
-def test_evaluate_scores_an_exported_folder(exported, data, tmp_path):
+def test_evaluate_scores_an_exported_folder_and_reports_hold_it(exported, data, tmp_path):
     settings, result, _ = exported
-    given = {"model": str(settings.out), "data": data, "out": str(tmp_path / "run")}
-    found = evaluate.run(evaluate.EvaluateSettings.from_values(given), progress=SilentProgress())
-    assert found.scores["accuracy"] == result.score
-    assert found.file_bytes == result.models[0].file_bytes
-    assert (
-        found.num_parameters
-        == AutoModelForSequenceClassification.from_pretrained(settings.model).num_parameters
-    )
+    found = {}
+    for label, model in {"torch": settings.model, "onnx": str(settings.out)}.items():
+        given = {"model": model, "data": data, "out": str(tmp_path / label), "label": label}
+        found[label] = evaluate.run(
+            evaluate.EvaluateSettings.from_values(given | {"device": "cpu"}),
+            progress=SilentProgress(),
+        )
+    own, other = found.values()
+    assert other.scores["accuracy"] == result.score == own.scores["accuracy"]
+    assert other.file_bytes == result.models[0].file_bytes
+    assert other.num_parameters == own.num_parameters
+    runs = [tmp_path / label for label in found]
+    measure = partial(measure_runs, num_examples=2, repeats=3)
+    report = write_report(runs, out=tmp_path / "report", teacher="torch", measure=measure)
+    assert [model.label for model in report.models] == ["torch", "onnx"]
+    assert all(model.speed is not None for model in report.models)
 
 
 def test_a_damaged_export_is_refused(deep_teacher, data, tmp_path, narrow_targets):

@@ -50,6 +50,7 @@ def write_export_card(
             engine=info.engine,
             needs=model.not_run or "",
             file=next(iter(info.files)),
+            target=info.target,
             dtype=_find_dtype(info),
         ),
     )
