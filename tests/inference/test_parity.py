@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -142,3 +143,49 @@ def test_the_entailment_label_is_found_as_there(labels, tmp_path):
     long = " ".join(TEXTS * 40)  # cut, its label never
     theirs.tokenizer.model_max_length = 64
     assert_same(ours(long, ["good", "bad"]), theirs(long, ["good", "bad"]))
+
+
+@pytest.mark.parametrize("task", ["text-classification", "fill-mask", "ner", "feature-extraction"])
+def test_families_that_only_transformers_has(task, tmp_path):
+    write_model(tmp_path / "bert", texts=TEXTS)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "bert")
+    config = transformers.ConvBertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=16,
+        embedding_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        num_labels=3,
+    )
+    heads = {
+        "text-classification": transformers.ConvBertForSequenceClassification,
+        "fill-mask": transformers.ConvBertForMaskedLM,
+        "ner": transformers.ConvBertForTokenClassification,
+        "feature-extraction": transformers.ConvBertModel,
+    }
+    torch.manual_seed(0)
+    heads[task](config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    texts = ["[MASK] is good", "[MASK]"] if task == "fill-mask" else TEXTS
+    ours = pipeline(task, tmp_path, device="cpu")
+    theirs = transformers.pipeline(task, model=str(tmp_path), device="cpu")
+    assert_same(ours(texts), theirs(texts))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["all-mpnet-base-v2", "all-MiniLM-L6-v2"])
+def test_real_models(name):
+    folder = Path(__file__).parents[2] / "models" / name
+    if not (folder / "config.json").is_file():
+        pytest.skip(f"{name} is not in models/, which is where real models are looked for")
+    ours = pipeline("feature-extraction", folder, device="cpu")
+    theirs = transformers.pipeline("feature-extraction", model=str(folder), device="cpu")
+    texts = [
+        "Paris is the capital of France.",
+        "Another, far longer sentence stands here, too.",
+        "",
+    ]
+    assert_same(ours(texts), theirs(texts))
+    assert_same(ours(texts[0]), theirs(texts[0]))

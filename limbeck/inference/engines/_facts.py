@@ -55,7 +55,7 @@ class ModelFacts:
         """Returns those of a model that is loaded."""
         config = model.config
         return cls(
-            class_name=type(model).__name__,
+            class_name=getattr(model, "class_name", type(model).__name__),
             kind=model.kind,
             vocab_size=config.vocab_size,
             max_tokens=config.max_tokens,

@@ -9,7 +9,14 @@ import torch
 from limbeck.inference.engines._engine import Batch, Engine, Limits, Outputs
 from limbeck.inference.engines._facts import ModelFacts, find_folder_kind, names_head
 from limbeck.inference.engines._precision import find_dtype, name_precision, set_threads
-from limbeck.models import AutoConfig, Kind, Model, find_class
+from limbeck.models import (
+    AnyModel,
+    AutoConfig,
+    Kind,
+    find_class,
+    find_foreign_family,
+    load_foreign,
+)
 from limbeck.nn import evaluation
 from limbeck.train import choose_device
 
@@ -28,7 +35,7 @@ class TorchEngine(Engine):
     """
 
     def __init__(
-        self, model: Model, *, device: str = "auto", num_threads: int | None = None
+        self, model: AnyModel, *, device: str = "auto", num_threads: int | None = None
     ) -> None:
         set_threads(num_threads)
         self.model = model.to(choose_device(device))
@@ -57,6 +64,10 @@ class TorchEngine(Engine):
                 folder, device=device, precision=precision, num_threads=num_threads
             )
         dtype = find_dtype(precision)
+        if find_foreign_family(folder) is not None:
+            set_threads(num_threads)
+            foreign = load_foreign(folder, kind or find_folder_kind(folder))
+            return cls(foreign.to(dtype), device=device)
         config = AutoConfig.from_pretrained(folder)
         model_type = find_class(config.model_type, kind or find_folder_kind(folder))
         set_threads(num_threads)
