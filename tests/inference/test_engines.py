@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -324,11 +325,17 @@ def test_settings_of_torch_that_it_does_not_have(classifier):
         pipeline(model=model, tokenizer=classifier, precision="fp16")
 
 
-def test_threads_are_those_that_were_asked_for(classifier):
+def test_threads_are_those_that_were_asked_for(classifier, monkeypatch):
+    monkeypatch.setenv("RAYON_NUM_THREADS", "7")  # given back after the test
+    monkeypatch.delenv("RAYON_NUM_THREADS")
     before = torch.get_num_threads()
     try:
         pipeline(model=classifier, num_threads=3)
         assert torch.get_num_threads() == 3
+        assert os.environ["RAYON_NUM_THREADS"] == "3"
+        monkeypatch.setenv("RAYON_NUM_THREADS", "5")
+        pipeline(model=classifier, num_threads=3)
+        assert os.environ["RAYON_NUM_THREADS"] == "5", "who has said it decides"
     finally:
         torch.set_num_threads(before)
 

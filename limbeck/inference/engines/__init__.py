@@ -5,6 +5,7 @@ The module's name is the engine's name, as in `pipeline(model=..., engine="torch
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def load_engine(
             has several files the one to take, and for `torch` what they are brought into. By
             default as they are.
         num_threads: Threads of the CPU that the engine takes; by default as many as there are
-            cores.
+            cores. The tokenizer takes as many, unless it has begun with more in this process, or
+            `RAYON_NUM_THREADS` says otherwise; `torch` has one number for the whole process.
 
     Raises:
         SettingsError: If there is no such engine, device or precision; the message lists what
@@ -74,6 +76,8 @@ def load_engine(
     """
     if num_threads is not None:
         require_positive("num_threads", num_threads)
+        # The tokenizer's threads know no other setting. They read it when they are first started.
+        os.environ.setdefault("RAYON_NUM_THREADS", str(num_threads))
     folder = fetch_folder(model, name, precision=precision)
     engine = find_engine(choose_engine(folder) if name in (None, AUTO) else str(name))
     return engine.load(

@@ -85,8 +85,8 @@ def pipeline(
         engine: What runs the model, as `limbeck list engines` shows it; by default the one
             that runs what the folder holds.
         precision: Type of the weights, fp32, bf16, fp16, int8 or int4; by default as they are.
-        num_threads: Threads of the CPU that the engine takes; by default as many as there are
-            cores.
+        num_threads: Threads of the CPU that engine and tokenizer take; by default as many as there
+            are cores. See `load_engine`.
         revision: Branch, tag or commit on the Hub.
         token: Access token for the Hub; if absent, the one stored by `hf auth login`.
         cache_dir: Where the Hub's files are kept.
