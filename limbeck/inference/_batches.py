@@ -23,16 +23,17 @@ class Budget:
     call: int
 
 
-# With PyTorch on a CPU with AVX2 a call costs as much as 20 tokens (DistilBERT's shape) to 27 (384
-# wide), and from 512 tokens on a token costs the same, to 2 %. In int8 tokens are cheaper.
-_CPU = Budget(tokens=1024, call=32)
-# An accelerator has thousands of tokens to do before it is busy.
+# On a CPU with AVX2 a call costs as much as 20 tokens (PyTorch, DistilBERT's shape), 27 (384 wide) or
+# 9 (ONNX Runtime, 384 wide, fp32 and int8). From 512 tokens on a token costs the same, to 2 %, and
+# from 2,048 on up to 10 % more where the caches no longer hold them.
+_CPU = Budget(tokens=1024, call=16)
+# An accelerator has thousands of tokens to do before it is busy. Guessed: none was at hand.
 _ACCELERATOR = Budget(tokens=16_384, call=256)
 
 
 def choose_budget(device: str) -> Budget:
     """Returns the budget for a device, such as `cpu` or `cuda:0`."""
-    return _CPU if device.startswith("cpu") else _ACCELERATOR
+    return _CPU if device.lower().startswith("cpu") else _ACCELERATOR
 
 
 def divide(lengths: Sequence[int], budget: Budget, *, max_rows: int | None) -> Iterator[list[int]]:
