@@ -209,7 +209,10 @@ class SentenceEncoder:
         progress = choose_progress(bool(show_progress_bar))
         with progress.stage("encoding", total=total, unit="texts") as stage:
             vectors = pipeline(
-                texts, prompt=self._choose_prompt(prompt, prompt_name), advance=stage.advance
+                texts,
+                prompt=self._choose_prompt(prompt, prompt_name),
+                gathers=True,
+                advance=stage.advance,
             )
             rows = [vector[:width].copy() for vector in vectors if vector is not None]
         found = np.stack(rows) if rows else np.empty((0, width), dtype=np.float32)

@@ -229,6 +229,7 @@ class Pipeline(Generic[OptionsT]):
             read_each(inputs),
             steps,
             batch_size=self._batch_size,
+            gathers=not is_stream(inputs),
             on_error=on_error,
         )
         return results if is_stream(inputs) else list(results)

@@ -23,9 +23,9 @@ class Budget:
     call: int
 
 
-# On a CPU with AVX2 a call costs as much as 20 tokens (PyTorch, DistilBERT's shape), 27 (384 wide) or
-# 9 (ONNX Runtime, 384 wide, fp32 and int8). From 512 tokens on a token costs the same, to 2 %, and
-# from 2,048 on up to 10 % more where the caches no longer hold them.
+# On a CPU with AVX2 a call costs as much as 20 tokens (PyTorch, DistilBERT's shape), 27 (384 wide)
+# or 9 (ONNX Runtime, 384 wide, fp32 and int8). From 512 tokens on a token costs the same, to 2 %,
+# and from 2,048 on up to 10 % more where the caches no longer hold them.
 _CPU = Budget(tokens=1024, call=16)
 # An accelerator has thousands of tokens to do before it is busy. Guessed: none was at hand.
 _ACCELERATOR = Budget(tokens=16_384, call=256)

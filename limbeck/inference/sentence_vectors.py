@@ -127,6 +127,7 @@ class SentenceVectorsPipeline(VectorPipeline[Options]):
         texts: Iterable[str],
         *,
         prompt: str = "",
+        gathers: bool = False,
         on_error: OnError = "raise",
         advance: Callable[[float], None] = lambda _: None,
     ) -> Iterator[FloatArray | None]:
@@ -137,6 +138,7 @@ class SentenceVectorsPipeline(VectorPipeline[Options]):
         Args:
             texts: The texts.
             prompt: What is put before each.
+            gathers: Whether nobody looks at a vector before there are all.
             on_error: `skip` gives None in the place of a bad text's vector.
             advance: Is told how many texts are done.
 
@@ -147,6 +149,7 @@ class SentenceVectorsPipeline(VectorPipeline[Options]):
             texts,
             Steps(_check_text, partial(self._tokenize, prompt=prompt), self._computing(prompt)),
             batch_size=self._batch_size,
+            gathers=gathers,
             on_error=check_on_error(on_error),
             advance=advance,
         )

@@ -135,7 +135,7 @@ def test_a_token_counts_where_it_has_most_text_around_it(folder, stride):
 
 
 def test_many_texts_are_read_in_parts(folder, monkeypatch):
-    monkeypatch.setattr("limbeck.inference._stream._FIRST_WINDOW", 1)
+    monkeypatch.setattr("limbeck.inference._stream._FIRST_OF_LIST", 1)
     find = pipeline("token-classification", folder, aggregation_strategy="max", batch_size=2)
     assert_equal_entities(find(TEXTS), [find(text) for text in TEXTS])
     assert find([]) == []
