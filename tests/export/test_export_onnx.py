@@ -1,10 +1,13 @@
 """What ONNX files carry: names of modules, one trace for many files, settings that are said."""
 
+import numpy as np
+import onnx
+import onnx.reference
 import pytest
 from exported_models import make_graph
 
 from limbeck.errors import ExportError
-from limbeck.export import _onnx
+from limbeck.export import _onnx, _onnx_int8, load_target
 from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
 
 pytestmark = pytest.mark.slow
@@ -33,6 +36,74 @@ def test_nodes_are_found_by_the_names_of_modules(graph):
         _onnx.nodes_of(model, graph, ["encoder.layers.7"])
 
 
+def test_attention_is_one_step_and_nothing_tells_of_the_machine(graph, tmp_path):
+    written = load_target("onnx").write(graph, tmp_path)
+    model = onnx.load(tmp_path / written.files[0])
+    steps = [node.op_type for node in model.graph.node]
+    assert steps.count("Attention") == graph.config.num_hidden_layers
+    assert not {"Softmax", "Erf"} & {*steps}
+    assert [each.version for each in model.opset_import if not each.domain] == [_onnx.OPSET]
+    assert b"limbeck/nn" not in (tmp_path / written.files[0]).read_bytes()
+    assert [value.name for value in model.graph.input] == list(graph.input_names)
+    assert [value.name for value in model.graph.output] == list(graph.output_names)
+    axes = [dim.dim_param for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    assert axes == ["batch_size", "sequence_length"]
+
+
+def types_of_weights(path):
+    return {
+        tensor.name: tensor.data_type
+        for tensor in onnx.load(path).graph.initializer
+        if len(tensor.dims) == 2 and min(tensor.dims) > 1
+    }
+
+
+def test_int8_holds_all_weights_and_tables_but_what_is_kept(graph, tmp_path):
+    target = load_target("onnx_int8")
+    whole = target.write(graph, tmp_path / "whole")
+    types = types_of_weights(tmp_path / "whole" / whole.files[0])
+    assert {*types.values()} == {onnx.TensorProto.INT8}
+    kept = ["encoder.layers.1.feed_forward", "encoder.embeddings.word"]
+    written = target.write(graph, tmp_path / "kept", keep_float=kept)
+    types = types_of_weights(tmp_path / "kept" / written.files[0])
+    assert [*types.values()].count(onnx.TensorProto.FLOAT) == 3
+    assert written.options["kept_in_float"] == kept
+    assert "7 bits" in written.options["weights"]
+
+
+def test_rows_of_tables_keep_their_own_scale():
+    table = onnx.numpy_helper.from_array(TABLE, "table")
+    ids, rows = (
+        onnx.helper.make_tensor_value_info(name, kind, None)
+        for name, kind in (("ids", onnx.TensorProto.INT64), ("rows", onnx.TensorProto.FLOAT))
+    )
+    step = onnx.helper.make_node("Gather", ["table", "ids"], ["rows"], "look_up")
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([step], "rows", [ids], [rows], [table]),
+        opset_imports=[onnx.helper.make_opsetid("", 20)],
+    )
+    _onnx_int8.quantize_tables(model)
+    given = onnx.reference.ReferenceEvaluator(model).run(None, {"ids": np.array([2, 0, 1])})[0]
+    half_a_step = np.array([[0], [2e-3], [1000]]) / 254 * 1.001
+    assert (np.abs(given - TABLE[[2, 0, 1]]) <= half_a_step).all()
+
+
+TABLE = np.array([[1e-3, -2e-3], [500, 1000], [0, 0]], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fpu avx2 fma", False), ("avx512f avx512_vnni", True), ("fp asimddp", True)],
+)
+def test_what_a_machine_multiplies(tmp_path, monkeypatch, flags, expected):
+    path = tmp_path / "cpuinfo"
+    path.write_text(f"model name\t: X\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(_onnx_int8, "CPU_INFO", path)
+    assert _onnx_int8.has_vnni() is expected
+    monkeypatch.setattr(_onnx_int8, "CPU_INFO", tmp_path / "none")
+    assert _onnx_int8.has_vnni() is None
+
+
 def test_a_model_is_traced_once_until_its_weights_change(graph, monkeypatch):
     traces = []
     monkeypatch.setattr(_onnx, "_trace", lambda graph: traces.append(graph) or real(graph))
@@ -50,6 +121,4 @@ def test_a_model_is_traced_once_until_its_weights_change(graph, monkeypatch):
 
 
 def _trace_of_nothing(graph):
-    import onnx
-
     return onnx.helper.make_model(onnx.helper.make_graph([], "nothing", [], []))

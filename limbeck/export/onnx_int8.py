@@ -1,0 +1,63 @@
+"""ONNX with int8 weights, whose activations are brought to int8 as they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from limbeck.export import _onnx, _onnx_int8
+from limbeck.export._graph import Graph
+from limbeck.export._target import Calibration, Target, Written
+
+FILE = "onnx/model_quantized.onnx"
+"""As `transformers.js` and `optimum` call it."""
+
+
+class OnnxInt8Target(Target):
+    """A quarter of the size, and about twice as fast on a CPU; no text is needed."""
+
+    engine = "onnxruntime"
+    precision = "int8"
+    packages = _onnx.PACKAGES
+    extra = "onnx"
+    tolerance = 0.5
+
+    def write(
+        self,
+        graph: Graph,
+        folder: Path,
+        *,
+        calibration: Calibration = (),  # noqa: ARG002
+        keep_float: Sequence[str] = (),
+    ) -> Written:
+        """Writes `onnx/model_quantized.onnx`."""
+        from onnx import TensorProto
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        model = _onnx.trace(graph)
+        kept = _onnx.nodes_of(model, graph, keep_float)
+        _onnx_int8.quantize_tables(model, exclude=kept)
+        _onnx.forget_notes(model)
+        path = folder / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _onnx_int8.quiet_quantizer():
+            quantize_dynamic(
+                model,
+                path,
+                op_types_to_quantize=list(_onnx_int8.MATRICES),
+                per_channel=True,
+                reduce_range=_onnx_int8.REDUCE_RANGE,
+                weight_type=QuantType.QInt8,
+                nodes_to_exclude=kept,
+                extra_options={"DefaultTensorType": TensorProto.FLOAT},
+            )
+        return Written(
+            files=(FILE,),
+            made_with=_onnx.versions(),
+            options=_onnx_int8.describe(
+                keep_float, activations="unsigned int8, one scale a tensor, found at each call"
+            ),
+        )
+
+
+TargetType = OnnxInt8Target
