@@ -71,6 +71,17 @@ def test_int8_holds_all_weights_and_tables_but_what_is_kept(graph, tmp_path):
     assert "7 bits" in written.options["weights"]
 
 
+def test_fp16_takes_and_gives_what_fp32_does(graph, tmp_path):
+    written = load_target("onnx_fp16").write(graph, tmp_path)
+    path = tmp_path / written.files[0]
+    assert {*types_of_weights(path).values()} == {onnx.TensorProto.FLOAT16}
+    model = onnx.load(path)
+    types = [each.type.tensor_type.elem_type for each in (*model.graph.input, *model.graph.output)]
+    assert types == [onnx.TensorProto.INT64] * 3 + [onnx.TensorProto.FLOAT]
+    floats = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
+    assert all(np.isfinite(array).all() for array in floats)
+
+
 def test_rows_of_tables_keep_their_own_scale():
     table = onnx.numpy_helper.from_array(TABLE, "table")
     ids, rows = (
