@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import onnx.reference
 import pytest
-from exported_models import make_graph
+from exported_models import calibration_of, make_graph
 
 from limbeck.errors import ExportError
 from limbeck.export import _onnx, _onnx_int8, load_target
@@ -80,6 +80,27 @@ def test_fp16_takes_and_gives_what_fp32_does(graph, tmp_path):
     assert types == [onnx.TensorProto.INT64] * 3 + [onnx.TensorProto.FLOAT]
     floats = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
     assert all(np.isfinite(array).all() for array in floats)
+
+
+def test_int4_holds_weights_in_blocks_and_tables_in_int8(graph, tmp_path):
+    written = load_target("onnx_int4").write(graph, tmp_path, keep_float=["encoder.layers.0"])
+    model = onnx.load(tmp_path / written.files[0])
+    steps = [node.op_type for node in model.graph.node]
+    assert steps.count("MatMulNBits") >= 6
+    assert steps.count("MatMul") == 6
+    assert onnx.TensorProto.INT8 in types_of_weights(tmp_path / written.files[0]).values()
+
+
+def test_static_int8_takes_ranges_from_texts(graph, tmp_path):
+    target = load_target("onnx_int8_static")
+    with pytest.raises(ExportError, match=r"onnx-int8-static .*\(0 batches .*accepted: texts"):
+        target.write(graph, tmp_path / "none")
+    batches = calibration_of(graph)
+    written = target.write(graph, tmp_path, calibration=batches)
+    assert f"of {len(batches)} batches" in written.options["activations"]
+    steps = [node.op_type for node in onnx.load(tmp_path / written.files[0]).graph.node]
+    assert "QuantizeLinear" in steps
+    assert "DynamicQuantizeLinear" not in steps
 
 
 def test_rows_of_tables_keep_their_own_scale():
