@@ -214,7 +214,7 @@ def test_a_repair_finds_the_layer_that_has_to_stay_in_float(outlier, tmp_path, n
     assert model.outputs.relative < model.outputs.tolerance
     assert model.repair.latency_ms_before > 0
     assert any("tiny-int8: its outputs differ" in line for line in progress.lines)
-    expected = "tiny-int8: kept in float: encoder.layers.1.attention.value. Size from "
+    expected = "tiny-int8: kept in float: encoder.layers.1.attention.value. That took size from "
     assert expected in summarise(result)
     card = (tmp_path / "run/model/README.md").read_text(encoding="utf-8")
     assert "| Kept in float | encoder.layers.1.attention.value |" in card

@@ -177,7 +177,10 @@ def _word_repair(model: ExportedModel, repair: Repair) -> str:
     if repair.latency_ms_before is not None and model.latency_ms is not None:
         before, after = map(figures.milliseconds, (repair.latency_ms_before, model.latency_ms))
         latency = f", latency from {before} to {after}"
+    score = ""
+    if repair.score_before is not None and model.score is not None:
+        score = f"score from {repair.score_before:.4f} to {model.score.score:.4f}, "
     return (
-        f"kept in float: {', '.join(repair.kept_float)}. Size from {size}{latency}; "
-        f"{repair.num_exports} exports were tried"
+        f"kept in float: {', '.join(repair.kept_float)}. That took {score}size from {size}"
+        f"{latency}; {repair.num_exports} exports were tried"
     )
