@@ -6,7 +6,13 @@ from pathlib import Path
 import openvino
 import openvino_telemetry
 import pytest
-from exported_models import make_graph, write_source
+from exported_models import (
+    calibration_of,
+    make_graph,
+    relative_difference,
+    run_openvino,
+    write_source,
+)
 
 from limbeck.errors import ExportError
 from limbeck.export import _openvino, export_model, load_target
@@ -53,6 +59,37 @@ def test_steps_are_found_by_the_names_of_modules(graph, network):
     assert any(name.endswith("/Gather") for name in words)
     with pytest.raises(ExportError, match=r"'encoder\.layers\.7'.*mean 'encoder\.layers\.1'"):
         _openvino.steps_of(network, graph, ["encoder.layers.7"])
+
+
+def _count_int8(folder):
+    network = openvino.Core().read_model(folder / "openvino/openvino_model.xml")
+    steps = [step for step in network.get_ops() if step.get_type_name() == "Constant"]
+    return sum(step.data.size for step in steps if step.get_element_type().to_string() == "i8")
+
+
+@pytest.mark.parametrize("has_texts", [True, False])
+def test_int8_keeps_in_float_what_it_is_told(graph, tmp_path, has_texts, capfd):
+    target, source = load_target("openvino_int8"), write_source(graph, tmp_path / "source")
+    counts = {}
+    for kept in ((), ("encoder.layers.1.feed_forward",)):
+        folder = tmp_path / str(len(kept))
+        info = export_model(
+            source,
+            folder,
+            target,
+            graph=graph,
+            calibration=calibration_of(graph) if has_texts else (),
+            keep_float=kept,
+        )
+        assert info.options["narrowed"].endswith("activations") == has_texts
+        assert info.options["keep_float"] == list(kept)
+        assert relative_difference(graph, run_openvino(folder, info)) <= target.tolerance
+        counts[kept] = _count_int8(folder)
+    layer = graph.model.encoder.layers[1].feed_forward
+    assert counts[()] - counts[kept] == layer.up.weight.numel() + layer.down.weight.numel()
+    assert "Statistics" not in capfd.readouterr().out
+    with pytest.raises(ExportError, match=r"keep_float names the module 'encoder\.layer'"):
+        target.write(graph, tmp_path, keep_float=("encoder.layer",))
 
 
 @pytest.mark.parametrize("before", [None, "false"])
