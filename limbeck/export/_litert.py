@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import SettingsError
 from limbeck.export._graph import Graph
-from limbeck.export._mobile import ExplicitAttention, longest_row, make_example, quiet_python
+from limbeck.export._mobile import WrittenOut, longest_row, make_example, quiet_python
 from limbeck.export._target import Calibration, Target, Written
 from limbeck.inference.engines._quiet import quiet_stderr
 
@@ -115,5 +115,5 @@ def _convert(graph: Graph, buckets: Sequence[int]) -> bytes:
         }
         converter = converter.signature(signature_name(tokens), named, sample_kwargs=inputs)
     os.environ.setdefault("LITERT_TORCH_SHOW_PROGRESS", "n")  # it draws over ours
-    with ExplicitAttention(), quiet_stderr():
+    with WrittenOut(), quiet_stderr():
         return bytes(converter.convert().model_content())

@@ -35,20 +35,36 @@ def make_example(graph: Graph, *, rows: int, tokens: int) -> tuple[Tensor, ...]:
     return tuple(tensor[:, :1] for tensor in example) if graph.kind.has_choices else example
 
 
-class ExplicitAttention(TorchFunctionMode):
-    """Traces attention as two products and a softmax while it is active.
+class WrittenOut(TorchFunctionMode):
+    """Traces some functions as the steps that they are made of, while it is active.
 
-    What exporters make of `scaled_dot_product_attention` by themselves guards against rows in which
-    nothing may be seen, by four steps over all scores that phones' runtimes have no fast kernels
-    for. Our masks are finite, so that there is nothing to guard against.
+    Attention: what exporters make of it by themselves guards against rows in which nothing may be
+    seen, by four steps over all scores that phones' runtimes have no fast kernels for. Our masks
+    are finite, so that there is nothing to guard against.
+
+    Args:
+        gelu: Also the GELU that is made of a hyperbolic tangent.
     """
+
+    def __init__(self, *, gelu: bool = False) -> None:
+        super().__init__()
+        self._gelu = gelu
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Replaces the one function, and leaves all others as they are."""
-        call = _attend if func is F.scaled_dot_product_attention else func
-        return call(*args, **(kwargs or {}))
+        """Replaces these functions, and leaves all others as they are."""
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            func = _attend
+        elif self._gelu and func is F.gelu and kwargs.get("approximate") == "tanh":
+            func, kwargs = _gelu, {}
+        return func(*args, **kwargs)
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """Source: Hendrycks, Gimpel 2016, https://arxiv.org/abs/1606.08415, section 2."""
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
 
 
 def _attend(

@@ -9,7 +9,7 @@ from limbeck.export._graph import Graph
 
 
 class ExecutorchFloatTarget(ExecutorchTarget):
-    """One program with free batch and length."""
+    """One program with free length."""
 
     def lower(self, graph: Graph, trace: Tracer, keep_float: Sequence[str]) -> bytes:  # noqa: ARG002
         """Returns the file that a model becomes."""

@@ -10,7 +10,7 @@ from limbeck.export._graph import Graph
 
 
 class ExecutorchInt8Target(ExecutorchTarget):
-    """One program with free batch and length, a quarter as large.
+    """One program with free length, a quarter as large.
 
     Weights of layers have a scale for each output, embeddings one for each token, activations one
     for each row that is made while it runs: nothing is calibrated.

@@ -52,9 +52,7 @@ class Pooling(nn.Module):
         else:
             seen = attention_mask if attention_mask.dim() == 2 else attention_mask.amax(dim=1)
             seen = seen.long()
-        # Of floats: LiteRT has no such step for whole numbers of 64 bits.
-        first = seen.float().argmax(dim=1)[:, None]
-        places = torch.arange(seen.shape[1], device=seen.device) - first
+        places = torch.arange(seen.shape[1], device=seen.device) - _find_first(seen)[:, None]
         counted = seen * (places >= num_left_out)
         states = at_least_float32(hidden)
         return torch.cat([_POOL[mode](states, counted, places) for mode in self.modes], dim=-1)
@@ -116,12 +114,17 @@ class Normalize(nn.Module):
 
 
 def _cls(states: Tensor, mask: Tensor, places: Tensor) -> Tensor:  # noqa: ARG001
-    return _take(states, mask.argmax(dim=1))
+    return _take(states, _find_first(mask))
 
 
 def _last_token(states: Tensor, mask: Tensor, places: Tensor) -> Tensor:  # noqa: ARG001
     here = torch.arange(mask.shape[1], device=mask.device)
     return _take(states, (mask * here).amax(dim=1))
+
+
+def _find_first(mask: Tensor) -> Tensor:
+    """Returns where the first token is that counts."""
+    return mask.float().argmax(dim=1)  # LiteRT has no such step for whole numbers of 64 bits
 
 
 def _take(states: Tensor, index: Tensor) -> Tensor:
