@@ -91,7 +91,7 @@ def type_into(page, *texts):
         field.fill("")
         field.press_sequentially(text)
     page.wait_for_timeout(200)  # longer than the page waits for the next key
-    page.wait_for_selector("#timing:not(:empty)")
+    page.wait_for_selector("#answer[aria-busy=false] #timing:not(:empty)")
 
 
 def read_bars(page):

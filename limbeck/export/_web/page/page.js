@@ -126,12 +126,17 @@ function ask() {
     show({ request: "The answer stands here as you type." });
     return;
   }
-  busy = true;
+  setBusy(true);
   worker.postMessage({ id: question, texts: question });
 }
 
+function setBusy(state) {
+  busy = state;
+  byId("answer").setAttribute("aria-busy", String(state)); // dims an answer that is no longer that
+}
+
 function showAnswer({ id, result, milliseconds, error }) {
-  busy = false;
+  setBusy(false);
   show(error ? { request: `The model can't answer this: ${error}` } : result);
   if (result && !result.request) showCost(result, milliseconds);
   if (id.join("\0") !== question.join("\0")) ask();
@@ -153,7 +158,8 @@ function showCost({ tokens, cut }, milliseconds) {
   const time = milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds);
   byId("timing").textContent = `${time} ms · ${tokens} ${tokens === 1 ? "token" : "tokens"}`;
   byId("note").hidden = cut === null;
-  byId("note").textContent = `Cut: the model reads ${facts.max_tokens} tokens, and the text has ${cut}.`;
+  byId("note").textContent =
+    cut === null ? "" : `Cut: the model reads ${facts.max_tokens} tokens, and the text has ${cut}.`;
 }
 
 function showProgress(bytes) {
