@@ -14,7 +14,7 @@ from limbeck.export._graph import Graph
 from limbeck.export._target import Calibration, Written
 from limbeck.export._web import describe_model, explain_refusal, find_runtime
 from limbeck.export._web.runtime import PACKAGES
-from limbeck.export.onnx import OnnxTarget
+from limbeck.export.onnx_int8 import OnnxInt8Target
 from limbeck.files import write_json
 from limbeck.system_errors import raised_as
 
@@ -24,8 +24,8 @@ _PAGE: Final = Path(__file__).parent / "_web" / "page"
 _BESIDE: Final = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
-class WebTarget(OnnxTarget):
-    """Page, quantised ONNX and `transformers.js` in one folder.
+class WebTarget(OnnxInt8Target):
+    """Page, ONNX with int8 weights and `transformers.js` in one folder.
 
     Args:
         runtime: Folder with the archives of npm that run the model; by default what the
