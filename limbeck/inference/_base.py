@@ -147,8 +147,13 @@ class Pipeline(Generic[OptionsT]):
         return [result] if isinstance(result, dict) else list(result)
 
     @classmethod
-    def recognises(cls, folder: Path) -> bool:  # noqa: ARG003 - for those that look
-        """Tells whether a model folder says by more than its head that it is for this pipeline."""
+    def recognises(cls, folder: Path, kind: Kind | None) -> bool:  # noqa: ARG003 - for those that look
+        """Tells whether a model folder says by more than its head that it is for this pipeline.
+
+        Args:
+            folder: The folder.
+            kind: Which head its model has, None where nobody knows.
+        """
         return False
 
     def _choose_batch_size(self, given: int | None) -> int | None:

@@ -233,7 +233,7 @@ def find_task(model: Source) -> str:
 
 def _find_for(asked: Asked) -> type[Pipeline[Any]]:
     for cls in list_pipelines():
-        if asked.folder is not None and cls.recognises(asked.folder):
+        if asked.folder is not None and cls.recognises(asked.folder, asked.kind):
             return cls
     if (usual := _find_usual(asked.kind)) is not None:
         return usual

@@ -28,7 +28,7 @@ from limbeck.inference.pipelines._texts import (
     encode_pairs,
     logits_of_rows,
 )
-from limbeck.models._kinds import SEQUENCE_CLASSIFICATION, find_kind
+from limbeck.models._kinds import SEQUENCE_CLASSIFICATION, Kind
 
 _FORM = '{"query": "...", "texts": ["...", "..."]}'
 
@@ -100,13 +100,13 @@ class RerankingPipeline(Pipeline[RerankingOptions]):
             )
 
     @classmethod
-    def recognises(cls, folder: Path) -> bool:
+    def recognises(cls, folder: Path, kind: Kind | None) -> bool:
         """Tells whether a folder is a cross-encoder of sentence-transformers, or of ours."""
-        config = read_config(folder)
-        names = config.get("architectures")
-        kind = find_kind(str(names[0])) if isinstance(names, list) and names else None
-        is_marked = "sentence_transformers" in config or (folder / "modules.json").is_file()
-        return kind == cls.kind and (is_marked or read_task_name(folder) == "reranking")
+        if kind != cls.kind:
+            return False
+        is_listed = (folder / "modules.json").is_file()
+        is_theirs = is_listed or "sentence_transformers" in read_config(folder)
+        return is_theirs or read_task_name(folder) == "reranking"
 
     @classmethod
     def read_row(cls, text: str, second: Any) -> Any:

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Encoding
 
-from limbeck.checkpoints import read_config
 from limbeck.errors import SettingsError, shorten
 from limbeck.inference._base import FloatArray
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference._stream import Steps
 from limbeck.inference.pipelines._texts import check_text_of, check_texts_of
 from limbeck.inference.sentence_vectors import VectorPipeline
-from limbeck.models._kinds import SEQUENCE_CLASSIFICATION, find_kind
+from limbeck.models._kinds import SEQUENCE_CLASSIFICATION, Kind
 
 _FORM = '{"source_sentence": "...", "sentences": ["...", "..."]}'
 
@@ -74,11 +73,9 @@ class SentenceSimilarityPipeline(VectorPipeline[SentenceSimilarityOptions]):
     second_about = "What each text is compared with."
 
     @classmethod
-    def recognises(cls, folder: Path) -> bool:
-        """Tells whether a folder is a sentence model's."""
-        names = read_config(folder).get("architectures") or [""]
-        is_classifier = find_kind(str(names[0])) == SEQUENCE_CLASSIFICATION
-        return (folder / "modules.json").is_file() and not is_classifier
+    def recognises(cls, folder: Path, kind: Kind | None) -> bool:
+        """Tells whether a folder is a sentence model's; cross-encoders may look like one."""
+        return kind != SEQUENCE_CLASSIFICATION and (folder / "modules.json").is_file()
 
     @classmethod
     def read_row(cls, text: str, second: Any) -> Any:
