@@ -156,6 +156,18 @@ def test_an_interrupted_command_leaves_nothing(
     assert [path.name for path in Path().iterdir()] == ["lines.txt"]
 
 
+def test_odd_texts_are_texts(models: Path, capsys: Captured) -> None:
+    odd = ["", "\x1b[31mred\x00\x07 \u202e", "the pot " * 50_000, "the pot"]
+    Path("odd.txt").write_text("\n".join(odd), encoding="utf-8")
+    assert run("predict", models / "classes", "--data", "odd.txt") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ", 1)[1] for line in lines[:2]] == ["", r"\x1b[31mred\x00\x07 \u202e"]
+    assert run("predict", models / "classes", "--data", "odd.txt", "--out", "found.jsonl") == 0
+    assert [row["text"] for row in read("found.jsonl")] == odd
+    assert run("embed", models / "encoder", "--data", "odd.txt", "--out", "odd.npy") == 0
+    assert np.load("odd.npy").shape == (4, 16)
+
+
 def test_rows_of_json_may_differ(
     models: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
