@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limbeck.checkpoints import read_inherited
 from limbeck.checkpoints.exported import ExportInfo
-from limbeck.export import Graph
+from limbeck.export import Graph, load_target
 from limbeck.models import SentenceModel
 from limbeck.recipes._tasks.card import show_model
 from limbeck.report import figures
@@ -116,7 +116,7 @@ def _describe(
 ) -> dict[str, str]:
     """Returns how the export was made, a line each."""
     made = {"Recipe": f"limbeck export {__version__}", "Exported from": name}
-    if record.calibration is not None:
+    if record.calibration is not None and load_target(info.target).needs_calibration:
         made["Ranges of activations from"] = record.calibration
     if model.repair is not None:
         made["Kept in float"] = ", ".join(model.repair.kept_float)
