@@ -19,7 +19,7 @@ class Graph(nn.Module):
 
     Names are those of `optimum`: `input_ids`, `attention_mask`, `token_type_ids` where the model
     has them; `logits`, `start_logits` and `end_logits`, `last_hidden_state`; a sentence model gives
-    `token_embeddings` and `sentence_embedding`.
+    `last_hidden_state` and `sentence_embedding`.
 
     Args:
         model: What is exported; it is left in evaluation mode.
@@ -51,7 +51,8 @@ class Graph(nn.Module):
 
     def _name_outputs(self) -> tuple[str, ...]:
         if isinstance(self.model, SentenceModel):
-            return ("token_embeddings", "sentence_embedding")
+            # Of the two names that are in use for the first, the one that `optimum` runs.
+            return ("last_hidden_state", "sentence_embedding")
         if not self.kind.has_head:
             return ("last_hidden_state",)
         return _SPAN if self.kind.name == "question_answering" else ("logits",)

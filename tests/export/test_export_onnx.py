@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import onnx.reference
 import pytest
-from exported_models import calibration_of, make_graph
+from exported_models import calibration_of, make_graph, make_sentence_graph
 
 from limbeck.errors import ExportError
 from limbeck.export import _onnx, _onnx_int8, load_target
@@ -80,6 +80,11 @@ def test_fp16_takes_and_gives_what_fp32_does(graph, tmp_path):
     assert types == [onnx.TensorProto.INT64] * 3 + [onnx.TensorProto.FLOAT]
     floats = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
     assert all(np.isfinite(array).all() for array in floats)
+
+
+def test_sentence_models_give_what_optimum_looks_for():
+    # Its ORTModelForFeatureExtraction reads this name and no other; sentence-transformers runs it.
+    assert make_sentence_graph().output_names == ("last_hidden_state", "sentence_embedding")
 
 
 def test_int4_holds_weights_in_blocks_and_tables_in_int8(graph, tmp_path):
