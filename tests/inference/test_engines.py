@@ -96,7 +96,7 @@ FAMILIES = [
     for kind in find_architecture(model_type).kinds
     if not kind.has_choices
 ]
-SOME = ("distilbert-sequence", "roberta-question", "albert-token", "mpnet-encoder", "bert-masked")
+SOME = ("distilbert-sequence", "roberta-question", "mpnet-encoder")
 """Where every engine is run; `tests/export` has the others."""
 
 each_engine = pytest.mark.parametrize(
