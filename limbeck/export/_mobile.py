@@ -32,7 +32,10 @@ def make_example(graph: Graph, *, rows: int, tokens: int) -> tuple[Tensor, ...]:
     Choices are scored each by itself, so that a file that takes one takes any number of them.
     """
     example = graph.example(rows=rows, tokens=tokens)
-    return tuple(tensor[:, :1] for tensor in example) if graph.kind.has_choices else example
+    if not graph.kind.has_choices:
+        return example
+    # A new tensor: the strides of the part would be read as its shape on the way.
+    return tuple(torch.zeros(rows, 1, tokens, dtype=t.dtype) + t[:, :1] for t in example)
 
 
 class WrittenOut(TorchFunctionMode):
