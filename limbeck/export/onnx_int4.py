@@ -26,7 +26,9 @@ class OnnxInt4Target(Target):
     precision = "int4"
     packages = _onnx.PACKAGES
     extra = "onnx"
-    tolerance = 1.5
+    # Of the largest of thousands of numbers, in tiny models with random weights drawn wide: up to
+    # 1.74 there. It tells a wrong conversion (5 and more) from noise, not a good model from a bad.
+    tolerance = 2.0
 
     def write(
         self,
