@@ -29,7 +29,7 @@ class OpenVinoInt8Target(Target):
     packages = ("openvino", "nncf")
     extra = "openvino"
     needs_calibration = True
-    # Of the tiny models of the tests, ELECTRA is the farthest, at 1.1; real ones are far nearer.
+    # Of the tests' random models that were measured, ELECTRA is the farthest, at 1.1.
     tolerance = 1.5
 
     def write(
