@@ -107,16 +107,17 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         """Answers one question or many; options that are not given are as it was made.
 
         Args:
-            inputs: `{"question": ..., "context": ...}`, or a list, a generator or a data set of
-                these.
+            inputs: A mapping `{"question": ..., "context": ...}`, or a list, a generator or a data
+                set of these.
             question: In their place a question, or a list of them.
             context: Likewise the text that has the answer; one of either may serve many.
-            options: See `QuestionAnsweringOptions`; `batch_size`, `max_length` and
-                `on_error` too, which are as in `Pipeline`.
+            options: See `QuestionAnsweringOptions`; `batch_size`, `max_length` and `on_error` too,
+                which are as in `Pipeline`.
 
         Returns:
-            `{"score", "start", "end", "answer"}`, where `answer` is `context[start:end]`; a list of
-            them, the best first, if `top_k` is more than 1; a list of either where a list is given.
+            `{"score", "start", "end", "answer"}`, the answer being the context's characters from
+            start to end; a list of them, the best first, if `top_k` is more than 1; a list of
+            either where a list is given.
             The score is the start's probability times the end's, among context and "no answer".
 
         Raises:
