@@ -80,8 +80,8 @@ def padding_ratio(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> f
     """Returns which part of the tokens of some batches is padding.
 
     Example:
-        >>> padding_ratio([10, 8, 2], [[0, 1], [2]])
-        0.09090909090909091
+        >>> padding_ratio([4, 2, 2], [[0, 1], [2]])
+        0.2
     """
     padded = sum(len(batch) * max(lengths[place] for place in batch) for batch in batches)
-    return 1 - sum(lengths) / padded if padded else 0.0
+    return (padded - sum(lengths)) / padded if padded else 0.0

@@ -281,13 +281,13 @@ def test_bench(capsys: Captured) -> None:
 
 @pytest.mark.slow
 def test_bench_writes_a_page_with_memory(capsys: Captured) -> None:
-    command = ["bench", "teacher", "bare", "--repeats", "1", "--batch-size", "2", "--out", "page"]
+    command = ["bench", "teacher", "bare", "--repeats", "1", "--batch-size", "2", "--out", "side"]
     assert main([*command, "--device", "cpu", "--json"]) == 0
     found = read_json(capsys)
-    page = Path("page/bench.md").read_text(encoding="utf-8")
+    page = Path("side/bench.md").read_text(encoding="utf-8")
     for said in ("p99 (ms)", "Size and memory", "teacher", "bare", "Processor"):
         assert said in page
-    assert json.loads(Path("page/bench.json").read_text(encoding="utf-8")) == found
+    assert json.loads(Path("side/bench.json").read_text(encoding="utf-8")) == found
     size = Path("teacher/model.safetensors").stat().st_size
     teacher = found["models"]["teacher"]  # type: ignore[index, call-overload]
     assert teacher["file_bytes"] == size
