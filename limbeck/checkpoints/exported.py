@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from limbeck.errors import CheckpointError, shorten
 from limbeck.files import sha256_of
 from limbeck.files.typed import TypedFile
+from limbeck.system_errors import raised_as
 
 
 class ExportInfo(TypedFile):
@@ -29,11 +31,11 @@ class ExportInfo(TypedFile):
     """Names of its inputs, in order."""
     outputs: tuple[str, ...]
     """Names of its outputs, in order."""
-    max_tokens: int | None
+    max_tokens: int | None = Field(ge=1)
     """Longest row in tokens; None where any length is taken."""
-    token_buckets: tuple[int, ...] | None = None
+    token_buckets: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     """The only lengths of rows that it takes, in tokens; None where every length is taken."""
-    files: dict[str, str]
+    files: dict[str, str] = Field(min_length=1)
     """SHA-256 of each file that the engine reads, by its path within the folder; what is run comes
     first."""
     made_with: dict[str, str] = Field(default_factory=dict)
@@ -41,10 +43,44 @@ class ExportInfo(TypedFile):
     options: dict[str, Any] = Field(default_factory=dict)
     """What the target chose, such as the layers that stayed in float."""
 
+    @field_validator("files")
+    @classmethod
+    def _require_within(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            if leads_out(name):
+                raise ValueError(
+                    f"{shorten(name)} is outside its folder, where nothing is opened; accepted: "
+                    "files of the folder"
+                )
+        return files
+
     def changed_file(self, folder: Path) -> str | None:
-        """Returns the first of its files that is missing or another than was written; or None."""
+        """Returns the first of its files that is missing or another than was written; or None.
+
+        Raises:
+            CheckpointError: If one can't be read.
+        """
         for name, checksum in self.files.items():
             path = folder / name
-            if not path.is_file() or sha256_of(path) != checksum:
-                return name
+            with raised_as(CheckpointError, path, writes=False):
+                if not path.is_file() or sha256_of(path) != checksum:
+                    return name
         return None
+
+
+def leads_out(name: str) -> bool:
+    """Tells whether the name of a file that a folder's own file gives leads out of the folder.
+
+    Example:
+        >>> [leads_out(name) for name in ("onnx/model.onnx", "../model.onnx", "/model.onnx")]
+        [False, True, True]
+    """
+    pure = PurePosixPath(name)
+    return (
+        not name
+        or pure.is_absolute()
+        or ".." in pure.parts
+        or bool(PureWindowsPath(name).drive)
+        or "\\" in name
+        or "\0" in name
+    )

@@ -13,9 +13,10 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Final
 
+from limbeck.checkpoints.exported import leads_out
 from limbeck.errors import CheckpointError, shorten
 from limbeck.system_errors import raised_as
 
@@ -105,22 +106,15 @@ def require_own_files(path: Path, outline: OnnxOutline) -> None:
         CheckpointError: Names the file that it asks for.
     """
     for name in sorted(outline.external_files):
-        pure = PurePosixPath(name)
-        leads_out = (
-            not name
-            or pure.is_absolute()
-            or ".." in pure.parts
-            or PureWindowsPath(name).drive
-            or "\\" in name
-            or "\0" in name
-        )
         target = path.parent / name
-        if leads_out or not _is_within(target, path):
+        if leads_out(name) or not _is_within(target, path):
             raise CheckpointError(
                 f"{path} asks for data in {shorten(name)}, outside its folder, which is never "
                 "opened; accepted: files beside it. Take the model from somebody you trust"
             )
-        if not target.is_file():
+        with raised_as(CheckpointError, target, writes=False):
+            is_there = target.is_file()
+        if not is_there:
             raise CheckpointError(
                 f"{path} has its weights in {shorten(name)}, which is not beside it; copy both "
                 "files from where they came"
@@ -132,7 +126,10 @@ def _is_within(target: Path, path: Path) -> bool:
 
     The Hub's cache links every file of a model to one place, under other names.
     """
-    resolved = target.resolve()
+    try:
+        resolved = target.resolve()
+    except (OSError, RuntimeError):  # a name that is too long, links in a circle
+        return False
     return resolved.is_relative_to(path.parent.resolve()) or (
         path.is_symlink() and resolved.parent == path.resolve().parent
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 
@@ -14,7 +15,13 @@ from scipy.special import softmax
 
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.checkpoints.onnx_files import outline_onnx, require_own_files
-from limbeck.errors import CheckpointError, MissingExtraError, MissingHeadError, SettingsError
+from limbeck.errors import (
+    CheckpointError,
+    DataError,
+    MissingExtraError,
+    MissingHeadError,
+    SettingsError,
+)
 from limbeck.files import sha256_of
 from limbeck.inference import load_engine, pipeline
 from limbeck.models._kinds import TOKEN_CLASSIFICATION
@@ -126,6 +133,16 @@ def test_data_outside_the_folder_is_never_opened(folder, tmp_path):
         with pytest.raises(
             CheckpointError, match=r"model\.onnx asks for data in '.*', outside its folder, which"
         ):
+            pipeline(model=folder)
+
+
+def test_odd_names_of_data_outside_are_refused(folder):
+    (folder / "circle").symlink_to("circle")
+    for name, message in (("a" * 5000, "its name is too long"), ("circle", "outside its folder")):
+        model = classifier()
+        put_outside(model.graph.initializer[0], name)
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(CheckpointError, match=message):
             pipeline(model=folder)
 
 
@@ -242,6 +259,37 @@ def test_a_file_of_another_model_is_refused(folder):
         pipeline(model=folder)
 
 
+def test_a_file_that_fails_when_it_is_run_is_named(folder):
+    model = classifier()
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros((1, 7), np.int64), "seven"))
+    model.graph.node.insert(0, helper.make_node("Add", ["attention_mask", "seven"], ["added"]))
+    model.graph.node[2].input[0] = "added"
+    onnx.save(model, folder / "model.onnx")
+    run = pipeline(model=folder)
+    with pytest.raises(
+        CheckpointError,
+        match=r"model\.onnx can't be run: .*Add.*: it is damaged, or config\.json beside it is an",
+    ):
+        run("good")
+
+
+@pytest.mark.parametrize(("labels", "keeps"), [(2, True), (3, False)])
+def test_outputs_of_another_shape_are_refused(folder, labels, keeps):
+    model = classifier(labels=labels)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    if not keeps:  # one number for all rows together
+        model.graph.node[-1].output[0] = "before"
+        model.graph.node.append(helper.make_node("ReduceSum", ["before"], ["logits"], keepdims=0))
+    onnx.save(model, folder / "model.onnx")
+    run = pipeline(model=folder)
+    with pytest.raises(
+        CheckpointError,
+        match=r"gives logits of shape \(.*\) for input_ids of shape \(1, \d+\), and a "
+        r"DistilBertForSequenceClassification has to give \(1, 3\): it is damaged, or",
+    ):
+        run("good")
+
+
 def test_versions_that_the_runtime_is_too_old_for(folder):
     model = classifier()
     model.opset_import[0].version = 99
@@ -251,6 +299,11 @@ def test_versions_that_the_runtime_is_too_old_for(folder):
         match=r"asks for opset 99, but ONNX Runtime \S+ takes up to 2\d\. Accepted: a newer one",
     ):
         pipeline(model=folder)
+    for absurd in (0, -1, 2**62):  # a number of the file's; none takes minutes, or ends in a crash
+        model.opset_import[0].version = absurd
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(CheckpointError, match=r"asks for opset \d+, (but|which there is not)"):
+            pipeline(model=folder)
     model = classifier()
     model.ir_version = 99
     (folder / "model.onnx").write_bytes(model.SerializeToString())
@@ -317,3 +370,32 @@ def test_an_export_of_ours_is_as_it_was_written(folder):
         match=r"was exported to web, which onnxruntime does not run; accepted: n",
     ):
         pipeline(model=folder, engine="onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"files": {}}, r"files: Dictionary should have at least 1 item"),
+        ({"files": {"../model.onnx": ""}}, r"'\.\./model\.onnx' is outside its folder"),
+        ({"files": {"/etc/passwd": ""}}, r"'/etc/passwd' is outside its folder"),
+        ({"max_tokens": 0}, r"max_tokens: Input should be greater than or equal to 1"),
+        ({"token_buckets": [-4]}, r"token_buckets\.0: Input should be greater than or equal to 1"),
+        ({"kind": "oracle"}, r"export\.json has kind = 'oracle'; accepted: .*token_classification"),
+        ({"files": {"a" * 5000: ""}}, r"its name is too long for the disk"),
+    ],
+)
+def test_what_an_export_says_of_itself_is_checked(folder, changes, message):
+    said = {
+        "format": 1,
+        "target": "onnx",
+        "engine": "onnxruntime",
+        "precision": "fp32",
+        "kind": "sequence_classification",
+        "inputs": ["input_ids", "attention_mask"],
+        "outputs": ["logits"],
+        "max_tokens": 50,
+        "files": {"model.onnx": sha256_of(folder / "model.onnx")},
+    }
+    (folder / "export.json").write_text(json.dumps({**said, **changes}), encoding="utf-8")
+    with pytest.raises((CheckpointError, DataError), match=message):
+        pipeline("text-classification", model=folder)

@@ -11,8 +11,16 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from limbeck.checkpoints import CONFIG_NAME
 from limbeck.checkpoints.exported import ExportInfo
-from limbeck.errors import CheckpointError, MissingHeadError, SettingsError, require_extra
+from limbeck.errors import (
+    CheckpointError,
+    LimbeckError,
+    MissingHeadError,
+    SettingsError,
+    require_extra,
+    shorten,
+)
 from limbeck.inference.engines._engine import (
     VECTORS,
     Batch,
@@ -165,6 +173,8 @@ class ExportedEngine(Engine):
     """The only number of rows that the file takes; None where it takes any."""
     gives_vectors: bool = False
     """Whether vectors of texts are given, not hidden states."""
+    file: Path
+    """What is run."""
 
     @abstractmethod
     def __init__(
@@ -191,7 +201,9 @@ class ExportedEngine(Engine):
         exported = read_exported(folder, cls, kind=kind, precision=precision)
         for package in cls.packages:
             require_extra(package, extra=cls.extra, purpose=f"the engine {engine_name(cls)}")
-        return cls(exported, vectors=vectors, device=device, num_threads=num_threads)
+        engine = cls(exported, vectors=vectors, device=device, num_threads=num_threads)
+        engine.file = exported.file
+        return engine
 
     @abstractmethod
     def compute_arrays(self, inputs: Mapping[str, IntArray]) -> Outputs:
@@ -210,18 +222,54 @@ class ExportedEngine(Engine):
         length = next((size for size in self.token_buckets or () if size >= num_tokens), num_tokens)
         missing = (self.fixed_rows or rows) - rows
         if missing == 0 and length == num_tokens:
-            return self._as_asked(self.compute_arrays(inputs), inputs)
+            return self._as_asked(self._compute_checked(inputs), inputs)
         # A row of nothing but padding has no softmax: what is filled up with is the first one.
         after = [(0, 0)] * (ids.ndim - 1) + [(0, length - num_tokens)]
         filled = {n: np.pad(a, after) for n, a in inputs.items()}
         filled = {n: np.concatenate([a, *missing * [a[:1]]]) for n, a in filled.items()}
-        found = {name: array[:rows] for name, array in self.compute_arrays(filled).items()}
-        head = self.kind
-        if head.has_head and not (head.reads_sequence or head.has_choices):
+        found = {name: array[:rows] for name, array in self._compute_checked(filled).items()}
+        if self._scores_tokens:
             found = {name: array[:, :num_tokens] for name, array in found.items()}
         elif _HIDDEN in found:
             found[_HIDDEN] = found[_HIDDEN][:, :num_tokens]
         return self._as_asked(found, inputs)
+
+    @property
+    def _scores_tokens(self) -> bool:
+        kind = self.kind
+        return kind.has_head and not (kind.reads_sequence or kind.has_choices)
+
+    def _compute_checked(self, inputs: Mapping[str, IntArray]) -> Outputs:
+        """Runs the file, and refuses what it gives if that is not what the model's head does.
+
+        A file of another library need not say which shapes it gives, and `config.json` beside it
+        may be another model's.
+        """
+        advice = (
+            f"it is damaged, or {CONFIG_NAME} beside it is another model's. Export the model "
+            "again, or take the files from where they came"
+        )
+        try:
+            found = self.compute_arrays(inputs)
+        except (LimbeckError, MemoryError):
+            raise
+        except Exception as error:  # the runtimes' own errors have no common base but this
+            reason = shorten(" ".join(str(error).split()), length=300, quoted=False)
+            raise CheckpointError(f"{self.file} can't be run: {reason}: {advice}") from error
+        shape = inputs["input_ids"].shape
+        has_labels = self.kind.name in ("sequence_classification", "token_classification")
+        labels = (self.facts.num_labels,) if has_labels else ()
+        for name, array in found.items():
+            wanted = shape if self._scores_tokens or name == _HIDDEN else shape[:-1]
+            if array.shape[: len(wanted)] != wanted or (
+                labels and array.shape[len(wanted) :] != labels
+            ):
+                raise CheckpointError(
+                    f"{self.file} gives {name} of shape {array.shape} for input_ids of shape "
+                    f"{shape}, and a {self.facts.class_name or self.kind.name} has to give "
+                    f"{(*wanted, *labels)}{'' if labels else ' and what follows'}: {advice}"
+                )
+        return found
 
     def _as_asked(self, found: Outputs, inputs: Mapping[str, IntArray]) -> Outputs:
         """Returns vectors where they were asked for, and the file gives hidden states alone."""

@@ -118,6 +118,11 @@ def find_folder_kind(folder: Path, info: ExportInfo | None = None) -> Kind:
     kind = find_kind(class_name)
     if info is not None:
         kind = next((kind for kind in KINDS if kind.name == info.kind), None)
+        if kind is None:
+            raise CheckpointError(
+                f"{folder / info.FILE_NAME} has kind = {shorten(info.kind)}; accepted: "
+                f"{', '.join(kind.name for kind in KINDS)}. {info.REMEDY.capitalize()}"
+            )
     if kind is None:
         raise CheckpointError(
             f"{folder / checkpoints.CONFIG_NAME} names the architecture {class_name!r}, which does "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -32,6 +32,8 @@ _TYPES: Final[dict[str, type]] = {"int64": np.int64, "int32": np.int32}
 _FATAL_ONLY: Final = 4
 _OLDEST_OPSET: Final = 13
 """That every version of the runtime takes which the extra installs."""
+_HIGHEST: Final = 100
+"""Above all versions of the format and of the operators for years to come."""
 
 
 class OnnxRuntimeEngine(ExportedEngine):
@@ -162,26 +164,29 @@ def _require_versions(runtime: Any, exported: Exported, outline: OnnxOutline) ->
     if _takes(runtime, outline.ir_version, opset):
         return
     if not _takes(runtime, outline.ir_version, _OLDEST_OPSET):
-        asked, newest = (
-            f"version {outline.ir_version} of the format",
-            next(
-                version
-                for version in range(outline.ir_version - 1, 0, -1)
-                if _takes(runtime, version, _OLDEST_OPSET)
-            ),
-        )
+        asked = f"version {outline.ir_version} of the format"
+        newest = _find_newest(outline.ir_version, lambda v: _takes(runtime, v, _OLDEST_OPSET))
     else:
-        asked, newest = (
-            f"opset {opset}",
-            next(
-                version
-                for version in range(opset - 1, 0, -1)
-                if _takes(runtime, outline.ir_version, version)
-            ),
+        asked = f"opset {opset}"
+        newest = _find_newest(opset, lambda v: _takes(runtime, outline.ir_version, v))
+    if newest is None:
+        raise CheckpointError(
+            f"{exported.file} asks for {asked}, which there is not: it is damaged; export the "
+            "model again, or take the file from where it came"
         )
     raise CheckpointError(
         f"{exported.file} asks for {asked}, but ONNX Runtime {runtime.__version__} takes up to "
         f"{newest}. Accepted: a newer one, pip install -U onnxruntime, or the model exported anew"
+    )
+
+
+def _find_newest(asked: int, takes: Callable[[int], bool]) -> int | None:
+    """Returns the newest version below one that is asked for that a runtime takes; None for none.
+
+    What is asked for is a number of the file's, which may be any of 64 bits.
+    """
+    return next(
+        (version for version in range(min(asked, _HIGHEST) - 1, 0, -1) if takes(version)), None
     )
 
 
