@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -24,10 +25,11 @@ class Footprint:
 
     Attributes:
         file_bytes: Size of the files that its engine reads.
-        loaded_bytes: By how much the process grew when the model was loaded and had answered;
-            None where the system does not tell.
-        peak_bytes: Most memory that the process had at a time, with Python and all libraries; None
-            where the system does not tell.
+        loaded_bytes: By how much the process grew when the model was loaded and had answered a
+            short row, without which what is mapped would not have been read; None where the system
+            does not tell.
+        peak_bytes: Most memory that the process had at a time, a batch of 8 rows of 128 tokens,
+            Python and all libraries included; None where the system does not tell.
     """
 
     file_bytes: int
@@ -69,21 +71,30 @@ def count_bytes(folder: Path) -> int:
 
 
 def _answer(model: str, **arguments: Any) -> dict[str, int | None]:
-    """Loads a model and has it answer a batch of 8 rows of 128 tokens, or as many as it takes."""
+    """Loads a model and has it answer a short row, then a batch, or as much as it takes."""
     import numpy as np
 
     from limbeck.inference.engines import choose_engine, find_engine
 
     name = arguments.pop("name", None) or choose_engine(Path(model))
-    engine_type = find_engine(name)  # libraries count as the process's, not as the model's
+    engine_type = find_engine(name)
+    for package in engine_type.packages:  # libraries count as the process's, not as the model's
+        with suppress(ImportError):  # loading says what is missing, and how to install it
+            importlib.import_module(package)
     before = _read_memory("VmRSS")
     engine = engine_type.load(Path(model), **arguments)
-    rows = min(8, engine.limits.max_rows or 8)
-    tokens = min(128, engine.limits.max_tokens or 128)
-    shape = (rows, 2, tokens) if engine.kind.has_choices else (rows, tokens)
-    names = [n for n in ("input_ids", "attention_mask") if n in engine.limits.inputs]
-    engine.run({name: np.ones(shape, dtype=np.int64) for name in names})
-    after, peak = _read_memory("VmRSS"), _read_memory("VmHWM")
+
+    def answer(rows: int, tokens: int) -> None:
+        rows = min(rows, engine.limits.max_rows or rows)
+        tokens = min(tokens, engine.limits.max_tokens or tokens)
+        shape = (rows, 2, tokens) if engine.kind.has_choices else (rows, tokens)
+        names = [n for n in ("input_ids", "attention_mask") if n in engine.limits.inputs]
+        engine.run({name: np.ones(shape, dtype=np.int64) for name in names})
+
+    answer(rows=1, tokens=8)
+    after = _read_memory("VmRSS")
+    answer(rows=8, tokens=128)
+    peak = _read_memory("VmHWM")
     grown = None if before is None or after is None else after - before
     return {"loaded_bytes": grown, "peak_bytes": peak}
 

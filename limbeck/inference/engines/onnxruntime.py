@@ -26,6 +26,7 @@ from limbeck.inference.engines._exported import (
     choose_outputs,
     limits_of,
 )
+from limbeck.inference.engines._memory import give_back_memory
 
 _INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
 _TYPES: Final[dict[str, type]] = {"int64": np.int64, "int32": np.int32}
@@ -147,7 +148,7 @@ def _open(exported: Exported, outline: OnnxOutline, *, num_threads: int | None) 
     # all else on a machine that is shared, where that halves the throughput.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return runtime.InferenceSession(
+        session = runtime.InferenceSession(
             str(exported.file), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # the runtime's own errors have no common base but this
@@ -156,6 +157,8 @@ def _open(exported: Exported, outline: OnnxOutline, *, num_threads: int | None) 
             f"{shorten(str(error), length=300, quoted=False)}. Export the model again, or take the "
             "file from where it came"
         ) from error
+    give_back_memory()
+    return session
 
 
 def _require_versions(runtime: Any, exported: Exported, outline: OnnxOutline) -> None:
