@@ -51,6 +51,31 @@ class TinyNothingTarget(TinyInt8Target):
 TargetType = TinyNothingTarget
 '''
 
+TINY_OPPOSITE = '''
+"""ONNX that says the opposite."""
+
+import copy
+
+from limbeck.export import list_modules
+from limbeck.export.onnx import OnnxTarget
+
+
+class TinyOppositeTarget(OnnxTarget):
+    """Is broken, in a format whose numbers may differ by much."""
+
+    precision = "int8"
+    tolerance = 100
+
+    def write(self, graph, folder, *, calibration=(), keep_float=()):
+        graph = copy.deepcopy(graph)
+        last = [*list_modules(graph).values()][-1]
+        last.weight.data, last.bias.data = -last.weight.data, -last.bias.data
+        return super().write(graph, folder)
+
+
+TargetType = TinyOppositeTarget
+'''
+
 ELSEWHERE = '''
 """A format that nothing here runs."""
 
@@ -71,7 +96,12 @@ TargetType = ElsewhereTarget
 def write_targets(folder):
     """Writes the targets, whose names are those of the files."""
     folder.mkdir()
-    named = {"tiny_int8": TINY_INT8, "tiny_nothing": TINY_NOTHING, "elsewhere": ELSEWHERE}
+    named = {
+        "tiny_int8": TINY_INT8,
+        "tiny_nothing": TINY_NOTHING,
+        "tiny_opposite": TINY_OPPOSITE,
+        "elsewhere": ELSEWHERE,
+    }
     for name, text in named.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
     return folder

@@ -29,9 +29,11 @@ from limbeck.inference import load_engine
 from limbeck.recipes import evaluate
 from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.recipes.export import ExportSettings, plan, run, summarise
-from limbeck.recipes.export.source import find_modules
+from limbeck.recipes.export.gate import refuse_outputs
+from limbeck.recipes.export.source import Source, find_modules
 from limbeck.report import write_report
 from limbeck.runs import ExportRecord
+from limbeck.runs.export import OutputsCompared
 from limbeck.train import SilentProgress
 
 pytestmark = pytest.mark.slow
@@ -204,6 +206,32 @@ def test_without_data_outputs_are_compared(deep_teacher, tmp_path, narrow_target
     assert ExportRecord.read(out).models[1].refusal is not None
 
 
+def test_without_data_answers_decide_however_far_numbers_may_differ(
+    deep_teacher, tmp_path, narrow_targets
+):
+    expected = r"refused tiny-opposite: \d\.\d % of its answers .*, and without data 90\.0 % have"
+    with pytest.raises(ContractError, match=expected) as caught:
+        export(deep_teacher, tmp_path / "run", to="tiny_opposite")
+    (model,) = caught.value.result.models
+    assert model.outputs.relative < model.outputs.tolerance
+    assert "has to give 90.0 % of the same answers" in summarise(caught.value.result)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_export_is_measured_with_the_threads_of_the_model_beside_it(exported):
+    settings, result, _ = exported
+    gate = Source.read(settings, SilentProgress()).gate
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        engine = gate.judge(
+            Path(result.models[0].folder), limbeck.export.load_target("onnx")
+        ).engine
+    finally:
+        torch.set_num_threads(before)
+    assert engine._session.get_session_options().intra_op_num_threads == 3
+
+
 def test_a_repair_finds_the_layer_that_has_to_stay_in_float(outlier, tmp_path, narrow_targets):
     progress = Lines()
     settings = make_settings(outlier, tmp_path / "run", to="tiny_int8", repair=True)
@@ -238,6 +266,13 @@ def test_what_cannot_be_run_here_says_so(deep_teacher, data, tmp_path, narrow_ta
     given = {"model": model.folder, "data": data, "out": str(tmp_path / "evaluated")}
     with pytest.raises(CheckpointError, match="was exported to elsewhere, which runs elsewhere"):
         evaluate.run(evaluate.EvaluateSettings.from_values(given), progress=SilentProgress())
+
+
+def test_without_data_vectors_have_to_point_the_same_way():
+    compared = {"largest": 1.0, "relative": 0.1, "tolerance": 0.5, "agreement": None}
+    refusal = refuse_outputs(OutputsCompared(**compared, cosine=0.93))
+    assert "a mean cosine of 0.9300 with the model's, and without data 0.95 is the least" in refusal
+    assert refuse_outputs(OutputsCompared(**compared, cosine=0.96)) is None
 
 
 def test_a_sentence_model_keeps_its_vectors(tmp_path):

@@ -62,6 +62,8 @@ class Engine(ABC):
     """Packages that it needs beyond Limbeck's own, as they are imported."""
     extra: ClassVar[str] = ""
     """The extra that installs them."""
+    takes_threads: ClassVar[bool] = True
+    """Whether it can be told how many threads to take."""
 
     facts: ModelFacts
     limits: Limits

@@ -28,6 +28,7 @@ class ExecutorchEngine(PartsEngine):
 
     packages = ("executorch",)
     extra = "executorch"
+    takes_threads = False
 
     def __init__(
         self,

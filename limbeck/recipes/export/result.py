@@ -7,6 +7,7 @@ from pathlib import Path
 
 from limbeck.errors import ContractError
 from limbeck.recipes._tasks.predictions import count_bytes
+from limbeck.recipes.export.gate import LEAST_AGREEMENT, LEAST_COSINE
 from limbeck.recipes.export.latency import Latency
 from limbeck.recipes.export.making import Made
 from limbeck.recipes.export.source import Source
@@ -115,7 +116,11 @@ def summarise_result(result: ExportRecord) -> str:
     lines = ["", *align_rows(rows), ""]
     lines.append(f"Outputs were compared on {result.num_rows} {result.rows}.")
     if result.score is None:
-        lines.append("Without data nothing was scored, which says less than a score on the task.")
+        lines.append(
+            "Without data nothing was scored, which says less than a score on the task: an export "
+            f"has to give {figures.percent(LEAST_AGREEMENT)} of the same answers, or vectors with "
+            f"a mean cosine of {LEAST_COSINE:g}."
+        )
     else:
         lines.append(
             f"Scored on {result.num_examples:,} {result.split} examples of {result.task}; a drop "
