@@ -72,6 +72,39 @@ def quantize_tables(model: ModelProto, *, exclude: Sequence[str] = ()) -> None:
     model.graph.initializer.extend(kept)
 
 
+def turn_tables(model: ModelProto, *, exclude: Sequence[str] = ()) -> None:
+    """Gives products with a turned table, as heads over all words are, the turned one for a weight.
+
+    Quantisers narrow weights alone, not what a step makes of them: the head would stay in float,
+    and a copy of the table with it.
+
+    Args:
+        model: What is changed.
+        exclude: Names of nodes that stay as they are.
+    """
+    from onnx import numpy_helper
+
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    turned = {
+        node.output[0]: node.input[0]
+        for node in model.graph.node
+        if node.op_type == "Transpose" and len(getattr(weights.get(node.input[0]), "dims", ())) == 2
+    }
+    for node in model.graph.node:
+        if node.op_type != "MatMul" or node.input[1] not in turned or node.name in exclude:
+            continue
+        name = f"{node.input[1]}_turned"
+        if name not in weights:
+            values = numpy_helper.to_array(weights[turned[node.input[1]]])
+            weights[name] = numpy_helper.from_array(np.ascontiguousarray(values.T), name)
+            model.graph.initializer.append(weights[name])
+        node.input[1] = name
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [n for n in model.graph.node if n.output[0] in used or n.output[0] not in turned]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
 def without_weights(model: ModelProto) -> list[str]:
     """Returns the names of products of what is computed, which have no weights to narrow."""
     weights = {tensor.name for tensor in model.graph.initializer}

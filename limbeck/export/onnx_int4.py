@@ -43,6 +43,7 @@ class OnnxInt4Target(Target):
 
         model = _onnx.trace(graph)
         kept = _onnx.nodes_of(model, graph, keep_float)
+        _onnx_int8.turn_tables(model, exclude=kept)
         _onnx_int8.quantize_tables(model, exclude=kept)
         quantizer = MatMulNBitsQuantizer(
             model,

@@ -47,6 +47,7 @@ class OnnxInt8StaticTarget(Target):
             )
         model = _onnx.trace(graph)
         kept = _onnx.nodes_of(model, graph, keep_float)
+        _onnx_int8.turn_tables(model, exclude=kept)
         _onnx_int8.quantize_tables(model, exclude=kept)
         _onnx.forget_notes(model)
         path = folder / FILE

@@ -8,7 +8,7 @@ from exported_models import calibration_of, make_graph, make_sentence_graph
 
 from limbeck.errors import ExportError
 from limbeck.export import _onnx, _onnx_int8, load_target
-from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
+from limbeck.models._kinds import MASKED_LM, SEQUENCE_CLASSIFICATION
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +69,14 @@ def test_int8_holds_all_weights_and_tables_but_what_is_kept(graph, tmp_path):
     assert [*types.values()].count(onnx.TensorProto.FLOAT) == 3
     assert written.options["kept_in_float"] == kept
     assert "7 bits" in written.options["weights"]
+
+
+@pytest.mark.parametrize("name", ["onnx_int8", "onnx_int8_static", "onnx_int4"])
+def test_a_head_that_shares_the_table_of_words_is_narrowed_too(name, tmp_path):
+    graph = make_graph("bert", MASKED_LM)
+    written = load_target(name).write(graph, tmp_path, calibration=calibration_of(graph))
+    types = types_of_weights(tmp_path / written.files[0])
+    assert onnx.TensorProto.FLOAT not in types.values()
 
 
 def test_fp16_takes_and_gives_what_fp32_does(graph, tmp_path):
