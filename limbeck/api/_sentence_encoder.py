@@ -16,9 +16,9 @@ from torch import Tensor
 
 from limbeck.api._progress import choose_progress
 from limbeck.api._result import ModelResult
-from limbeck.checkpoints import resolve_folder
 from limbeck.errors import SettingsError, did_you_mean, shorten
-from limbeck.inference import SentenceEngine, SentenceVectorsPipeline
+from limbeck.inference import Engine, SentenceEngine, SentenceVectorsPipeline, load_engine
+from limbeck.inference.engines import AUTO, choose_engine, engine_name, fetch_folder
 from limbeck.models import DOCUMENT_PROMPTS, QUERY_PROMPTS, SentenceModel, find_prompt
 from limbeck.nn import Similarity, similarity_matrix, similarity_of_pairs
 from limbeck.tokenizers import AutoTokenizer, Tokenizer
@@ -40,7 +40,7 @@ _MAKE_HABITS: Final = {
     "local_files_only": "it is offline here",
     "use_auth_token": "it is token here",
     "similarity_fn_name": "it is similarity here",
-    "backend": "PyTorch runs the model",
+    "backend": "it is engine here, as limbeck list engines shows them",
     "modules": "build a limbeck.models.SentenceModel and give it first, with tokenizer=",
     "model_kwargs": "give dtype=",
     "tokenizer_kwargs": "give max_seq_length=, or a tokenizer of your own",
@@ -76,7 +76,12 @@ class SentenceEncoder:
         prompts: Words to be put before a text, by name, beside those of the folder.
         default_prompt_name: Which of them is put before texts where none is asked for.
         similarity: `cosine`, `dot`, `euclidean` or `manhattan`; by default what the folder says.
-        dtype: Type of the weights in memory.
+        dtype: Type of the weights in memory, where `torch` runs the model; by default float32.
+        engine: What runs the model, as `limbeck list engines` shows it; by default the one that
+            runs what the folder holds.
+        precision: Type of the weights, fp32, bf16, fp16, int8 or int4, under the names that all
+            engines have; by default as they are.
+        num_threads: Threads of the CPU that engine and tokenizer take; see `load_engine`.
         revision: Branch, tag or commit on the Hub.
         token: Access token for the Hub; if absent, the one stored by `hf auth login`.
         cache_dir: Where the Hub's files are kept.
@@ -107,7 +112,10 @@ class SentenceEncoder:
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
         similarity: Similarity | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
+        engine: str | None = None,
+        precision: str | None = None,
+        num_threads: int | None = None,
         revision: str | None = None,
         token: str | None = None,
         cache_dir: str | Path | None = None,
@@ -118,43 +126,65 @@ class SentenceEncoder:
             _refuse(name, _MAKE_HABITS, where="SentenceEncoder")
         if isinstance(model, ModelResult):
             model = model.model_folder
+        place = AUTO if device is None else str(device)
         if isinstance(model, SentenceModel):
             if tokenizer is None:
                 raise SettingsError(
                     "a model object does not say what its tokenizer is; give tokenizer=, a folder, "
                     "a Hub id or a Tokenizer"
                 )
+            _require_as_it_is(engine=engine, precision=precision, dtype=dtype)
+            runner: Engine = SentenceEngine(model, device=place, num_threads=num_threads)
         else:
-            folder = resolve_folder(
-                model, revision=revision, token=token, cache_dir=cache_dir, offline=offline
+            folder = fetch_folder(
+                model,
+                engine,
+                precision=precision,
+                revision=revision,
+                token=token,
+                cache_dir=cache_dir,
+                offline=offline,
             )
             tokenizer = folder if tokenizer is None else tokenizer
-            model = SentenceModel.from_pretrained(folder, dtype=dtype)
+            if dtype is None:
+                runner = load_engine(
+                    engine,
+                    folder,
+                    vectors=True,
+                    device=place,
+                    precision=precision,
+                    num_threads=num_threads,
+                )
+            else:
+                _require_torch(folder, engine=engine, precision=precision, dtype=dtype)
+                weights = SentenceModel.from_pretrained(folder, dtype=dtype)
+                runner = SentenceEngine(weights, device=place, num_threads=num_threads)
         if not isinstance(tokenizer, Tokenizer):
             tokenizer = AutoTokenizer.from_pretrained(tokenizer)
         if prompts is not None and not isinstance(prompts, Mapping):
             raise SettingsError(f"prompts are {shorten(prompts)}; accepted: texts by name")
+        said = runner.facts.sentence
+        assert said is not None  # vectors were asked for
         given: dict[str, Any] = {
             "truncate_dim": truncate_dim,
             "default_prompt_name": default_prompt_name,
             "similarity": similarity,
-            "prompts": None if prompts is None else {**model.config.prompts, **prompts},
+            "prompts": None if prompts is None else {**said.prompts, **prompts},
         }
-        config = replace(model.config, **{k: v for k, v in given.items() if v is not None})
+        config = replace(said, **{k: v for k, v in given.items() if v is not None})
         self.tokenizer = tokenizer
         self.truncate_dim = config.truncate_dim
         self.prompts = dict(config.prompts)
         self.default_prompt_name = config.default_prompt_name
         self.similarity_name: Similarity = config.similarity
-        # A call may ask for more numbers than the folder does, so that they are cut here. What was
-        # given stays as it is.
-        self.model = copy.copy(model)
-        self.model.config = replace(config, truncate_dim=None)
-        self._pipeline = SentenceVectorsPipeline(
-            SentenceEngine(self.model, device=str(device or "auto")),
-            tokenizer,
-            max_length=max_seq_length,
-        )
+        self._config = replace(config, truncate_dim=None)
+        if isinstance(runner, SentenceEngine):
+            # A call may ask for more numbers than the folder does, so that they are cut here. What
+            # was given stays as it is. A file that was exported cuts what its folder said then.
+            whole = copy.copy(runner.model)
+            whole.config = self._config
+            runner = SentenceEngine(whole, device=place)
+        self._pipeline = SentenceVectorsPipeline(runner, tokenizer, max_length=max_seq_length)
 
     def encode(
         self,
@@ -283,17 +313,19 @@ class SentenceEncoder:
 
         Raises:
             CheckpointError: If it can't be written.
+            SettingsError: If an exported file is run.
         """
         settings = replace(
-            self.model.config,
+            self._config,
             truncate_dim=self.truncate_dim,
             max_seq_length=self.max_seq_length,
             prompts=self.prompts,
             default_prompt_name=self.default_prompt_name,
             similarity=self.similarity_name,
         )
+        model = self.model  # before anything is written
         self.tokenizer.save_pretrained(folder)
-        self.model.save_pretrained(folder, config=settings)
+        model.save_pretrained(folder, config=settings)
 
     def get_sentence_embedding_dimension(self) -> int:
         """Returns how many numbers a vector has."""
@@ -311,17 +343,33 @@ class SentenceEncoder:
         self._pipeline.max_length = length
 
     @property
+    def model(self) -> SentenceModel:
+        """The model in memory.
+
+        Raises:
+            SettingsError: If an exported file is run, which has none.
+        """
+        engine = self._pipeline.engine
+        if isinstance(engine, SentenceEngine):
+            return engine.model
+        raise SettingsError(
+            f"{engine_name(type(engine))} runs an exported file, and no model is in memory; "
+            "accepted: the folder that it was exported from. The exported one is copied as it is"
+        )
+
+    @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return self.model.device
+        return torch.device(self._pipeline.engine.device)
 
     def _choose_width(self, truncate_dim: int | None) -> int:
         wanted = self.truncate_dim if truncate_dim is None else truncate_dim
-        return replace(self.model.config, truncate_dim=wanted).width
+        asked = replace(self._config, truncate_dim=wanted).width
+        return min(asked, self._pipeline.sentence.width)
 
     def _choose_prompt(self, prompt: str | None, name: str | None) -> str:
         config = replace(
-            self.model.config, prompts=self.prompts, default_prompt_name=self.default_prompt_name
+            self._config, prompts=self.prompts, default_prompt_name=self.default_prompt_name
         )
         return config.choose_prompt(prompt, name)
 
@@ -337,8 +385,38 @@ class SentenceEncoder:
 
     def __repr__(self) -> str:
         width = self.get_sentence_embedding_dimension()
-        family = self.model.encoder.config.model_type
-        return f"SentenceEncoder({family}, {width} numbers a text, on {self.device})"
+        engine = self._pipeline.engine
+        if isinstance(engine, SentenceEngine):
+            what = engine.model.encoder.config.model_type
+        else:
+            what = f"{engine.precision} by {engine_name(type(engine))}"
+        return f"SentenceEncoder({what}, {width} numbers a text, on {self.device})"
+
+
+def _require_as_it_is(**given: object) -> None:
+    """Refuses what says how weights are read, beside a model that is in memory."""
+    for name, value in given.items():
+        if value is not None and (name, value) not in (("engine", AUTO), ("engine", "torch")):
+            raise SettingsError(
+                f"{name} = {shorten(value)}: a model object is given, which is run as it is; "
+                "accepted: a folder in place of the model"
+            )
+
+
+def _require_torch(
+    folder: Path, *, engine: str | None, precision: str | None, dtype: torch.dtype
+) -> None:
+    """Refuses a type of torch's where something else runs the model, or a second name for it."""
+    if precision is not None:
+        raise SettingsError(
+            f"dtype = {dtype} and precision = '{precision}' are both given; accepted: one of them"
+        )
+    name = choose_engine(folder) if engine in (None, AUTO) else engine
+    if name != "torch":
+        raise SettingsError(
+            f"dtype = {dtype}: it is for weights that torch runs, and {name} runs {folder}; "
+            "accepted: precision=, which says which of its files is run"
+        )
 
 
 def _refuse(name: str, habits: Mapping[str, str], *, where: str) -> NoReturn:

@@ -10,8 +10,7 @@ from typing import Any
 
 from limbeck.checkpoints import resolve_folder, short_name
 from limbeck.errors import SettingsError
-from limbeck.inference.engines import Engine, load_engine
-from limbeck.inference.engines._engine import engine_name
+from limbeck.inference.engines import Engine, engine_name, load_engine
 from limbeck.inference.footprint import Footprint, measure_footprint
 from limbeck.inference.speed import Speed, measure_speed
 from limbeck.tokenizers import AutoTokenizer, Tokenizer

@@ -16,6 +16,7 @@ from tokenizers import models, pre_tokenizers, trainers
 
 import limbeck
 from limbeck.errors import CheckpointError, SettingsError
+from limbeck.export import export_model, load_target
 from limbeck.models import (
     DenseConfig,
     NormalizeConfig,
@@ -305,11 +306,60 @@ def test_errors_of_calls(call, message, encoder):
         ({"dtype": "float16"}, "dtype = 'float16'; accepted: a floating-point type such as torch"),
         ({"dtype": torch.int8}, "dtype = torch.int8; accepted: a floating-point type such as to"),
         ({"max_seq_length": 49}, "max_length = 49, but the model takes 48 tokens"),
+        ({"backend": "onnx"}, "no option 'backend': it is engine here"),
+        ({"engine": "onnx"}, "onnxruntime"),
+        ({"precision": "int8"}, "For int8, export the model"),
+        (
+            {"dtype": torch.float16, "precision": "fp32"},
+            r"dtype = torch\.float16 and precision = 'fp32' are both given; accepted: one of them",
+        ),
+        (
+            {"dtype": torch.float16, "engine": "onnxruntime"},
+            r"dtype = torch\.float16: it is for weights that torch runs, and onnxruntime runs ",
+        ),
     ],
 )
 def test_errors_when_it_is_made(options, message, folder):
     with pytest.raises(SettingsError, match=message):
         limbeck.SentenceEncoder(folder, **options)
+
+
+@pytest.mark.slow
+def test_an_exported_folder_gives_the_same(tmp_path):
+    """All but the model in memory; a prompt whose tokens don't count needs torch."""
+    source = write_folder(
+        tmp_path / "source",
+        layers=(DenseConfig(in_features=WIDTH, out_features=6), NormalizeConfig()),
+        prompts=PROMPTS,
+        max_seq_length=20,
+        truncate_dim=5,
+        similarity="dot",
+    )
+    folder = tmp_path / "onnx"
+    export_model(source, folder, load_target("onnx"))
+    theirs = limbeck.SentenceEncoder(source, device="cpu", engine="torch", num_threads=1)
+    encoder = limbeck.SentenceEncoder(folder)
+    close(encoder.encode(TEXTS), theirs.encode(TEXTS))
+    close(encoder.encode_query(TEXTS, truncate_dim=3), theirs.encode_query(TEXTS, truncate_dim=3))
+    close(encoder.encode(TEXTS, convert_to_tensor=True), theirs.encode(TEXTS))
+    assert (encoder.similarity_name, encoder.max_seq_length) == ("dot", 20)
+    assert repr(encoder) == "SentenceEncoder(fp32 by onnxruntime, 5 numbers a text, on cpu)"
+    # The file holds no more of them than the folder said, where the weights do.
+    assert encoder.encode(TEXTS, truncate_dim=6).shape == (len(TEXTS), 5)
+    assert encoder.encode([], truncate_dim=6).shape == (0, 5)
+    assert theirs.encode(TEXTS, truncate_dim=6).shape == (len(TEXTS), 6)
+    saved = tmp_path / "saved"
+    with pytest.raises(SettingsError, match=r"onnxruntime runs an exported file, .* accepted: the"):
+        encoder.save_pretrained(saved)
+    assert not saved.exists()
+
+
+@pytest.mark.parametrize("option", [{"engine": "onnxruntime"}, {"precision": "fp16"}])
+def test_a_model_in_memory_is_run_as_it_is(option, folder):
+    model = SentenceModel.from_pretrained(folder)
+    (name,) = option
+    with pytest.raises(SettingsError, match=rf"{name} = .* a model object is given, which is run"):
+        limbeck.SentenceEncoder(model, tokenizer=folder, **option)
 
 
 def test_the_wider_type_of_both_sides_counts(encoder):

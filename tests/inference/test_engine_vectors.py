@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnx
 import pytest
 import torch
 from pipeline_models import TEXTS, write_model
 
+import limbeck
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.export import export_model, load_target
 from limbeck.inference import load_engine
@@ -84,14 +87,22 @@ def test_hidden_states_and_vectors_of_one_export(tmp_path):
     (bare / "export.json").unlink()
     model = onnx.load(bare / "onnx" / "model.onnx")
     del model.graph.output[1]
-    model.graph.output[0].name = "last_hidden_state"
-    for node in model.graph.node:
-        for names in (node.input, node.output):
-            renamed = {"token_embeddings": "last_hidden_state"}
-            names[:] = [renamed.get(name, name) for name in names]
+    assert model.graph.output[0].name == "last_hidden_state"
     onnx.save(model, bare / "onnx" / "model.onnx")
     engine = load_engine(None, bare, vectors=True)
     np.testing.assert_allclose(vectors_of(engine, bare), expected, atol=1e-5)
+    # Most of the Hub's sentence models name the head that they were trained with.
+    config = json.loads((bare / "config.json").read_text(encoding="utf-8"))
+    (name,) = config["architectures"]
+    config["architectures"] = [name.removesuffix("Model") + "ForMaskedLM"]
+    (bare / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    engine = load_engine(None, bare, vectors=True)
+    assert engine.facts.class_name == name
+    np.testing.assert_allclose(vectors_of(engine, bare), expected, atol=1e-5)
+    found = limbeck.SentenceEncoder(bare).encode(TEXTS)
+    np.testing.assert_allclose(found.reshape(-1), expected, atol=1e-5)
+    with pytest.raises(CheckpointError, match=r"gives last_hidden_state; a \w+ForMaskedLM has to"):
+        load_engine(None, bare)
     # A layer with weights is not in such a file.
     dense = DenseConfig(in_features=WIDTH, out_features=8)
     config = SentenceConfig(hidden_size=WIDTH, layers=(dense,))

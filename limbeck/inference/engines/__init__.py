@@ -19,10 +19,12 @@ from limbeck.inference.engines._engine import (
     Engine,
     Limits,
     Outputs,
+    engine_name,
 )
 from limbeck.inference.engines._exported import wanted_files
 from limbeck.inference.engines._facts import ModelFacts
 from limbeck.models import Kind
+from limbeck.models._kinds import ENCODER
 
 __all__ = [
     "AUTO",
@@ -34,6 +36,7 @@ __all__ = [
     "ModelFacts",
     "Outputs",
     "choose_engine",
+    "engine_name",
     "fetch_folder",
     "find_engine",
     "load_engine",
@@ -82,7 +85,7 @@ def load_engine(
     engine = find_engine(choose_engine(folder) if name in (None, AUTO) else str(name))
     return engine.load(
         folder,
-        kind=kind,
+        kind=ENCODER if vectors and kind is None else kind,
         vectors=vectors,
         device=device,
         precision=precision,

@@ -115,11 +115,18 @@ def read_exported(
                 f"{folder / changed} {state}: {ExportInfo.FILE_NAME} beside it has another "
                 "checksum. Copy the folder again from where it came, or export the model again"
             )
-    facts = read_facts(folder, info)
+    # What other libraries exported may be the encoder alone, whatever head the folder names, as of
+    # most sentence models: then the file's outputs tell whether it is.
+    is_below = info is None and kind is not None and not kind.has_head
+    facts = read_facts(folder, info, is_below=is_below)
     if kind not in (None, facts.kind):
+        name = facts.class_name or facts.kind.name
+        head = (
+            f"a head for {kind.name.replace('_', ' ')}" if kind.has_head else "one without a head"
+        )
         raise MissingHeadError(
-            f"{folder} holds an exported {facts.class_name or facts.kind.name}, and a head for "
-            f"{kind.name.replace('_', ' ')} was asked for; export a model that has it"
+            f"{folder} holds an exported {name}, and {head} was asked for; accepted: an export of "
+            "a model that is so"
         )
     return Exported(
         folder=folder,

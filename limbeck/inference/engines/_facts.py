@@ -12,6 +12,7 @@ from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import CheckpointError, SettingsError, shorten
 from limbeck.models import KINDS, Kind, SentenceConfig, find_kind, read_sentence_config
 from limbeck.models._config import PROBLEM_TYPES, complete_labels
+from limbeck.models._kinds import ENCODER
 
 if TYPE_CHECKING:
     from limbeck.models import AnyModel, SentenceModel
@@ -71,18 +72,26 @@ class ModelFacts:
         return cls.of(model.encoder, sentence=model.config)
 
 
-def read_facts(folder: Path, info: ExportInfo | None = None) -> ModelFacts:
+def read_facts(
+    folder: Path, info: ExportInfo | None = None, *, is_below: bool = False
+) -> ModelFacts:
     """Reads them from a model folder, of which no weights are looked at.
 
     Args:
         folder: The folder.
         info: What the folder says of an export, if it is one of ours.
+        is_below: Whether they are those of the encoder below whatever head the folder names.
 
     Raises:
         CheckpointError: If a file is damaged, or does not say what is needed.
     """
     config, path = checkpoints.read_config(folder), folder / checkpoints.CONFIG_NAME
-    class_name, kind = _read_class(config), find_folder_kind(folder, info)
+    class_name = _read_class(config)
+    if is_below:
+        kind, named = ENCODER, find_kind(class_name)
+        class_name = class_name.removesuffix(named.suffix if named else "") + kind.suffix
+    else:
+        kind = find_folder_kind(folder, info)
     max_tokens, trained = _read_lengths(folder, config, info)
     try:
         labels, _ = complete_labels(0, config.get("id2label"), config.get("label2id"))

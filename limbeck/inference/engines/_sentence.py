@@ -20,9 +20,13 @@ class SentenceEngine(Engine):
     Args:
         model: It is put on `device`, and in evaluation mode while it runs.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        num_threads: Threads of the CPU, which torch has one number of for the whole process.
     """
 
-    def __init__(self, model: SentenceModel, *, device: str = "auto") -> None:
+    def __init__(
+        self, model: SentenceModel, *, device: str = "auto", num_threads: int | None = None
+    ) -> None:
+        set_threads(num_threads)
         self.model = model.to(choose_device(device))
         self.facts = ModelFacts.of_sentence_model(model)
         self.precision = name_precision(next(model.parameters()).dtype)
@@ -46,8 +50,7 @@ class SentenceEngine(Engine):
     ) -> Engine:
         """Reads a model folder; the arguments are those of `load_engine`."""
         model = SentenceModel.from_pretrained(folder, dtype=find_dtype(precision))
-        set_threads(num_threads)
-        return cls(model, device=device)
+        return cls(model, device=device, num_threads=num_threads)
 
     @torch.inference_mode()
     def compute(self, batch: Batch) -> Outputs:

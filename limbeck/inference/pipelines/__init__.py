@@ -289,4 +289,6 @@ def _load_finetuned(cls: type[Pipeline[Any]], asked: Asked, run: _Run) -> Engine
             num_threads=run.num_threads,
         )
     except MissingHeadError as error:
+        if cls.reads_below:  # which no fine-tuning helps
+            raise
         raise MissingHeadError(headless) from error
