@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -201,6 +202,21 @@ def test_a_folder_is_run_by_what_it_was_exported_for(name, classifier, run_by):
     assert type(run.engine) is type(load_engine(name, folder))
     scores = [one["score"] for one in expected(TEXTS)]
     assert [one["score"] for one in run(TEXTS)] == pytest.approx(scores, abs=TOLERANCE)
+
+
+@each_engine
+def test_several_threads_at_once(name, classifier, run_by):
+    folder = run_by(name, classifier)
+    engine = load_engine(name, folder, kind=CLASSIFIER, device="cpu")
+    batch = {column: values.numpy() for column, values in encode(folder).items()}
+    batches = [{n: values[place:] for n, values in batch.items()} for place in range(len(TEXTS))]
+    expected = [engine.run(one)["logits"] for one in batches]
+    places = list(range(len(batches))) * 40
+    with ThreadPoolExecutor(4) as threads:
+        for place, found in zip(
+            places, threads.map(lambda place: engine.run(batches[place]), places), strict=True
+        ):
+            np.testing.assert_allclose(found["logits"], expected[place], atol=TOLERANCE)
 
 
 def test_an_unknown_engine_is_refused_with_those_there_are(tmp_path):

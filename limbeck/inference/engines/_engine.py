@@ -94,7 +94,7 @@ class Engine(ABC):
         """Runs a batch that is within the limits."""
 
     def run(self, batch: Batch) -> Outputs:
-        """Runs a batch.
+        """Runs a batch; several threads may call it at once.
 
         Args:
             batch: Inputs of one shape, padded on the right; see `Batch`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from threading import Lock
 
 import numpy as np
 
@@ -16,6 +17,9 @@ class PartsEngine(ExportedEngine):
 
     rows_at_a_time: int
     """Most rows that the file takes."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
 
     @abstractmethod
     def compute_part(self, inputs: Mapping[str, IntArray]) -> Outputs:
@@ -34,10 +38,11 @@ class PartsEngine(ExportedEngine):
             for name, array in inputs.items()
         }
         num_rows, step = len(flat["input_ids"]), self.rows_at_a_time
-        parts = [
-            self.compute_part({name: array[start : start + step] for name, array in flat.items()})
-            for start in range(0, num_rows, step)
-        ]
+        with self._lock:  # these runtimes keep inputs and outputs in memory of the file's own
+            parts = [
+                self.compute_part({n: array[start : start + step] for n, array in flat.items()})
+                for start in range(0, num_rows, step)
+            ]
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if not self.kind.has_choices:
             return found

@@ -38,6 +38,7 @@ class ExecutorchEngine(PartsEngine):
         device: str = "auto",
         num_threads: int | None = None,
     ) -> None:
+        super().__init__()
         self.facts, self.precision = exported.facts, exported.precision
         self.device = check_device(device)
         if num_threads is not None:

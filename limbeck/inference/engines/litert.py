@@ -44,6 +44,7 @@ class LitertEngine(PartsEngine):
         device: str = "auto",
         num_threads: int | None = None,
     ) -> None:
+        super().__init__()
         self.facts, self.precision = exported.facts, exported.precision
         self.device = check_device(device)
         self._file = _open(exported, num_threads=num_threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -77,18 +78,20 @@ class OpenVinoEngine(ExportedEngine):
         outputs = tuple(name for port in network.outputs for name in port.get_names())
         self._outputs = choose_outputs(outputs, exported, vectors=vectors)
         self._request = network.create_infer_request()
+        self._lock = Lock()  # which keeps the inputs and outputs of one call
 
     def compute_arrays(self, inputs: Mapping[str, IntArray]) -> Outputs:
         """Runs the file."""
         given = {
             name: array.astype(self._types[name], copy=False) for name, array in inputs.items()
         }
-        self._request.infer(given, share_inputs=True)
-        # Copied, since the next call writes into the same memory.
-        return {
-            name: np.array(self._request.get_tensor(found).data, dtype=np.float32)
-            for found, name in self._outputs.items()
-        }
+        with self._lock:
+            self._request.infer(given, share_inputs=True)
+            # Copied, since the next call writes into the same memory.
+            return {
+                name: np.array(self._request.get_tensor(found).data, dtype=np.float32)
+                for found, name in self._outputs.items()
+            }
 
 
 def _open(exported: Exported, *, num_threads: int | None) -> Any:
