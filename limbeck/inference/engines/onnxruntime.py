@@ -43,7 +43,7 @@ class OnnxRuntimeEngine(ExportedEngine):
     Args:
         exported: What is run.
         vectors: Whether vectors of texts are given, not hidden states.
-        device: `auto` or `cpu`; `cuda` where ONNX Runtime was built for it.
+        device: `auto` or `cpu`.
         num_threads: Threads of the CPU; by default as many as there are cores.
     """
 
