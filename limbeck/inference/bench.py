@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from limbeck.checkpoints import resolve_folder, short_name
+from limbeck.checkpoints import short_name
 from limbeck.errors import SettingsError
 from limbeck.inference.engines import Engine, engine_name, load_engine
 from limbeck.inference.footprint import Footprint, measure_footprint
@@ -182,7 +181,7 @@ def run_contest(
 
 def _make_encoder(model: str, engine: Engine) -> Callable[..., Mapping[str, Any]]:
     """Returns what encodes texts as the engine takes them."""
-    tokenizer: Tokenizer = AutoTokenizer.from_pretrained(resolve_folder(Path(model)))
+    tokenizer: Tokenizer = AutoTokenizer.from_pretrained(model)
 
     def encode(*texts: Any, **arguments: Any) -> Mapping[str, Any]:
         inputs = tokenizer(*texts, **arguments)

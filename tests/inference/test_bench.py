@@ -1,8 +1,18 @@
 """What a contest compares, and how its page words what was measured."""
 
-import pytest
+import shutil
 
-from limbeck.inference.bench import Contest, Measured, name_contestants
+import huggingface_hub
+import pytest
+from pipeline_models import TEXTS, write_model
+
+from limbeck.inference.bench import (
+    Contest,
+    Contestant,
+    Measured,
+    name_contestants,
+    run_contest,
+)
 from limbeck.inference.speed import Percentiles, Round, Speed
 from limbeck.report.bench import headline, speed_rows
 
@@ -74,3 +84,16 @@ def test_contestants_are_told_apart():
     found = name_contestants(["a/model", "b/model"], ["torch", "openvino"], ["fp32", "int8"])
     assert len({contestant.label for contestant in found}) == 8
     assert found[0].label == "a torch fp32"
+
+
+def test_a_model_of_the_hub_is_measured(tmp_path, monkeypatch):
+    place = tmp_path / "models--some--model"
+    shutil.copytree(write_model(tmp_path / "model"), place / "snapshots" / "abc")
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("abc")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    asked = [Contestant(label="one", model="some/model")]
+    contest = run_contest(asked, TEXTS, repeats=2, device="cpu", with_memory=False)
+    assert contest.contestants == {"one": ("torch", "fp32")}
+    assert contest.measured[0].latencies["one"].num_texts > 0
