@@ -56,9 +56,9 @@ def reach_mask(reach: Reach, length: int, *, like: Tensor) -> Tensor:
     ahead = places[None, :] - places[:, None]
     is_visible = torch.ones_like(ahead, dtype=torch.bool)
     if reach.back is not None:
-        is_visible = is_visible & (ahead >= -reach.back)
+        is_visible = is_visible.logical_and(ahead >= -reach.back)
     if reach.ahead is not None:
-        is_visible = is_visible & (ahead <= reach.ahead)
+        is_visible = is_visible.logical_and(ahead <= reach.ahead)
     return additive_mask(is_visible[None], dtype=like.dtype)
 
 

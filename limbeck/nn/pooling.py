@@ -129,7 +129,7 @@ def _find_first(mask: Tensor) -> Tensor:
 
 def _take(states: Tensor, index: Tensor) -> Tensor:
     """Returns the state at one place of each row."""
-    return states.gather(1, index[:, None, None].expand(-1, 1, states.shape[-1])).squeeze(1)
+    return states.gather(1, index[:, None, None].expand(-1, 1, states.shape[-1]))[:, 0]
 
 
 def _max(states: Tensor, mask: Tensor, places: Tensor) -> Tensor:  # noqa: ARG001
