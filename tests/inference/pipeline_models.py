@@ -20,9 +20,9 @@ TEXTS = [
     "good",
 ]
 
-SLOWLY_WRITTEN = ("executorch", "litert")
-"""Engines whose exporters take 8 to 30 s of a processor for a tiny model: one or two are tried,
-and all families and kinds where it is asked for."""
+SLOWLY_WRITTEN = ("executorch", "litert", "coreml")
+"""Engines, and targets without one, whose exporters take 5 to 30 s of a processor for a tiny model:
+one or two are tried, and all families and kinds where it is asked for."""
 EVERY_EXPORT = os.environ.get("LIMBECK_EVERY_EXPORT") == "1"
 
 
