@@ -25,6 +25,7 @@ from limbeck.inference._stream import (
     run_stream,
 )
 from limbeck.inference.engines import Engine, Outputs
+from limbeck.inference.engines._engine import engine_name
 from limbeck.models import Kind
 from limbeck.tokenizers import Tokenizer
 
@@ -155,6 +156,29 @@ class Pipeline(Generic[OptionsT]):
             kind: Which head its model has, None where nobody knows.
         """
         return False
+
+    def __repr__(self) -> str:
+        engine = f"engine={engine_name(type(self.engine))!r}, precision={self.engine.precision!r}"
+        return f"{type(self).__name__}({self.facts.class_name}, {engine}, device={self.device!r})"
+
+    @property
+    def device(self) -> str:
+        """Where the model runs, such as `cpu` or `cuda:0`."""
+        return self.engine.device
+
+    @property
+    def model(self) -> Any:
+        """The model that PyTorch runs.
+
+        Raises:
+            SettingsError: If an exported file is run, of which there is no such object.
+        """
+        if not hasattr(self.engine, "model"):
+            raise SettingsError(
+                f"{engine_name(type(self.engine))} runs a file, and there is no model object; "
+                "accepted: a pipeline of the folder that was exported"
+            )
+        return self.engine.model
 
     def _choose_batch_size(self, given: int | None) -> int | None:
         limit = self.engine.limits.max_rows

@@ -58,8 +58,8 @@ _DONE_ANYWAY: dict[str, tuple[Any, ...]] = {
     "return_all_scores": (False,),
 }
 _HABITS = {
-    "torch_dtype": "load the model with dtype=... and give it with tokenizer=",
-    "dtype": "load the model with dtype=... and give it with tokenizer=",
+    "torch_dtype": "give precision='fp16' or 'bf16' when the pipeline is made",
+    "dtype": "give precision='fp16' or 'bf16' when the pipeline is made",
     "return_all_scores": "give top_k=None",
     "truncation": "what is longer than max_length is cut, or read in windows, anyway",
     "padding": "rows of about one length are padded together anyway",

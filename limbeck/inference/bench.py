@@ -173,7 +173,11 @@ def run_contest(
         with reporter.stage("Measuring memory", total=len(labels), unit="model") as stage:
             for c in contestants:
                 footprints[c.label] = measure_footprint(
-                    c.model, name=c.engine, precision=c.precision, num_threads=threads[0]
+                    c.model,
+                    name=c.engine,
+                    precision=c.precision,
+                    num_threads=threads[0],
+                    device=device,
                 )
                 stage.advance()
     return Contest(contestants=chosen, measured=tuple(measured), footprints=footprints)

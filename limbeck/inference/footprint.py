@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limbeck.checkpoints import resolve_folder
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import LimbeckError
+from limbeck.inference.engines import fetch_folder
 
 _WEIGHTS = ("*.safetensors", "**/*.onnx", "**/*.onnx_data", "**/*.bin", "**/*.tflite", "**/*.pte")
 _SECONDS = 300
@@ -47,15 +47,23 @@ def measure_footprint(model: str | Path, **arguments: Any) -> Footprint:
     Raises:
         LimbeckError: If the model can't be loaded; with the new process's own words.
     """
-    folder = resolve_folder(model)
+    engine, precision = arguments.get("name"), arguments.get("precision")
+    folder = fetch_folder(model, engine, precision=precision)
     asked = json.dumps({"model": str(folder), **arguments})
-    done = subprocess.run(  # noqa: S603 - our own module, no shell
-        [sys.executable, "-m", __name__, asked],
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module, no shell
+            # -P: what lies in the working folder is not imported in place of libraries.
+            [sys.executable, "-P", "-m", __name__, asked],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise LimbeckError(
+            f"{folder} took more than {_SECONDS} s to load, so that its memory was not measured; "
+            "leave it out with --no-memory (with_memory=False)"
+        ) from None
     if done.returncode != 0:
         last = done.stderr.strip().rpartition("\n")[2]
         raise LimbeckError(f"{folder} could not be loaded to measure its memory: {last}")

@@ -51,6 +51,10 @@ class CardScore:
     seed_values: tuple[float, ...] = ()
 
 
+_SENTENCE_BACKENDS = ("onnxruntime", "openvino")
+"""Engines whose exports sentence-transformers runs too."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExportUse:
     """How an exported model is run.
@@ -113,6 +117,18 @@ class Card:
         return self.auto_class == SENTENCE_ENCODER
 
     @property
+    def library(self) -> str | None:
+        """The library whose lines the Hub offers to load it; None where none has them.
+
+        An exported folder has no weights that `transformers` could read.
+        """
+        if self.export is None:
+            return "sentence-transformers" if self.makes_vectors else "transformers"
+        if self.makes_vectors and self.export.engine in _SENTENCE_BACKENDS:
+            return "sentence-transformers"
+        return "transformers.js" if self.export.dtype is not None else None
+
+    @property
     def pipeline(self) -> str | None:
         """What the Hub and pipelines call the use of models of its class."""
         return self.pipeline_tag or _PIPELINE_TAGS.get(self.auto_class)
@@ -169,7 +185,7 @@ def _metadata(card: Card) -> ModelCardData:
     metrics = list(dict.fromkeys(result.metric_type for result in results))
     return ModelCardData(
         model_name=card.name if results else None,
-        library_name="sentence-transformers" if card.makes_vectors else "transformers",
+        library_name=card.library,
         base_model=hub_base,
         datasets=[dataset] if dataset else None,
         metrics=metrics or None,

@@ -296,7 +296,7 @@ def test_habits_of_transformers(folder):
     with pytest.raises(SettingsError, match="batch_size = 0: must be at least 1"):
         classify(TEXTS, batch_size=0)
     assert pipeline("text-classification", folder, device=torch.device("cpu"))(TEXTS) == expected
-    with pytest.raises(SettingsError, match="no option 'torch_dtype': load the model with dtype="):
+    with pytest.raises(SettingsError, match="no option 'torch_dtype': give precision='fp16'"):
         pipeline("text-classification", folder, torch_dtype=torch.float16)
     usual = {"truncation": True, "padding": True, "max_length": 64}
     assert classify(TEXTS, **usual) == expected
@@ -335,3 +335,11 @@ def test_every_pipeline_takes_a_column_of_a_frame(folder, tmp_path):
     with pytest.raises(SettingsError, match=r"input 0 is .*; accepted") as caught:
         classify([column])
     assert "\n" not in str(caught.value)
+
+
+def test_has_the_parts_that_those_of_transformers_have(folder):
+    run = pipeline("text-classification", model=folder, device="cpu")
+    assert run.model.config.id2label[0] == "NEGATIVE"
+    assert run.device == "cpu"
+    assert run.tokenizer("good")["input_ids"]
+    assert repr(run).startswith("TextClassificationPipeline(BertForSequenceClassification, engine=")

@@ -120,6 +120,7 @@ def test_the_table_and_the_card_say_what_was_measured(exported):
         'InferenceSession("FOLDER/onnx/model.onnx")',
         '"FOLDER_OR_HUB_ID", { dtype: "fp32" }',
         "type: accuracy",
+        "library_name: transformers.js",
     ):
         assert words in card
 

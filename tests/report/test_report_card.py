@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from limbeck.checkpoints import read_inherited
 from limbeck.errors import CheckpointError
-from limbeck.report.card import Card, CardScore, write_card
+from limbeck.report.card import SENTENCE_ENCODER, Card, CardScore, ExportUse, write_card
 
 SCORES = (
     CardScore(
@@ -186,3 +186,18 @@ def test_a_model_of_vectors_is_one_of_sentence_transformers(tmp_path):
         compile(block, "card", "exec")
         assert line in block
     assert "AutoTokenizer" not in card.text
+
+
+@pytest.mark.parametrize(
+    ("engine", "dtype", "auto_class", "library"),
+    [
+        ("onnxruntime", "q8", "AutoModelForSequenceClassification", "transformers.js"),
+        ("openvino", None, "AutoModelForSequenceClassification", None),
+        ("openvino", None, SENTENCE_ENCODER, "sentence-transformers"),
+        ("litert", None, SENTENCE_ENCODER, None),
+    ],
+)
+def test_an_export_is_of_the_library_that_loads_it(engine, dtype, auto_class, library):
+    use = ExportUse(engine=engine, needs="", file="x", target="x", dtype=dtype)
+    card = Card(name="x", summary="x", auto_class=auto_class, made={}, inherited={}, export=use)
+    assert card.library == library

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from limbeck.checkpoints import read_inherited
 from limbeck.checkpoints.exported import ExportInfo
@@ -49,12 +49,19 @@ def write_export_card(
         export=ExportUse(
             engine=info.engine,
             needs=model.not_run or "",
-            file=next(iter(info.files)),
+            file=_find_run(info),
             target=info.target,
             dtype=_find_dtype(info),
         ),
     )
     write_card(folder, card)
+
+
+def _find_run(info: ExportInfo) -> str:
+    """Returns what is run: a file, or the package, which is a folder, that it lies in."""
+    path = PurePosixPath(next(iter(info.files)))
+    packages = [folder for folder in path.parents if folder.suffix]
+    return str(packages[-1] if packages else path)
 
 
 def _say_proof(model: ExportedModel, record: ExportRecord) -> str:

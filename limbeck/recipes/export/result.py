@@ -114,14 +114,16 @@ def summarise_result(result: ExportRecord) -> str:
         row += _word_speed(model) if is_measured else []
         rows.append(row)
     lines = ["", *align_rows(rows), ""]
-    lines.append(f"Outputs were compared on {result.num_rows} {result.rows}.")
-    if result.score is None:
+    is_compared = any(model.outputs is not None for model in result.models)
+    if is_compared:
+        lines.append(f"Outputs were compared on {result.num_rows} {result.rows}.")
+    if result.score is None and is_compared:
         lines.append(
             "Without data nothing was scored, which says less than a score on the task: an export "
             f"has to give {figures.percent(LEAST_AGREEMENT)} of the same answers, or vectors with "
             f"a mean cosine of {LEAST_COSINE:g}."
         )
-    else:
+    if result.score is not None:
         lines.append(
             f"Scored on {result.num_examples:,} {result.split} examples of {result.task}; a drop "
             f"of up to {result.max_drop:g} is accepted."
