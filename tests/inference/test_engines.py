@@ -336,6 +336,8 @@ def test_settings_of_torch_that_it_does_not_have(classifier):
         pipeline(model=classifier, precision="fp17")
     with pytest.raises(SettingsError, match=r"num_threads = 0: must be at least 1"):
         pipeline(model=classifier, num_threads=0)
+    with pytest.raises(SettingsError, match=r"num_threads = 10,000: .* cores; accepted: 1 to "):
+        pipeline(model=classifier, num_threads=10_000)
     model = AutoModelForSequenceClassification.from_pretrained(classifier)
     with pytest.raises(SettingsError, match=r"precision = 'fp16': a model object is given"):
         pipeline(model=model, tokenizer=classifier, precision="fp16")

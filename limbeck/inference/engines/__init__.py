@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.checkpoints import resolve_folder
+from limbeck.cores import count_usable_cores
+from limbeck.errors import SettingsError
 from limbeck.inference._options import require_positive
 from limbeck.inference.engines._choose import AUTO, choose_engine, find_engine
 from limbeck.inference.engines._engine import (
@@ -41,6 +43,21 @@ __all__ = [
     "find_engine",
     "load_engine",
 ]
+
+
+_MOST_THREADS = 64
+"""More than any runtime gains by, wherever there are fewer cores; thousands are not started in
+minutes."""
+
+
+def _check_threads(num_threads: int) -> None:
+    cores = count_usable_cores()
+    most = max(_MOST_THREADS, cores)
+    if require_positive("num_threads", num_threads) > most:
+        raise SettingsError(
+            f"num_threads = {num_threads:,}: this process may use {cores} cores; accepted: 1 to "
+            f"{most}"
+        )
 
 
 def load_engine(
@@ -78,7 +95,7 @@ def load_engine(
             line.
     """
     if num_threads is not None:
-        require_positive("num_threads", num_threads)
+        _check_threads(num_threads)
         # The tokenizer's threads know no other setting. They read it when they are first started.
         os.environ.setdefault("RAYON_NUM_THREADS", str(num_threads))
     folder = fetch_folder(model, name, precision=precision)
