@@ -69,6 +69,13 @@ def test_blocks_run(path: Path, tmp_path: Path) -> None:
             run_block(block, tmp_path, path.name)
 
 
+@pytest.mark.parametrize("path", TESTED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_block_that_is_run_installs_anything(path: Path) -> None:
+    """It would change the environment that all other tests run in."""
+    blocks = find_blocks(path.read_text(encoding="utf-8"))
+    assert not [b.line for b in blocks if b.mode != SKIP and re.search(r"(pip|npm) i", b.text)]
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
 def test_links_lead_somewhere(path: Path) -> None:
     missing = [t for t in find_links(path.read_text(encoding="utf-8")) if t]

@@ -158,6 +158,7 @@ def test_depths():
     "collect", [frozenset(), frozenset(COLLECT), frozenset({("attentions", 1), ("queries", 2)})]
 )
 def test_everything_at_once_compiles(collect):
+    torch._dynamo.reset()  # its limit of recompilations is for all tests of a process together
     encoder = build_everything()
     compiled = torch.compile(encoder, fullgraph=True, backend="eager", dynamic=True)
     for rows, length in ((3, 11), (2, 9)):
