@@ -173,6 +173,7 @@ def _length(text: Text) -> int:
 def _encoder(folder: Path, use: str) -> Callable[[Sequence[Text]], dict[str, Any]]:
     """Returns what makes padded arrays of texts or pairs; windows of long passages are cut."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    has_types = hasattr(transformers.AutoConfig.from_pretrained(folder), "type_vocab_size")
 
     def encode(texts: Sequence[Text]) -> dict[str, Any]:
         columns = [texts] if isinstance(texts[0], str) else list(zip(*texts, strict=True))
@@ -182,6 +183,7 @@ def _encoder(folder: Path, use: str) -> Callable[[Sequence[Text]], dict[str, Any
                 truncation="only_second" if use == "answer" else True,
                 max_length=MAX_LENGTH[use],
                 padding=True,
+                return_token_type_ids=has_types,
                 return_tensors="np",
             )
         )
@@ -212,17 +214,19 @@ def _export(folder: Path, use: str, work: Path, *, fused: bool = True) -> Path:
     if not plain.exists():
         model = _load(folder, use)
         model.set_attn_implementation("eager")
-        pair = "a text" if use != "answer" else ("a question", "a text")
-        inputs = {n: torch.from_numpy(v) for n, v in _encoder(folder, use)([pair, pair]).items()}
-        axes = {name: {0: "batch", 1: "sequence"} for name in inputs}
+        # One row is shorter than the other: a mask that holds everywhere would be left out.
+        rows = ["A text.", "A text of a few more words."]
+        given = rows if use != "answer" else [("Who?", row) for row in rows]
+        inputs = {n: torch.from_numpy(v) for n, v in _encoder(folder, use)(given).items()}
         torch.onnx.export(
-            model,
-            (inputs,),
+            _Positional(model, tuple(inputs)).eval(),
+            tuple(inputs.values()),
             plain,
             dynamo=False,
             opset_version=17,
             input_names=list(inputs),
-            dynamic_axes=axes,
+            output_names=["outputs"],
+            dynamic_axes={name: {0: "batch", 1: "sequence"} for name in inputs},
         )
     if not fused:
         return plain
@@ -238,14 +242,27 @@ def _export(folder: Path, use: str, work: Path, *, fused: bool = True) -> Path:
     return better
 
 
+class _Positional(torch.nn.Module):
+    """A model whose inputs are given in the order of the tokenizer's, with one output."""
+
+    def __init__(self, model: Any, names: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.names = model, names
+
+    def forward(self, *values: torch.Tensor) -> torch.Tensor:
+        found = self.model(**dict(zip(self.names, values, strict=True)))
+        if "start_logits" in found:
+            return torch.stack((found.start_logits, found.end_logits), dim=-1)
+        return found[0]
+
+
 def _session(path: Path, threads: int) -> Forward:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = {entry.name for entry in session.get_inputs()}
-    return lambda inputs: session.run(None, {n: v for n, v in inputs.items() if n in names})
+    return lambda inputs: session.run(None, inputs)[0]
 
 
 def _openvino_forward(model: Any, threads: int) -> Forward:
@@ -257,5 +274,4 @@ def _openvino_forward(model: Any, threads: int) -> Forward:
         "INFERENCE_PRECISION_HINT": "f32",  # else some processors are given bf16
     }
     compiled_model = openvino.Core().compile_model(model, "CPU", settings)
-    names = {entry.any_name for entry in compiled_model.inputs}
-    return lambda inputs: compiled_model({n: v for n, v in inputs.items() if n in names})
+    return lambda inputs: compiled_model(inputs)[0]

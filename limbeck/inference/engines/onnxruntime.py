@@ -144,9 +144,6 @@ def _open(exported: Exported, outline: OnnxOutline, *, num_threads: int | None) 
     # Left to itself it counts the machine's cores, not those that this process may use, and binds
     # each thread to one of them, where the tokenizer's may be at work.
     options.intra_op_num_threads = num_threads or count_usable_cores()
-    # Threads that wait for work by turning take the core from whoever has some: the tokenizer, and
-    # all else on a machine that is shared, where that halves the throughput.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = runtime.InferenceSession(
             str(exported.file), options, providers=["CPUExecutionProvider"]
