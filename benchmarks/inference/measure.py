@@ -27,6 +27,8 @@ from shapes import SHAPES, make_model
 from workloads import read_workload
 
 COUNTS = {"sst2": 96, "imdb": 24, "squad": 24, "mixed": 36}
+PAUSE_SECONDS = 0.05
+"""Before a single text: threads of the contestant before turn for a while, and take a core."""
 LIBRARIES = ("torch", "transformers", "onnxruntime", "openvino", "ctranslate2", "tokenizers")
 
 
@@ -47,6 +49,7 @@ def measure(
     takes_one = [name for name in runs if "batch" not in name or name.endswith("batch 1")]
     for text in texts[:num_single] * rounds:  # some runtimes prepare for each length once
         for name in takes_one:
+            time.sleep(PAUSE_SECONDS)
             start = time.perf_counter()
             runs[name]([text])
             single[name].append(time.perf_counter() - start)
