@@ -42,7 +42,10 @@ def load_graph(folder: Path) -> Graph:
             "learns what it knows (limbeck finetune STUDENT --teacher MODEL)"
         )
     kind = find_own_kind(family, str(names[0]))
-    if (folder / "modules.json").is_file() and (kind is None or not kind.has_head):
+    # An encoder of sentences is often named after the language model that it was trained from, but
+    # has no such head.
+    reads_texts = kind is None or not kind.has_head or kind.ties_words
+    if reads_texts and (folder / "modules.json").is_file():
         return Graph(SentenceModel.from_pretrained(folder), name=_name(folder))
     if kind is None:
         raise ExportError(

@@ -1,8 +1,11 @@
 """How far an export is from its model: by numbers, by answers, and blind to padding."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from exported_models import make_sentence_graph
 from pipeline_models import write_model
 
 from limbeck.errors import ExportError
@@ -90,3 +93,11 @@ def test_a_family_that_is_not_ours_is_refused(tmp_path):
     expected = r"a model of the family 't5', which transformers runs .* limbeck list models"
     with pytest.raises(ExportError, match=expected):
         load_graph(tmp_path)
+
+
+def test_encoder_of_sentences_named_after_its_language_model(tmp_path):
+    make_sentence_graph().model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["architectures"] = ["BertForMaskedLM"]  # as all-mpnet-base-v2 has it
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert load_graph(tmp_path).class_name == make_sentence_graph().class_name
