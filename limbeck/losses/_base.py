@@ -86,19 +86,22 @@ class PlainLoss(Loss):
 
     def build(self, student: ModelConfig, teacher: ModelConfig | None) -> nn.Module:  # noqa: ARG002
         """Makes a module of the formula; a loss that not all models fit checks them first."""
-        return _Formula(self.sum)
+        return Formula(self.sum)
 
     @abstractmethod
     def sum(self, seen: Compared) -> Tensor:
         """Returns the unweighted sum over rows, a scalar with gradient."""
 
 
-class _Formula(nn.Module):
+class Formula(nn.Module):
+    """A formula without parameters as the module that `Loss.build` makes."""
+
     def __init__(self, formula: Callable[[Compared], Tensor]) -> None:
         super().__init__()
         self._formula = formula
 
     def forward(self, seen: Compared) -> Tensor:
+        """Returns the unweighted sum over rows, a scalar with gradient."""
         return self._formula(seen)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck.errors import SettingsError
-from limbeck.losses._base import LayerPairs, PlainLoss, Positions
+from limbeck.losses._base import Formula, LayerPairs, PlainLoss, Positions
+from limbeck.losses._views import Compared, View, Views
 from limbeck.models import ModelConfig
 
 
@@ -82,17 +85,65 @@ class LayerLoss(PlainLoss):
         return counted
 
 
-def require_same_heads(loss: LayerLoss, student: ModelConfig, teacher: ModelConfig | None) -> None:
-    """Refuses a student with another number of attention heads than the teacher's.
+class HeadLoss(LayerLoss):
+    """Base of the losses that compare attention head by head.
 
-    Raises:
-        SettingsError: Gives both, and the loss that needs no such thing.
+    A student that lacks some of its heads, since they were pruned, is compared in those that it
+    has: with the teacher's of the same numbers.
     """
-    assert teacher is not None
-    if student.num_attention_heads != teacher.num_attention_heads:
-        raise SettingsError(
-            f"losses.{loss.name} compares attention head by head, but the teacher has "
-            f"{teacher.num_attention_heads} heads and the student {student.num_attention_heads}; "
-            "leave this loss out, or take a student with as many heads, or losses.relations, which "
-            "divides both models anew"
-        )
+
+    needs: ClassVar[frozenset[View]] = frozenset({"attention_scores"})
+
+    def build(self, student: ModelConfig, teacher: ModelConfig | None) -> nn.Module:
+        """Makes a module of the formula.
+
+        Raises:
+            SettingsError: If the models differ in heads, or `student_layers` or `teacher_layers` do
+                not fit them.
+        """
+        assert teacher is not None
+        self._require_same_heads(student, teacher)
+        module = super().build(student, teacher)
+        if student.layer_shapes is None and teacher.layer_shapes is None:
+            return module
+        pairs = self.pair_layers(student.num_places, teacher.num_places)
+        places = [
+            self._find_heads(student, teacher, ours=ours, theirs=theirs) for ours, theirs in pairs
+        ]
+        return Formula(lambda seen: self.sum(_take_heads(seen, places)))
+
+    def _require_same_heads(self, student: ModelConfig, teacher: ModelConfig) -> None:
+        if student.num_attention_heads != teacher.num_attention_heads:
+            raise SettingsError(
+                f"losses.{self.name} compares attention head by head, but the teacher has "
+                f"{teacher.num_attention_heads} heads and the student "
+                f"{student.num_attention_heads}; leave this loss out, or take a student with as "
+                "many heads, or losses.relations, which divides both models anew"
+            )
+
+    def _find_heads(
+        self, student: ModelConfig, teacher: ModelConfig, *, ours: int, theirs: int
+    ) -> list[int]:
+        """Returns where in a layer of the teacher's the heads of one of the student's stand."""
+        wanted = student.layer_shape(ours - 1).heads
+        there = teacher.layer_shape(theirs - 1).heads
+        if not set(wanted) <= set(there):
+            raise SettingsError(
+                f"losses.{self.name} compares attention head by head, but layer {ours} of the "
+                f"student has the heads {list(wanted)} and layer {theirs} of the teacher "
+                f"{list(there)}; leave this loss out, or take a teacher with these heads, or "
+                "losses.relations, which divides both models anew"
+            )
+        return [there.index(head) for head in wanted]
+
+
+def _take_heads(seen: Compared, places: Sequence[Sequence[int]]) -> Compared:
+    """Returns what is seen with some heads of each layer of the teacher's alone."""
+    scores = seen.teacher.attention_scores
+    taken = tuple(_take(one, of_layer) for one, of_layer in zip(scores, places, strict=True))
+    return replace(seen, teacher=Views(attention_scores=taken))
+
+
+def _take(scores: Tensor, heads: Sequence[int]) -> Tensor:
+    """Shape: (sequences, heads of the teacher, length, length) to those of the student."""
+    return scores if len(heads) == scores.shape[1] else scores[:, heads]

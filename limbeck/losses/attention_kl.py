@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from limbeck.losses._layers import LayerLoss, require_same_heads
-from limbeck.losses._views import Compared, View
-from limbeck.models import ModelConfig
+from limbeck.losses._layers import HeadLoss
+from limbeck.losses._views import Compared
 from limbeck.nn import at_least_float32
 from limbeck.nn.masks import MASKED_SCORE
 
 
-class Loss(LayerLoss):
+class Loss(HeadLoss):
     """KL(A_T || A_S) of the attention over visible keys, averaged over heads, added up over layers.
 
     A key counts where both models see it: of a layer with local attention and one that sees all,
     what each gives the keys in reach of both is compared.
 
-    Both models must have the same number of attention heads. With `student_layers = [-1]`, beside
+    Both models must have the same number of attention heads, of which some may have been pruned
+    from the student. With `student_layers = [-1]`, beside
     `relations` of the values, this is MiniLM; over all layers it is MobileBERT's attention
     transfer, and with the values' relations in the same layers "Att-KL + Val-KL".
 
@@ -30,21 +28,11 @@ class Loss(LayerLoss):
         2020, section 3.3, and Wang et al., "How to Distill your BERT", 2023, section 2.
     """
 
-    needs: ClassVar[frozenset[View]] = frozenset({"attention_scores"})
-
-    def build(self, student: ModelConfig, teacher: ModelConfig | None) -> nn.Module:
-        """Makes a module of the formula.
-
-        Raises:
-            SettingsError: If the models differ in heads, or a layer is none of the models'.
-        """
-        require_same_heads(self, student, teacher)
-        return super().build(student, teacher)
-
     def sum(self, seen: Compared) -> Tensor:
         """Returns the sum over rows; a row holds what one token looks at, head by head."""
         layers = zip(seen.student.attention_scores, seen.teacher.attention_scores, strict=True)
-        return seen.rows(*(_diverge(*scores) for scores in layers)).mean(dim=-1).sum()
+        # Heads may differ in number from layer to layer: the mean comes before what joins them.
+        return torch.cat([seen.rows(_diverge(*scores)).mean(dim=-1) for scores in layers]).sum()
 
 
 def _diverge(student: Tensor, teacher: Tensor) -> Tensor:

@@ -61,19 +61,33 @@ class Loss(LayerLoss):
         assert teacher is not None
         if len(set(self.of)) != len(self.of):
             raise SettingsError(f"losses.{self.name}.of = {list(self.of)} has one of them twice")
-        number = self.num_relation_heads or teacher.num_attention_heads
-        sizes = {"student": student.attention_size, "teacher": teacher.attention_size}
-        for who, size in sizes.items():
-            if size % number:
-                what = f"losses.{self.name}.num_relation_heads = {number}"
-                if self.num_relation_heads is None:
-                    what += ", the number of the teacher's heads where none is given,"
-                fit = math.gcd(*sizes.values())
-                divisors = ", ".join(str(n) for n in range(1, fit + 1) if fit % n == 0)
-                raise SettingsError(
-                    f"{what} does not divide the {who}'s width of {size}; accepted: {divisors}"
-                )
-        return super().build(student, teacher)
+        module = super().build(student, teacher)
+        for ours, theirs in self.pair_layers(student.num_places, teacher.num_places):
+            self._require_divisible(student, teacher, ours=ours, theirs=theirs)
+        return module
+
+    def _require_divisible(
+        self, student: ModelConfig, teacher: ModelConfig, *, ours: int, theirs: int
+    ) -> None:
+        """Refuses heads that do not divide the widths of two layers, from which some were taken."""
+        number = self.num_relation_heads or len(teacher.layer_shape(theirs - 1).heads)
+        pairs = self.pair_layers(student.num_places, teacher.num_places)
+        fit = math.gcd(
+            *(student.attention_size_at(layer - 1) for layer, _ in pairs),
+            *(teacher.attention_size_at(layer - 1) for _, layer in pairs),
+        )
+        for who, config, layer in (("student", student, ours), ("teacher", teacher, theirs)):
+            size = config.attention_size_at(layer - 1)
+            if size % number == 0:
+                continue
+            what = f"losses.{self.name}.num_relation_heads = {number}"
+            if self.num_relation_heads is None:
+                what += ", the number of the teacher's heads where none is given,"
+            where = "" if config.layer_shapes is None else f" in layer {layer}"
+            divisors = ", ".join(str(n) for n in range(1, fit + 1) if fit % n == 0)
+            raise SettingsError(
+                f"{what} does not divide the {who}'s width of {size}{where}; accepted: {divisors}"
+            )
 
     def sum(self, seen: Compared) -> Tensor:
         """Returns the sum over tokens."""

@@ -25,6 +25,9 @@ class MethodSettings(Settings):
     """Whether the model's tokenizer stays the same; a student that starts so reads as its teacher
     does."""
 
+    needs_weights: ClassVar[bool] = False
+    """Whether the weights decide what is made, and not the model's shape alone."""
+
     method: str
     """Name of the method, as `limbeck list methods` shows it."""
 

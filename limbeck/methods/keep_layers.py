@@ -180,7 +180,7 @@ def apply(model: Model, settings: KeepLayersSettings) -> Model:
     model_type = settings.model_type or model.config.model_type
     config = student_config(model.config, layers=layers, model_type=model_type)
     student = find_class(model_type, model.kind)(config).to(model.device)
-    _require_places(model, student)
+    _require_places(model, student, first=layers[0])
     _copy_outside_layers(model, student, copy_transform=settings.copy_transform)
     for place, layer in enumerate(layers):
         kept = model.encoder.layer_at(layer).state_dict()
@@ -198,7 +198,9 @@ def student_config(teacher: ModelConfig, *, layers: Sequence[int], model_type: s
     shared = {
         name: _read(teacher, name) for name in _SHARED if _has(teacher, name) and _has(own, name)
     }
-    return own.replace(num_hidden_layers=len(layers), **shared)
+    return own.replace(
+        num_hidden_layers=len(layers), layer_shapes=teacher.keep_shapes(layers), **shared
+    )
 
 
 def _has(config: ModelConfig, name: str) -> bool:
@@ -221,19 +223,23 @@ def can_hold(model_type: str, teacher: Model) -> bool:
     return not _find_lost(teacher, student)
 
 
-def _find_lost(teacher: Model, student: Model) -> list[str]:
-    """Returns what of the teacher's encoder has no place in the student's; token types may go."""
-    places = _shapes(student.encoder)
+def _find_lost(teacher: Model, student: Model, *, first: int = 0) -> list[str]:
+    """Returns what of the teacher's encoder has no place in the student's; token types may go.
+
+    Of the layers that of the student's first place stands for all, whose own shapes follow those
+    of the teacher's.
+    """
+    places = _shapes(student.encoder, 0)
     return [
         name
-        for name, shape in _shapes(teacher.encoder).items()
+        for name, shape in _shapes(teacher.encoder, first).items()
         if places.get(name) != shape and not name.startswith("embeddings.token_type.")
     ]
 
 
-def _require_places(teacher: Model, student: Model) -> None:
+def _require_places(teacher: Model, student: Model, *, first: int) -> None:
     """Refuses a family whose encoder can't hold all of the teacher's."""
-    lost = _find_lost(teacher, student)
+    lost = _find_lost(teacher, student, first=first)
     if lost:
         given, wanted = student.config.model_type, teacher.config.model_type
         raise SettingsError(
@@ -242,10 +248,10 @@ def _require_places(teacher: Model, student: Model) -> None:
         )
 
 
-def _shapes(encoder: Encoder) -> dict[str, torch.Size]:
-    """Returns the shapes of what stands beside the layers, and of the first layer's parts."""
+def _shapes(encoder: Encoder, place: int) -> dict[str, torch.Size]:
+    """Returns the shapes of what stands beside the layers, and of the parts of one place's."""
     beside = {n: p.shape for n, p in encoder.named_parameters() if not n.startswith("layers.")}
-    inside = encoder.layer_at(0).named_parameters(prefix="layers.{i}")
+    inside = encoder.layer_at(place).named_parameters(prefix="layers.{i}")
     return beside | {name: parameter.shape for name, parameter in inside}
 
 

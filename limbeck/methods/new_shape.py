@@ -13,7 +13,10 @@ from limbeck.models import Model, ModelConfig, find_class
 
 
 class NewShapeSettings(MethodSettings):
-    """Settings of `new_shape`; what is not given is as in the teacher."""
+    """Settings of `new_shape`; what is not given is as in the teacher.
+
+    Layers are all alike: of a teacher that lacks heads or neurons in some, as they were before.
+    """
 
     method: Literal["new_shape"] = "new_shape"
     num_hidden_layers: int | None = Field(default=None, ge=1)
@@ -69,4 +72,4 @@ def shape_config(teacher: ModelConfig, settings: NewShapeSettings) -> ModelConfi
     given = {name: size for name, size in sizes.items() if size is not None}
     if depth > len(layers):
         given["num_hidden_layers"] = depth
-    return config.replace(**given)
+    return config.replace(layer_shapes=None, **given)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from limbeck.models._config import ModelConfig
     from limbeck.models._foreign import ForeignConfig, ForeignModel, name_adapter
     from limbeck.models._kinds import KINDS, Kind, find_kind
+    from limbeck.models._layer_shapes import LayerShape
     from limbeck.models._model import Model
     from limbeck.models._sentence.config import (
         DOCUMENT_PROMPTS,
@@ -68,6 +69,7 @@ else:
             "_config": ["ModelConfig"],
             "_foreign": ["ForeignConfig", "ForeignModel", "name_adapter"],
             "_kinds": ["KINDS", "Kind", "find_kind"],
+            "_layer_shapes": ["LayerShape"],
             "_model": ["Model"],
             "_sentence.config": [
                 "DOCUMENT_PROMPTS",
@@ -105,6 +107,7 @@ __all__ = [
     "ForeignConfig",
     "ForeignModel",
     "Kind",
+    "LayerShape",
     "Model",
     "ModelConfig",
     "NormalizeConfig",

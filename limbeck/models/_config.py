@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from limbeck import limits
 from limbeck.errors import SettingsError, did_you_mean, shorten
+from limbeck.models import _layer_shapes
+from limbeck.models._layer_shapes import LayerShape
 from limbeck.nn import ACTIVATIONS
 
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
@@ -110,6 +112,8 @@ class ModelConfig:
     sizes by BERT's names themselves, and from here what else it needs, such as an inner width."""
     fixed_values: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Keys of `config.json` that would change what is computed -> the values that don't."""
+    why_alike: ClassVar[str | None] = None
+    """Why layers can't differ in heads and neurons; None in families where they can."""
 
     vocab_size: int = size(30522)
     max_position_embeddings: int = size(512)
@@ -130,6 +134,12 @@ class ModelConfig:
     label2id: Mapping[str, int] = field(default_factory=dict)
     """The inverse of `id2label`, and made from it if absent; a file that has both goes by
     `id2label`."""
+    layer_shapes: Sequence[LayerShape] | None = checked(
+        None, _layer_shapes.ACCEPTED, _layer_shapes.are_layer_shapes
+    )
+    """Which heads each layer has, by their numbers in a layer with all of them, and how many inner
+    neurons; None where all have `num_attention_heads` and `intermediate_size`. Shapes that are all
+    alike and have all heads become that."""
 
     if TYPE_CHECKING:  # fields or properties of each family's configuration
 
@@ -143,6 +153,8 @@ class ModelConfig:
         def intermediate_size(self) -> int: ...
 
     def __post_init__(self) -> None:
+        shapes = _layer_shapes.read_layer_shapes(self.layer_shapes)
+        object.__setattr__(self, "layer_shapes", shapes)
         faults = [
             f"{f.name} is {_show(getattr(self, f.name))}; accepted: {f.metadata['accepted']}"
             for f in dataclasses.fields(self)
@@ -153,6 +165,7 @@ class ModelConfig:
         if faults:
             raise SettingsError(f"{type(self).__name__}: " + "; ".join(faults) + ".")
         id2label, label2id = complete_labels(self.num_labels, self.id2label, self.label2id)
+        self._make_plain()
         object.__setattr__(self, "num_labels", len(id2label))
         object.__setattr__(self, "id2label", id2label)
         object.__setattr__(self, "label2id", label2id)
@@ -199,8 +212,9 @@ class ModelConfig:
         """Returns the content of a `config.json`."""
         values = dataclasses.asdict(self)
         del values["num_labels"]  # as in transformers, the labels' names say it
-        if self.problem_type is None:
-            del values["problem_type"]
+        for name in ("problem_type", "layer_shapes"):
+            if values[name] is None:
+                del values[name]
         values["id2label"] = {str(index): label for index, label in self.id2label.items()}
         return {"model_type": self.model_type, **values}
 
@@ -265,16 +279,41 @@ class ModelConfig:
         return self.num_hidden_layers
 
     @property
+    def own_parts(self) -> tuple[str, ...]:
+        """What it has that the family has no place for in `transformers`, in words; mostly none."""
+        if self.layer_shapes is None:
+            return ()
+        return ("layers that differ in heads and inner neurons (`layer_shapes` in `config.json`)",)
+
+    @property
     def attention_size(self) -> int:
-        """Width of a layer's queries, keys or values: all heads side by side."""
+        """Width of queries, keys or values in a layer with all heads, which stand side by side."""
         return self.hidden_size
 
     def keep_layers(self, layers: Sequence[int]) -> Self:
         """Returns the configuration of a model that has these layers of it alone, in this order.
 
-        Families whose layers are not all alike say here which is which.
+        Families whose layers differ in more than their shapes say here which is which.
         """
-        return self.replace(num_hidden_layers=len(layers))
+        return self.replace(num_hidden_layers=len(layers), layer_shapes=self.keep_shapes(layers))
+
+    def keep_shapes(self, layers: Sequence[int]) -> Sequence[LayerShape] | None:
+        """Returns `layer_shapes` of some layers alone, in this order."""
+        if self.layer_shapes is None:
+            return None
+        return [self.layer_shapes[layer] for layer in layers]
+
+    def layer_shape(self, place: int) -> LayerShape:
+        """Returns what the layer in a place has, counted from 0."""
+        if self.layer_shapes is not None:
+            return self.layer_shapes[place]
+        heads = tuple(range(self.num_attention_heads))
+        return LayerShape(heads=heads, neurons=self.intermediate_size)
+
+    def attention_size_at(self, place: int) -> int:
+        """Width of the queries, keys or values of the layer in a place."""
+        head_size = self.attention_size // self.num_attention_heads
+        return head_size * len(self.layer_shape(place).heads)
 
     @property
     def max_tokens(self) -> int | None:
@@ -329,7 +368,32 @@ class ModelConfig:
                 f"max_position_embeddings is {self.max_position_embeddings}; accepted: above "
                 f"{self.reserved_positions}, the number of positions at which no token stands"
             )
+        if self.layer_shapes is not None:
+            faults += self._find_wrong_shapes(self.layer_shapes)
         return faults
+
+    def _find_wrong_shapes(self, shapes: Sequence[LayerShape]) -> list[str]:
+        if self.why_alike is not None:
+            given = f"layer_shapes is given; accepted for {self.model_type}: null"
+            return [f"{given}, since {self.why_alike}"]
+        return _layer_shapes.find_faults(
+            shapes,
+            num_layers=self.num_hidden_layers,
+            num_heads=self.num_attention_heads,
+            most_neurons=self.intermediate_size,
+        )
+
+    def _make_plain(self) -> None:
+        """Says by `intermediate_size`, as `transformers` does, what needs no shapes of layers."""
+        shapes = self.layer_shapes
+        if shapes is None or not _layer_shapes.are_plain(
+            shapes, num_heads=self.num_attention_heads
+        ):
+            return
+        object.__setattr__(self, "layer_shapes", None)
+        if shapes[0].neurons != self.intermediate_size:
+            name = self.common_names.get("intermediate_size", "intermediate_size")
+            object.__setattr__(self, name, shapes[0].neurons)
 
 
 def complete_labels(

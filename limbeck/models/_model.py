@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -17,6 +18,7 @@ from limbeck.models._architecture import Architecture
 from limbeck.models._config import ModelConfig
 from limbeck.models._inputs import check_inputs, flatten_choices
 from limbeck.models._kinds import Kind
+from limbeck.models._layer_shapes import cut_layers
 from limbeck.models._loss import compute_loss
 from limbeck.models._pretrained import read_model_config, read_weights
 from limbeck.nn import Collect, Encoder, EncoderOutput, ModelOutput, initialise
@@ -53,6 +55,8 @@ class Model(nn.Module):
         device = torch.get_default_device()
         with torch.device("meta"):  # spares torch's own initialisation, which would be overwritten
             self.encoder = self.architecture.build_encoder(config)
+            if config.layer_shapes is not None:
+                cut_layers(self.encoder, config.layer_shapes)
             self.pooler = self._build_pooler(wanted=add_pooling_layer)
             if self.kind.has_head:
                 self.head = self.architecture.build_head(config, self.kind)
@@ -142,6 +146,8 @@ class Model(nn.Module):
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes `config.json` and `model.safetensors`, which `transformers` loads too.
 
+        Parts that it has no place for it refuses: a `README.md` says so, where there is none yet.
+
         Raises:
             CheckpointError: If the folder can't be written.
         """
@@ -151,7 +157,12 @@ class Model(nn.Module):
             **self.config.to_dict(),
         }
         tensors = self.architecture.names.write(self.state_dict(), head=self.kind.name)
-        checkpoints.write_model(Path(folder), config, tensors)
+        folder = Path(folder)
+        checkpoints.write_model(folder, config, tensors)
+        parts = ", and ".join(self.config.own_parts)
+        if parts and not os.path.lexists(folder / checkpoints.CARD_NAME):
+            body = f"It has {parts}, which `transformers` has no place for. Limbeck loads it.\n"
+            checkpoints.write_readme(folder, metadata="tags:\n- limbeck", body=body)
 
     def push_to_hub(
         self,

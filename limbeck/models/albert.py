@@ -35,6 +35,7 @@ class AlbertConfig(ModelConfig):
     """ALBERT-xxlarge, unless told otherwise."""
 
     model_type: ClassVar[str] = "albert"
+    why_alike: ClassVar[str] = "a layer of a group runs in several places"
     tiny_values: ClassVar = {"embedding_size": 16, "num_hidden_groups": 2, "inner_group_num": 2}
 
     vocab_size: int = fields.size(30000)

@@ -46,6 +46,7 @@ class MobileBertConfig(ModelConfig):
     """MobileBERT, unless told otherwise."""
 
     model_type: ClassVar[str] = "mobilebert"
+    why_alike: ClassVar[str] = "a layer has several feed-forwards, behind a bottleneck"
     tiny_values: ClassVar = {
         "embedding_size": 10,
         "intra_bottleneck_size": 12,

@@ -187,7 +187,9 @@ class ModernBertConfig(ModelConfig):
                 f"one of {self.model_type} does not; accepted: lists that begin with 0"
             )
         kept = [self._types[layer] for layer in layers]
-        return self.replace(num_hidden_layers=len(kept), layer_types=kept)
+        return self.replace(
+            num_hidden_layers=len(kept), layer_types=kept, layer_shapes=self.keep_shapes(layers)
+        )
 
     @property
     def weight_cut(self) -> float:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from limbeck.nn.slicing import keep_inputs, keep_outputs
 
 
 class AttentionParts(NamedTuple):
@@ -37,7 +41,7 @@ class SelfAttention(nn.Module):
         relative: Makes a bias of the queries, the keys and what the encoder knows of positions;
             called with this module (for its projections), the queries, the keys and `positions`.
             Where the bias is the same for every layer, the encoder's `position_bias` gives it
-            instead.
+            instead. Linear layers in it give all heads side by side, as the queries' does.
         rotation: Turns queries and keys by what the encoder knows of positions.
         bias: Whether the four projections have biases.
         value_size: Width of what values are made of; `hidden_size` if absent.
@@ -69,6 +73,9 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(width, hidden_size, bias=bias)
         self.relative = relative
         self.rotation = rotation
+        self.num_heads = num_heads
+        self.heads = tuple(range(num_heads))
+        """Which heads are left, by their numbers when all were there."""
 
     def forward(
         self,
@@ -110,6 +117,35 @@ class SelfAttention(nn.Module):
                 query, key, value, attn_mask=mask, dropout_p=dropout, scale=self.scale
             )
         return self.output(context.transpose(1, 2).flatten(2)), parts
+
+    def keep_heads(self, places: Sequence[int]) -> None:
+        """Leaves the layer some of its heads, counted among those that it has now, ascending.
+
+        What is left computes what it did; what the other heads wrote is missing from the sum, and
+        the output's bias stays.
+
+        Source: Michel et al. 2019, https://arxiv.org/abs/1905.10650, section 2.3, removes heads so.
+        """
+        size = self.head_size
+        columns = [size * place + column for place in places for column in range(size)]
+        further = [] if self.relative is None else self.relative.modules()
+        by_head = [self.query, self.key, self.value]
+        for linear in (*by_head, *(part for part in further if isinstance(part, nn.Linear))):
+            keep_outputs(linear, columns)
+        keep_inputs(self.output, columns)
+        self.heads = tuple(self.heads[place] for place in places)
+
+    def take_heads(self, mask: Tensor) -> Tensor:
+        """Returns what of a mask for all heads is for those that are left.
+
+        Shape:
+            mask: (batch, heads of a layer that has all, sequence, sequence).
+            result: (batch, heads, sequence, sequence).
+        """
+        if len(self.heads) == self.num_heads:
+            return mask
+        # Slices and not an index, which would be a tensor that is made, and on a GPU waited for.
+        return torch.cat([mask[:, head : head + 1] for head in self.heads], dim=1)
 
     def split_heads(self, projected: Tensor) -> Tensor:
         """Shape: (..., sequence, heads * head_size) to (..., heads, sequence, head_size)."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from limbeck.nn.collecting import Collect, is_collected, require_collectable
 from limbeck.nn.embeddings import Embeddings
+from limbeck.nn.layer import EncoderLayer
 from limbeck.nn.masks import Reach, additive_mask, combine_masks, reach_mask
 from limbeck.nn.outputs import EncoderOutput
 
@@ -109,7 +110,8 @@ class Encoder(nn.Module):
         keep("hidden_states", 0, hidden)
         for place, (layer, reach) in enumerate(layers[:num_layers]):
             is_explicit = any(is_collected(collect, name, place) for name in _EXPLICIT)
-            hidden, parts = layer(hidden, masks[reach], positions, explicit=is_explicit)
+            mask = self._mask_of(layer, masks[reach])
+            hidden, parts = layer(hidden, mask, positions, explicit=is_explicit)
             if self.norm is not None and place == len(layers) - 1:
                 hidden = self.norm(hidden)
             for name, part in zip(parts._fields, parts, strict=True):
@@ -128,9 +130,24 @@ class Encoder(nn.Module):
             for layer in _run_of(self.layers[index])
         ]
 
+    def _mask_of(self, layer: nn.Module, mask: Tensor | None) -> Tensor | None:
+        """Returns a mask as a layer takes it that may lack heads for which there is a bias."""
+        if mask is None or self.position_bias is None or not isinstance(layer, EncoderLayer):
+            return mask
+        return layer.attention.take_heads(mask)
+
     def layer_at(self, place: int) -> nn.Module:
         """Returns the layer that runs in a place, counted from 0."""
         return self.layers[self.order[place]]
+
+    def plain_layer_at(self, place: int) -> EncoderLayer:
+        """Returns the layer of a place, which must be an attention and one feed-forward.
+
+        Only of a family whose configuration may have `layer_shapes` is that certain.
+        """
+        layer = self.layer_at(place)
+        assert isinstance(layer, EncoderLayer), type(layer)
+        return layer
 
     def parameter_depths(self) -> dict[str, int]:
         """Returns for each parameter's name how far up it stands, for layer-wise learning rates.

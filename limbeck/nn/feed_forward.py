@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
+
+from limbeck.nn.slicing import keep_inputs, keep_outputs
 
 
 class FeedForward(nn.Module):
@@ -21,6 +25,11 @@ class FeedForward(nn.Module):
         """Shape: (..., hidden_size) to (..., hidden_size)."""
         down: Tensor = self.down(self.activation(self.up(hidden)))
         return down
+
+    def keep_neurons(self, places: Sequence[int]) -> None:
+        """Leaves it some of its inner neurons, by their places; what `down` adds stays."""
+        keep_outputs(self.up, places)
+        keep_inputs(self.down, places)
 
 
 class GatedFeedForward(nn.Module):
@@ -50,3 +59,9 @@ class GatedFeedForward(nn.Module):
         gated = self.activation(self.up(hidden)) * self.gate(hidden)
         down: Tensor = self.down(self.dropout(gated))
         return down
+
+    def keep_neurons(self, places: Sequence[int]) -> None:
+        """Leaves it some of its inner neurons, by their places; what `down` adds stays."""
+        keep_outputs(self.up, places)
+        keep_outputs(self.gate, places)
+        keep_inputs(self.down, places)

@@ -96,12 +96,16 @@ def train_replaced_tokens(
 
 
 def narrow_config(config: ModelConfig, *, ratio: float) -> ModelConfig:
-    """Returns a configuration with a part of the heads, each as wide, and of the inner width."""
+    """Returns a configuration with a part of the heads, each as wide, and of the inner width.
+
+    Its layers are all alike, whatever the given one's are.
+    """
     heads = max(1, round(config.num_attention_heads * ratio))
     return config.replace(
         hidden_size=heads * (config.hidden_size // config.num_attention_heads),
         num_attention_heads=heads,
         intermediate_size=max(1, round(config.intermediate_size * ratio)),
+        layer_shapes=None,
     )
 
 

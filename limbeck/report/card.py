@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from limbeck.checkpoints import write_readme
+from limbeck.checkpoints import CONFIG_NAME, read_config, write_readme
 from limbeck.metrics import find_metric
-from limbeck.models import Kind
+from limbeck.models import AutoConfig, Kind, ModelConfig, find_foreign_family
 from limbeck.report.page import Table
 from limbeck.report.render import render_markdown
 
@@ -94,6 +94,8 @@ class Card:
         inherited: Licence and language, if known, by the names of the metadata.
         tables: What else was measured.
         export: What runs it, if it is an exported model.
+        own_parts: What it has that `transformers` has no place for, in words; `write_card` looks in
+            the folder.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Card:
     inherited: Mapping[str, Any]
     tables: Sequence[Table] = ()
     export: ExportUse | None = None
+    own_parts: Sequence[str] = ()
 
     @property
     def makes_vectors(self) -> bool:
@@ -120,8 +123,11 @@ class Card:
     def library(self) -> str | None:
         """The library whose lines the Hub offers to load it; None where none has them.
 
-        An exported folder has no weights that `transformers` could read.
+        An exported folder has no weights that `transformers` could read, and some models have parts
+        that it does not know.
         """
+        if self.export is None and self.own_parts:
+            return None
         if self.export is None:
             return "sentence-transformers" if self.makes_vectors else "transformers"
         if self.makes_vectors and self.export.engine in _SENTENCE_BACKENDS:
@@ -148,12 +154,15 @@ def name_class(kind: Kind, *, makes_vectors: bool) -> str:
 def write_card(folder: Path, card: Card) -> bool:
     """Writes a card into a model folder, unless one is there that Limbeck did not write.
 
+    Where layers differ in heads and inner neurons, it says which has how many.
+
     Returns:
         Whether it was written.
 
     Raises:
-        CheckpointError: If the file can't be read or written.
+        CheckpointError: If a file can't be read or written.
     """
+    card = _look_at_model(folder, card)
     made = tuple(card.made.items())
     tables = {
         "scores": _score_table(card.scores) if card.scores else None,
@@ -163,11 +172,33 @@ def write_card(folder: Path, card: Card) -> bool:
     return write_readme(folder, metadata=_metadata(card).to_yaml(), body=body)
 
 
+def _look_at_model(folder: Path, card: Card) -> Card:
+    """Returns a card with what a folder's `config.json` alone says."""
+    family = read_config(folder).get("model_type") if (folder / CONFIG_NAME).is_file() else None
+    if not isinstance(family, str) or find_foreign_family(folder) is not None:
+        return card
+    config = AutoConfig.from_pretrained(folder)
+    return replace(card, own_parts=config.own_parts, made={**card.made, **_shapes_of(config)})
+
+
+def _shapes_of(config: ModelConfig) -> dict[str, str]:
+    """Returns how many heads and inner neurons each layer has, where they differ."""
+    if config.layer_shapes is None:
+        return {}
+    heads = ", ".join(str(len(shape.heads)) for shape in config.layer_shapes)
+    neurons = ", ".join(f"{shape.neurons}" for shape in config.layer_shapes)
+    return {
+        "Heads of each layer": f"{heads} of {config.num_attention_heads}",
+        "Inner neurons of each layer": f"{neurons} of {config.intermediate_size}",
+    }
+
+
 def _metadata(card: Card) -> ModelCardData:
     base = card.base_model
     hub_base = None if base is None or Path(base).expanduser().exists() else base
     dataset, _, config = (card.dataset or "").partition(":")
     pipeline_tag = card.pipeline
+    is_sentences = card.makes_vectors and (card.export is not None or not card.own_parts)
     results = [
         EvalResult(
             task_type=pipeline_tag or "other",
@@ -190,7 +221,7 @@ def _metadata(card: Card) -> ModelCardData:
         datasets=[dataset] if dataset else None,
         metrics=metrics or None,
         pipeline_tag=pipeline_tag,
-        tags=["limbeck", *card.tags, *(_SENTENCE_TAGS if card.makes_vectors else ())],
+        tags=["limbeck", *card.tags, *(_SENTENCE_TAGS if is_sentences else ())],
         eval_results=results or None,
         **card.inherited,
     )

@@ -26,7 +26,11 @@ def give_corpus(folder):
     return {"corpus": str(folder / "c")}
 
 
-NEEDED = {"new_shape": lambda _: {"hidden_size": 8}, "trim_vocabulary": give_corpus}
+NEEDED = {
+    "new_shape": lambda _: {"hidden_size": 8},
+    "prune_units": lambda _: {"heads": 0.5, "neurons": 0.5},
+    "trim_vocabulary": give_corpus,
+}
 """What makes the settings that a method can't do without."""
 
 

@@ -68,8 +68,13 @@ def trained_config(settings: FinetuneSettings, data: TaskData) -> ModelConfig:
     """
     if not settings.methods:
         return data.config
-    with torch.device("meta"):  # shapes alone: what is trained draws its weights later, by the seed
-        model = data.task.new_model(data.folder)
+    # What is trained draws its weights later, by the seed: most methods ask for shapes alone.
+    needs_weights = any(method.needs_weights for method in settings.methods)
+    with torch.random.fork_rng(devices=()), torch.device("cpu" if needs_weights else "meta"):
+        if needs_weights and settings.initialise == "pretrained":
+            model = data.task.load_model(data.folder, new_head=settings.new_head)
+        else:
+            model = data.task.new_model(data.folder)
         try:
             return start_student(model, settings.methods).config
         except SettingsError as error:
