@@ -9,7 +9,7 @@ from peers import Run
 from workloads import Text
 
 import limbeck
-from limbeck.export import export_model, load_graph, load_target
+from limbeck.export import load_graph, load_target, write_export
 from limbeck.recipes.export.rows import encode_texts, read_texts
 
 TASKS = {"classify": "text-classification", "answer": "question-answering"}
@@ -36,7 +36,7 @@ def export(folder: Path, target: str, work: Path) -> Path:
         graph, tokenizer = load_graph(folder), limbeck.AutoTokenizer.from_pretrained(folder)
         texts = read_texts(None, text_field="text")
         rows = encode_texts(texts, graph, tokenizer, count=128, max_length=128)
-        export_model(folder, place, load_target(target), calibration=rows.batches)
+        write_export(folder, place, load_target(target), calibration=rows.batches)
     return place
 
 

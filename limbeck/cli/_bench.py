@@ -168,7 +168,14 @@ def _read_texts(path: Path | None) -> list[str]:
 
 def _word_contest(contest: Contest, sample: str) -> list[str]:
     """Returns a table for each condition, sizes and memory, and how all was measured."""
-    from limbeck.report.bench import explain_speeds, footprint_rows, name_condition, speed_rows
+    from limbeck.report.bench import (
+        explain_speeds,
+        footprint_rows,
+        name_condition,
+        speed_rows,
+        word_threads,
+    )
+    from limbeck.report.figures import number_of
 
     lines = []
     for measured in contest.measured:
@@ -177,13 +184,14 @@ def _word_contest(contest: Contest, sample: str) -> list[str]:
     if contest.footprints:
         lines += [*align(footprint_rows(contest)), ""]
     first = next(iter(contest.measured[0].latencies.values()))
+    rounds = number_of(len(first.rounds), "round")
     return [
         *lines,
         explain_speeds(contest),
         (
-            f"{sample}, {first.num_latency_texts} of them one at a time; threads "
-            f"{first.num_threads}, device {first.device}, rounds {len(first.rounds)}, max_length "
-            f"{first.max_length}."
+            f"{sample}, {first.num_latency_texts} of them one at a time; threads: "
+            f"{word_threads(contest)}; device {first.device}, {rounds}, at most {first.max_length} "
+            "tokens."
         ),
     ]
 

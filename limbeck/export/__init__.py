@@ -11,8 +11,9 @@ from limbeck.export._sensitivity import (
     measure_sensitivity,
     narrowed,
 )
+from limbeck.export._steps import begin_step, steps_told_to
 from limbeck.export._target import Calibration, Target, Written, load_target
-from limbeck.export._write import export_model, load_graph
+from limbeck.export._write import load_graph, write_export
 
 __all__ = [
     "Calibration",
@@ -21,11 +22,13 @@ __all__ = [
     "Sensitivity",
     "Target",
     "Written",
-    "export_model",
+    "begin_step",
     "list_modules",
     "load_graph",
     "load_target",
     "measure_difference",
     "measure_sensitivity",
     "narrowed",
+    "steps_told_to",
+    "write_export",
 ]

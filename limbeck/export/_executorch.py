@@ -18,6 +18,7 @@ from torch.export import Dim, ExportedProgram
 
 from limbeck.export._graph import Graph
 from limbeck.export._mobile import WrittenOut, longest_row, make_example, quiet_python
+from limbeck.export._steps import begin_step
 from limbeck.export._target import Calibration, Target, Written
 
 FILE = "executorch/model.pte"
@@ -49,6 +50,7 @@ class ExecutorchTarget(Target):
         longest = self._max_tokens or longest_row(graph)
         path = folder / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
+        begin_step("tracing")
         with quiet_python():
             path.write_bytes(self.lower(graph, Tracer(graph, longest), keep_float))
         return Written(
@@ -106,6 +108,7 @@ def lower(
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
+    begin_step("lowering")
     # It takes this step too where two dimensions are free, and then can't write it.
     taken = [config for config in ALL_PARTITIONER_CONFIGS if config is not UnsqueezeCopyConfig]
     edge = to_edge_transform_and_lower(

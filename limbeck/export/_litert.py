@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from limbeck.errors import SettingsError
 from limbeck.export._graph import Graph
 from limbeck.export._mobile import WrittenOut, longest_row, make_example, quiet_python
+from limbeck.export._steps import begin_step
 from limbeck.export._target import Calibration, Target, Written
 from limbeck.inference.engines._quiet import quiet_stderr
 
@@ -114,6 +115,7 @@ def _convert(graph: Graph, buckets: Sequence[int]) -> bytes:
             for name, tensor in zip(graph.input_names, example, strict=True)
         }
         converter = converter.signature(signature_name(tokens), named, sample_kwargs=inputs)
+    begin_step(f"converting for rows of {', '.join(map(str, buckets))} tokens")
     os.environ.setdefault("LITERT_TORCH_SHOW_PROGRESS", "n")  # it draws over ours
     with WrittenOut(), quiet_stderr():
         return bytes(converter.convert().model_content())

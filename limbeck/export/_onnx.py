@@ -13,6 +13,7 @@ import torch
 
 from limbeck.export._graph import Graph
 from limbeck.export._quiet import quiet
+from limbeck.export._steps import begin_step
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -41,6 +42,7 @@ def trace(graph: Graph) -> ModelProto:
     weights = tuple((w.data_ptr(), w._version) for w in graph.parameters())
     known = _traced.get(graph)
     if known is None or known[0] != weights:
+        begin_step("tracing")
         known = (weights, _trace(graph))
         _traced[graph] = known
     copy = ModelProto()
@@ -106,6 +108,7 @@ def save(model: ModelProto, path: Path) -> None:
     """Writes one file, weights and all."""
     import onnx
 
+    begin_step("writing")
     forget_notes(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save_model(model, path)

@@ -13,6 +13,7 @@ import torch
 
 from limbeck.export._graph import Graph
 from limbeck.export._quiet import quiet
+from limbeck.export._steps import begin_step
 
 if TYPE_CHECKING:
     from openvino import Model as Network
@@ -50,6 +51,7 @@ def convert(graph: Graph) -> Network:
     """
     import openvino
 
+    begin_step("tracing")
     with unreported(), quiet("openvino", "torch"), torch.no_grad():
         network = openvino.convert_model(graph, example_input=graph.example())
     ends = ((network.inputs, graph.input_names), (network.outputs, graph.output_names))
@@ -63,6 +65,7 @@ def save(network: Network, folder: Path) -> tuple[str, ...]:
     """Writes graph and weights, and returns their paths within the folder."""
     import openvino
 
+    begin_step("writing")
     (folder / FILE).parent.mkdir(parents=True, exist_ok=True)
     # Left to itself it stores weights in fp16.
     openvino.save_model(network, folder / FILE, compress_to_fp16=False)

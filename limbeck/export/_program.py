@@ -8,6 +8,7 @@ from torch.export import ExportedProgram
 
 from limbeck.export._graph import Graph
 from limbeck.export._quiet import quiet
+from limbeck.export._steps import begin_step
 
 
 class _Named(nn.Module):
@@ -32,6 +33,7 @@ def trace(graph: Graph) -> ExportedProgram:
         place: torch.export.Dim(name, min=1, max=longest.get(name))
         for place, name in graph.axes.items()
     }
+    begin_step("tracing")
     inputs = dict(zip(graph.input_names, graph.example(), strict=True))
     with quiet("torch.export", "torch.fx"), torch.no_grad():
         return torch.export.export(

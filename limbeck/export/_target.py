@@ -74,6 +74,10 @@ class Target(ABC):
         """The target's name, as users write it."""
         return self.name.replace("_", "-")
 
+    def describe_runtime(self) -> str | None:
+        """Says for a dry run where what runs it comes from, if it is written too; else None."""
+        return None
+
     def refuse(self, graph: Graph) -> str | None:  # noqa: ARG002 - most take every model
         """Returns why this model can't be exported so, in words; None if it can."""
         return None
@@ -87,7 +91,7 @@ class Target(ABC):
         calibration: Calibration = (),
         keep_float: Sequence[str] = (),
     ) -> Written:
-        """Writes the model into a folder that is there; see `export_model`.
+        """Writes the model into a folder that is there; see `write_export`.
 
         Args:
             graph: The model.

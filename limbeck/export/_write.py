@@ -62,7 +62,7 @@ def _name(folder: Path) -> str:
     return folder.parents[1].name.rpartition("--")[2] if is_snapshot else short_name(folder)
 
 
-def export_model(
+def write_export(
     source: Path,
     folder: Path,
     target: Target,

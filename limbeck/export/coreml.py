@@ -25,6 +25,7 @@ from limbeck.errors import ExportError
 from limbeck.export import _program
 from limbeck.export._graph import Graph
 from limbeck.export._quiet import quiet
+from limbeck.export._steps import begin_step
 from limbeck.export._target import Calibration, Target, Written
 
 FOLDER: Final = "coreml/model.mlpackage"
@@ -80,7 +81,9 @@ class CoreMlTarget(Target):
             )
         with quiet("torch.export"):
             program = _program.trace(graph).run_decompositions({})
+        begin_step("converting")
         package = _convert(program, graph)
+        begin_step("writing, and comparing weights")
         package.save(str(path))
         spec = package.get_spec()
         _check_ends(spec, graph)

@@ -7,6 +7,7 @@ from typing import Any
 
 from limbeck.export._executorch import ExecutorchTarget, Tracer, lower
 from limbeck.export._graph import Graph
+from limbeck.export._steps import begin_step
 
 
 class ExecutorchInt8Target(ExecutorchTarget):
@@ -29,6 +30,7 @@ class ExecutorchInt8Target(ExecutorchTarget):
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
         traced = trace(graph, takes_a_tuple=True).module()
+        begin_step("quantising")
         prepared = prepare_pt2e(traced, _make_quantizer(keep_float))
         prepared(*trace.example)  # the scales of weights are taken as they are first used
         program = trace(convert_pt2e(prepared))

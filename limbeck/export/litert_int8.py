@@ -9,6 +9,7 @@ from torch import nn
 
 from limbeck.export._graph import Graph
 from limbeck.export._litert import LitertTarget
+from limbeck.export._steps import begin_step
 from limbeck.inference.engines._quiet import quiet_stderr
 
 
@@ -27,6 +28,7 @@ class LitertInt8Target(LitertTarget):
         """Returns the file that the one in float becomes."""
         from ai_edge_quantizer import quantizer, recipe
 
+        begin_step("quantising")
         narrowing = quantizer.Quantizer(content)
         narrowing.load_quantization_recipe(recipe.dynamic_wi8_afp32())
         for name in keep_float:  # what is said later counts

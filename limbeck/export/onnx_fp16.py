@@ -8,6 +8,7 @@ from pathlib import Path
 from limbeck.export import _onnx
 from limbeck.export._graph import Graph
 from limbeck.export._quiet import quiet
+from limbeck.export._steps import begin_step
 from limbeck.export._target import Calibration, Target, Written
 from limbeck.models import SentenceModel
 
@@ -38,6 +39,7 @@ class OnnxFp16Target(Target):
         # A text's vector is a sum over its tokens, and in torch fp32 too where the layers are not.
         above = ("head",) if isinstance(graph.model, SentenceModel) else ()
         kept = _onnx.nodes_of(model, graph, (*keep_float, *above))
+        begin_step("narrowing to fp16")
         with quiet():
             model = convert_float_to_float16(model, keep_io_types=True, node_block_list=kept)
         _onnx.save(model, folder / FILE)

@@ -9,6 +9,7 @@ from typing import Final
 from limbeck.export import _onnx, _onnx_int8
 from limbeck.export._graph import Graph
 from limbeck.export._quiet import quiet
+from limbeck.export._steps import begin_step
 from limbeck.export._target import Calibration, Target, Written
 
 FILE = "onnx/model_q4.onnx"
@@ -45,6 +46,7 @@ class OnnxInt4Target(Target):
         kept = _onnx.nodes_of(model, graph, keep_float)
         _onnx_int8.turn_tables(model, exclude=kept)
         _onnx_int8.quantize_tables(model, exclude=kept)
+        begin_step("quantising")
         quantizer = MatMulNBitsQuantizer(
             model,
             bits=4,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from limbeck.export import _onnx, _onnx_int8
 from limbeck.export._graph import Graph
+from limbeck.export._steps import begin_step
 from limbeck.export._target import Calibration, Target, Written
 
 FILE = "onnx/model_quantized.onnx"
@@ -38,6 +39,7 @@ class OnnxInt8Target(Target):
         kept = _onnx.nodes_of(model, graph, keep_float)
         _onnx_int8.turn_tables(model, exclude=kept)
         _onnx_int8.quantize_tables(model, exclude=kept)
+        begin_step("quantising")
         _onnx.forget_notes(model)
         path = folder / FILE
         path.parent.mkdir(parents=True, exist_ok=True)

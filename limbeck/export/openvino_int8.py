@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from limbeck.export import _openvino
 from limbeck.export._graph import Graph
 from limbeck.export._quiet import quiet
+from limbeck.export._steps import begin_step
 from limbeck.export._target import Calibration, Target, Written
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class OpenVinoInt8Target(Target):
 
 
 def _narrow(network: Network, calibration: Calibration, kept: Sequence[str]) -> Network:
+    ranges = f"taking ranges from {len(calibration)} batches, and " if calibration else ""
+    begin_step(f"{ranges}quantising")
     with _openvino.unreported():  # from the import on
         import nncf
 

@@ -12,6 +12,7 @@ from limbeck.errors import ExportError
 from limbeck.export import _program
 from limbeck.export._graph import Graph
 from limbeck.export._quiet import quiet
+from limbeck.export._steps import begin_step
 from limbeck.export._target import Calibration, Target, Written
 
 FILE: Final = "torch/model.pt2"
@@ -43,8 +44,10 @@ class TorchExportTarget(Target):
         """
         path = folder / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
+        program = _program.trace(graph)
+        begin_step("writing, and reading again")
         with quiet("torch.export", "torch.fx"):
-            torch.export.save(_program.trace(graph), path)
+            torch.export.save(program, path)
             module = torch.export.load(path).module()
         inputs = graph.example(rows=3, tokens=5)
         given = module(**dict(zip(graph.input_names, inputs, strict=True)))

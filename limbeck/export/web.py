@@ -11,6 +11,7 @@ from typing import Final
 
 from limbeck.errors import CheckpointError
 from limbeck.export._graph import Graph
+from limbeck.export._steps import begin_step
 from limbeck.export._target import Calibration, Written
 from limbeck.export._web import describe_model, explain_refusal, find_runtime
 from limbeck.export._web.runtime import PACKAGES
@@ -35,6 +36,10 @@ class WebTarget(OnnxInt8Target):
     def __init__(self, runtime: Path | None = None) -> None:
         self.runtime = runtime
 
+    def describe_runtime(self) -> str:
+        """Says where what runs a page in a browser is, or would come from."""
+        return find_runtime(self.runtime).describe()
+
     def refuse(self, graph: Graph) -> str | None:
         """Returns why the model has no page; None if it has one."""
         return explain_refusal(graph) or super().refuse(graph)
@@ -54,6 +59,7 @@ class WebTarget(OnnxInt8Target):
     ) -> Written:
         """Writes `web/`, which holds the model in the layout of `transformers.js`."""
         site = folder / FOLDER
+        begin_step("copying what runs the page")
         find_runtime(self.runtime).copy_to(site / "runtime")  # what may fail on a network: first
         name = _plain(graph.name)
         place = f"models/{name}"

@@ -72,7 +72,7 @@ def replace_folder(target: Path) -> Iterator[Path]:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     yield partial
-    for path in (*partial.iterdir(), partial):
+    for path in (*partial.rglob("*"), partial):
         flush_to_disk(path)
     # Out of the way, and not removed first: whoever is killed meanwhile would leave neither.
     replaced = partial.with_name(f"{partial.name}.replaced")

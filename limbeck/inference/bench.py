@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -154,8 +154,9 @@ def run_contest(
         longest = max_length or min([_MAX_LENGTH, *(n for n in limits if n is not None)])
         for num_tokens in lengths:
             rows = texts if num_tokens is None else _fill(texts, num_tokens)
-            speeds = {
-                batch_size: measure_speed(
+            speeds = {}
+            for number, batch_size in enumerate(batch_sizes):
+                found = measure_speed(
                     engines,
                     encoders,
                     texts=rows,
@@ -165,8 +166,11 @@ def run_contest(
                     num_latency_texts=_NUM_LATENCY_TEXTS if number == 0 else 1,
                     progress=reporter,
                 )
-                for number, batch_size in enumerate(batch_sizes)
-            }
+                # It knows torch's own number alone.
+                speeds[batch_size] = {
+                    label: replace(speed, num_threads=num_threads or speed.num_threads)
+                    for label, speed in found.items()
+                }
             measured.append(Measured(num_threads=num_threads, num_tokens=num_tokens, speeds=speeds))
     footprints = {}
     if with_memory:

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from limbeck.data.sampling import take_evenly
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, shorten_names
 from limbeck.inference._timing import Encode, Runner, Text, Timing
 from limbeck.inference.engines import Engine
 from limbeck.nn import evaluation
@@ -245,6 +245,7 @@ def measure_speed(
         torch.inference_mode(),
         reporter.stage("Measuring speed", total=repeats, unit="round") as stage,
     ):
+        stage.update(of=shorten_names(models, count=4))
         batches = [texts[at : at + batch_size] for at in range(0, len(texts), batch_size)]
         # The first calls pay for allocation and the choice of kernels.
         _measure_round(runners, singles[:2], batches[:1], waits={})
@@ -252,6 +253,7 @@ def measure_speed(
         for number in range(repeats):
             elapsed = time.perf_counter() - start
             if max_seconds is not None and elapsed > max_seconds and number >= _MIN_ROUNDS:
+                stage.update(stopped=f"before all {repeats}, since {max_seconds:g} s were over")
                 break
             order = [*runners][number % len(runners) :] + [*runners][: number % len(runners)]
             turn = {label: runners[label] for label in order}

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limbeck.cores import count_usable_cores
 from limbeck.inference.bench import Contest, Measured
 from limbeck.inference.engines import find_engine
 from limbeck.inference.speed import Quartiles, Speed, SpeedUp, compare_speed
@@ -140,7 +141,15 @@ def name_condition(measured: Measured) -> str:
     words = "texts as they are" if length is None else f"texts of {length} tokens"
     if measured.num_threads is None:
         return words
-    return f"{words}, {measured.num_threads} thread{'s' if measured.num_threads > 1 else ''}"
+    return f"{words}, {figures.number_of(measured.num_threads, 'thread')}"
+
+
+def word_threads(contest: Contest) -> str:
+    """Says with how many threads all was measured."""
+    given = dict.fromkeys(measured.num_threads for measured in contest.measured)
+    if None in given:
+        return f"each engine's own number, on {count_usable_cores()} cores"
+    return ", ".join(map(str, given))
 
 
 def _speed_table(contest: Contest, measured: Measured) -> Table:
@@ -240,6 +249,7 @@ def _describe(contest: Contest, sample: str) -> Terms:
         ("Rounds", len(first.rounds)),
         ("Longest input", f"{first.max_length} tokens"),
         ("Device", first.device),
+        ("Threads", word_threads(contest)),
         ("Processor", f"{hardware.cpu}, {hardware.num_usable_cores} usable cores"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     )

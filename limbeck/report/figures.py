@@ -62,6 +62,16 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def number_of(number: int, noun: str) -> str:
+    """Formats a number of things.
+
+    Example:
+        >>> number_of(1, "thread"), number_of(2, "thread")
+        ('1 thread', '2 threads')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def magnitude(value: float) -> str:
     """Returns a large number with three figures and a letter.
 

@@ -98,21 +98,12 @@ def _on_speed(models: Sequence[ModelFacts], split: str) -> str:
     speed = next((model.speed for model in models if model.speed is not None), None)
     if speed is None:
         return "Speed was not measured."
+    threads = figures.number_of(speed.num_threads, "thread")
     return (
-        f"Speed was measured on {speed.device} with {_count(speed.num_threads, 'thread')}, in "
+        f"Speed was measured on {speed.device} with {threads}, in "
         f"{len(speed.rounds)} rounds over {speed.num_texts} texts of the {split} split "
         f"({speed.num_latency_texts} of them for the latency), cut at {speed.max_length} "
         "tokens. The models took turns text by text; on a busy machine times move, ratios "
         f"less. {wording.PAIRED_RATIOS} A model is called faster where the lower quartile of "
         "these ratios is above 1."
     )
-
-
-def _count(number: int, noun: str) -> str:
-    """Returns a number of things.
-
-    Example:
-        >>> _count(1, "thread"), _count(2, "thread")
-        ('1 thread', '2 threads')
-    """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -116,6 +116,8 @@ class ExportRecord(ResultRecord):
     """The bound."""
     latency_ms: float | None
     """The model's own, in torch; None if that was not measured."""
+    num_threads: int | None = None
+    """Threads of the CPU that latencies were measured with."""
     models: tuple[ExportedModel, ...] = Field(min_length=1)
     """One for each target."""
 

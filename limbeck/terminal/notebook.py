@@ -53,7 +53,7 @@ class _NotebookStage:
         now = time.monotonic()
         if now - self._drawn >= _REDRAW_SECONDS:
             self._drawn = now
-            self._draw(self._bar(), plain=f"{self._description}: {self._meter.describe()}")
+            self._draw(self._bar(), plain=self._words())
 
     def update(self, **fields: str | float) -> None:
         """Sets figures shown beside the bar."""
@@ -67,8 +67,10 @@ class _NotebookStage:
     def _bar(self) -> str:
         total = f' max="{self._meter.total:g}" value="{self._meter.done:g}"'
         bar = f"<progress{total if self._meter.total else ''}></progress>"
-        words = html.escape(f"{self._description}: {self._meter.describe()}")
-        return f"<div>{bar} {words}</div>"
+        return f"<div>{bar} {html.escape(self._words())}</div>"
+
+    def _words(self) -> str:
+        return ": ".join(filter(None, (self._description, self._meter.describe())))
 
     def _draw(self, content: str, *, plain: str) -> None:
         self._handle.update({"text/html": content, "text/plain": plain}, raw=True)

@@ -39,13 +39,15 @@ class Meter:
     Args:
         total: Units in all, None if not known.
         unit: What is counted; `s` for a stage that a time bounds, whose work done is seconds, `%`
-            for one that tells only the share that is done.
+            for one that tells only the share that is done, nothing for one of which nothing is
+            counted.
         clock: Gives the time in seconds.
     """
 
     def __init__(self, total: float | None, unit: str, *, clock: Clock = time.monotonic) -> None:
         self.total = total
         is_bytes = unit in ("byte", "bytes")
+        self.counts = unit != ""
         self._is_time = unit == "s"
         self._is_share = unit == "%"
         self._scale = 1e6 if is_bytes else 1
@@ -83,7 +85,8 @@ class Meter:
         A stage bounded by time has no rate: `5:37/62:00, 56:23 left, loss 1.5`. What is left is the
         stage's own time, without pauses such as evaluations.
         """
-        return ", ".join([self.amount(of_total=True), *self._outlook(), *self._figures()])
+        amount = [self.amount(of_total=True)] if self.counts else []
+        return ", ".join([*amount, *self._outlook(), *self._figures()])
 
     def _outlook(self) -> Iterator[str]:
         """Yields the rate and the time left, as far as they are known, and there is any left.
@@ -109,7 +112,7 @@ class Meter:
 
     def summarise(self) -> str:
         """Says what was done in which time: `1,000 steps in 5:22, loss 1.4`."""
-        took = self.amount(of_total=False)
+        took = self.amount(of_total=False) if self.counts else "done"
         if not self._is_time:
             took += f" in {format_seconds(self.elapsed_seconds)}"
         return ", ".join([took, *self._figures()])
@@ -163,7 +166,9 @@ def _number(value: str | float) -> str:
 
 
 class PlainProgress:
-    """Writes a line when a stage begins, now and then while it runs, and when it ends.
+    """Writes a line now and then while a stage runs, and when it ends.
+
+    One of which nothing is counted has its line when it begins: it may be silent for long.
 
     Args:
         every_seconds: Time between two lines of one stage.
@@ -185,8 +190,10 @@ class PlainProgress:
         """Opens a stage."""
         meter = Meter(total, unit, clock=self._clock)
         stage = _PlainStage(self, description, meter, every_seconds=self._every_seconds)
+        if self._announce and not meter.counts:
+            self.log(description)
         yield stage
-        if self._announce:
+        if self._announce and meter.counts:
             self.log(f"{description}: {meter.summarise()}")
 
     def log(self, message: str) -> None:

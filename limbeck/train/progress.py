@@ -23,7 +23,10 @@ class Progress(Protocol):
     def stage(
         self, description: str, *, total: float | None, unit: str
     ) -> AbstractContextManager[Stage]:
-        """Opens a stage of `total` units (None where it can't be known)."""
+        """Opens a stage of `total` units (None where it can't be known).
+
+        Where nothing can be counted `unit` is empty.
+        """
 
     def log(self, message: str) -> None:
         """Shows one line that stays."""

@@ -16,7 +16,7 @@ from tokenizers import models, pre_tokenizers, trainers
 
 import limbeck
 from limbeck.errors import CheckpointError, SettingsError
-from limbeck.export import export_model, load_target
+from limbeck.export import load_target, write_export
 from limbeck.models import (
     DenseConfig,
     NormalizeConfig,
@@ -336,7 +336,7 @@ def test_an_exported_folder_gives_the_same(tmp_path):
         similarity="dot",
     )
     folder = tmp_path / "onnx"
-    export_model(source, folder, load_target("onnx"))
+    write_export(source, folder, load_target("onnx"))
     theirs = limbeck.SentenceEncoder(source, device="cpu", engine="torch", num_threads=1)
     encoder = limbeck.SentenceEncoder(folder)
     close(encoder.encode(TEXTS), theirs.encode(TEXTS))

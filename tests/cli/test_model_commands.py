@@ -272,7 +272,7 @@ def test_bench(capsys: Captured) -> None:
     assert re.split("  +", rows[1]) == head
     assert rows[2].split()[-3:] == ["1.00x", "1.00x", "1.00x"]
     about = " ".join(rows[4:])
-    for said in ("2 texts", "threads 1", "device cpu", "rounds 1", "max_length 64", "teacher"):
+    for said in ("2 texts", "threads: 1;", "device cpu", "1 round,", "most 64 tokens", "teacher"):
         assert said in about
     assert main([*measure, "--texts", "lines.txt", "--dry-run"]) == 0
     planned = capsys.readouterr().out

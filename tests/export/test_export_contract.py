@@ -16,7 +16,7 @@ from pipeline_models import EVERY_EXPORT, SLOWLY_WRITTEN, require_packages
 from web_pages import require_runtime
 
 from limbeck import listing
-from limbeck.export import export_model, load_target
+from limbeck.export import load_target, write_export
 from limbeck.models import find_architecture
 from limbeck.models._kinds import ENCODER, SEQUENCE_CLASSIFICATION
 
@@ -78,7 +78,7 @@ def assert_exports(target, graph, tmp_path):
         require_runtime(tmp_path / "runtime")
     source, folder = write_source(graph, tmp_path / "source"), tmp_path / "exported"
     calibration = calibration_of(graph) if target.needs_calibration else ()
-    info = export_model(source, folder, target, graph=graph, calibration=calibration)
+    info = write_export(source, folder, target, graph=graph, calibration=calibration)
     assert info.changed_file(folder) is None
     runner = target.engine or target.name
     if runner in RUNTIMES:

@@ -10,7 +10,7 @@ import torch
 from exported_models import make_graph, write_source
 
 from limbeck.errors import ExportError
-from limbeck.export import _program, coreml, export_model, load_target
+from limbeck.export import _program, coreml, load_target, write_export
 from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
 
 coremltools = pytest.importorskip("coremltools")
@@ -48,7 +48,7 @@ def graph():
 def exported(graph, tmp_path_factory):
     folder = tmp_path_factory.mktemp("coreml")
     source = write_source(graph, folder / "source")
-    return folder / "out", export_model(source, folder / "out", load_target("coreml"), graph=graph)
+    return folder / "out", write_export(source, folder / "out", load_target("coreml"), graph=graph)
 
 
 def change(graph, name, edit):

@@ -10,7 +10,7 @@ from pipeline_models import write_model
 
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import ExportError, MissingExtraError, SettingsError
-from limbeck.export import export_model, load_graph, load_target
+from limbeck.export import load_graph, load_target, write_export
 from limbeck.tokenizers import AutoTokenizer
 
 pytestmark = pytest.mark.slow
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     source = write_model(folder / "source", model_type="distilbert")
-    info = export_model(source, folder / "onnx", load_target("onnx"))
+    info = write_export(source, folder / "onnx", load_target("onnx"))
     return SimpleNamespace(source=source, folder=folder / "onnx", info=info)
 
 
@@ -52,7 +52,7 @@ def test_keeps_the_tokenizer(exported):
 
 
 def test_notices_a_changed_file(exported, tmp_path):
-    info = export_model(exported.source, tmp_path / "onnx", load_target("onnx"))
+    info = write_export(exported.source, tmp_path / "onnx", load_target("onnx"))
     path = tmp_path / "onnx/onnx/model.onnx"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert info.changed_file(tmp_path / "onnx") == "onnx/model.onnx"

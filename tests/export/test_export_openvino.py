@@ -15,7 +15,7 @@ from exported_models import (
 )
 
 from limbeck.errors import ExportError
-from limbeck.export import _openvino, export_model, load_target
+from limbeck.export import _openvino, load_target, write_export
 from limbeck.models._kinds import QUESTION_ANSWERING, SEQUENCE_CLASSIFICATION
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ def network(graph):
 def test_files_have_names_free_axes_and_all_digits(tmp_path):
     graph = make_graph("distilbert", QUESTION_ANSWERING)
     source = write_source(graph, tmp_path / "source")
-    info = export_model(source, tmp_path / "out", load_target("openvino"), graph=graph)
+    info = write_export(source, tmp_path / "out", load_target("openvino"), graph=graph)
     assert (info.engine, info.precision) == ("openvino", "fp32")
     assert list(info.files) == ["openvino/openvino_model.xml", "openvino/openvino_model.bin"]
     assert {"limbeck", "torch", "openvino"} <= set(info.made_with)
@@ -73,7 +73,7 @@ def test_int8_keeps_in_float_what_it_is_told(graph, tmp_path, has_texts, capfd):
     counts = {}
     for kept in ((), ("encoder.layers.1.feed_forward",)):
         folder = tmp_path / str(len(kept))
-        info = export_model(
+        info = write_export(
             source,
             folder,
             target,

@@ -9,7 +9,7 @@ import torch
 from exported_models import make_graph, write_source
 
 from limbeck.errors import CheckpointError, ExportError
-from limbeck.export import export_model, load_target
+from limbeck.export import load_target, write_export
 from limbeck.export.torch_export import FILE
 from limbeck.inference import load_engine
 from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
@@ -43,7 +43,7 @@ def source(graph, tmp_path_factory):
 
 
 def test_runs_without_limbeck(graph, source, tmp_path):
-    info = export_model(source, tmp_path / "out", load_target("torch_export"), graph=graph)
+    info = write_export(source, tmp_path / "out", load_target("torch_export"), graph=graph)
     assert info.engine is None
     assert info.options["relative_difference"] < 1e-5
     shapes = ((1, 1), (3, 9), (2, 64))
@@ -60,7 +60,7 @@ def test_runs_without_limbeck(graph, source, tmp_path):
 
 
 def test_no_engine_opens_it(graph, source, tmp_path):
-    export_model(source, tmp_path, load_target("torch_export"), graph=graph)
+    write_export(source, tmp_path, load_target("torch_export"), graph=graph)
     with pytest.raises(CheckpointError, match=r"was exported to torch-export, which"):
         load_engine("auto", tmp_path)
 
@@ -82,4 +82,4 @@ def test_a_program_that_differs_is_refused(graph, source, tmp_path, monkeypatch)
         match=r"model\.pt2 gives other outputs than BertForSequenceClassification: "
         r"they differ by [\d.]+ of their spread, and 1e-05 is accepted",
     ):
-        export_model(source, tmp_path, target, graph=other)
+        write_export(source, tmp_path, target, graph=other)

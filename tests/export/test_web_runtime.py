@@ -2,6 +2,7 @@
 
 import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 from exported_models import make_graph, make_tokenizer
@@ -11,6 +12,7 @@ from limbeck.errors import ExportError
 from limbeck.export import Graph, load_target
 from limbeck.export._web import find_runtime
 from limbeck.export._web.runtime import COMMAND, PACKAGES, Runtime
+from limbeck.export.web import WebTarget
 from limbeck.models import SentenceModel, find_architecture
 
 
@@ -66,6 +68,22 @@ def test_a_package_that_is_another_than_was_published(tmp_path):
     (tmp_path / PACKAGES[0].archive).write_bytes(b"no archive")
     with pytest.raises(ExportError, match=r"4\.3\.2\.tgz can't be read .*; remove it"):
         Runtime(tmp_path, is_given=True).copy_to(tmp_path / "site")
+
+
+def test_a_dry_run_says_what_would_be_fetched_and_from_where(tmp_path):
+    runtime = Runtime(tmp_path, is_given=False)
+    assert runtime.describe() == (
+        "fetched from npm, once: @huggingface/transformers@4.3.2 and "
+        f"onnxruntime-web@{PACKAGES[1].version}, 35 MB, of which 15 MB are kept in {tmp_path}"
+    )
+    (tmp_path / PACKAGES[0].archive).touch()
+    expected = f"once: onnxruntime-web@{PACKAGES[1].version}, 33 MB, of which 14 MB are"
+    assert expected in runtime.describe()
+    assert expected in WebTarget(tmp_path).describe_runtime()
+    for package in PACKAGES:
+        for name in package.files:
+            (tmp_path / Path(name).name).touch()
+    assert runtime.describe() == f"in {tmp_path}, nothing is fetched"
 
 
 def test_npm_without_a_network(tmp_path, monkeypatch):

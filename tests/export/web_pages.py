@@ -14,7 +14,7 @@ import torch
 from pipeline_models import write_model
 
 from limbeck.errors import ExportError
-from limbeck.export import export_model, load_target
+from limbeck.export import load_target, write_export
 from limbeck.export._web import find_runtime
 from limbeck.tokenizers import AutoTokenizer
 
@@ -110,7 +110,7 @@ def read_facts(site):
 
 def export_page(source, folder):
     """Exports a model; returns the folder to serve."""
-    export_model(source, folder, load_target("web"))
+    write_export(source, folder, load_target("web"))
     return folder / "web"
 
 

@@ -86,6 +86,23 @@ def test_a_folder_is_there_until_the_new_one_is(tmp_path, monkeypatch):
     assert (target / "notes").read_text() in ("old", "new")
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="tells what a descriptor opens")
+def test_all_that_is_in_a_folder_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    target, before, flush = tmp_path / "model", set(), os.fsync
+
+    def note(descriptor):
+        if not target.exists():
+            before.add(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    with replace_folder(target) as partial:
+        (partial / "onnx").mkdir()
+        for name in ("config.json", "onnx/model.onnx"):
+            (partial / name).write_text("{}")
+    assert before == {"config.json", "onnx", "model.onnx", ".partial-model"}
+
+
 def test_replaced_whole(tmp_path):
     path = tmp_path / "new" / "value.txt"
     with replace_file(path, error=CheckpointError) as temporary:

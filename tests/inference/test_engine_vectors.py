@@ -12,7 +12,7 @@ from pipeline_models import TEXTS, write_model
 
 import limbeck
 from limbeck.errors import CheckpointError, SettingsError
-from limbeck.export import export_model, load_target
+from limbeck.export import load_target, write_export
 from limbeck.inference import load_engine
 from limbeck.inference.engines import VECTORS
 from limbeck.inference.engines._pooling import pool
@@ -68,7 +68,7 @@ def test_numpy_pools_as_torch_does(modes, layers):
 def test_hidden_states_and_vectors_of_one_export(tmp_path):
     source = write_sentence_model(tmp_path / "source", layers=(NormalizeConfig(),))
     folder = tmp_path / "onnx"
-    export_model(source, folder, load_target("onnx"))
+    write_export(source, folder, load_target("onnx"))
     expected = vectors_of(load_engine("torch", source, vectors=True), source)
     engine = load_engine(None, folder, vectors=True)
     np.testing.assert_allclose(vectors_of(engine, folder), expected, atol=1e-5)

@@ -17,7 +17,7 @@ import limbeck
 from limbeck import listing
 from limbeck.cli import main
 from limbeck.errors import SettingsError
-from limbeck.export import export_model, load_target
+from limbeck.export import load_target, write_export
 from limbeck.inference import ModelFacts, TextClassificationPipeline, load_engine, pipeline
 from limbeck.inference import engines as room
 from limbeck.inference.engines import find_engine
@@ -117,7 +117,7 @@ def run_by(tmp_path_factory):
         if (name, source) not in made:
             folder = tmp_path_factory.mktemp("exported") / "model"
             require_packages(load_target(TARGETS[name]))
-            export_model(source, folder, load_target(TARGETS[name]))
+            write_export(source, folder, load_target(TARGETS[name]))
             made[name, source] = folder
         return made[name, source]
 

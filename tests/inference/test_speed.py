@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from limbeck import BertConfig, BertForSequenceClassification, SettingsError
 from limbeck.inference.speed import Quartiles, Round, Speed, compare_speed, measure_speed
+from limbeck.terminal import PlainProgress
 from limbeck.tokenizers import train_wordpiece
 
 TEXTS = [f"a short text with {'many ' * (i % 5)}words, number {i}" for i in range(9)]
@@ -88,6 +89,17 @@ def test_rounds_stop_when_the_time_is_up_but_not_before_the_third(tokenizer):
     assert [len(speed.rounds) for speed in found.values()] == [3, 3]
     found = measure_speed(models, tokenizer, texts=TEXTS, repeats=4, max_seconds=600)
     assert [len(speed.rounds) for speed in found.values()] == [4, 4]
+
+
+def test_rounds_that_stop_early_say_why(tokenizer, capsys):
+    models = {name: Recorder(name, []) for name in "ab"}
+    progress = PlainProgress()
+    measure_speed(models, tokenizer, texts=TEXTS, repeats=5, max_seconds=0, progress=progress)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("Measuring speed: 3 rounds in ")
+    assert line.endswith("of a, b, stopped before all 5, since 0 s were over")
+    measure_speed(models, tokenizer, texts=TEXTS, repeats=2, progress=progress)
+    assert "stopped" not in capsys.readouterr().err
 
 
 def test_pairs_are_encoded_as_pairs(tokenizer):

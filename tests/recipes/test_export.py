@@ -116,6 +116,7 @@ def test_the_table_and_the_card_say_what_was_measured(exported):
         f"| accuracy | {result.score:.4f} | {result.score:.4f} |",
         "(95 % interval 0.0000 to 0.0000, paired)",
         "| Same answers | – | 100.0 % |",
+        f"| Latency at batch 1, median, {torch.get_num_threads()} thread",
         'limbeck.pipeline("text-classification", model="FOLDER_OR_HUB_ID")',
         'InferenceSession("FOLDER/onnx/model.onnx")',
         '"FOLDER_OR_HUB_ID", { dtype: "fp32" }',
@@ -131,6 +132,22 @@ def test_the_script_on_the_card_runs(exported):
     for block in blocks:
         code = block.partition("```")[0].replace("FOLDER_OR_HUB_ID", str(folder))
         exec(code.replace("FOLDER", str(folder)), {})
+
+
+def test_each_step_is_shown_with_the_target_when_it_begins(deep_teacher, data, tmp_path, capsys):
+    arguments = ["--to", "onnx-int8", "--data", data, "--out", str(tmp_path / "run")]
+    assert main(["export", deep_teacher, *arguments]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    steps = [line.partition(": ")[2] for line in lines if line.startswith("onnx-int8: ")]
+    assert steps[:5] == [
+        "tracing",
+        "quantising",
+        "comparing outputs on 24 rows",
+        "scoring 24 validation examples",
+        "scoring the model beside it",
+    ]
+    assert any("of torch, onnx_int8" in line for line in lines)
+    assert any(re.match(r"Latency is that of single texts, \d+ threads?\.", li) for li in lines)
 
 
 def test_what_is_done_is_not_done_again(exported, tmp_path):

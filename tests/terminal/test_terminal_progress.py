@@ -96,6 +96,21 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_a_stage_of_which_nothing_is_counted_is_told_when_it_begins(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with PlainProgress().stage("onnx: tracing", total=None, unit=""):
+        assert capsys.readouterr().err == "onnx: tracing\n"
+    assert capsys.readouterr().err == ""
+    with open_progress(quiet=True).stage("onnx: tracing", total=None, unit=""):
+        assert capsys.readouterr().err == ""
+    clock = Clock()
+    meter = Meter(None, "", clock=clock)
+    assert meter.describe() == ""
+    clock.now = 12
+    assert meter.summarise() == "done in 12 s"
+
+
 def test_a_failed_task_does_not_say_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
     with (
         pytest.raises(KeyboardInterrupt),

@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from limbeck.errors import ExportError, shorten
+from limbeck.export._steps import begin_step
 from limbeck.files import replace_file
 from limbeck.system_errors import raised_as
 
@@ -29,11 +30,13 @@ class Package:
         name: Its name there.
         version: Its version.
         files: What the page needs of it: names in the archive, and SHA-256.
+        megabytes: Size of what is fetched, and of the files.
     """
 
     name: str
     version: str
     files: Mapping[str, str]
+    megabytes: tuple[int, int]
 
     @property
     def spec(self) -> str:
@@ -56,6 +59,7 @@ PACKAGES: Final = (
                 "8b5a3171f8876bab2b1820a7d65eb87628e3d30bb5ea85b9dd398e76eb34decb"
             ),
         },
+        (2, 1),
     ),
     # The version that the other one names. Of its builds the one for CPUs alone: 14 MB instead of
     # the 27 MB of that with WebGPU, which transformers.js takes unless told.
@@ -70,6 +74,7 @@ PACKAGES: Final = (
                 "06ba057753da3847e4c24f02d91ab133455b0817c69a44993a9a53a2146df9e3"
             ),
         },
+        (33, 14),
     ),
 )
 COMMAND: Final = "npm pack " + " ".join(package.spec for package in PACKAGES)
@@ -106,6 +111,17 @@ class Runtime:
         raise ExportError(
             f"a web page is run by {names} from npm, which is not installed here; install npm, or "
             f"run this elsewhere: {COMMAND}; then set {VARIABLE} to the folder with what it wrote"
+        )
+
+    def describe(self) -> str:
+        """Says for a dry run what would be fetched, or where it is already; asks no network."""
+        missing = self._missing()
+        if not missing:
+            return f"in {self.folder}, nothing is fetched"
+        fetched, kept = (sum(p.megabytes[i] for p in missing) for i in range(2))
+        return (
+            f"fetched from npm, once: {_name(missing)}, {fetched} MB, of which {kept} MB are kept "
+            f"in {self.folder}"
         )
 
     def copy_to(self, folder: Path) -> None:
@@ -150,6 +166,7 @@ class Runtime:
         return found
 
     def _fetch(self, packages: list[Package]) -> None:
+        begin_step(f"fetching {_name(packages)} from npm")
         npm = shutil.which("npm")
         assert npm is not None  # checked before
         with tempfile.TemporaryDirectory() as temporary:
@@ -177,6 +194,10 @@ class Runtime:
                 for name, content in fetched._read(package).items():
                     with replace_file(self.folder / name, error=ExportError) as file:
                         file.write_bytes(content)
+
+
+def _name(packages: Sequence[Package]) -> str:
+    return " and ".join(package.spec for package in packages)
 
 
 def find_runtime(folder: Path | None = None) -> Runtime:

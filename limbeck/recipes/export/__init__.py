@@ -103,16 +103,14 @@ def _plan_target(source: Source, target: Target) -> Mapping[str, str]:
         return {**found, "refused": str(error)}
     except MissingExtraError as error:
         return {**found, "missing": str(error)}
-    return {**found, "packages": f"{', '.join(target.packages) or 'none'}: installed"}
+    found["packages"] = f"{', '.join(target.packages) or 'none'}: installed"
+    runtime = target.describe_runtime()
+    return found if runtime is None else {**found, "runtime": runtime}
 
 
 def _export_all(source: Source, workshop: Path, progress: Progress) -> ExportRecord:
     """Exports to each target, measures all side by side, and puts up those that may be used."""
-    made = []
-    with progress.stage("Exporting", total=len(source.targets), unit="targets") as stage:
-        for target in source.targets:
-            made.append(make_export(source, target, workshop, progress))
-            stage.advance()
+    made = [make_export(source, target, workshop, progress) for target in source.targets]
     latency = None
     if source.settings.measure:
         latency = measure_latency(source, _list_engines(made), progress)

@@ -101,7 +101,10 @@ def _compare(model: ExportedModel, record: ExportRecord) -> Table:
         rows.append((str(record.metric), f"{record.score:.4f}", f"{model.score.score:.4f}"))
     if model.latency_ms is not None and record.latency_ms is not None:
         own, given = map(figures.milliseconds, (record.latency_ms, model.latency_ms))
-        rows.append(("Latency at batch 1, median", own, f"{given} ({model.speed_up:.2f}×)"))
+        threads = record.num_threads
+        number = "" if threads is None else f", {figures.number_of(threads, 'thread')}"
+        label = f"Latency at batch 1, median{number}"
+        rows.append((label, own, f"{given} ({model.speed_up:.2f}×)"))
     found = model.outputs
     if found is not None:
         rows.append(("Largest difference of outputs", none, f"{found.largest:.2g}"))

@@ -11,7 +11,7 @@ from typing import Final, Self
 import torch
 
 from limbeck.errors import DataError
-from limbeck.export import Difference, Graph, Target, measure_difference
+from limbeck.export import Difference, Graph, Target, begin_step, measure_difference
 from limbeck.inference import Engine, load_engine
 from limbeck.inference.engines import find_engine
 from limbeck.models import SentenceModel
@@ -111,6 +111,7 @@ class TaskGate:
 
     def compare(self, runner: Runner) -> ScoreCompared:
         """Scores an export on the same examples."""
+        begin_step(f"scoring {self.num_examples:,} {self.split} examples")
         records = self.data.predict(runner, self.split)
         score = self._score(records)
         own, others = self._weigh(self._records), self._weigh(records)
@@ -129,6 +130,7 @@ class TaskGate:
 
     @cached_property
     def _records(self) -> list[Record]:
+        begin_step("scoring the model beside it")
         return self.data.predict(self.graph.encoder_model, self.split)
 
     def _score(self, records: Sequence[Record]) -> float:
@@ -158,6 +160,7 @@ class Gate:
         """Runs an exported folder, and compares it with the model."""
         if target.engine is None:
             return Verdict()
+        begin_step(f"comparing outputs on {self.rows.num_rows} rows")
         # As many threads as the model beside it, which is torch's: else their times don't compare.
         takes_threads = find_engine(target.engine).takes_threads
         engine = load_engine(

@@ -29,11 +29,13 @@ class Latency:
         own_ms: Of the model in torch, median at batch 1, tokenisation included.
         ms: Of each export.
         speed_ups: How many times as fast as the model each is; the median over rounds.
+        num_threads: Threads of the CPU.
     """
 
     own_ms: float
     ms: Mapping[str, float]
     speed_ups: Mapping[str, float]
+    num_threads: int
 
 
 def measure_latency(
@@ -62,6 +64,7 @@ def measure_latency(
             name: compare_speed(speed, reference=own).latency.median
             for name, speed in found.items()
         },
+        num_threads=own.num_threads,
     )
 
 

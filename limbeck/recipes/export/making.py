@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from limbeck.export import Target, export_model, measure_sensitivity
+from limbeck.export import Target, list_modules, measure_sensitivity, steps_told_to, write_export
 from limbeck.recipes._tasks.predictions import count_bytes
 from limbeck.recipes.export.gate import Verdict
 from limbeck.recipes.export.source import Source
@@ -45,7 +46,7 @@ def make_export(source: Source, target: Target, workshop: Path, progress: Progre
         workshop: Folder to work in.
         progress: Where it is told.
     """
-    first = _export(source, target, workshop / target.name)
+    first = _export(source, target, workshop / target.name, progress)
     is_narrow = target.precision != "fp32"
     if first.verdict.refusal is None or not (source.settings.repair and is_narrow):
         return first
@@ -65,7 +66,7 @@ def _repair(source: Source, first: Made, workshop: Path, progress: Progress) -> 
     def holds(count: int) -> bool:
         kept = tuple(ranked[:count])
         folder = workshop / f"{first.target.name}-{count}"
-        made[count] = _export(source, first.target, folder, keep_float=kept)
+        made[count] = _export(source, first.target, folder, progress, keep_float=kept)
         refusal = made[count].verdict.refusal
         progress.log(
             f"{first.target.shown_name} with {count} of {len(ranked)} layers in float: "
@@ -88,7 +89,8 @@ def _rank(source: Source, target: Target, progress: Progress) -> list[str]:
     """Returns the modules that may still be kept in float, the most sensitive first."""
     batches = source.sensitivity_rows.batches
     found = []
-    with progress.stage("Measuring sensitivity", total=None, unit="layers") as stage:
+    name, total = target.shown_name, len(list_modules(source.graph))
+    with progress.stage(f"{name}: measuring sensitivity", total=total, unit="layers") as stage:
         for one in measure_sensitivity(source.graph, target, batches):
             if one.name not in source.keep_float:
                 found.append(one)
@@ -97,21 +99,42 @@ def _rank(source: Source, target: Target, progress: Progress) -> list[str]:
 
 
 def _export(
-    source: Source, target: Target, folder: Path, *, keep_float: Sequence[str] = ()
+    source: Source,
+    target: Target,
+    folder: Path,
+    progress: Progress,
+    *,
+    keep_float: Sequence[str] = (),
 ) -> Made:
-    calibration = source.calibration.batches if target.needs_calibration else ()
-    export_model(
-        source.folder,
-        folder,
-        target,
-        graph=source.graph,
-        calibration=calibration,
-        keep_float=(*source.keep_float, *keep_float),
-    )
+    with _showing_steps(target, progress):
+        calibration = source.calibration.batches if target.needs_calibration else ()
+        write_export(
+            source.folder,
+            folder,
+            target,
+            graph=source.graph,
+            calibration=calibration,
+            keep_float=(*source.keep_float, *keep_float),
+        )
+        verdict = source.gate.judge(folder, target)
     return Made(
         target=target,
         folder=folder,
-        verdict=source.gate.judge(folder, target),
+        verdict=verdict,
         file_bytes=count_bytes(folder),
         kept_float=tuple(keep_float),
     )
+
+
+@contextmanager
+def _showing_steps(target: Target, progress: Progress) -> Iterator[None]:
+    """Shows what is begun within the block, each until the next one begins."""
+    with ExitStack() as running:
+
+        def show(words: str) -> None:
+            running.close()
+            stage = progress.stage(f"{target.shown_name}: {words}", total=None, unit="")
+            running.enter_context(stage)
+
+        with steps_told_to(show):
+            yield

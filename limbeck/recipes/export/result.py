@@ -75,6 +75,7 @@ def describe_export(
         score=None if task is None else task.score,
         max_drop=None if task is None else task.max_drop,
         latency_ms=None if latency is None else latency.own_ms,
+        num_threads=None if latency is None else latency.num_threads,
         models=tuple(models),
     )
 
@@ -129,6 +130,10 @@ def summarise_result(result: ExportRecord) -> str:
             f"of up to {result.max_drop:g} is accepted."
         )
         lines += _doubts(result)
+    if result.num_threads is not None:
+        lines.append(
+            f"Latency is that of single texts, {figures.number_of(result.num_threads, 'thread')}."
+        )
     if result.calibration is not None:
         lines.append(f"Ranges of activations were taken from {result.calibration}.")
     for model in result.models:
