@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from limbeck.errors import CheckpointError, shorten
 from limbeck.files import sha256_of
 from limbeck.files.typed import TypedFile
 from limbeck.system_errors import raised_as
+
+_FORMATS: Final = {
+    "onnx": ("onnxruntime", "fp32"),
+    "openvino": ("openvino", "fp32"),
+    "litert": ("litert", "fp32"),
+    "executorch": ("executorch", "fp32"),
+    "coreml": (None, "fp16"),
+    "torch_export": (None, "fp32"),
+    "web": ("onnxruntime", "int8"),
+}
+"""What runs each format here, and the type of weights where the target's name says no other."""
+_PRECISIONS: Final = ("fp32", "fp16", "int8", "int4")
 
 
 class ExportInfo(TypedFile):
@@ -54,6 +66,25 @@ class ExportInfo(TypedFile):
                 )
         return files
 
+    @model_validator(mode="after")
+    def _require_one_story(self) -> Self:
+        """Refuses an engine or a precision that the target does not have."""
+        words = self.target.split("_")
+        known = next((_FORMATS[name] for name in _FORMATS if _begins(self.target, name)), None)
+        if known is None:  # of a later version
+            return self
+        engine, precision = known
+        precision = next((word for word in words if word in _PRECISIONS), precision)
+        for name, given, wanted in (
+            ("engine", self.engine, engine),
+            ("precision", self.precision, precision),
+        ):
+            if given != wanted:
+                raise ValueError(
+                    f"target = {self.target!r} has {name} = {wanted!r}, and {given!r} is given"
+                )
+        return self
+
     def changed_file(self, folder: Path) -> str | None:
         """Returns the first of its files that is missing or another than was written; or None.
 
@@ -66,6 +97,10 @@ class ExportInfo(TypedFile):
                 if not path.is_file() or sha256_of(path) != checksum:
                     return name
         return None
+
+
+def _begins(target: str, name: str) -> bool:
+    return target == name or target.startswith(f"{name}_")
 
 
 def leads_out(name: str) -> bool:

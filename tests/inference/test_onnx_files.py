@@ -336,7 +336,7 @@ def test_what_is_missing_is_said(folder, monkeypatch, tmp_path):
 
 def test_an_export_of_ours_is_as_it_was_written(folder):
     info = ExportInfo(
-        target="onnx",
+        target="onnx_int8",
         engine="onnxruntime",
         precision="int8",
         kind="sequence_classification",
@@ -362,12 +362,13 @@ def test_an_export_of_ours_is_as_it_was_written(folder):
     (folder / "model.onnx").unlink()
     with pytest.raises(CheckpointError, match=r"model\.onnx is missing: export\.json"):
         pipeline(model=folder)
-    info.model_copy(update={"engine": None, "target": "web"}).write(folder)
-    with pytest.raises(CheckpointError, match=r"was exported to web, which runs elsewhere only"):
+    elsewhere = {"engine": None, "target": "coreml", "precision": "fp16"}
+    info.model_copy(update=elsewhere).write(folder)
+    with pytest.raises(CheckpointError, match=r"was exported to coreml, which runs elsewhere only"):
         pipeline(model=folder)
     with pytest.raises(
         CheckpointError,
-        match=r"was exported to web, which onnxruntime does not run; accepted: n",
+        match=r"was exported to coreml, which onnxruntime does not run; accepted: n",
     ):
         pipeline(model=folder, engine="onnxruntime")
 
@@ -381,6 +382,15 @@ def test_an_export_of_ours_is_as_it_was_written(folder):
         ({"max_tokens": 0}, r"max_tokens: Input should be greater than or equal to 1"),
         ({"token_buckets": [-4]}, r"token_buckets\.0: Input should be greater than or equal to 1"),
         ({"kind": "oracle"}, r"export\.json has kind = 'oracle'; accepted: .*token_classification"),
+        (
+            {"engine": "openvino"},
+            r"target = 'onnx' has engine = 'onnxruntime', and 'openvino' is given",
+        ),
+        (
+            {"target": "onnx_int8"},
+            r"target = 'onnx_int8' has precision = 'int8', and 'fp32' is given",
+        ),
+        ({"target": "coreml"}, r"target = 'coreml' has engine = None, and 'onnxruntime' is given"),
         ({"files": {"a" * 5000: ""}}, r"its name is too long for the disk"),
     ],
 )

@@ -44,6 +44,16 @@ def test_every_model_folder_says_what_it_is_for(tuned):
         assert json.loads((folder / "limbeck.json").read_text(encoding="utf-8")) == TASK
 
 
+def test_a_model_of_few_positions_reads_as_many_tokens(data, tmp_path):
+    folder = write_model(tmp_path / "model", head=["0", "1"], max_position_embeddings=24)
+    settings = evaluate.EvaluateSettings(model=folder, data=data, out=tmp_path / "e")
+    progress = Lines()
+    assert memory.recall_task(settings, progress).max_length == 24
+    assert progress.lines == ["max_length 24: the most that the model takes"]
+    given = settings.from_values({**settings.model_dump(exclude_unset=True), "max_length": 128})
+    assert memory.recall_task(given, SilentProgress()).max_length == 128  # which is refused
+
+
 def test_names_for_reports_are_remembered_too(tuned, data, tmp_path):
     named = {"task_label": "polarity", "label": "small one"}
     folder = tmp_path / "model"

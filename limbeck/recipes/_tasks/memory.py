@@ -76,9 +76,9 @@ def read_memory(folder: Path) -> TaskMemory | None:
 def recall_task(settings: SettingsT, progress: Progress) -> SettingsT:
     """Returns settings in which the model's own task stands where the user gave none.
 
-    A model without `limbeck.json` leaves all as it is, but for the length at which a sentence
-    model's folder cuts texts, where the task goes by that. The options of a task count for that
-    task only.
+    A model without `limbeck.json` leaves all as it is, but for the length: at which a sentence
+    model's folder cuts texts, where the task goes by that, and which the model has positions for.
+    The options of a task count for that task only.
 
     Args:
         settings: As they were given.
@@ -87,6 +87,11 @@ def recall_task(settings: SettingsT, progress: Progress) -> SettingsT:
     Raises:
         CheckpointError: If there is no such model, or its `limbeck.json` is wrong.
     """
+    found = _recall(settings, progress)
+    return found if "max_length" in settings.model_fields_set else _fit_length(found, progress)
+
+
+def _recall(settings: SettingsT, progress: Progress) -> SettingsT:
     known = [name for name in _NAMES if name in type(settings).model_fields]
     open_names = [name for name in known if name not in settings.model_fields_set]
     is_needed = any(name in open_names for name in _NEEDED)
@@ -127,6 +132,15 @@ def _recall_length(settings: SettingsT, progress: Progress) -> SettingsT:
         return settings
     progress.log(f"max_length {length}: as the model's folder says")
     return settings.model_copy(update={"max_length": length})
+
+
+def _fit_length(settings: SettingsT, progress: Progress) -> SettingsT:
+    """Returns settings with rows that are not longer than the model takes."""
+    most = read_any_config(resolve_folder(settings.model)).max_tokens
+    if most is None or settings.max_length <= most:
+        return settings
+    progress.log(f"max_length {most}: the most that the model takes")
+    return settings.model_copy(update={"max_length": most})
 
 
 def _plain(task: str) -> str:
