@@ -30,6 +30,7 @@ from limbeck.recipes import (
     distill,
     distill_embeddings,
     evaluate,
+    export,
     finetune,
     pretrain,
     suite,
@@ -180,6 +181,10 @@ class Ground:
     def evaluate(self, model: str, out: Path, **changes: Any) -> None:
         values = {"model": model, "data": self.data, "max_length": 16, "device": "cpu", "out": out}
         self._run(evaluate, None, **{**values, **changes})
+
+    def export(self, out: Path) -> None:
+        values = {"model": self.teacher, "to": "onnx", "data": self.data, "num_rows": 8}
+        self._run(export, None, **values, measure=False, out=out)
 
     def compress(self, out: Path, **changes: Any) -> None:
         values = {"model": self.teacher, "data": self.data, "out": out, "depths": [1], **_FAST}

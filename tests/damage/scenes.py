@@ -121,6 +121,15 @@ SCENES: dict[str, Scene] = {
     "evaluations": Scene(
         make=_two_evaluations, read=(_report("teacher", "student"), _two_evaluations)
     ),
+    "an export": Scene(
+        make=lambda ground, folder: ground.export(folder / "run"),
+        read=(
+            lambda ground, folder: ground.export(folder / "run"),
+            lambda ground, folder: ground.evaluate(
+                str(folder / "run/model"), folder / "evaluated", engine="onnxruntime"
+            ),
+        ),
+    ),
     "a compression": Scene(
         make=lambda ground, folder: ground.compress(folder / "run"),
         read=(
@@ -146,6 +155,7 @@ FRESH: dict[str, Act] = {
     "a student": lambda ground, folder: ground.teach(folder),
     "a teacher and a student": _two_runs,
     "an evaluation": lambda ground, folder: ground.evaluate(ground.teacher, folder / "run"),
+    "an export": SCENES["an export"].make,
     "a compression": SCENES["a compression"].make,
     "a chain": SCENES["a chain"].make,
     "a suite": SCENES["a suite"].make,

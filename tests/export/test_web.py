@@ -328,6 +328,30 @@ def test_other_heads_give_what_the_graph_gives(browser, tmp_path):
             assert score == pytest.approx(float(vectors[first] @ vectors[second]), abs=NEAR)
 
 
+def test_ten_thousand_labels_and_odd_names(browser, tmp_path):
+    """The best are shown, how many there are besides, and names as they are."""
+    odd = ["", "<b>bold</b> & <script>alert(1)</script>", "ا\u202eب", "long " * 60, "B-", "😀\n\t"]
+    labels = [*odd, *(f"label {number}" for number in range(10_000 - len(odd)))]
+    problem = {"problem_type": "multi_label_classification"}
+    source = write_model(tmp_path / "many", labels=labels, **problem)
+    classify = pipeline("text-classification", source)
+    expected = classify("good", top_k=None)
+    with visit(browser, export_page(source, tmp_path / "many-out")) as page:
+        type_into(page, "good")
+        assert [*read_bars(page)] == [one["label"] or "(no name)" for one in expected[:20]]
+        rest = page.locator("#details .bars").get_attribute("data-rest")
+        assert rest == "and 9,980 more"
+        held = sum(one["score"] >= 0.5 for one in expected)
+        assert page.locator("#headline span").text_content() == f"and {held - 8:,} more"
+    source = write_model(tmp_path / "odd", labels=odd)
+    expected = {one["label"]: one["score"] for one in pipeline(model=source)("good", top_k=None)}
+    with visit(browser, export_page(source, tmp_path / "odd-out")) as page:
+        type_into(page, "good")
+        shown = page.locator("#details .label").all_text_contents()
+        assert shown == [label or "(no name)" for label in odd]
+        assert read_bars(page)["(no name)"] == pytest.approx(expected[""], abs=NEAR)
+
+
 @pytest.mark.parametrize("kind", ["wordpiece", "bytes", "metaspace"])
 def test_places_of_tokens_are_those_of_the_tokenizer(browser, reviews, kind, tmp_path):
     texts = [

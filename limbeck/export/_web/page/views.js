@@ -2,7 +2,10 @@
 import { barsIn, element, formatShare, showBars } from "./elements.js";
 
 const MOST_IN_ORDER = 8; // labels that stay in the model's order, so that the eye finds them again
+const MOST_BARS = 20; // a model may have ten thousand labels
+const MOST_NAMED = 8; // in the headline
 const NUM_COLOURS = 8;
+const NO_NAME = "(no name)";
 
 export const VIEWS = {
   sequence_classification: showLabels,
@@ -18,17 +21,26 @@ function showLabels({ scores }, { headline, details, facts }) {
     const numbers = scores.map(({ label, score }) =>
       scores.length === 1 ? score.toFixed(2) : `${label} ${score.toFixed(2)}`,
     );
-    setHeadline(headline, numbers.join(" · "));
+    setHeadline(headline, numbers.slice(0, MOST_BARS).join(" · "), countRest(numbers, MOST_BARS));
     details.replaceChildren();
     return;
   }
   const ranked = [...scores].sort((a, b) => b.score - a.score);
   const isOpen = facts.activation === "sigmoid"; // any number of labels may hold
   const holding = isOpen ? ranked.filter(({ score }) => score >= 0.5) : ranked.slice(0, 1);
-  if (holding.length === 1) setHeadline(headline, holding[0].label, formatShare(holding[0].score));
-  else setHeadline(headline, holding.map(({ label }) => label).join(", ") || "None of the labels");
-  const rows = scores.length <= MOST_IN_ORDER ? scores : ranked;
-  showBars(barsIn(details), rows.map((row) => shareRow(row, holding.includes(row))));
+  const names = holding.slice(0, MOST_NAMED).map(({ label }) => label || NO_NAME);
+  if (holding.length === 1) setHeadline(headline, names[0], formatShare(holding[0].score));
+  else if (holding.length === 0) setHeadline(headline, "None of the labels");
+  else setHeadline(headline, names.join(", "), countRest(holding, MOST_NAMED));
+  const rows = (scores.length <= MOST_IN_ORDER ? scores : ranked).slice(0, MOST_BARS);
+  const held = new Set(holding);
+  const list = barsIn(details);
+  showBars(list, rows.map((row) => shareRow(row, held.has(row))));
+  list.dataset.rest = countRest(scores, MOST_BARS);
+}
+
+function countRest(all, shown) {
+  return all.length > shown ? `and ${(all.length - shown).toLocaleString("en")} more` : "";
 }
 
 function showChoices({ scores }, { headline, details }) {
@@ -58,13 +70,15 @@ function showWords({ masks }, { headline, details }) {
 
 function showPairs({ pairs }, { headline, details }) {
   setHeadline(headline, pairs[0].score.toFixed(2), pairs.length > 1 ? "the most alike" : "cosine");
-  const rows = pairs.map(({ first, second, score }, i) => ({
+  const rows = pairs.slice(0, MOST_BARS).map(({ first, second, score }, i) => ({
     label: `${first}  ↔  ${second}`,
     score: score.toFixed(2),
     share: score,
     isBest: i === 0,
   }));
-  showBars(barsIn(details), rows);
+  const list = barsIn(details);
+  showBars(list, rows);
+  list.dataset.rest = countRest(pairs, MOST_BARS);
 }
 
 function showEntities({ text, entities }, { headline, details, facts }) {
@@ -113,7 +127,7 @@ function markText(text, parts, describe) {
 }
 
 function shareRow({ label, score }, isBest) {
-  return { label, score: formatShare(score), share: score, isBest };
+  return { label: label || NO_NAME, score: formatShare(score), share: score, isBest };
 }
 
 function setHeadline(headline, words, more = "") {
