@@ -72,13 +72,16 @@ def build(
         }
         common.tell(*describe_plan(planned, dump_changes(settings)))
         return {"dry_run": True, "settings": settings.model_dump(mode="json"), **planned}
-    built = build_corpus(
-        sources,
-        tokenizer=read,
-        out=out,
-        settings=settings,
-        progress=common.progress(),
-    )
+    try:
+        built = build_corpus(
+            sources,
+            tokenizer=read,
+            out=out,
+            settings=settings,
+            progress=common.progress(),
+        )
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt("interrupted; the same command goes on where it was") from error
     if not built.num_tokens["heldout"] and settings.heldout_ratio:
         note(
             "No document was held out, and training needs held-out text to measure on: build again "

@@ -62,7 +62,7 @@ def init(
     tasks = listing.list_names(rooms["tasks"])
     if name.replace("-", "_") in tasks:
         options = dump_toml(load_task(name).settings)
-        text = f"[task_options]  # of {name}; as a flag: --task_options.NAME VALUE\n{options}"
+        text = f"[task_options]  # of {name}; as a flag: --task-options.NAME VALUE\n{options}"
         common.tell(text.rstrip("\n"))
         return {"task": name, "toml": text}
     methods = listing.list_names(rooms["methods"])

@@ -59,7 +59,7 @@ def _run(words: list[str]) -> int:
         except LimbeckError as error:
             return _fail(FAILED, error, str(error), as_json=as_json, debug=debug)
         except KeyboardInterrupt as error:
-            message = str(error) or "interrupted; the same command goes on from the last checkpoint"
+            message = str(error) or "interrupted"
             return _fail(INTERRUPTED, error, message, as_json=as_json, debug=debug)
         except BrokenPipeError:
             # Whoever read our output has gone, as in `limbeck list tasks | head -1`. What Python

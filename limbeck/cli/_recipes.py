@@ -40,7 +40,8 @@ limbeck {name} [MODEL] key=value ...
 
 MODEL, a folder or Hub id, stands for model=MODEL where there is such a
 setting; a preset counts before a folder of its name, which is then ./NAME.
-`--key value` and `--key=value` are other ways to write key=value.
+`--key value` and `--key=value` are other ways to write key=value; a key of
+several words, as max_length, is --max-length there.
 `limbeck list presets` shows the presets. A run that was interrupted goes on
 when the same command is given again. `--dry-run` says what would be done;
 `--settings > run.toml` writes all settings, given and not, into a file.
@@ -108,7 +109,7 @@ def _shown_parameters(name: str, module: str) -> Iterator[inspect.Parameter]:
             annotation=Annotated[
                 str | None,
                 Parameter(
-                    name=f"--{setting.name}",
+                    name=f"--{setting.name.replace('_', '-')}",
                     help=setting.about if setting.default else f"{setting.about} [required]",
                     group=group,
                     metavar="",
@@ -147,6 +148,8 @@ def run_recipe(
     except ContractError as error:
         note(*_in_lines(module, error.result))
         raise
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(_word_interruption(settings)) from error
     lines, folders = _in_lines(module, result), _name_folders(settings)
     note(*lines)
     note(*(f"The {k}: {v}" for k, v in folders.items() if not any(v in line for line in lines)))
@@ -201,6 +204,14 @@ def _read_arguments(name: str, arguments: Sequence[str]) -> tuple[str, Settings]
         recipe=name,
     )
     return name, settings
+
+
+def _word_interruption(settings: Settings) -> str:
+    """Says what the same command does after an interruption, by what stands in the run's folder."""
+    from limbeck.runs import describe_begun
+
+    out = getattr(settings, "out", None)
+    return "interrupted" if out is None else f"interrupted; {describe_begun(out)}"
 
 
 def _name_folders(settings: Settings) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What a run leaves in its folder, as types: what was asked, on what, and what came of it."""
 
 from limbeck.runs.adapter import Adapter
+from limbeck.runs.begun import DATA_FOLDER, MODELS_FOLDER, describe_begun
 from limbeck.runs.chain import ChainRecord, ChainStage
 from limbeck.runs.compress import CompressedModel, CompressRecord
 from limbeck.runs.either import read_task_record
@@ -9,13 +10,7 @@ from limbeck.runs.evaluate import EvaluateRecord
 from limbeck.runs.examples import ExamplesRecord
 from limbeck.runs.export import ExportRecord
 from limbeck.runs.finetune import FinetuneRecord, SeedRecord
-from limbeck.runs.folder import (
-    DATA_FOLDER,
-    MODELS_FOLDER,
-    RunFolder,
-    describe_start,
-    start_run,
-)
+from limbeck.runs.folder import RunFolder, describe_start, start_run
 from limbeck.runs.language_model import DistillRecord, PretrainRecord
 from limbeck.runs.model_files import hash_model_files, require_model_files
 from limbeck.runs.predictions import read_predictions, write_predictions
@@ -61,6 +56,7 @@ __all__ = [
     "TaskRecord",
     "TrimRecord",
     "Trivial",
+    "describe_begun",
     "describe_start",
     "hash_model_files",
     "read_predictions",

@@ -15,17 +15,12 @@ from typing import TypeVar
 from limbeck.config import Settings
 from limbeck.errors import SettingsError
 from limbeck.files import own_folder, remove_if_bare
-from limbeck.runs.begun import forget_if_nothing_was_made
+from limbeck.runs.begun import forget_if_nothing_was_made, is_given
 from limbeck.runs.machine import describe_git, describe_hardware, describe_versions
 from limbeck.runs.result import ResultRecord
 from limbeck.runs.run import RunRecord
 from limbeck.runs.sameness import dump_settings, find_changes, require_same_run
 from limbeck.version import __version__
-
-DATA_FOLDER = "data"
-"""Where a run folder holds rows that were in memory, one file a split."""
-MODELS_FOLDER = "given"
-"""Where it holds models that were in memory, a folder each."""
 
 ResultT = TypeVar("ResultT", bound=ResultRecord)
 
@@ -104,7 +99,7 @@ def start_run(
             )
         except Exception:  # not a stop that was asked for, which leaves a checkpoint
             if is_new and folder.is_dir():
-                forget_if_nothing_was_made([e for e in folder.iterdir() if not _is_given(e)])
+                forget_if_nothing_was_made([e for e in folder.iterdir() if not is_given(e)])
                 remove_if_bare(folder)
             raise
 
@@ -134,7 +129,7 @@ def _require_room(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise SettingsError(f"{folder} is a file, not a folder for a run; give another out=...")
-    if any(not _is_given(entry) for entry in folder.iterdir()):
+    if any(not is_given(entry) for entry in folder.iterdir()):
         raise SettingsError(
             f"{folder} is not empty and holds no run; give a new folder, or remove what is in it"
         )
@@ -198,10 +193,4 @@ def _find_begun(
 
 def _is_empty(folder: Path) -> bool:
     """Tells whether nothing has come of a run yet, so that it holds nobody to anything."""
-    return all(e.name == RunRecord.FILE_NAME or _is_given(e) for e in folder.iterdir())
-
-
-def _is_given(entry: Path) -> bool:
-    """Tells whether something in a new run's folder is what the run is given, or hidden."""
-    is_input = entry.name in (DATA_FOLDER, MODELS_FOLDER) and entry.is_dir()
-    return is_input or entry.name.startswith(".")
+    return all(e.name == RunRecord.FILE_NAME or is_given(e) for e in folder.iterdir())

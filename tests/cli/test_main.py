@@ -61,8 +61,8 @@ def test_help_shows_the_settings_that_are_marked(name: str, capsys: Captured) ->
     assert main([command, "--help"]) == 0
     panel = capsys.readouterr().out.partition(" Settings ")[2]
     assert f"limbeck init {command}" in panel
-    flags = re.findall(r"│ (--\w+)", panel)
-    assert flags == [f"--{setting}" for setting in shown]
+    flags = re.findall(r"│ (--[\w-]+)", panel)
+    assert flags == [f"--{setting.replace('_', '-')}" for setting in shown]
 
 
 @pytest.mark.parametrize("kind", [*listing.ROOMS, "presets"])

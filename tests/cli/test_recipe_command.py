@@ -220,11 +220,7 @@ class TestRecipeCommand:
         ("how", "code", "words"),
         [
             ("badly", 1, "limbeck: the loss is nan at step 3"),
-            (
-                "interrupted",
-                130,
-                "limbeck: interrupted; the same command goes on from the last checkpoint",
-            ),
+            ("interrupted", 130, "limbeck: interrupted\n"),
             ("unforeseen", 1, "limbeck: IndexError: list index out of range"),
         ],
     )

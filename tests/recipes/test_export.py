@@ -190,6 +190,24 @@ def test_evaluate_scores_an_exported_folder_and_reports_hold_it(exported, data, 
     assert all(model.speed is not None for model in report.models)
 
 
+def test_what_is_interrupted_leaves_nothing_and_says_so(
+    deep_teacher, data, tmp_path, monkeypatch, capsys
+):
+    def interrupt(*_given, **_more):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    arguments = ["export", deep_teacher, "--to", "onnx", "--out", str(out), "--measure", "false"]
+    target = type(limbeck.export.load_target("onnx"))
+    with monkeypatch.context() as patch:
+        patch.setattr(target, "write", interrupt)
+        assert main(arguments) == 130
+    expected = "interrupted; nothing was made yet, and the same command begins anew"
+    assert expected in capsys.readouterr().err
+    assert {path.name for path in out.iterdir()} <= {"run.json", ".lock"}
+    assert main(arguments) == 0
+
+
 def test_a_damaged_export_is_refused(deep_teacher, data, tmp_path, narrow_targets):
     out = tmp_path / "run"
     expected = (

@@ -15,7 +15,7 @@ import pytest
 from limbeck.config import Settings
 from limbeck.errors import DataError, FolderInUseError, SettingsError
 from limbeck.files.typed import seal
-from limbeck.runs import ResultRecord, RunFolder, RunRecord, start_run
+from limbeck.runs import ResultRecord, RunFolder, RunRecord, describe_begun, start_run
 from limbeck.runs.machine import describe_git
 from limbeck.version import __version__
 
@@ -328,3 +328,16 @@ def test_a_run_that_is_stopped_goes_on(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), start_run(tmp_path / "run", "heat", Heat()):
         raise KeyboardInterrupt
     assert RunRecord.exists(tmp_path / "run")
+
+
+def test_after_an_interruption_it_is_said_what_the_same_command_does(tmp_path: Path) -> None:
+    anew = "nothing was made yet, and the same command begins anew"
+    assert describe_begun(tmp_path / "run") == anew
+    with start_run(tmp_path / "run", "heat", Heat()):
+        (tmp_path / "run/data").mkdir()
+        (tmp_path / "run/data/train.jsonl").touch()  # what it was given
+    assert describe_begun(tmp_path / "run") == anew
+    (tmp_path / "run/checkpoints").mkdir()
+    (tmp_path / "run/checkpoints/step-1").touch()
+    goes_on = f"the same command goes on with what stands in {tmp_path / 'run'}"
+    assert describe_begun(tmp_path / "run") == goes_on
