@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from limbeck.cli._common import COMMON, Common, Flag
+from limbeck.cli._common import COMMON, Common, Flag, note
+from limbeck.cli._model_options import ALL_ROWS, AS_IT_IS, USUAL_TEXTS, RowOptions, RunOptions
 from limbeck.errors import SettingsError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from limbeck.cli._given import Columns
     from limbeck.inference import SentenceVectorsPipeline
 
 _COLUMN = "embedding"
@@ -25,28 +25,13 @@ _COLUMN = "embedding"
 def embed(
     model: Annotated[str, Parameter(help="Model folder or Hub id.")],
     *texts: Annotated[str, Parameter(help="Texts; without any, one from each line of stdin.")],
-    data: Annotated[
-        Path | None,
-        Parameter(
-            help="A file with a row for each text: .txt (a line each), .csv, .tsv, .jsonl, .json, "
-            ".parquet."
-        ),
-    ] = None,
-    column: Annotated[
-        str | None,
-        Parameter(
-            help="Which column of --data (else text or sentence), or of JSON Lines on stdin."
-        ),
-    ] = None,
+    rows: RowOptions = ALL_ROWS,
     out: Annotated[
         Path | None,
         Parameter(
             help="FILE.npy for a matrix; FILE.parquet or .jsonl for the rows with their vectors."
         ),
     ] = None,
-    skip_bad: Annotated[
-        bool, Flag, Parameter(help="Leave out rows that can't be used, and count them.")
-    ] = False,
     prompt_name: Annotated[
         str | None, Parameter(help="Which of the model's prompts is put before each text.")
     ] = None,
@@ -55,46 +40,38 @@ def embed(
         int | None, Parameter(help="How many numbers of each vector are kept, from the first.")
     ] = None,
     normalize: Annotated[bool, Flag, Parameter(help="Make each vector one long.")] = False,
-    batch_size: Annotated[
-        int | None, Parameter(help="Most texts at a time, else as the device does best.")
-    ] = None,
-    max_length: Annotated[
-        int | None, Parameter(help="Longest text in tokens, else as the model's folder says.")
-    ] = None,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, ...")] = "auto",
-    engine: Annotated[
-        str, Parameter(help="Of `limbeck list engines`; auto: what runs what the folder holds.")
-    ] = "auto",
-    precision: Annotated[
-        str | None,
-        Parameter(help="Of the weights: fp32, bf16, fp16, int8, int4; else as they are."),
-    ] = None,
+    run_as: RunOptions = AS_IT_IS,
     common: Common = COMMON,
 ) -> dict[str, Any]:
     """Write a vector of each text to a file, made by a sentence encoder or any other."""
-    from limbeck.cli._given import BadRows, check_texts, require_file, require_new
-    from limbeck.cli._rows import read_rows, run_rows, show_progress
+    from limbeck.cli._given import BadRows, Names, check_texts, require_new
+    from limbeck.cli._opened import open_given, require_file
+    from limbeck.cli._rows import describe_cut, recall_columns, run_rows, show_progress
     from limbeck.cli._written import VECTORS, require_writable, write_rows
     from limbeck.inference import SentenceVectorsPipeline, load_engine
     from limbeck.tokenizers import AutoTokenizer
 
-    check_texts(texts, command="embed", model=model, column=column, data=data)
-    _check_out(out, model=model, as_json=common.json, skip_bad=skip_bad)
+    data = rows.data
+    check_texts(texts, command="embed", model=model, column=rows.column, data=data)
+    _check_out(out, model=model, as_json=common.json, skip_bad=rows.skip_bad)
     if data is not None:
         require_file(data)
     if out is not None:
         require_writable(out, VECTORS)
-    pipeline = SentenceVectorsPipeline(
-        load_engine(engine, model, vectors=True, device=device, precision=precision),
+    run = SentenceVectorsPipeline(
+        load_engine(
+            run_as.engine, model, vectors=True, device=run_as.device, precision=run_as.precision
+        ),
         AutoTokenizer.from_pretrained(model),
-        batch_size=batch_size,
-        max_length=max_length,
+        batch_size=run_as.batch_size,
+        max_length=run_as.max_length,
     )
-    finish, width = _finish(pipeline, truncate_dim, normalize=normalize)
-    run = partial(pipeline, prompt=pipeline.sentence.choose_prompt(prompt, prompt_name))
-    bad = BadRows(skip=skip_bad)
-    rows = read_rows(texts, data=data, columns=_find_columns(data, column), bad=bad)
-    found = run_rows(rows, run, read=lambda row: row.shown, bad=bad)
+    finish, width = _finish(run, truncate_dim, normalize=normalize)
+    ask = partial(run, prompt=run.sentence.choose_prompt(prompt, prompt_name))
+    bad = BadRows(skip=rows.skip_bad)
+    names = Names(USUAL_TEXTS, text=rows.column, recall=partial(recall_columns, model))
+    opened = open_given(texts, data=data, names=names)
+    found = run_rows(opened.rows(bad), ask, read=lambda row: row.shown, bad=bad)
     if data is not None or out is not None:
         found = show_progress(
             found, description="embedding", data=data, total=len(texts) or None, common=common
@@ -103,13 +80,16 @@ def embed(
         {**require_new([_COLUMN], row, written_by="embed").row, _COLUMN: finish(vector)}
         for row, vector in found
     )
-    said = {"model": model, "width": width}
+    said: dict[str, Any] = {"model": model, "width": width}
     if out is None:
-        vectors = [row[_COLUMN].tolist() for row in embedded]
-        return {**said, "embeddings": vectors, "num_skipped": bad.count}
-    count = write_rows(out, embedded, data=data)
-    common.tell(f"{count:,} vectors of {width} numbers{bad.describe()}: {out}")
-    return {**said, "out": str(out), "num_rows": count, "num_skipped": bad.count}
+        said["embeddings"] = [row[_COLUMN].tolist() for row in embedded]
+        count = len(said["embeddings"])
+    else:
+        count = write_rows(out, embedded, opened=opened)
+        common.tell(f"{count:,} vectors of {width} numbers{bad.describe()}: {out}")
+        said |= {"out": str(out), "num_rows": count}
+    note(*describe_cut(run, of=count))
+    return {**said, "num_skipped": bad.count, "num_cut": run.num_cut, "max_length": run.max_length}
 
 
 def _check_out(out: Path | None, *, model: str, as_json: bool, skip_bad: bool) -> None:
@@ -123,17 +103,6 @@ def _check_out(out: Path | None, *, model: str, as_json: bool, skip_bad: bool) -
             f"command line: --skip-bad would move the rows of {out}, which has nothing but their "
             "order; accepted: a name that ends in .parquet or .jsonl, where rows keep their columns"
         )
-
-
-def _find_columns(data: Path | None, column: str | None) -> Columns | None:
-    """Returns which column is read; None where lines are texts."""
-    from limbeck.cli._given import Columns, find_columns, is_lines
-
-    if column is not None:
-        return Columns(column)
-    if data is None or is_lines(data):
-        return None
-    return find_columns(data, ["text", "sentence"], [])
 
 
 def _finish(

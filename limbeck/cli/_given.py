@@ -1,10 +1,9 @@
-"""What `predict` and `embed` read: texts and their rows, as they are needed."""
+"""What `predict` and `embed` are given: rows of texts, the bad ones named or left out."""
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +17,10 @@ from limbeck.errors import (
     shorten,
     shorten_names,
 )
-from limbeck.sources import Row, open_file, require_whole_characters
-from limbeck.sources.formats import text as lines_of_text
-from limbeck.sources.formats.jsonl import parse_line
-from limbeck.sources.opening import Line, decode_line, read_whole_lines, strip_compression
+from limbeck.sources import Row, require_whole_characters
 
-_STDIN: Final = Path("standard input")  # what messages call it
 _REPORTED: Final = 5  # of skipped rows, each with its reason
+_LEAVE_OUT: Final = "--skip-bad leaves such rows out"
 
 
 @dataclass(frozen=True)
@@ -69,11 +65,51 @@ class Columns:
     second: str | None = None
 
 
-class BadRows:
-    """Rows that can't be used: the first one ends the command, or all are skipped and counted."""
+Recall = Callable[[], tuple[Sequence[str], Sequence[str]]]
 
-    def __init__(self, *, skip: bool) -> None:
-        self._skip = skip
+
+def _recall_none() -> tuple[Sequence[str], Sequence[str]]:
+    return (), ()
+
+
+@dataclass(frozen=True)
+class Names:
+    """What columns may be called, in a file and on standard input alike.
+
+    Attributes:
+        texts: The column of texts, by the first of these names that there is.
+        seconds: Likewise that of what stands beside them.
+        text: What the user says that the first is called.
+        second: What the user says that the other is called.
+        recall: Returns both as the model was fine-tuned, which come before the others.
+    """
+
+    texts: Sequence[str]
+    seconds: Sequence[str] = ()
+    text: str | None = None
+    second: str | None = None
+    recall: Recall = _recall_none
+
+    def find(self, known: Mapping[str, Any]) -> Columns:
+        """Returns which columns are read of rows like the first one; a text's where it has none."""
+        # Where one is named, a pair that is not would be one of whatever is called like a pair.
+        texts, seconds = ([], []) if self.text is not None else self.recall()
+        texts, seconds = [*texts, *self.texts], [*seconds, *self.seconds]
+        text = next((name for name in texts if name in known), texts[0])
+        second = next((name for name in seconds if name in known), None)
+        return Columns(self.text or text, self.second or second)
+
+
+class BadRows:
+    """Rows that can't be used: the first one ends the command, or all are skipped and counted.
+
+    Args:
+        skip: Whether they are skipped.
+        tells: Whether it is said of the first ones why.
+    """
+
+    def __init__(self, *, skip: bool, tells: bool = True) -> None:
+        self._skip, self._tells = skip, tells
         self.count = 0
 
     def take(self, error: LimbeckError) -> None:
@@ -81,7 +117,7 @@ class BadRows:
         if not self._skip:
             raise error
         self.count += 1
-        if self.count <= _REPORTED:
+        if self._tells and self.count <= _REPORTED:
             note(f"skipped: {error}")
 
     def describe(self) -> str:
@@ -89,130 +125,54 @@ class BadRows:
         return f", {self.count:,} bad ones skipped" if self.count else ""
 
 
-def find_columns(path: Path, texts: Sequence[str], seconds: Sequence[str]) -> Columns:
-    """Returns the first of some names that the file's first row has; a text's where it has none.
-
-    Args:
-        path: The file.
-        texts: What the column of texts may be called.
-        seconds: What that of the other texts may be called.
+def take_text(text: str, *, place: str, position: int = 0) -> Given:
+    """Returns what is given by a text alone.
 
     Raises:
-        DataError: If the file can't be read.
+        DataError: If it is empty.
     """
-    known: Mapping[str, Any] = {}
-    if path.is_file() and not is_lines(path):
-        first = next(iter(open_file(path, reader="tasks").rows()), None)
-        known = {} if first is None or first.problem is not None else first.values
-    return Columns(
-        text=next((name for name in texts if name in known), texts[0]),
-        second=next((name for name in seconds if name in known), None),
-    )
+    _require_some(text, place)
+    return Given(text, place=place, position=position)
 
 
-def is_lines(path: Path) -> bool:
-    """Tells whether a file is plain text, by its name."""
-    return Path(strip_compression(path.name)).suffix.lower() in lines_of_text.ENDINGS
-
-
-def require_file(path: Path) -> None:
-    """Refuses what is no file.
+def take_row(row: Row, columns: Columns) -> Given:
+    """Returns what is given by a row of a table.
 
     Raises:
-        DataError: Says what it is instead.
+        DataError: With its place, if a column is missing, empty or no text.
     """
-    if path.is_dir():
-        inside = sorted(child.name for child in path.iterdir() if child.is_file())
-        example = f", such as {path / inside[0]}" if inside else ""
-        raise DataError(f"--data {path} is a folder; accepted: a file{example}")
-    if not path.is_file():
-        raise DataError(f"--data {path}: there is no such file")
-
-
-def read_file(path: Path, columns: Columns | None, bad: BadRows) -> Iterator[Given]:
-    """Yields the rows of a table, or without columns the lines of a text file.
-
-    Raises:
-        DataError: With its place, for what is wrong with a row.
-    """
-    found = False
-    if columns is None:
-        numbered = read_whole_lines(path, format_="text")
-        givens = _take_each(numbered, lambda line: _take_line(line, path, is_json=False), bad)
-    else:
-        rows = open_file(path, reader="tasks").rows()
-        givens = _take_each(rows, lambda row: _take(row, columns), bad)
-    for given in givens:
-        found = True
-        yield given
-    if not found:
-        reason = "none that can be used" if bad.count else "it is empty"
-        raise DataError(f"--data {path} has no rows: {reason}")
-
-
-def read_stdin(columns: Columns | None, bad: BadRows) -> Iterator[Given]:
-    """Yields the lines of standard input, or columns of them where they are JSON objects.
-
-    Raises:
-        DataError: With its number, for a line that is not text, or lacks a column.
-    """
-    if sys.stdin is None:
-        raise DataError(
-            "standard input is closed, and no text is given; accepted: texts after the model, or "
-            "limbeck predict MODEL < FILE"
-        )
-    lines = (Line(n, content, 0) for n, content in enumerate(sys.stdin.buffer, start=1))
-    if columns is None:
-        return _take_each(lines, lambda line: _take_line(line, _STDIN, is_json=True), bad)
-    rows = (parse_line(line, _STDIN) for line in lines if line.content.strip())
-    return _take_each(rows, lambda row: _take(row, columns), bad)
-
-
-def _take_each(items: Any, take: Any, bad: BadRows) -> Iterator[Given]:
-    for item in items:
-        try:
-            given = take(item)
-        except DataError as error:
-            bad.take(error)
-        else:
-            yield given
-
-
-def _take_line(line: Line, path: Path, *, is_json: bool) -> Given:
-    text = decode_line(line, path).rstrip("\r\n")
-    if is_json and text.lstrip().startswith("{"):
-        row = parse_line(line, path)
-        if row.problem is None:
-            raise DataError(
-                f"{row.place}: a JSON object, not a text; say which column holds the text, with "
-                f"--column NAME. The line has: {shorten_names(row.values)}"
-            )
-    return Given(text, place=f"{path}, line {line.number}", position=line.position)
-
-
-def _take(row: Row, columns: Columns) -> Given:
     if row.problem is not None:
         raise DataError(row.problem)
     value = row.values.get(columns.text)
     words: list[Any] = value if isinstance(value, list) else [value]
     if not words or not all(isinstance(word, str) for word in words):
         raise _explain(row, columns.text, option="--column")
+    where = f"{row.place}: column '{columns.text}'"
     for word in words:
-        require_whole_characters(word, f"{row.place}: column '{columns.text}'")
+        require_whole_characters(word, where)
+    _require_some(" ".join(words), where)
     second = None if columns.second is None else row.values.get(columns.second)
     if columns.second is not None:
         if not isinstance(second, str):
             raise _explain(row, columns.second, option="--pair-column")
-        require_whole_characters(second, f"{row.place}: column '{columns.second}'")
+        where = f"{row.place}: column '{columns.second}'"
+        require_whole_characters(second, where)
+        _require_some(second, where)
     values = {name: _as_json(found) for name, found in row.values.items()}
     return Given(value, second, values, row.place, row.position)  # type: ignore[arg-type]
+
+
+def _require_some(text: str, where: str) -> None:
+    """Refuses a text without a word, of which a model would say something all the same."""
+    if not text.strip():
+        raise DataError(f"{where} is empty; accepted: a text. {_LEAVE_OUT}")
 
 
 def _explain(row: Row, column: str, *, option: str) -> DataError:
     if column in row.values:
         return DataError(
             f"{row.place}: column '{column}' is {shorten(row.values[column])}; accepted: a text, "
-            "or a list of words"
+            f"or a list of words. {_LEAVE_OUT}"
         )
     return DataError(
         f"{row.place}: has no text '{column}', nor a list of words."

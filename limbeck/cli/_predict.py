@@ -3,98 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from functools import partial
+from dataclasses import asdict
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from limbeck.cli._common import COMMON, Common, Flag, align, note
+from limbeck.cli._common import COMMON, Common, align, note
+from limbeck.cli._model_options import ALL_ROWS, AS_IT_IS, USUAL_TEXTS, RowOptions, RunOptions
 from limbeck.cli._tasks import NO_OPTIONS, TaskOptions, make_options, read_options
 from limbeck.errors import SettingsError
 
 if TYPE_CHECKING:
-    from limbeck.cli._given import BadRows, Columns, Given
+    from limbeck.cli._given import BadRows, Columns, Given, Recall
     from limbeck.cli._tasks import AnyPipeline
 
 Result = dict[str, Any]
 
 _WIDTH = 100  # of a text that is shown for the reader to know which it is
 
-_COLUMN_OPTIONS = ("text_column", "tokens_column", "context_column")
-"""Options of tasks that name what a model reads."""
-
 
 def predict(
     model: Annotated[str, Parameter(help="Model folder or Hub id.")],
     *texts: Annotated[str, Parameter(help="Texts; without any, one from each line of stdin.")],
-    data: Annotated[
-        Path | None,
-        Parameter(
-            help="A file with a row for each text: .txt (a line each), .csv, .tsv, .jsonl, .json, "
-            ".parquet."
-        ),
-    ] = None,
-    column: Annotated[
-        str | None,
-        Parameter(
-            help="Which column of --data (else as the model was fine-tuned, or text), or of JSON "
-            "Lines on stdin, is it."
-        ),
-    ] = None,
+    rows: RowOptions = ALL_ROWS,
     pair_column: Annotated[
         str | None,
         Parameter(
-            help="Column of the second text of a pair, or of the question; else as the model was "
-            "fine-tuned, or text_pair or question if there is one."
+            help="Column of what stands beside the text: the second of a pair, or the question; "
+            "else the one that the model was fine-tuned on, or text_pair or question."
         ),
     ] = None,
     out: Annotated[
         Path | None,
         Parameter(help="Write the rows with what was found: FILE.jsonl, .csv or .parquet."),
     ] = None,
-    skip_bad: Annotated[
-        bool, Flag, Parameter(help="Leave out rows that can't be used, and count them.")
-    ] = False,
     task: Annotated[str | None, Parameter(help="Which pipeline; else the model's own.")] = None,
     options: TaskOptions = NO_OPTIONS,
-    batch_size: Annotated[
-        int | None, Parameter(help="Most texts at a time, else as the device does best.")
-    ] = None,
-    max_length: Annotated[
-        int | None, Parameter(help="Longest input in tokens, else as the model takes.")
-    ] = None,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, ...")] = "auto",
-    engine: Annotated[
-        str, Parameter(help="Of `limbeck list engines`; auto: what runs what the folder holds.")
-    ] = "auto",
-    precision: Annotated[
-        str | None,
-        Parameter(help="Of the weights: fp32, bf16, fp16, int8, int4; else as they are."),
-    ] = None,
+    run_as: RunOptions = AS_IT_IS,
     common: Common = COMMON,
 ) -> dict[str, Any]:
     """Label texts, find their entities, answer from them, ...: what the model is for."""
-    from limbeck.cli._given import BadRows, check_texts, require_file, require_new
-    from limbeck.cli._rows import read_rows, show_progress
+    from limbeck.cli._given import BadRows, Names, check_texts, require_new
+    from limbeck.cli._opened import open_given, require_file
+    from limbeck.cli._rows import describe_cut, recall_columns, show_progress
     from limbeck.cli._written import ROWS, require_writable, write_rows
     from limbeck.inference import pipeline
 
-    check_texts(texts, command="predict", model=model, column=column, data=data)
+    data = rows.data
+    check_texts(texts, command="predict", model=model, column=rows.column, data=data)
     if data is not None:
         require_file(data)
     if out is not None:
         require_writable(out, ROWS)
-    run = pipeline(
-        task,
-        model=model,
-        batch_size=batch_size,
-        max_length=max_length,
-        device=device,
-        engine=engine,
-        precision=precision,
-    )
+    run = pipeline(task, model=model, **asdict(run_as))
     given = read_options(options, type(run), model=model)
     if run.found is None:
         raise SettingsError(
@@ -102,12 +66,18 @@ def predict(
             f"limbeck embed {model} ... --out FILE for vectors of texts, or limbeck.pipeline from "
             "Python"
         )
-    columns = _find_columns(run, model, data, column=column, pair_column=pair_column)
-    if run.needs_second and run.second not in given and not _have_second(run, columns):
-        raise SettingsError(_explain_need(run, model))
-    bad = BadRows(skip=skip_bad)
-    rows = read_rows(texts, data=data, columns=columns, bad=bad)
-    found = _answer(run, rows, given, bad=bad)
+    recall = cache(partial(recall_columns, model))
+    usual = [] if run.second is None or run.reads_list else [run.second]
+    names = Names(USUAL_TEXTS, usual, rows.column, pair_column, recall)
+    opened = open_given(texts, data=data, names=names)
+    if opened.columns is None and pair_column is not None:
+        raise SettingsError(
+            f"command line: --pair-column {pair_column} is for rows of a table, and texts are "
+            "given without one; accepted: --data FILE, or JSON Lines on standard input"
+        )
+    _require_second(run, model, opened.columns, given, recall)
+    bad = BadRows(skip=rows.skip_bad)
+    found = _answer(run, opened.rows(bad), given, bad=bad)
     if data is not None or out is not None:
         total = len(texts) or None
         found = show_progress(
@@ -115,32 +85,35 @@ def predict(
         )
     key = run.found
     asked = {run.second: given[run.second]} if run.second in given else {}
-    said = {"model": model, "task": run.task, **asked}
+    said: dict[str, Any] = {"model": model, "task": run.task, **asked}
     if out is not None:
-        names = _columns_of(run, top_k=given.get("top_k"))
+        columns = _columns_of(run, top_k=given.get("top_k"))
         written = (
-            {**require_new(names, row, written_by="--out").row, **_columns(run, items)}
+            {**require_new(columns, row, written_by="--out").row, **_columns(run, items)}
             for row, items in found
         )
-        count = write_rows(out, written, data=data)
+        count = write_rows(out, written, opened=opened)
         common.tell(f"{count:,} rows with their {key}{bad.describe()}: {out}")
-        return {**said, "out": str(out), "num_rows": count, "num_skipped": bad.count}
-    if common.json:
-        predictions = [
+        said |= {"out": str(out), "num_rows": count}
+    elif common.json:
+        said["predictions"] = [
             {
                 **require_new([key], row, written_by="--json").values,
-                **_own_text(row, columns),
+                **_own_text(row, opened.columns),
                 key: items,
             }
             for row, items in found
         ]
-        return {**said, "predictions": predictions, "num_skipped": bad.count}
-    count = 0
-    for count, (row, items) in enumerate(found, start=1):  # noqa: B007 - told below
-        common.tell(*_show(run, row.shown, items))
-    if bad.count:
-        note(f"{count:,} rows{bad.describe()}")
-    return {**said, "num_rows": count, "num_skipped": bad.count}
+        count = len(said["predictions"])
+    else:
+        count = 0
+        for count, (row, items) in enumerate(found, start=1):  # noqa: B007 - told below
+            common.tell(*_show(run, row.shown, items))
+        if bad.count:
+            note(f"{count:,} rows{bad.describe()}")
+        said["num_rows"] = count
+    note(*describe_cut(run, of=count))
+    return {**said, "num_skipped": bad.count, "num_cut": run.num_cut, "max_length": run.max_length}
 
 
 def predict_command(words: Container[str]) -> Callable[..., dict[str, Any]]:
@@ -151,52 +124,39 @@ def predict_command(words: Container[str]) -> Callable[..., dict[str, Any]]:
     return predict
 
 
-def _explain_need(run: AnyPipeline, model: str) -> str:
+def _require_second(
+    run: AnyPipeline,
+    model: str,
+    columns: Columns | None,
+    given: Mapping[str, Any],
+    recall: Recall,
+) -> None:
+    """Refuses texts alone where something has to stand beside each.
+
+    Args:
+        run: The pipeline.
+        model: The model's name, for the message.
+        columns: Which columns are read; None where each item is a text.
+        given: The options that are given.
+        recall: Tells whether the model was fine-tuned on pairs: of one of two it would say
+            something all the same.
+    """
+    # A list may be in any of the columns.
+    is_there = columns is not None and (columns.second is not None or run.reads_list)
+    if is_there or run.second is None or run.second in given:
+        return
+    # It takes a second to look, with torch, unless that is here: not for texts and a file that
+    # another runtime runs.
+    may_look = columns is not None or hasattr(run.engine, "model")
+    if not run.needs_second and not (may_look and recall()[1]):
+        return
     flag = f"--{str(run.second).replace('_', '-')}"
+    read_as = f"is read as a model for {run.task}" if run.needs_second else "has learned from pairs"
     column = f" and a column '{run.second}'" if run.reads_list else " --pair-column NAME"
-    return (
-        f"command line: {model} is read as a model for {run.task}, which needs {flag}; accepted: "
-        f'limbeck predict {model} {flag} "..." TEXT ..., or a file with it in each row: --data '
-        f"FILE{column}"
+    raise SettingsError(
+        f"command line: {model} {read_as}, which needs {flag}; accepted: limbeck predict {model} "
+        f'{flag} "..." TEXT ..., or a file with it in each row: --data FILE{column}'
     )
-
-
-def _have_second(run: AnyPipeline, columns: Columns | None) -> bool:
-    """Tells whether rows have what stands beside their text; a list may be in any of them."""
-    return columns is not None and (columns.second is not None or run.reads_list)
-
-
-def _find_columns(
-    run: AnyPipeline, model: str, data: Path | None, *, column: str | None, pair_column: str | None
-) -> Columns | None:
-    """Returns which columns are read; None where lines are texts."""
-    from limbeck.cli._given import Columns, find_columns, is_lines
-
-    if data is None:
-        return None if column is None else Columns(column, pair_column)
-    if column is None and is_lines(data):
-        return None
-    texts, seconds = _remembered_columns(model)
-    # A pair that is not asked for would be one of whatever the column is called that is.
-    usual = [] if run.second is None or run.reads_list else [run.second]
-    seconds = [*seconds, *usual] if column is None else usual
-    known = find_columns(data, [*texts, "text"], seconds)
-    return Columns(column or known.text, pair_column or known.second)
-
-
-def _remembered_columns(model: str) -> tuple[list[str], list[str]]:
-    """Returns what the columns are called that the model was fine-tuned on, if it remembers."""
-    from limbeck.checkpoints import resolve_folder
-    from limbeck.recipes._tasks.memory import read_memory
-    from limbeck.tasks import load_task
-
-    memory = read_memory(resolve_folder(model))
-    if memory is None:
-        return [], []
-    options = load_task(memory.task).read_options(memory.task_options)
-    texts = [getattr(options, name, None) for name in _COLUMN_OPTIONS]
-    second = getattr(options, "text_pair_column", None)
-    return [name for name in texts if name is not None], [] if second is None else [second]
 
 
 def _own_text(row: Given, columns: Columns | None) -> dict[str, str]:

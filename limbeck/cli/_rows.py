@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from limbeck.cli._common import Common
-from limbeck.cli._given import BadRows, Columns, Given, read_file, read_stdin
+from limbeck.cli._given import BadRows, Given
 from limbeck.errors import DataError, LimbeckError
+
+if TYPE_CHECKING:
+    from limbeck.inference._base import Pipeline
+
+    AnyPipeline = Pipeline[Any]
 
 FoundT = TypeVar("FoundT")
 
-
-def read_rows(
-    texts: Iterable[str], *, data: Path | None, columns: Columns | None, bad: BadRows
-) -> Iterator[Given]:
-    """Yields what is to be read: the texts that are given, a file's rows, or standard input's."""
-    texts = list(texts)
-    if texts:
-        return (Given(text, place=f"text {n}") for n, text in enumerate(texts, start=1))
-    return read_stdin(columns, bad) if data is None else read_file(data, columns, bad)
+_TEXTS = ("text_column", "tokens_column", "context_column")
+_SECONDS = ("text_pair_column",)
+"""Options of tasks that name what a model reads."""
 
 
 def run_rows(
@@ -74,3 +73,34 @@ def show_progress(
             if size is not None:
                 stage.update(rows=count)
             done = row.position
+
+
+def describe_cut(run: AnyPipeline, *, of: int) -> list[str]:
+    """Says how many texts were cut, where, and what reads more of them; nothing if none were."""
+    if not run.num_cut:
+        return []
+    more = f"--max-length takes up to {run.most_tokens}"
+    if run.max_length >= run.most_tokens:
+        more = "which is the most that the model takes"
+    cut = f"{run.num_cut:,} of {of:,} texts were longer than {run.max_length} tokens"
+    return [f"{cut}, and cut there; {more}"]
+
+
+def recall_columns(model: str) -> tuple[list[str], list[str]]:
+    """Returns what the columns of texts and of second ones are called that a model learned from."""
+    from limbeck.checkpoints import read_task_name, resolve_folder
+
+    folder = resolve_folder(model, weights=False)
+    if read_task_name(folder) is None:
+        return [], []
+    from limbeck.recipes._tasks.memory import read_memory  # with torch
+    from limbeck.tasks import load_task
+
+    memory = read_memory(folder)
+    assert memory is not None, "it names a task"
+    options = load_task(memory.task).read_options(memory.task_options)
+    texts, seconds = (
+        [name for column in columns if (name := getattr(options, column, None)) is not None]
+        for columns in (_TEXTS, _SECONDS)
+    )
+    return texts, seconds

@@ -129,6 +129,8 @@ def _read_options(cls: type[AnyPipeline]) -> Iterator[tuple[str, str, str]]:
         yield cls.second, "Sequence[str]" if cls.reads_list else "str", cls.second_about
     docs = _read_docs(cls.options_type)
     for field in fields(cls.options_type):
+        if field.name in cls.options_type.of_lists:
+            continue
         yield field.name, str(field.type), first_sentence(docs.get(field.name, ""))
 
 

@@ -12,15 +12,13 @@ from typing import IO, Any, Final
 
 import numpy as np
 
+from limbeck.cli._opened import Opened
 from limbeck.errors import DataError, SettingsError
 from limbeck.files import replace_file
-from limbeck.sources import open_file
-from limbeck.sources.opening import strip_compression
 
 WrittenRow = Mapping[str, Any]
 
 _GROUP: Final = 1024  # rows of Parquet that are written together
-_JSON: Final = (".jsonl", ".ndjson", ".json")
 
 
 def require_writable(path: Path, endings: Sequence[str]) -> None:
@@ -42,14 +40,14 @@ def require_writable(path: Path, endings: Sequence[str]) -> None:
         raise SettingsError(f"command line: --out {path}: there is no folder {path.parent}")
 
 
-def write_rows(path: Path, rows: Iterable[WrittenRow], *, data: Path | None) -> int:
+def write_rows(path: Path, rows: Iterable[WrittenRow], *, opened: Opened) -> int:
     """Writes rows as they come, in the format that the file's name tells; returns their number.
 
     Args:
         path: The file; nothing stands under its name before the last row is written.
         rows: The rows.
-        data: The file that they were read from, if they were: it tells the columns of a table, and
-            in Parquet their types.
+        opened: What they are read from, which tells the columns of a table, and in Parquet their
+            types.
 
     Raises:
         DataError: If the file can't be written, or a row does not fit the ones before it.
@@ -64,7 +62,7 @@ def write_rows(path: Path, rows: Iterable[WrittenRow], *, data: Path | None) -> 
 
     try:
         with replace_file(path, error=DataError) as part:
-            _WRITERS[path.suffix.lower()](part, counted(), path, data)
+            _WRITERS[path.suffix.lower()](part, counted(), path, opened)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; nothing was written to {path}") from None
     return count
@@ -76,9 +74,9 @@ def _write_json_lines(part: Path, rows: Iterator[WrittenRow], *_: object) -> Non
             file.write(json.dumps(_plain(row), ensure_ascii=False, default=str) + "\n")
 
 
-def _write_csv(part: Path, rows: Iterator[WrittenRow], path: Path, data: Path | None) -> None:
+def _write_csv(part: Path, rows: Iterator[WrittenRow], path: Path, opened: Opened) -> None:
     # Rows of JSON need not have the same columns, and a table's header stands before all of them.
-    columns = dict.fromkeys(name for row in _read_json(data) for name in row)
+    columns = dict.fromkeys(name for given in opened.rows_ahead() for name in given.row)
     first = next(rows, None)
     columns |= dict.fromkeys(first or ())
     with part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
@@ -89,17 +87,17 @@ def _write_csv(part: Path, rows: Iterator[WrittenRow], path: Path, data: Path | 
             writer.writerow({name: _as_cell(value) for name, value in row.items()})
 
 
-def _write_parquet(part: Path, rows: Iterator[WrittenRow], path: Path, data: Path | None) -> None:
+def _write_parquet(part: Path, rows: Iterator[WrittenRow], path: Path, opened: Opened) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    known: dict[str, Any] = {}
+    data, known = opened.data, dict[str, Any]()
     if data is not None and data.suffix.lower() == ".parquet":
         known = {column.name: column.type for column in pq.read_schema(data)}
     types: dict[str, Any] = {}
-    given = _read_json(data)
+    ahead = (given.row for given in opened.rows_ahead())
     try:
-        while group := list(islice(given, _GROUP)):
+        while group := list(islice(ahead, _GROUP)):
             _add_types(pa, types, group)
         group = list(islice(rows, _GROUP))
         _add_types(pa, types, group)
@@ -156,7 +154,7 @@ def _write_header(file: IO[bytes], count: int, width: int) -> int:
     return file.write(header.getvalue())
 
 
-_WRITERS: Final[dict[str, Callable[[Path, Iterator[WrittenRow], Path, Path | None], None]]] = {
+_WRITERS: Final[dict[str, Callable[[Path, Iterator[WrittenRow], Path, Opened], None]]] = {
     ".jsonl": _write_json_lines,
     ".csv": _write_csv,
     ".parquet": _write_parquet,
@@ -166,13 +164,6 @@ ROWS: Final = (".jsonl", ".csv", ".parquet")
 """Endings of files of rows."""
 VECTORS: Final = (".npy", ".parquet", ".jsonl")
 """Endings of files that hold vectors."""
-
-
-def _read_json(data: Path | None) -> Iterator[WrittenRow]:
-    """Yields the rows of a file in which they need not be alike; those of other files are."""
-    if data is not None and strip_compression(data.name).lower().endswith(_JSON):
-        for row in open_file(data, reader="tasks").rows():
-            yield row.values
 
 
 def _require_known(row: WrittenRow, columns: Mapping[str, Any], path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
@@ -126,6 +127,7 @@ class Pipeline(Generic[OptionsT]):
         self.options = cast(OptionsT, self.options_type().override(options, task=self.task))
         self._batch_size = self._choose_batch_size(batch_size)
         self._max_length = self._choose_max_length(max_length)
+        self._counts = Counter[str]()  # of the copies too that calls make
 
     @classmethod
     def advise(cls, name: str) -> str:
@@ -180,6 +182,34 @@ class Pipeline(Generic[OptionsT]):
             )
         return self.engine.model
 
+    @property
+    def max_length(self) -> int:
+        """Longest input in tokens, or longest window of one."""
+        return self._max_length
+
+    @property
+    def most_tokens(self) -> int:
+        """Longest input in tokens that both tokenizer and engine take."""
+        lengths = (self.tokenizer.model_max_length, self.engine.limits.max_tokens)
+        return min(length for length in lengths if length is not None)
+
+    @property
+    def num_cut(self) -> int:
+        """How many inputs were longer than `max_length` tokens so far, and were cut there."""
+        return self._counts["cut"]
+
+    def _count_cut(self, rows: Sequence[Encoding], owners: Iterable[int] | None = None) -> None:
+        """Counts the inputs of which something was left out.
+
+        Args:
+            rows: Their tokens.
+            owners: Which input each row is of; by default each of its own.
+        """
+        each = zip(range(len(rows)) if owners is None else owners, rows, strict=True)
+        # What was left out is copied to be looked at, so the length is looked at first.
+        cut = {owner for owner, row in each if len(row) >= self._max_length and row.overflowing}
+        self._counts["cut"] += len(cut)
+
     def _choose_batch_size(self, given: int | None) -> int | None:
         limit = self.engine.limits.max_rows
         if given is None:
@@ -189,18 +219,12 @@ class Pipeline(Generic[OptionsT]):
         return require_positive("batch_size", given)
 
     def _choose_max_length(self, given: int | None) -> int:
-        limit = self._longest
+        limit = self.most_tokens
         if given is None:
             return min(limit, self.facts.trained_tokens, self.usual_length or limit)
         if require_positive("max_length", given) > limit:
             raise SettingsError(f"max_length = {given}, but the model takes {limit} tokens")
         return given
-
-    @property
-    def _longest(self) -> int:
-        """Longest input in tokens that both tokenizer and engine take."""
-        lengths = (self.tokenizer.model_max_length, self.engine.limits.max_tokens)
-        return min(length for length in lengths if length is not None)
 
     def with_batch_size(self, batch_size: int | None) -> Self:
         """Returns the same pipeline, its model shared, with other `batch_size`.

@@ -15,6 +15,8 @@ class Options:
 
     rare: ClassVar[tuple[str, ...]] = ()
     """Options that the help of `limbeck predict` leaves out."""
+    of_lists: ClassVar[tuple[str, ...]] = ()
+    """Options about several texts together, which a row of a table does not have."""
     means_something: ClassVar[tuple[str, ...]] = ()
     """Options of which None is a choice of its own; of all others it is as if they were absent."""
 

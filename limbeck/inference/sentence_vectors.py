@@ -13,7 +13,7 @@ from limbeck.errors import SettingsError, shorten
 from limbeck.inference._base import FloatArray, OptionsT, Pipeline
 from limbeck.inference._options import Options
 from limbeck.inference._stream import OnError, Steps, check_on_error, run_stream
-from limbeck.inference.engines import PROMPT, VECTORS, Engine
+from limbeck.inference.engines import PROMPT, VECTORS, Engine, engine_name
 from limbeck.models._kinds import ENCODER
 from limbeck.sources import require_whole_characters
 from limbeck.tokenizers import Tokenizer
@@ -59,7 +59,7 @@ class VectorPipeline(Pipeline[OptionsT]):
         self.sentence = sentence
         if max_length is None and sentence.max_seq_length is not None:
             # Some folders name more than the model takes.
-            self._max_length = min(sentence.max_seq_length, self._longest)
+            self._max_length = min(sentence.max_seq_length, self.most_tokens)
 
     @property
     def max_length(self) -> int:
@@ -93,6 +93,7 @@ class VectorPipeline(Pipeline[OptionsT]):
         return rows
 
     def _compute(self, rows: Sequence[Encoding], *, left_out: int) -> FloatArray:
+        self._count_cut(rows)
         found = np.empty((len(rows), self.sentence.width), dtype=np.float32)
         for chosen in self._batches(rows):
             inputs = self._pad([rows[i] for i in chosen])
@@ -107,8 +108,10 @@ class VectorPipeline(Pipeline[OptionsT]):
             return 0
         if PROMPT not in self.engine.limits.inputs:
             raise SettingsError(
-                "the model leaves a prompt's tokens out of a text's vector, which the engine "
-                "can't; accepted: engine='torch' on the folder of its weights, or no prompt"
+                f"prompt = {shorten(prompt)}: the model leaves a prompt's tokens out of a text's "
+                "vector (include_prompt is false in its pooling), which an exported file can't, "
+                f"and {engine_name(type(self.engine))} runs one; accepted: the folder that was "
+                "exported, with engine='torch', or prompt='' for none"
             )
         (row,) = self._tokenize([prompt], prompt="")
         return len(row) - row.special_tokens_mask[-1]  # what ends a text ends the prompt's too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -348,6 +349,17 @@ def test_an_exported_folder_gives_the_same(tmp_path):
     assert encoder.encode(TEXTS, truncate_dim=6).shape == (len(TEXTS), 5)
     assert encoder.encode([], truncate_dim=6).shape == (0, 5)
     assert theirs.encode(TEXTS, truncate_dim=6).shape == (len(TEXTS), 6)
+    pooling = folder / "1_Pooling/config.json"
+    without = {**json.loads(pooling.read_text()), "include_prompt": False}
+    pooling.write_text(json.dumps(without))
+    left_out = limbeck.SentenceEncoder(folder)
+    close(left_out.encode(TEXTS, prompt=""), theirs.encode(TEXTS))
+    expected = (
+        r"prompt = 'query: ': the model leaves .* \(include_prompt is false in its pooling\), "
+        r"which an exported file can't, and onnxruntime runs one; .*engine='torch', or prompt=''"
+    )
+    with pytest.raises(SettingsError, match=expected):
+        left_out.encode(TEXTS, prompt="query: ")
     saved = tmp_path / "saved"
     with pytest.raises(SettingsError, match=r"onnxruntime runs an exported file, .* accepted: the"):
         encoder.save_pretrained(saved)

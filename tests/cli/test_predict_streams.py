@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -121,18 +124,101 @@ def test_bad_rows_are_named_or_left_out(models: Path, capsys: Captured) -> None:
     said = capsys.readouterr()
     assert "skipped: bad.jsonl, line 3, column 2: not valid JSON" in said.err
     assert "skipped: bad.jsonl, line 4: column 'text' has half a character" in said.err
-    assert json.loads(said.out)["num_skipped"] == 3
-    assert [row["text"] for row in read("found.jsonl")] == ["fine", ""]
+    assert "skipped: bad.jsonl, line 5: column 'text' is empty; accepted: a text" in said.err
+    assert json.loads(said.out)["num_skipped"] == 4
+    assert [row["text"] for row in read("found.jsonl")] == ["fine"]
+    Path("found.jsonl").unlink()
+    # Nor do bad rows say what types there are.
+    assert run(*command[:-1], "found.parquet", "--skip-bad") == 0
+    assert read("found.parquet")[0]["text"] == "fine"
+    capsys.readouterr()
     asked = ["predict", models / "answers", "--question", "who?", "--data", "lines.txt"]
     Path("lines.txt").write_text("the pot\n\nthe still\n", encoding="utf-8")
     assert run(*asked) == 1
-    assert "lines.txt, line 2: the context is ''; accepted: a text" in capsys.readouterr().err
+    assert "lines.txt, line 2 is empty; accepted: a text. --skip-bad" in capsys.readouterr().err
     assert run(*asked, "--skip-bad", "--out", "answers.csv") == 0
     assert "2 rows with their answers, 1 bad ones skipped: answers.csv" in capsys.readouterr().out
     Path("lines.txt").write_bytes("the pot\ncafé\n".encode("latin-1"))
     assert run("predict", models / "classes", "--data", "lines.txt") == 1
     assert "lines.txt, line 2: b'caf\\xe9\\n' is not UTF-8" in (said := capsys.readouterr().err)
     assert "iconv -f latin1 -t utf-8" in said
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "parquet", "txt", "stdin"])
+def test_an_empty_text_is_a_bad_row_in_every_format(
+    ending: str, models: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"id": 1, "text": "the pot"}, {"id": 2, "text": " "}, {"id": 3, "text": "the still"}]
+    path, place = Path(f"rows.{ending}"), f"rows.{ending}, line 2"
+    if ending in ("csv", "tsv"):
+        mark = "," if ending == "csv" else "\t"
+        lines = [f"{row['id']}{mark}{row['text']}" for row in rows]
+        path.write_text("\n".join([f"id{mark}text", *lines]), encoding="utf-8")
+        place = f"rows.{ending}, line 3"
+    elif ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        place = "rows.parquet, row 1"
+    elif ending == "json":
+        path.write_text(json.dumps(rows), encoding="utf-8")
+        place = "rows.json, row 1"
+    elif ending == "jsonl":
+        write_lines(str(path), rows)
+    else:
+        path.write_text("".join(f"{row['text']}\n" for row in rows), encoding="utf-8")
+    for command in (["predict", models / "classes"], ["embed", models / "encoder"]):
+        given = ["--data", path]
+        if ending == "stdin":
+            given, place = [], "standard input, line 2"
+        for skip, code in ((), 1), (["--skip-bad"], 0):
+            if ending == "stdin":
+                stream = io.TextIOWrapper(io.BytesIO(path.read_bytes()))
+                monkeypatch.setattr("sys.stdin", stream)
+            out = f"{command[0]}.jsonl"
+            assert run(*command, *given, *skip, "--out", out) == code
+            said = capsys.readouterr().err
+            assert re.search(rf"{re.escape(place)}(: column 'text')? is empty; accepted: a", said)
+        assert [row["text"] for row in read(out)] == ["the pot", "the still"]
+    assert run("predict", models / "classes", "the pot", "") == 1
+    assert "text 2 is empty; accepted: a text" in capsys.readouterr().err
+
+
+def test_standard_input_and_a_file_are_read_by_one_rule(
+    models: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of JSON have their columns found alike, and their pairs and labels too."""
+    rows = [{"sentence": a, "text_pair": b, "n": 1} for a, b in pairwise(TEXTS)]
+    write_lines("rows.jsonl", rows)
+    found = []
+    for given in (["--data", "rows.jsonl"], []):
+        content = b"\n" + Path("rows.jsonl").read_bytes()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert run("predict", models / "classes", *given, "--json") == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0] == found[1]
+    assert [row["n"] for row in found[1]["predictions"]] == [1, 1, 1]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"body": "the pot"}\n')))
+    assert run("predict", models / "classes") == 1
+    said = capsys.readouterr().err
+    assert "standard input, line 1: has no text 'text'" in said
+    assert "It has: body. Say which it is with --column NAME" in said
+
+
+def test_texts_that_are_cut_are_counted(models: Path, capsys: Captured) -> None:
+    texts = ["the pot", "the still divides " * 3, "who owned it " * 4]
+    for command in (["predict", models / "classes"], ["embed", models / "encoder"]):
+        assert run(*command, *texts, "--max-length", 8, "--json") == 0
+        said = capsys.readouterr()
+        expected = "2 of 3 texts were longer than 8 tokens, and cut there; --max-length takes up to"
+        assert expected in said.err
+        found = json.loads(said.out)
+        assert (found["num_cut"], found["max_length"]) == (2, 8)
+        assert run(*command, *texts, "--json") == 0
+        said = capsys.readouterr()
+        assert (json.loads(said.out)["num_cut"], said.err) == (0, "")
+    asked = ["predict", models / "answers", "--question", "who?", *texts, "--json"]
+    assert run(*asked, "--max-length", 12) == 0
+    said = capsys.readouterr()  # windows read all of it
+    assert (json.loads(said.out)["num_cut"], said.err) == (0, "")
 
 
 def test_an_interrupted_command_leaves_nothing(
@@ -157,11 +243,13 @@ def test_an_interrupted_command_leaves_nothing(
 
 
 def test_odd_texts_are_texts(models: Path, capsys: Captured) -> None:
-    odd = ["", "\x1b[31mred\x00\x07 \u202e", "the pot " * 50_000, "the pot"]
+    odd = ["\x1b[31mred\x00\x07 \u202e", "the pot " * 50_000, "the pot", "\u200b"]
     Path("odd.txt").write_text("\n".join(odd), encoding="utf-8")
     assert run("predict", models / "classes", "--data", "odd.txt") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ", 1)[1] for line in lines[:2]] == ["", r"\x1b[31mred\x00\x07 \u202e"]
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[0].split("  ", 1)[1] == r"\x1b[31mred\x00\x07 \u202e"
+    expected = "1 of 4 texts were longer than 64 tokens, and cut there; which is the most that the"
+    assert expected in shown.err
     assert run("predict", models / "classes", "--data", "odd.txt", "--out", "found.jsonl") == 0
     assert [row["text"] for row in read("found.jsonl")] == odd
     assert run("embed", models / "encoder", "--data", "odd.txt", "--out", "odd.npy") == 0

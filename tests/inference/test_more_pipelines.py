@@ -395,3 +395,32 @@ def test_how_to_fetch_is_for_models_of_the_hub(filler):
         pipeline("fill-mask", model, tokenizer=filler, revision="main")
     found = pipeline("fill-mask", model, tokenizer=filler)("[MASK]")
     assert found == pipeline("fill-mask", filler)("[MASK]")
+
+
+LONG = "it is good " * 9
+CUT = {  # a call each with one input that is too long, in the ways that inputs become rows
+    "text-classification": lambda run: run(["good", LONG, "bad"]),
+    "zero-shot-classification": lambda run: run(["good", LONG], ["bad", "awful"]),
+    "multiple-choice": lambda run: run(
+        [{"context": text, "choices": ["good", "bad"]} for text in ("good", LONG)]
+    ),
+    "reranking": lambda run: run(query="good", texts=["bad", LONG]),
+    "fill-mask": lambda run: run(["[MASK] good", f"[MASK] {LONG}"]),
+    "feature-extraction": lambda run: run(["good", LONG]),
+    "embeddings": lambda run: run(["good", LONG]),
+    "sentence-similarity": lambda run: run(source_sentence="good", sentences=["bad", LONG]),
+    # These read all of a text, in windows.
+    "token-classification": lambda run: run(["good", LONG]),
+    "question-answering": lambda run: run(question="good", context=LONG),
+}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_inputs_that_were_cut_are_counted(name, tmp_path):
+    task = name.replace("_", "-")
+    run = pipeline(task, write_for(task, tmp_path), max_length=16, device="cpu")
+    reads_all = task in ("token-classification", "question-answering")
+    for number in (1, 2):
+        CUT[task](run)
+        assert run.num_cut == (0 if reads_all else number)
+    assert (run.max_length, run.most_tokens) == (16, 64)

@@ -78,6 +78,7 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     def _give(
         self, _: object, rows: Sequence[Encoding], give: Callable[[FloatArray], Any]
     ) -> Iterator[Any]:
+        self._count_cut(rows)
         return map(give, self._run_tokens(rows, lambda outputs: outputs["last_hidden_state"]))
 
 

@@ -125,6 +125,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         self, _: object, rows: Sequence[Encoding], *, top_k: int, targets: IntArray | None
     ) -> Iterator[list[Any]]:
         mask = self.tokenizer.mask_token_id
+        self._count_cut(rows)
 
         def read(outputs: Outputs, together: Sequence[Encoding]) -> Iterator[FloatArray]:
             for row, logits in zip(together, outputs["logits"], strict=True):

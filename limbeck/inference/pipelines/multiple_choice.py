@@ -121,6 +121,7 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
     def _choose(
         self, items: Sequence[Choice], rows: Sequence[Encoding], options: MultipleChoiceOptions
     ) -> Iterator[Any]:
+        self._count_cut(rows, (n for n, item in enumerate(items) for _ in item.choices))
         logits = np.concatenate(self._run(rows, logits_of_rows))
         bounds = pairwise(accumulate((len(item.choices) for item in items), initial=0))
         for item, (first, last) in zip(items, bounds, strict=True):

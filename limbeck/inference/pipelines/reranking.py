@@ -44,7 +44,7 @@ class Search(NamedTuple):
 class RerankingOptions(Options):
     """What can be chosen, for the pipeline or anew with each call."""
 
-    rare = ("top_k", "return_text")
+    of_lists = ("top_k", "return_text")
 
     top_k: int | None = None
     """How many texts to give, the best first; by default all."""
@@ -86,7 +86,8 @@ class RerankingPipeline(Pipeline[RerankingOptions]):
     is_usual = False
     options_type = RerankingOptions
     found = "relevance"
-    second, second_about, needs_second = "query", "What each text is to answer.", True
+    second, needs_second = "query", True
+    second_about = "What each text is to answer; each has a score by itself, in the given order."
     finetune_options = "task=reranking "
 
     def __init__(self, *given: Any, **options: Any) -> None:
@@ -160,6 +161,7 @@ class RerankingPipeline(Pipeline[RerankingOptions]):
     def _rank(
         self, items: Sequence[Search], rows: Sequence[Encoding], options: RerankingOptions
     ) -> Iterator[list[dict[str, Any]]]:
+        self._count_cut(rows)
         logits = np.concatenate(self._run(rows, logits_of_rows))
         is_raw = options.raw_scores or self.facts.problem_type == "regression"
         scores = logits if is_raw else sigmoid(logits)

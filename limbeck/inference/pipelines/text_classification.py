@@ -121,6 +121,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     ) -> Iterator[Any]:
         activate = _ACTIVATIONS[options.function_to_apply or self._usual_activation]
         names = self.facts.id2label
+        self._count_cut(rows)
         for logits in self._run(rows, logits_of_rows):
             scores = enumerate(activate(logits).tolist())
             labels = [{"label": names[i], "score": score} for i, score in scores]

@@ -168,6 +168,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
         options: ZeroShotClassificationOptions,
     ) -> Iterator[dict[str, Any]]:
         labels = options.labels
+        self._count_cut(rows, (n for n, _ in enumerate(texts) for _ in labels))
         logits = np.stack(self._run(rows, logits_of_rows)).reshape(len(texts), len(labels), -1)
         if options.multi_label or len(labels) == 1:
             scores = softmax(logits[..., [self._contradicts, self._entails]])[..., 1]
