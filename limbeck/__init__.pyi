@@ -8,6 +8,7 @@ from limbeck.api import ExportResult as ExportResult
 from limbeck.api import FinetuneResult as FinetuneResult
 from limbeck.api import FinetuneSteps as FinetuneSteps
 from limbeck.api import LanguageModelResult as LanguageModelResult
+from limbeck.api import PruneResult as PruneResult
 from limbeck.api import Result as Result
 from limbeck.api import SentenceEncoder as SentenceEncoder
 from limbeck.api import SuiteResult as SuiteResult
@@ -22,6 +23,7 @@ from limbeck.api import export_model as export_model
 from limbeck.api import finetune as finetune
 from limbeck.api import finetune_steps as finetune_steps
 from limbeck.api import pretrain as pretrain
+from limbeck.api import prune as prune
 from limbeck.api import suite as suite
 from limbeck.api import trim as trim
 from limbeck.errors import CheckpointError as CheckpointError

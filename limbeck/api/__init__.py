@@ -22,12 +22,13 @@ if TYPE_CHECKING:
         ExportResult,
         FinetuneResult,
         LanguageModelResult,
+        PruneResult,
         SuiteResult,
         TrimResult,
     )
     from limbeck.api._sentence_encoder import SentenceEncoder
     from limbeck.api._steps import FinetuneSteps
-    from limbeck.api._tasks import compress, evaluate, finetune, finetune_steps, suite
+    from limbeck.api._tasks import compress, evaluate, finetune, finetune_steps, prune, suite
     from limbeck.api._text import build_corpus, distill, pretrain, trim
     from limbeck.recipes.finetune import FinetuneStep
 
@@ -42,6 +43,7 @@ FUNCTIONS: Final = {
     "finetune": "_tasks",
     "finetune_steps": "_tasks",
     "pretrain": "_text",
+    "prune": "_tasks",
     "suite": "_tasks",
     "trim": "_text",
 }
@@ -57,6 +59,7 @@ CLASSES: Final = {
     "FinetuneStep": "_steps",
     "FinetuneSteps": "_steps",
     "LanguageModelResult": "_results",
+    "PruneResult": "_results",
     "Result": "_result",
     "SentenceEncoder": "_sentence_encoder",
     "SuiteResult": "_results",
@@ -76,6 +79,7 @@ __all__ = [
     "FinetuneStep",
     "FinetuneSteps",
     "LanguageModelResult",
+    "PruneResult",
     "Result",
     "SentenceEncoder",
     "SuiteResult",
@@ -90,6 +94,7 @@ __all__ = [
     "finetune",
     "finetune_steps",
     "pretrain",
+    "prune",
     "suite",
     "trim",
 ]

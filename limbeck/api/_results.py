@@ -26,6 +26,7 @@ from limbeck.runs import (
     EvaluateRecord,
     ExportRecord,
     FinetuneRecord,
+    PruneRecord,
     RunRecord,
     SuiteRecord,
     TrimRecord,
@@ -133,7 +134,19 @@ class EvaluateResult(TaskResult[EvaluateRecord]):
         return self.record.split, self.record.scores or {}
 
 
-class CompressResult(TaskResult[CompressRecord]):
+class SmallerResult(TaskResult[RecordT]):
+    """A smaller model, and the one that it was made of."""
+
+    def _scored(self) -> tuple[str, dict[str, float]]:
+        best = FinetuneRecord.read(self._runs()[0]).best
+        return ("validation", best.validation) if best.test is None else ("test", best.test)
+
+    def _holds(self, other: TaskResult[Any]) -> bool:
+        """Tells whether another run's model is the teacher, which was scored for this one."""
+        return Path(self.settings["model"]).resolve() == other.model_folder.resolve()
+
+
+class CompressResult(SmallerResult[CompressRecord]):
     """The smallest student that keeps what was asked, and all that was tried."""
 
     def summary(self) -> Summary:
@@ -157,19 +170,38 @@ class CompressResult(TaskResult[CompressRecord]):
             links={"page": str(record.files["html"]), "model": str(self.model_folder)},
         )
 
-    def _scored(self) -> tuple[str, dict[str, float]]:
-        best = FinetuneRecord.read(self._chosen()).best
-        return ("validation", best.validation) if best.test is None else ("test", best.test)
+    def _runs(self) -> list[Path]:
+        chosen = next(m.folder for m in self.record.models if m.name == self.record.chosen)
+        return [Path(chosen), Path(self.record.models[0].folder)]
+
+
+class PruneResult(SmallerResult[PruneRecord]):
+    """What is left of a model, beside the model as it was given."""
+
+    def summary(self) -> Summary:
+        """Returns both models side by side."""
+        record = self.record
+        return Summary(
+            title=f"Pruned for {record.task}",
+            headline=record.headline,
+            columns=("Model", record.metric, "heads", "neurons", "parameters", "latency"),
+            rows=tuple(
+                (
+                    model.name,
+                    f"{model.score:.4f}",
+                    f"{sum(model.num_heads):,}",
+                    f"{sum(model.num_neurons):,}",
+                    f"{model.num_parameters:,}",
+                    "" if model.latency_ms is None else f"{model.latency_ms:.2f} ms",
+                )
+                for model in record.models
+            ),
+            marked=record.after.name,
+            links={"page": record.files["html"], "model": str(self.model_folder)},
+        )
 
     def _runs(self) -> list[Path]:
-        return [self._chosen(), Path(self.record.models[0].folder)]
-
-    def _holds(self, other: TaskResult[Any]) -> bool:
-        """Tells whether another run's model is the teacher, which was scored for this one."""
-        return Path(self.settings["model"]).resolve() == other.model_folder.resolve()
-
-    def _chosen(self) -> Path:
-        return next(Path(m.folder) for m in self.record.models if m.name == self.record.chosen)
+        return [Path(model.folder) for model in reversed(self.record.models)]
 
 
 class LanguageModelResult(ModelResult[LanguageModelRecord]):

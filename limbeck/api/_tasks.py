@@ -1,4 +1,4 @@
-"""The functions on tasks: `finetune`, `finetune_steps`, `evaluate`, `compress`, `suite`."""
+"""The functions on tasks: `finetune` and its steps, `evaluate`, `compress`, `prune`, `suite`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from limbeck.api._results import (
     CompressResult,
     EvaluateResult,
     FinetuneResult,
+    PruneResult,
     SuiteResult,
     TaskResult,
 )
@@ -24,6 +25,7 @@ from limbeck.api._suite import SuiteTasks
 from limbeck.recipes import compress as compress_recipe
 from limbeck.recipes import evaluate as evaluate_recipe
 from limbeck.recipes import finetune as finetune_recipe
+from limbeck.recipes import prune as prune_recipe
 from limbeck.recipes import suite as suite_recipe
 from limbeck.recipes.finetune import FinetuneStep
 from limbeck.recipes.finetune.teachers import find_kind
@@ -221,6 +223,57 @@ def compress(
         progress=progress,
     ) as call:
         return CompressResult(call.out, compress_recipe.run(call.settings, progress=call.progress))
+
+
+@takes_settings(prune_recipe.SettingsType)
+def prune(
+    model: ModelLike,
+    train: Rows | None = None,
+    validation: Rows | None = None,
+    test: Rows | None = None,
+    *,
+    transfer: Rows | None = None,
+    data: DataSet | None = None,
+    tokenizer: Tokenizer | None = None,
+    out: str | Path | None = None,
+    progress: bool | Progress | None = None,
+    **settings: Any,
+) -> PruneResult:
+    """Takes heads, neurons or layers out of a fine-tuned model, which teaches what is left of it.
+
+    Args:
+        model: A fine-tuned model. A result of `finetune` brings its task, options and data along.
+        train: Rows that importance is measured on, and what is left is trained on.
+        validation: Rows that choose the best epoch.
+        test: Rows that are scored at the end.
+        transfer: Rows without labels, for the model to label.
+        data: All splits at once.
+        tokenizer: Of a model in memory.
+        out: The run's folder, where the same call goes on after a stop; a new one in `runs` if not
+            given.
+        progress: Whether it is shown, as for `finetune`.
+        **settings: Those of the recipe, listed below.
+
+    Returns:
+        What is left: `model`, `tokenizer`, `scores`, `folder`, `record`, `report()`.
+
+    Raises:
+        SettingsError: If a setting is wrong, or the task can't be inferred.
+        DataError: If the data can't be used.
+        MissingHeadError: If the model has no head for the task.
+    """
+    given = GivenData.of(data, train=train, validation=validation, test=test, transfer=transfer)
+    given.require(*_needed(settings, teacher=None), function="limbeck.prune")
+    with prepare(
+        "prune",
+        prune_recipe.SettingsType,
+        {**settings, "model": with_tokenizer(model, tokenizer)},
+        given=given if given.is_there else GivenData.of(data_of(model)),
+        recalls_task=True,
+        out=out,
+        progress=progress,
+    ) as call:
+        return PruneResult(call.out, prune_recipe.run(call.settings, progress=call.progress))
 
 
 @takes_settings(suite_recipe.SettingsType)

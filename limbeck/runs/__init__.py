@@ -14,6 +14,7 @@ from limbeck.runs.folder import RunFolder, describe_start, start_run
 from limbeck.runs.language_model import DistillRecord, PretrainRecord
 from limbeck.runs.model_files import hash_model_files, require_model_files
 from limbeck.runs.predictions import read_predictions, write_predictions
+from limbeck.runs.prune import PrunedModel, PruneRecord, PruneRound
 from limbeck.runs.quickstart import QuickstartModel, QuickstartRecord
 from limbeck.runs.result import ResultRecord
 from limbeck.runs.run import GitState, Hardware, RunRecord
@@ -40,6 +41,9 @@ __all__ = [
     "Hardware",
     "ModelSize",
     "PretrainRecord",
+    "PruneRecord",
+    "PruneRound",
+    "PrunedModel",
     "QuickstartModel",
     "QuickstartRecord",
     "ResultRecord",

@@ -20,6 +20,7 @@ from limbeck.recipes import (
     export,
     finetune,
     pretrain,
+    prune,
     suite,
     trim,
 )
@@ -36,6 +37,7 @@ SETTINGS = {
     "finetune": finetune.SettingsType,
     "finetune_steps": finetune.SettingsType,
     "pretrain": pretrain.SettingsType,
+    "prune": prune.SettingsType,
     "suite": suite.SettingsType,
     "trim": trim.SettingsType,
 }

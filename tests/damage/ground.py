@@ -33,6 +33,7 @@ from limbeck.recipes import (
     export,
     finetune,
     pretrain,
+    prune,
     suite,
 )
 from limbeck.tokenizers import AutoTokenizer
@@ -190,6 +191,11 @@ class Ground:
         values = {"model": self.teacher, "data": self.data, "out": out, "depths": [1], **_FAST}
         with suppress(ContractError):  # a share that is not kept is an outcome, too
             self._run(compress, None, **{**values, "epochs": 1, **changes})
+
+    def prune(self, out: Path, progress: Any = None) -> None:
+        """Cuts in two rounds."""
+        values = {"model": self.teacher, "data": self.data, "neurons": 0.5, "measure": False}
+        self._run(prune, progress, **{**values, **_FAST, "epochs": 1, "out": out})
 
     def suite(self, out: Path) -> None:
         models = {

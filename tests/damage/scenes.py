@@ -137,6 +137,16 @@ SCENES: dict[str, Scene] = {
             lambda ground, folder: ground.compress(folder / "run", retain=0.5),
         ),
     ),
+    "a pruning": Scene(
+        make=lambda ground, folder: ground.prune(folder / "run"),
+        read=(lambda ground, folder: ground.prune(folder / "run"),),
+    ),
+    "half a pruning": Scene(
+        make=lambda ground, folder: _stopped(
+            ground.prune, folder / "run", StopAt("round 2 of 2: ")
+        ),
+        read=(lambda ground, folder: ground.prune(folder / "run"),),
+    ),
     "a chain": Scene(
         make=lambda ground, folder: ground.chain(folder / "run"),
         read=(lambda ground, folder: ground.chain(folder / "run"),),
@@ -157,6 +167,7 @@ FRESH: dict[str, Act] = {
     "an evaluation": lambda ground, folder: ground.evaluate(ground.teacher, folder / "run"),
     "an export": SCENES["an export"].make,
     "a compression": SCENES["a compression"].make,
+    "a pruning": SCENES["a pruning"].make,
     "a chain": SCENES["a chain"].make,
     "a suite": SCENES["a suite"].make,
 }

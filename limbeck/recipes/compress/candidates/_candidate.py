@@ -8,22 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from limbeck.errors import SettingsError
-from limbeck.losses import build_loss
 from limbeck.recipes._jobs import Job
-from limbeck.recipes._settings import LearningSettings
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.folders import folder_name
-from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.recipes.compress.settings import CompressSettings
-from limbeck.recipes.finetune.distillation import learns_from_logits
 from limbeck.recipes.finetune.forecast import within
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.student import make_student_settings
 from limbeck.report.card import Card
-
-_PASSED_ON = {*TaskSettings.model_fields, *LearningSettings.model_fields} - {"model", "out"}
-"""Settings of `compress` that every fine-tuning takes over."""
-
 
 NO_LAYERS = "is no model of a family that Limbeck has"
 """What is said of a teacher of whose layers no student can be made."""
@@ -78,30 +70,13 @@ def distil(settings: CompressSettings, name: str, how: str, changes: dict[str, A
     Raises:
         SettingsError: If a setting of the students is wrong.
     """
-    values = {
-        **settings.model_dump(include=_PASSED_ON),
-        "teacher": settings.model,
-        "teacher_cache": _teacher_cache(settings),
-        "label": name,
-        "role": "student",
-        "out": settings.out / "students" / folder_name(name),
-        **changes,
-    }
-    taken = sorted(values.keys() & settings.finetune.keys())
-    if taken:
-        raise SettingsError(
-            f"finetune.{taken[0]} is not for you to set: it is a setting of compress itself, or "
-            "differs between the students"
-        )
-    run_settings = FinetuneSettings.from_values(values | settings.finetune, where="finetune")
+    made = make_student_settings(
+        settings,
+        {"label": name, "out": settings.out / "students" / folder_name(name), **changes},
+        recipe="compress",
+    )
     return Candidate(
         how=how,
-        job=Job(name=name, recipe="finetune", settings=run_settings),
-        card=partial(make_card, run_settings),
+        job=Job(name=name, recipe="finetune", settings=made),
+        card=partial(make_card, made),
     )
-
-
-def _teacher_cache(settings: CompressSettings) -> Path | None:
-    """Returns where all students find the teacher's logits, if logits are all they learn from."""
-    losses = {name: build_loss(name, values) for name, values in settings.losses.items()}
-    return settings.out / "teacher" / "cache" if learns_from_logits(losses) else None

@@ -1,0 +1,96 @@
+"""Which heads and neurons stay, by their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from torch import Tensor
+
+from limbeck.methods._importance import UnitScores
+from limbeck.recipes.prune.costs import LayerCost
+
+Places = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units of a model, by their places in it.
+
+    Attributes:
+        heads: Of each layer, ascending.
+        neurons: Likewise.
+    """
+
+    heads: tuple[Places, ...]
+    neurons: tuple[Places, ...]
+
+    @property
+    def num_heads(self) -> tuple[int, ...]:
+        """How many heads of each layer."""
+        return tuple(map(len, self.heads))
+
+    @property
+    def num_neurons(self) -> tuple[int, ...]:
+        """How many neurons of each layer."""
+        return tuple(map(len, self.neurons))
+
+
+def count_share(number: int, share: float) -> int:
+    """Returns how many of some units a share of them is, half a unit for a whole one.
+
+    Example:
+        >>> count_share(12, 0.5), count_share(3, 0.5), count_share(2, 0.2)
+        (6, 2, 0)
+    """
+    return int(number * share + 0.5)
+
+
+def choose_best(
+    scores: UnitScores, *, num_heads: Sequence[int], num_neurons: Sequence[int]
+) -> Units:
+    """Returns the best units of each layer; of equal ones the first.
+
+    Args:
+        scores: Of all units.
+        num_heads: How many heads of each layer.
+        num_neurons: How many neurons of each layer.
+    """
+    return Units(_best(scores.heads, num_heads), _best(scores.neurons, num_neurons))
+
+
+def _best(scores: Sequence[Tensor], counts: Sequence[int]) -> tuple[Places, ...]:
+    return tuple(
+        tuple(sorted(of_layer.argsort(descending=True, stable=True)[:count].tolist()))
+        for of_layer, count in zip(scores, counts, strict=True)
+    )
+
+
+def choose_worthiest(scores: UnitScores, costs: Sequence[LayerCost], *, budget: float) -> Units:
+    """Returns the units with the best scores for their costs, those of all layers together.
+
+    Each layer keeps its best head and neuron, whatever they score. The others follow in the order
+    of score for cost as long as the budget holds; what does not fit is passed over.
+
+    Args:
+        scores: Of all units.
+        costs: Of each layer's units.
+        budget: What all may cost together, at least one head and one neuron in each layer.
+    """
+    first = choose_best(scores, num_heads=[1] * len(costs), num_neurons=[1] * len(costs))
+    heads, neurons = [list(of) for of in first.heads], [list(of) for of in first.neurons]
+    left = budget - sum(cost.least for cost in costs)
+    of_heads = zip(scores.heads, heads, (cost.head for cost in costs), strict=True)
+    of_neurons = zip(scores.neurons, neurons, (cost.neuron for cost in costs), strict=True)
+    others = [
+        (score / cost, cost, place, kept)
+        for of_layer, kept, cost in chain(of_heads, of_neurons)
+        for place, score in enumerate(of_layer.tolist())
+        if place not in kept
+    ]
+    for _, cost, place, kept in sorted(others, key=lambda one: -one[0]):
+        if cost <= left:
+            left -= cost
+            kept.append(place)
+    return Units(tuple(tuple(sorted(k)) for k in heads), tuple(tuple(sorted(k)) for k in neurons))

@@ -1,0 +1,185 @@
+"""One cut: which units of a model stay, and the model that has these alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from limbeck.errors import SettingsError
+from limbeck.methods import keep_layers
+from limbeck.methods._importance import UnitScores
+from limbeck.methods.keep_layers import KeepLayersSettings, choose_layers
+from limbeck.methods.prune_units import keep_units
+from limbeck.models import Model
+from limbeck.recipes.prune.choosing import Units, choose_best, choose_worthiest, count_share
+from limbeck.recipes.prune.costs import LayerCost, count_operations, count_weights, sum_costs
+from limbeck.recipes.prune.settings import PruneSettings
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large a model is, and what its layers still have.
+
+    Attributes:
+        num_heads: Of each layer.
+        num_neurons: Of each layer.
+        num_parameters: Of the whole model.
+        num_operations: Of its layers on a text of some length.
+    """
+
+    num_heads: tuple[int, ...]
+    num_neurons: tuple[int, ...]
+    num_parameters: int
+    num_operations: int
+
+    @classmethod
+    def of(cls, model: Model, *, num_tokens: int) -> Self:
+        """Returns the shape of a model, with its operations on a text of so many tokens."""
+        costs = count_operations(model, num_tokens=num_tokens)
+        return cls(
+            num_heads=tuple(cost.num_heads for cost in costs),
+            num_neurons=tuple(cost.num_neurons for cost in costs),
+            num_parameters=model.num_parameters,
+            num_operations=sum_costs(costs),
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is left of a model's units after a round.
+
+    Attributes:
+        layers: Layers of the model as it was given that stay.
+        num_heads: Heads of each of these; None where `budget` decides.
+        num_neurons: Neurons of each; likewise.
+        budget: What all units may cost together; None where counts decide.
+    """
+
+    layers: tuple[int, ...]
+    num_heads: tuple[int, ...]
+    num_neurons: tuple[int, ...]
+    budget: float | None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What each round leaves of a model.
+
+    Attributes:
+        settings: Of the run.
+        costs: Of the layers of the model as it was given.
+        layers: Those that stay.
+        num_tokens: Usual length of a text.
+    """
+
+    settings: PruneSettings
+    costs: Sequence[LayerCost]
+    layers: tuple[int, ...]
+    num_tokens: int
+
+    @classmethod
+    def plan(cls, settings: PruneSettings, model: Model, *, num_tokens: int) -> Self:
+        """Makes the schedule, and refuses shares that leave a layer nothing.
+
+        Args:
+            settings: Of the run.
+            model: As it was given.
+            num_tokens: Usual length of a text.
+
+        Raises:
+            SettingsError: Names the share, the layer and what is accepted.
+        """
+        every = tuple(range(model.config.num_places))
+        layers = every
+        if settings.layers is not None:
+            layers = choose_layers(settings.layers, num_teacher_layers=len(every))
+            if layers == every:
+                raise SettingsError(
+                    f"layers = {settings.layers!r} keeps all {len(every)} layers of "
+                    f"{settings.model}; leave it out, or keep fewer"
+                )
+        found = cls(settings, _costs(settings, model, num_tokens=num_tokens), layers, num_tokens)
+        found._require_units()
+        return found
+
+    def target(self, number: int) -> Target:
+        """Returns what round `number`, counted from 1, leaves."""
+        power = number / self.settings.rounds
+        heads, neurons = self.settings.shares
+        kept = [self.costs[layer] for layer in self.layers]
+        keep = self.settings.keep
+        return Target(
+            layers=self.layers,
+            num_heads=tuple(count_share(cost.num_heads, heads**power) for cost in kept),
+            num_neurons=tuple(count_share(cost.num_neurons, neurons**power) for cost in kept),
+            budget=None if keep is None else keep**power * sum_costs(self.costs),
+        )
+
+    def choose(self, model: Model, scores: UnitScores, *, number: int) -> Units:
+        """Returns the units that a round leaves of a model, by their scores.
+
+        Args:
+            model: As the round before has left it, or as it was given.
+            scores: Of that model's units.
+            number: Of the round, from 1.
+        """
+        target = self.target(number)
+        if number == 1:
+            scores = scores.of_layers(self.layers)
+        if target.budget is None:
+            return choose_best(scores, num_heads=target.num_heads, num_neurons=target.num_neurons)
+        costs = _costs(self.settings, model, num_tokens=self.num_tokens)
+        if number == 1:
+            costs = [costs[layer] for layer in self.layers]
+        return choose_worthiest(scores, costs, budget=target.budget)
+
+    def cut(self, model: Model, units: Units, *, number: int) -> Model:
+        """Returns the model of some units, and in the first round of the layers that stay."""
+        if number == 1 and len(self.layers) < model.config.num_places:
+            model = keep_layers.apply(model, KeepLayersSettings(layers=self.layers))
+        return keep_units(model, units.heads, units.neurons)
+
+    def _require_units(self) -> None:
+        last = self.target(self.settings.rounds)
+        of_kind = zip(
+            ("heads", "neurons"),
+            self.settings.shares,
+            (last.num_heads, last.num_neurons),
+            strict=True,
+        )
+        for name, share, counts in of_kind:
+            for layer, count in zip(self.layers, counts, strict=True):
+                number = getattr(self.costs[layer], f"num_{name}")
+                if count == 0:
+                    raise SettingsError(
+                        f"{name} = {share:g} leaves layer {layer} none of its {number} {name}; "
+                        f"accepted: {_round_up(1 / number)} to 1, at least one of each layer"
+                    )
+        if last.budget is None:
+            return
+        least = sum(self.costs[layer].least for layer in self.layers)
+        if last.budget < least:
+            raise SettingsError(
+                f"keep = {self.settings.keep:g} is less than one head and one neuron of each of "
+                f"{len(self.layers)} layers; accepted: {_round_up(least / sum_costs(self.costs))} "
+                "to 1, or fewer layers"
+            )
+
+
+def _costs(settings: PruneSettings, model: Model, *, num_tokens: int) -> list[LayerCost]:
+    if settings.cost == "flops":
+        return count_operations(model, num_tokens=num_tokens)
+    return count_weights(model)
+
+
+def _round_up(share: float) -> str:
+    """Returns a share with three digits that is not below it.
+
+    Example:
+        >>> _round_up(1 / 12), _round_up(0.5), _round_up(1 / 3072)
+        ('0.0834', '0.5', '0.000326')
+    """
+    step = 10 ** (math.floor(math.log10(share)) - 2)
+    return f"{math.ceil(share / step) * step:.3g}"

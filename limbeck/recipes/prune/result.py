@@ -1,0 +1,124 @@
+"""What `prune` says at the end: `result.json` and the terminal's table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from limbeck.recipes.prune.cutting import Shape
+from limbeck.recipes.prune.rounds import Cut, Round
+from limbeck.report import figures, wording
+from limbeck.report.facts import ModelFacts, Report
+from limbeck.report.figures import or_none
+from limbeck.report.statistics import Interval
+from limbeck.report.tables import align_rows
+from limbeck.runs import FinetuneRecord, PrunedModel, PruneRecord, PruneRound
+from limbeck.runs.prune import Estimate
+
+
+def describe_model(facts: ModelFacts, shape: Shape) -> PrunedModel:
+    """Returns what is known of a model.
+
+    Args:
+        facts: From the report.
+        shape: What its layers have.
+    """
+    speed = facts.speed
+    return PrunedModel(
+        name=facts.label,
+        folder=facts.folder,
+        num_layers=facts.num_layers,
+        num_heads=shape.num_heads,
+        num_neurons=shape.num_neurons,
+        num_parameters=facts.num_parameters,
+        file_bytes=facts.file_bytes,
+        num_operations=shape.num_operations,
+        seeds=facts.scores.seeds,
+        scores=facts.scores.values,
+        score=facts.scores.mean,
+        latency_ms=None if speed is None else speed.latency_ms.median,
+        texts_per_second=None if speed is None else speed.texts_per_second.median,
+    )
+
+
+def describe_round(round_: Round, *, metric: str) -> PruneRound:
+    """Returns what a finished round left."""
+    cut = Cut.read(round_.folder)
+    best = FinetuneRecord.read(round_.job.folder).best
+    return PruneRound(
+        num_heads=cut.num_heads,
+        num_neurons=cut.num_neurons,
+        num_parameters=cut.num_parameters,
+        validation=best.validation[metric],
+    )
+
+
+def describe_kept(before: Shape, after: Shape, *, num_tokens: int) -> str:
+    """Says in a sentence what of the layers stays."""
+    layers, all_layers = len(after.num_heads), len(before.num_heads)
+    of_layers = (
+        f"all {layers} layers" if layers == all_layers else f"{layers} of {all_layers} layers"
+    )
+    heads, neurons = sum(after.num_heads), sum(after.num_neurons)
+    work = after.num_operations / before.num_operations
+    return (
+        f"Of the encoder stay {of_layers}, {heads:,} of {sum(before.num_heads):,} heads "
+        f"({_range(after.num_heads)} a layer) and {neurons:,} of {sum(before.num_neurons):,} "
+        f"feed-forward neurons ({_range(after.num_neurons)} a layer). On a text of {num_tokens} "
+        f"tokens its layers make {figures.percent(work)} of the operations."
+    )
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def make_estimate(interval: Interval | None) -> Estimate | None:
+    """Returns an interval as it stands in `result.json`."""
+    if interval is None:
+        return None
+    return Estimate(value=interval.estimate, low=interval.low, high=interval.high)
+
+
+def find_difference(report: Report) -> Interval | None:
+    """Returns what the score changed by from the given model to what is left."""
+    paired = report.comparisons[0].paired
+    return None if paired is None else paired.difference
+
+
+def summarise_result(result: PruneRecord) -> str:
+    """Formats a result: both models side by side, the outcome, the files."""
+    metric = wording.metric_name(result.metric)
+    head = ["model", "layers", "heads", "neurons", "parameters", "file", "operations", metric]
+    head += ["latency", "texts/s"]
+    lines = ["", *align_rows([head, *map(_words, result.models)]), "", result.headline]
+    if result.difference is not None:
+        found = result.difference
+        value, low, high = (
+            figures.points(part, signed=True) for part in (found.value, found.low, found.high)
+        )
+        lines.append(f"The score changed by {value} points (95 % interval {low} to {high}).")
+    if result.latency_speed_up is not None and result.throughput_speed_up is not None:
+        lines.append(
+            f"It is {result.latency_speed_up:.2f} times as fast at batch 1, and reads "
+            f"{result.throughput_speed_up:.2f} times as many texts a second in batches."
+        )
+    return "\n".join(
+        [*lines, "", f"The page:   {result.files['html']}", f"The model:  {result.model}"]
+    )
+
+
+def _words(model: PrunedModel) -> list[str]:
+    """Returns a model's line of the terminal's table."""
+    return [
+        model.name,
+        str(model.num_layers),
+        f"{sum(model.num_heads):,}",
+        f"{sum(model.num_neurons):,}",
+        figures.magnitude(model.num_parameters),
+        figures.file_size(model.file_bytes),
+        figures.magnitude(model.num_operations),
+        figures.points(model.score),
+        or_none(model.latency_ms, figures.milliseconds),
+        or_none(model.texts_per_second, figures.count),
+    ]

@@ -1,0 +1,160 @@
+"""The rounds of a pruning: each cuts the model of the one before, and trains what it left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from limbeck.checkpoints import copy_beside
+from limbeck.errors import SettingsError, TrainingError
+from limbeck.files import replace_folder
+from limbeck.files.typed import TypedFile
+from limbeck.recipes._jobs import Job, run_jobs
+from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.student import make_student_settings
+from limbeck.recipes.prune.cutting import Schedule
+from limbeck.recipes.prune.measuring import score_units
+from limbeck.recipes.prune.settings import PruneSettings
+from limbeck.runs import FinetuneRecord, hash_model_files, require_model_files
+from limbeck.train import Progress, choose_device
+
+LABEL = "pruned"
+"""What reports call the model that comes of it."""
+_NOT_FOR_ROUNDS: Mapping[str, Any] = {"initialise": "pretrained", "keep_layers": None, "start": ()}
+"""Settings of `finetune` that would begin a round with another model than was cut."""
+
+
+class Cut(TypedFile):
+    """What a round has left of a model, before its training: `cut.json`."""
+
+    FILE_NAME: ClassVar[str] = "cut.json"
+    REMEDY: ClassVar[str] = "remove {folder}, and the same command cuts again"
+
+    num_heads: tuple[int, ...]
+    """Of each layer."""
+    num_neurons: tuple[int, ...]
+    """Of each layer."""
+    num_parameters: int
+    """Of the model, the head included."""
+    model_files: dict[str, str]
+    """SHA-256 of each of its files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One round.
+
+    Attributes:
+        number: From 1.
+        before: The round whose model it cuts; None for the first, which cuts the given one.
+        job: The training of what is left.
+    """
+
+    number: int
+    before: Round | None
+    job: Job
+
+    @property
+    def folder(self) -> Path:
+        """Where its cut and its run are."""
+        return self.job.folder.parent
+
+    @property
+    def settings(self) -> FinetuneSettings:
+        """Of its training."""
+        assert isinstance(self.job.settings, FinetuneSettings)
+        return self.job.settings
+
+    @property
+    def _model(self) -> Path:
+        return self.folder / "cut"
+
+    def cut(self, schedule: Schedule, data: TaskData, *, progress: Progress) -> None:
+        """Writes the model of what stays, unless it was done before.
+
+        Args:
+            schedule: What each round leaves.
+            data: The task's, as the given model reads them.
+            progress: Where it reports.
+        """
+        if Cut.exists(self.folder):
+            remedy = f"remove {self.folder}, and the same command makes the round again"
+            require_model_files(self._model, Cut.read(self.folder).model_files, remedy=remedy)
+            return
+        settings = schedule.settings
+        folder = data.folder if self.before is None else self.before.find_trained()
+        model = data.task.load_model(folder, new_head=False)
+        model.to(choose_device(settings.device))
+        scores = score_units(model, settings, data, number=self.number, progress=progress)
+        units = schedule.choose(model, scores, number=self.number)
+        small = schedule.cut(model.cpu(), units, number=self.number)
+        with replace_folder(self._model) as place:
+            small.save_pretrained(place)
+            data.tokenizer.save_pretrained(place)
+            copy_beside(folder, place)
+        cut = Cut(
+            num_heads=units.num_heads,
+            num_neurons=units.num_neurons,
+            num_parameters=small.num_parameters,
+            model_files=hash_model_files(self._model),
+        )
+        cut.write(self.folder)
+        progress.log(
+            f"{self.job.name}: {sum(units.num_heads):,} heads and {sum(units.num_neurons):,} "
+            f"neurons stay, {small.num_parameters:,} parameters"
+        )
+
+    def find_trained(self) -> Path:
+        """Returns the folder of what its training made, the best seed's.
+
+        Raises:
+            CheckpointError: If a file of it was changed.
+        """
+        folder = self.job.folder / "model"
+        files = FinetuneRecord.read(self.job.folder).best.model_files
+        remedy = f"remove {self.folder}, and the same command makes the round again"
+        require_model_files(folder, files, remedy=remedy)
+        return folder
+
+    def train(self, *, progress: Progress) -> None:
+        """Trains what is left, or goes on with it.
+
+        Raises:
+            SettingsError: If a setting of the training is wrong.
+            TrainingError: If it has failed.
+        """
+        failures = run_jobs([self.job], num_workers=1, progress=progress)
+        if failures:
+            error_type = SettingsError if failures.are_of_settings else TrainingError
+            raise error_type(f"a round failed: {failures}")
+
+
+def list_rounds(settings: PruneSettings) -> list[Round]:
+    """Returns the rounds in their order, each on the model of the one before.
+
+    Raises:
+        SettingsError: If a setting of their training is wrong.
+    """
+    found: list[Round] = []
+    for number in range(1, settings.rounds + 1):
+        before = found[-1] if found else None
+        folder = settings.out / "rounds" / str(number)
+        changes = {
+            "model": str(folder / "cut"),
+            "out": folder / "run",
+            "label": LABEL,
+            "new_head": False,
+            **_NOT_FOR_ROUNDS,
+            **({} if settings.distil else {"teacher": None, "teacher_cache": None}),
+        }
+        job = Job(
+            name=f"round {number} of {settings.rounds}",
+            recipe="finetune",
+            settings=make_student_settings(settings, changes, recipe="prune"),
+            after=None if before is None else before.job.name,
+        )
+        found.append(Round(number=number, before=before, job=job))
+    return found

@@ -1,0 +1,98 @@
+"""The settings of `prune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from limbeck.config import Shown
+from limbeck.errors import SettingsError
+from limbeck.recipes._settings import LearningSettings
+from limbeck.recipes._tasks.settings import TaskSettings
+
+
+class PruneSettings(LearningSettings, TaskSettings):
+    """A fine-tuned model, its task, and how much of its encoder stays."""
+
+    model: Shown[str]
+    """Folder or Hub id of a model that is fine-tuned on the task."""
+    out: Shown[Path] = Path("pruned")
+    """Run folder; the same command given again goes on where a run stopped."""
+
+    heads: Shown[float | None] = Field(default=None, gt=0, le=1)
+    """Share of the attention heads that stays in each layer; half of both heads and neurons where
+    nothing is said of what stays."""
+    neurons: Shown[float | None] = Field(default=None, gt=0, le=1)
+    """Share of the feed-forward neurons that stays in each layer."""
+    layers: int | str | tuple[int, ...] | None = None
+    """Layers that stay, as `keep_layers` of `finetune` takes them; the others go in the first
+    round."""
+    keep: Shown[float | None] = Field(default=None, gt=0, le=1)
+    """Share of all heads and neurons that stays, in place of `heads` and `neurons`: those of all
+    layers are ranked together, by importance for what they cost."""
+    cost: Literal["parameters", "flops"] = "parameters"
+    """What `keep` is a share of: their weights, or their operations on a text of usual length."""
+    importance: Literal["taylor", "fisher", "norm", "random"] = "taylor"
+    """What tells which heads and neurons stay: `taylor`, how much the loss on training rows would
+    change without one; `fisher`, how far the model's answers would move, for rows without labels;
+    `norm`, its weights alone; `random`, chance."""
+    importance_rows: int = Field(default=1024, ge=1)
+    """Training rows that importance is measured on, taken evenly from all."""
+    rounds: int = Field(default=2, ge=1, le=100)
+    """Steps in which it is cut, each of which leaves the same share of what the one before left,
+    and trains what it left."""
+    epochs: Shown[float] = Field(default=3.0, gt=0, allow_inf_nan=False)
+    """Passes over the training examples in each round."""
+    distil: bool = True
+    """Whether each round learns from the model as it was given, beside the labels; false learns
+    from the labels alone."""
+    measure: bool = True
+    """Measure the speed of both models at the end."""
+    finetune: dict[str, Any] = Field(default_factory=dict)
+    """Further settings of `finetune` for every round, such as `finetune.patience=2`."""
+
+    @field_validator("heads", "neurons", "keep", mode="before")
+    @classmethod
+    def _refuse_percent(cls, share: object) -> object:
+        if isinstance(share, int | float) and not isinstance(share, bool) and 1 < share <= 100:
+            raise ValueError(f"a share of 1, not per cent or a number, such as {share / 100:g}")
+        return share
+
+    @model_validator(mode="after")
+    def _require_something_to_cut(self) -> Self:
+        each = {"heads": self.heads, "neurons": self.neurons}
+        given = {name: share for name, share in each.items() if share is not None}
+        if self.keep is not None and given:
+            name = next(iter(given))
+            raise SettingsError(
+                f"keep = {self.keep:g} ranks heads and neurons of all layers together, and {name} "
+                f"= {given[name]:g} is a share of each layer; leave one of them out"
+            )
+        if self.layers is None and self.keep in (None, 1) and self.shares == (1, 1):
+            raise SettingsError(
+                "nothing would be pruned; give a share below 1, such as heads = 0.5, neurons = 0.5 "
+                "or keep = 0.5"
+            )
+        return self
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """What stays of each layer's heads, and of its neurons."""
+        if all(given is None for given in (self.heads, self.neurons, self.keep, self.layers)):
+            return 0.5, 0.5
+        return self.heads or 1.0, self.neurons or 1.0
+
+    @model_validator(mode="after")
+    def _require_teacher(self) -> Self:
+        if self.distil:
+            return self
+        named = next(iter(self.losses), None)
+        if named is not None or self.label_weight == 0:
+            given = "label_weight = 0" if named is None else f"losses.{named}"
+            raise SettingsError(
+                f"{given} learns from the model as it was given, which distil = false leaves out; "
+                "leave one of them out"
+            )
+        return self
