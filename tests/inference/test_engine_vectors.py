@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import onnx
@@ -113,6 +114,43 @@ def test_hidden_states_and_vectors_of_one_export(tmp_path):
         r"file lacks; accepted: a file that gives sentence_embedding",
     ):
         load_engine(None, bare, vectors=True)
+
+
+@pytest.mark.slow
+def test_vectors_of_another_library_are_cut_as_the_folder_says_or_refused(tmp_path):
+    source = write_sentence_model(tmp_path / "source", layers=(NormalizeConfig(),))
+    folder = tmp_path / "onnx"
+    export_model(source, folder, load_target("onnx"))
+    (folder / "export.json").unlink()
+    expected = vectors_of(load_engine("torch", source, vectors=True), source)
+
+    def say(**options):
+        config = SentenceConfig(hidden_size=WIDTH, layers=(NormalizeConfig(),), **options)
+        write_sentence_files(folder, config, SentenceHead(config))
+        return load_engine(None, folder, vectors=True)
+
+    np.testing.assert_allclose(
+        vectors_of(say(truncate_dim=5), folder).reshape(len(TEXTS), 5),
+        expected.reshape(len(TEXTS), WIDTH)[:, :5],
+        atol=1e-5,
+    )
+    with pytest.raises(
+        CheckpointError,
+        match=r"gives sentence_embedding of shape \(\d, 16\) for input_ids of shape \(\d, \d+\), "
+        r"and a BertModel has to give \(\d, 32\): it is damaged, or config\.json beside it is",
+    ):
+        vectors_of(say(pooling=PoolingConfig(modes=("cls", "mean"))), folder)
+    # Of hidden states the mean is taken where the folder does not say what is.
+    (folder / "modules.json").unlink()
+    shutil.rmtree(folder / "1_Pooling")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_size": 32}), encoding="utf-8")
+    with pytest.raises(
+        CheckpointError,
+        match=r"gives last_hidden_state of shape \(2, 4, 16\) for input_ids of shape \(2, 4\), "
+        r"and a BertModel has to give \(2, 4, 32\)",
+    ):
+        load_engine(None, folder, kind=ENCODER).run({"input_ids": np.ones((2, 4), np.int64)})
 
 
 def test_an_engine_without_vectors_is_refused(tmp_path):

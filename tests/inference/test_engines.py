@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,13 @@ from pipeline_models import EVERY_EXPORT, SLOWLY_WRITTEN, TEXTS, require_package
 import limbeck
 from limbeck import listing
 from limbeck.cli import main
-from limbeck.errors import SettingsError
+from limbeck.errors import CheckpointError, SettingsError
 from limbeck.export import load_target, write_export
 from limbeck.inference import ModelFacts, TextClassificationPipeline, load_engine, pipeline
 from limbeck.inference import engines as room
-from limbeck.inference.engines import find_engine
-from limbeck.inference.engines._exported import wanted_files
+from limbeck.inference.engines import ASKED, find_engine
+from limbeck.inference.engines._exported import ExportedEngine
+from limbeck.inference.engines._files import wanted_files
 from limbeck.inference.engines.torch import TorchEngine
 from limbeck.inference.speed import measure_speed
 from limbeck.models import (
@@ -359,8 +361,11 @@ def test_threads_are_those_that_were_asked_for(classifier, monkeypatch):
 
 
 @pytest.mark.slow
-def test_an_export_answers_without_torch(classifier, run_by):
-    folder = run_by("onnxruntime", classifier)
+@pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "another library's"])
+def test_an_export_answers_without_torch(is_ours, classifier, run_by, tmp_path):
+    folder = shutil.copytree(run_by("onnxruntime", classifier), tmp_path / "model")
+    if not is_ours:
+        (folder / "export.json").unlink()
     said = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, str(folder), *TEXTS],
         capture_output=True,
@@ -369,6 +374,30 @@ def test_an_export_answers_without_torch(classifier, run_by):
     )
     expected = [one["label"] for one in pipeline(model=classifier)(TEXTS)]
     assert [line.split()[0] for line in said.stdout.splitlines()] == expected
+
+
+@pytest.mark.parametrize("name", [n for n in ENGINES if issubclass(find_engine(n), ExportedEngine)])
+def test_an_engine_of_files_names_a_target_that_it_runs(name, tmp_path):
+    target = find_engine(name).target
+    assert load_target(target).engine == name
+    write_model(tmp_path)
+    with pytest.raises(
+        CheckpointError,
+        match=rf"has nothing that {name} runs; accepted: .*limbeck export .* --to {target} --out",
+    ):
+        load_engine(name, tmp_path)
+
+
+def test_a_head_over_all_words_is_run_where_it_is_asked(tmp_path):
+    write_model(tmp_path, auto_model=limbeck.AutoModelForMaskedLM)
+    engine = load_engine("torch", tmp_path, device="cpu")
+    batch = encode(tmp_path)
+    asked = torch.zeros_like(batch["input_ids"])
+    asked[0, 1] = asked[2, 3] = asked[2, 5] = 1
+    found = engine.run({**batch, ASKED: asked})["logits"]
+    expected = engine.run(batch)["logits"][asked.numpy() == 1]
+    assert found.shape == (3, engine.facts.vocab_size)
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
 def test_a_hub_model_is_fetched_as_the_engine_needs_it():

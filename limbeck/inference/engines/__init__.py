@@ -15,6 +15,7 @@ from limbeck.errors import SettingsError
 from limbeck.inference._options import require_positive
 from limbeck.inference.engines._choose import AUTO, choose_engine, find_engine
 from limbeck.inference.engines._engine import (
+    ASKED,
     PROMPT,
     VECTORS,
     Batch,
@@ -23,12 +24,13 @@ from limbeck.inference.engines._engine import (
     Outputs,
     engine_name,
 )
-from limbeck.inference.engines._exported import wanted_files
 from limbeck.inference.engines._facts import ModelFacts
+from limbeck.inference.engines._files import wanted_files
 from limbeck.models import Kind
 from limbeck.models._kinds import ENCODER
 
 __all__ = [
+    "ASKED",
     "AUTO",
     "PROMPT",
     "VECTORS",

@@ -11,7 +11,7 @@ from limbeck.checkpoints import holds_weights
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import CheckpointError
 from limbeck.inference.engines._engine import Engine
-from limbeck.inference.engines._exported import find_files
+from limbeck.inference.engines._files import find_files
 
 AUTO = "auto"
 """Stands for the engine that fits a folder."""

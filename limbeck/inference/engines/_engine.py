@@ -29,6 +29,10 @@ PROMPT = "num_prompt_tokens"
 """Name of an input that some engines take where they give vectors: how many tokens at the beginning
 of each text are a prompt's, and don't count."""
 
+ASKED = "asked_tokens"
+"""Name of an input that some engines take for heads over all words: 1 at the tokens whose scores
+are wanted. `logits` are then of these alone, in order: (asked tokens, words)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -62,6 +66,8 @@ class Engine(ABC):
     """Packages that it needs beyond Limbeck's own, as they are imported."""
     extra: ClassVar[str] = ""
     """The extra that installs them."""
+    target: ClassVar[str] = ""
+    """The target whose files it runs, as `limbeck export --to` takes it; none for weights."""
     takes_threads: ClassVar[bool] = True
     """Whether it can be told how many threads to take."""
 

@@ -1,26 +1,18 @@
-"""Files that were exported: which of a folder's is run, whether it is whole, and what runs it."""
+"""What the engines share that run exported files: lengths, outputs, and what is wrong with them."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from limbeck.checkpoints import CONFIG_NAME
-from limbeck.checkpoints.exported import ExportInfo
-from limbeck.errors import (
-    CheckpointError,
-    LimbeckError,
-    MissingHeadError,
-    SettingsError,
-    require_extra,
-    shorten,
-)
+from limbeck.errors import CheckpointError, LimbeckError, SettingsError, require_extra, shorten
 from limbeck.inference.engines._engine import (
     VECTORS,
     Batch,
@@ -29,137 +21,12 @@ from limbeck.inference.engines._engine import (
     Outputs,
     engine_name,
 )
-from limbeck.inference.engines._facts import ModelFacts, read_facts
+from limbeck.inference.engines._files import Exported, read_exported
 from limbeck.inference.engines._pooling import needs_weights, pool
 from limbeck.models import Kind
 
 _HIDDEN: Final = "last_hidden_state"
 IntArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exported:
-    """One exported file and what is known of it.
-
-    Attributes:
-        folder: The model folder.
-        file: What is run, a file or, as some formats have it, a folder in it.
-        precision: Type of its weights.
-        facts: Those of the model.
-        info: What the export wrote of itself; None where it was another library's.
-    """
-
-    folder: Path
-    file: Path
-    precision: str
-    facts: ModelFacts
-    info: ExportInfo | None
-
-
-def find_files(folder: Path, engine: type[Engine]) -> dict[str, str]:
-    """Returns what of a folder an engine runs: paths within the folder, and their precision.
-
-    Raises:
-        DataError: If the folder's `export.json` is damaged.
-    """
-    if ExportInfo.exists(folder):
-        info = ExportInfo.read(folder)
-        if info.engine != engine_name(engine):
-            return {}
-        return {next(iter(info.files)): info.precision}
-    return {name: kept for name, kept in engine.files.items() if (folder / name).exists()}
-
-
-def wanted_files(engine: type[Engine], *, precision: str | None) -> list[str]:
-    """Returns what an engine wants of the Hub's files, those of one precision alone.
-
-    Weights may stand in a file beside, which is called the same and `_data`.
-    """
-    wanted = precision or next(iter(engine.files.values()), None)
-    names = [name for name, kept in engine.files.items() if kept == wanted]
-    return [one for name in names for one in (name, f"{name}_data")]
-
-
-def read_exported(
-    folder: Path, engine: type[Engine], *, kind: Kind | None = None, precision: str | None = None
-) -> Exported:
-    """Finds what of a folder an engine runs, and checks that it is what was written.
-
-    Args:
-        folder: The model folder.
-        engine: What is to run it.
-        kind: Which head is asked for; by default the model's own.
-        precision: Which of several files; by default the first that the engine names.
-
-    Raises:
-        CheckpointError: If there is none, or a file is damaged.
-        MissingHeadError: If the model has another head.
-        SettingsError: If there is none of the precision; the message lists those there are.
-    """
-    files = find_files(folder, engine)
-    if not files:
-        raise CheckpointError(_explain_absence(folder, engine))
-    chosen = next((name for name, of in files.items() if precision in (None, of)), None)
-    if chosen is None:
-        raise SettingsError(
-            f"precision = '{precision}': {folder} holds {_list_files(files)}; accepted: "
-            f"{', '.join(dict.fromkeys(files.values()))}, or none for the first. Another one is "
-            "written by limbeck export"
-        )
-    info = ExportInfo.read(folder) if ExportInfo.exists(folder) else None
-    if info is not None:
-        changed = info.changed_file(folder)
-        if changed is not None:
-            state = "is missing" if not (folder / changed).exists() else "is not what was written"
-            raise CheckpointError(
-                f"{folder / changed} {state}: {ExportInfo.FILE_NAME} beside it has another "
-                "checksum. Copy the folder again from where it came, or export the model again"
-            )
-    # What other libraries exported may be the encoder alone, whatever head the folder names, as of
-    # most sentence models: then the file's outputs tell whether it is.
-    is_below = info is None and kind is not None and not kind.has_head
-    facts = read_facts(folder, info, is_below=is_below)
-    if kind not in (None, facts.kind):
-        name = facts.class_name or facts.kind.name
-        head = (
-            f"a head for {kind.name.replace('_', ' ')}" if kind.has_head else "one without a head"
-        )
-        raise MissingHeadError(
-            f"{folder} holds an exported {name}, and {head} was asked for; accepted: an export of "
-            "a model that is so"
-        )
-    return Exported(
-        folder=folder,
-        file=folder / chosen,
-        precision=files[chosen],
-        facts=facts,
-        info=info,
-    )
-
-
-def _list_files(files: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} ({precision})" for name, precision in files.items())
-
-
-def _explain_absence(folder: Path, engine: type[Engine]) -> str:
-    name = engine_name(engine)
-    if ExportInfo.exists(folder):
-        info = ExportInfo.read(folder)
-        runs = f"engine = '{info.engine}'" if info.engine else "nothing here runs it"
-        return (
-            f"{folder} was exported to {info.target.replace('_', '-')}, which {name} does not run; "
-            f"accepted: {runs}"
-        )
-    target = _TARGETS.get(name, name)
-    return (
-        f"{folder} has nothing that {name} runs; accepted: {', '.join(engine.files) or 'an export'}"
-        f". Export the model first: limbeck export {folder} --to {target} --out RUN, then give "
-        "RUN/model"
-    )
-
-
-_TARGETS = {"onnxruntime": "onnx"}
-"""Targets that are not called as the engine is."""
 
 
 class ExportedEngine(Engine):
@@ -182,8 +49,9 @@ class ExportedEngine(Engine):
     """Whether vectors of texts are given, not hidden states."""
     file: Path
     """What is run."""
+    outputs: Mapping[str, str]
+    """Which of the file's outputs are read, and what they are called here."""
 
-    @abstractmethod
     def __init__(
         self,
         exported: Exported,
@@ -191,7 +59,21 @@ class ExportedEngine(Engine):
         vectors: bool = False,
         device: str = "auto",
         num_threads: int | None = None,
-    ) -> None: ...
+    ) -> None:
+        self.facts, self.precision, self.file = exported.facts, exported.precision, exported.file
+        self.gives_vectors = vectors
+        self.device = check_device(device)
+        self._lock = Lock()  # for runtimes that keep the inputs and outputs of one call
+        self.open(exported, num_threads=num_threads)
+
+    @abstractmethod
+    def open(self, exported: Exported, *, num_threads: int | None) -> None:
+        """Opens the file, and sets `limits` and `outputs`.
+
+        Raises:
+            CheckpointError: If it is damaged, or another model's.
+            SettingsError: If the runtime can't be told how many threads to take.
+        """
 
     @classmethod
     def load(
@@ -208,9 +90,7 @@ class ExportedEngine(Engine):
         exported = read_exported(folder, cls, kind=kind, precision=precision)
         for package in cls.packages:
             require_extra(package, extra=cls.extra, purpose=f"the engine {engine_name(cls)}")
-        engine = cls(exported, vectors=vectors, device=device, num_threads=num_threads)
-        engine.file = exported.file
-        return engine
+        return cls(exported, vectors=vectors, device=device, num_threads=num_threads)
 
     @abstractmethod
     def compute_arrays(self, inputs: Mapping[str, IntArray]) -> Outputs:
@@ -264,25 +144,38 @@ class ExportedEngine(Engine):
             reason = shorten(" ".join(str(error).split()), length=300, quoted=False)
             raise CheckpointError(f"{self.file} can't be run: {reason}: {advice}") from error
         shape = inputs["input_ids"].shape
-        has_labels = self.kind.name in ("sequence_classification", "token_classification")
-        labels = (self.facts.num_labels,) if has_labels else ()
         for name, array in found.items():
-            wanted = shape if self._scores_tokens or name == _HIDDEN else shape[:-1]
-            if array.shape[: len(wanted)] != wanted or (
-                labels and array.shape[len(wanted) :] != labels
-            ):
+            first = shape if self._scores_tokens or name == _HIDDEN else shape[:-1]
+            widths = self._widths_of(name)
+            last = array.shape[len(first) :]
+            if array.shape[: len(first)] != first or (widths and last not in widths):
+                wanted = " or ".join(str((*first, *width)) for width in widths or ((),))
                 raise CheckpointError(
                     f"{self.file} gives {name} of shape {array.shape} for input_ids of shape "
                     f"{shape}, and a {self.facts.class_name or self.kind.name} has to give "
-                    f"{(*wanted, *labels)}{'' if labels else ' and what follows'}: {advice}"
+                    f"{wanted}{'' if widths else ' and what follows'}: {advice}"
                 )
         return found
 
+    def _widths_of(self, name: str) -> tuple[tuple[int, ...], ...]:
+        """Returns what may follow rows and tokens in an output's shape; none where all may."""
+        if self.kind.name in ("sequence_classification", "token_classification"):
+            return ((self.facts.num_labels,),)
+        sentence = self.facts.sentence
+        if sentence is None:
+            return ()
+        if name == _HIDDEN:
+            return ((sentence.hidden_size,),)
+        # Files of other libraries give whole vectors, whatever the folder cuts them to.
+        return tuple({(sentence.width,): None, (sentence.whole_width,): None})
+
     def _as_asked(self, found: Outputs, inputs: Mapping[str, IntArray]) -> Outputs:
         """Returns vectors where they were asked for, and the file gives hidden states alone."""
-        if not self.gives_vectors or VECTORS in found:
+        if not self.gives_vectors:
             return found
         assert self.facts.sentence is not None
+        if VECTORS in found:
+            return {VECTORS: found[VECTORS][:, : self.facts.sentence.width]}
         mask = inputs.get("attention_mask", np.ones_like(inputs["input_ids"]))
         return {VECTORS: pool(found[_HIDDEN], mask, self.facts.sentence)}
 

@@ -13,6 +13,7 @@ from limbeck.errors import CheckpointError, SettingsError, shorten
 from limbeck.models import KINDS, Kind, SentenceConfig, find_kind, read_sentence_config
 from limbeck.models._config import PROBLEM_TYPES, complete_labels
 from limbeck.models._kinds import ENCODER
+from limbeck.models._positions import read_lengths
 
 if TYPE_CHECKING:
     from limbeck.models import AnyModel, SentenceModel
@@ -160,8 +161,11 @@ def _read_lengths(
     folder: Path, config: Mapping[str, Any], info: ExportInfo | None
 ) -> tuple[int | None, int]:
     """Returns the longest input, and the longest that the model was trained with."""
-    if info is None:  # only the family knows how many of its positions no token stands at
-        from limbeck.models import AutoConfig
+    if info is None:
+        lengths = read_lengths(config)
+        if lengths is not None:
+            return lengths
+        from limbeck.models import AutoConfig  # which needs torch
 
         own = AutoConfig.from_pretrained(folder)
         positions, reserved = own.max_position_embeddings, own.reserved_positions

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from threading import Lock
 
 import numpy as np
 
@@ -17,9 +16,6 @@ class PartsEngine(ExportedEngine):
 
     rows_at_a_time: int
     """Most rows that the file takes."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
 
     @abstractmethod
     def compute_part(self, inputs: Mapping[str, IntArray]) -> Outputs:
@@ -38,7 +34,7 @@ class PartsEngine(ExportedEngine):
             for name, array in inputs.items()
         }
         num_rows, step = len(flat["input_ids"]), self.rows_at_a_time
-        with self._lock:  # these runtimes keep inputs and outputs in memory of the file's own
+        with self._lock:
             parts = [
                 self.compute_part({n: array[start : start + step] for n, array in flat.items()})
                 for start in range(0, num_rows, step)

@@ -9,7 +9,8 @@ import numpy as np
 
 from limbeck.errors import CheckpointError, SettingsError, require_extra
 from limbeck.inference.engines._engine import Limits, Outputs
-from limbeck.inference.engines._exported import Exported, IntArray, check_device, choose_outputs
+from limbeck.inference.engines._exported import IntArray, choose_outputs
+from limbeck.inference.engines._files import Exported
 from limbeck.inference.engines._quiet import quiet_stderr
 from limbeck.inference.engines._rows import PartsEngine
 
@@ -28,32 +29,23 @@ class ExecutorchEngine(PartsEngine):
 
     packages = ("executorch",)
     extra = "executorch"
+    target = "executorch"
     takes_threads = False
 
-    def __init__(
-        self,
-        exported: Exported,
-        *,
-        vectors: bool = False,
-        device: str = "auto",
-        num_threads: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.facts, self.precision = exported.facts, exported.precision
-        self.device = check_device(device)
+    def open(self, exported: Exported, *, num_threads: int | None) -> None:
+        """Opens the file; see `ExportedEngine.open`."""
         if num_threads is not None:
             raise SettingsError(
                 f"num_threads = {num_threads}: executorch takes as many as there are cores, and "
                 "has no setting for it; leave num_threads out"
             )
-        self._method = _open(exported)
+        names = exported.info.outputs if exported.info else ()
+        self.outputs = choose_outputs(names, exported, vectors=self.gives_vectors)
+        self._places = [names.index(name) for name in self.outputs]
         self._names = exported.info.inputs if exported.info else ()
+        self._method = _open(exported)
         self.rows_at_a_time, *_, longest = self._method.metadata.input_tensor_meta(0).sizes()
         self.limits = Limits(inputs=self._names, max_tokens=longest)
-        self.gives_vectors = vectors
-        names = exported.info.outputs if exported.info else ()
-        self._outputs = choose_outputs(names, exported, vectors=vectors)
-        self._places = [names.index(name) for name in self._outputs]
 
     def compute_part(self, inputs: Mapping[str, IntArray]) -> Outputs:
         """Runs some rows."""
@@ -61,7 +53,7 @@ class ExecutorchEngine(PartsEngine):
 
         tensors = [torch.from_numpy(np.ascontiguousarray(inputs[n])) for n in self._names]
         found = self._method.execute(tensors)
-        named = zip(self._places, self._outputs.values(), strict=True)
+        named = zip(self._places, self.outputs.values(), strict=True)
         return {ours: found[place].numpy().copy() for place, ours in named}
 
 

@@ -9,13 +9,8 @@ import numpy as np
 
 from limbeck.errors import CheckpointError, require_extra
 from limbeck.inference.engines._engine import Outputs
-from limbeck.inference.engines._exported import (
-    Exported,
-    IntArray,
-    check_device,
-    choose_outputs,
-    limits_of,
-)
+from limbeck.inference.engines._exported import IntArray, choose_outputs, limits_of
+from limbeck.inference.engines._files import Exported
 from limbeck.inference.engines._quiet import quiet_stderr
 from limbeck.inference.engines._rows import PartsEngine
 
@@ -35,18 +30,10 @@ class LitertEngine(PartsEngine):
 
     packages = ("ai_edge_litert.interpreter",)
     extra = "litert"
+    target = "litert"
 
-    def __init__(
-        self,
-        exported: Exported,
-        *,
-        vectors: bool = False,
-        device: str = "auto",
-        num_threads: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.facts, self.precision = exported.facts, exported.precision
-        self.device = check_device(device)
+    def open(self, exported: Exported, *, num_threads: int | None) -> None:
+        """Opens the file; see `ExportedEngine.open`."""
         self._file = _open(exported, num_threads=num_threads)
         signatures = self._file.get_signature_list()
         lengths = {name: name.removeprefix(_SIGNATURE) for name in signatures}
@@ -59,8 +46,7 @@ class LitertEngine(PartsEngine):
         names = next(iter(signatures.values()))
         known = exported.info.inputs if exported.info else ()
         self.limits = limits_of(exported, known)
-        self.gives_vectors = vectors
-        self._outputs = choose_outputs(tuple(names["outputs"]), exported, vectors=vectors)
+        self.outputs = choose_outputs(tuple(names["outputs"]), exported, vectors=self.gives_vectors)
         self._runners: dict[int, Any] = {}
         self.rows_at_a_time = 1
 
@@ -76,8 +62,7 @@ class LitertEngine(PartsEngine):
                 found = runner(**given)
             self._runners[length] = runner
         return {
-            ours: np.array(found[theirs], dtype=np.float32)
-            for theirs, ours in self._outputs.items()
+            ours: np.array(found[theirs], dtype=np.float32) for theirs, ours in self.outputs.items()
         }
 
 

@@ -15,22 +15,23 @@ from limbeck.checkpoints.onnx_files import (
     require_own_files,
     smallest_model,
 )
+from limbeck.checkpoints.onnx_mapping import point_into_file
 from limbeck.cores import count_usable_cores
 from limbeck.errors import CheckpointError, require_extra, shorten
 from limbeck.inference.engines._engine import Outputs
 from limbeck.inference.engines._exported import (
-    Exported,
     ExportedEngine,
     IntArray,
-    check_device,
     choose_outputs,
     limits_of,
 )
+from limbeck.inference.engines._files import Exported
 from limbeck.inference.engines._memory import give_back_memory
 
 _INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
 _TYPES: Final[dict[str, type]] = {"int64": np.int64, "int32": np.int32}
 _FATAL_ONLY: Final = 4
+_DATA_FOLDER: Final = "session.model_external_initializers_file_folder_path"
 _OLDEST_OPSET: Final = 13
 """That every version of the runtime takes which the extra installs."""
 _HIGHEST: Final = 100
@@ -66,24 +67,16 @@ class OnnxRuntimeEngine(ExportedEngine):
     }
     packages = ("onnxruntime",)
     extra = "onnx"
+    target = "onnx"
 
-    def __init__(
-        self,
-        exported: Exported,
-        *,
-        vectors: bool = False,
-        device: str = "auto",
-        num_threads: int | None = None,
-    ) -> None:
+    def open(self, exported: Exported, *, num_threads: int | None) -> None:
+        """Opens the file; see `ExportedEngine.open`."""
         outline = outline_onnx(exported.file)
         require_own_files(exported.file, outline)
         self._types = _read_inputs(exported, outline)
-        self._outputs = choose_outputs(tuple(outline.outputs), exported, vectors=vectors)
-        _require_sizes(exported, outline, outputs=self._outputs)
-        self.device = check_device(device)
+        self.outputs = choose_outputs(tuple(outline.outputs), exported, vectors=self.gives_vectors)
+        _require_sizes(exported, outline, outputs=self.outputs)
         self._session = _open(exported, outline, num_threads=num_threads)
-        self.facts, self.precision = exported.facts, exported.precision
-        self.gives_vectors = vectors
         rows, *_, tokens = outline.inputs["input_ids"].shape or (None, None)
         self.fixed_rows = rows if isinstance(rows, int) else None
         self.token_buckets = (tokens,) if isinstance(tokens, int) else None
@@ -96,8 +89,8 @@ class OnnxRuntimeEngine(ExportedEngine):
         typed: dict[str, npt.NDArray[Any]] = {
             name: array.astype(self._types[name], copy=False) for name, array in inputs.items()
         }
-        found = self._session.run(list(self._outputs), typed)
-        named = zip(self._outputs.values(), found, strict=True)
+        found = self._session.run(list(self.outputs), typed)
+        named = zip(self.outputs.values(), found, strict=True)
         return {name: np.asarray(array, dtype=np.float32) for name, array in named}
 
 
@@ -144,10 +137,14 @@ def _open(exported: Exported, outline: OnnxOutline, *, num_threads: int | None) 
     # Left to itself it counts the machine's cores, not those that this process may use, and binds
     # each thread to one of them, where the tokenizer's may be at work.
     options.intra_op_num_threads = num_threads or count_usable_cores()
+    source: str | bytes = str(exported.file)
+    file = exported.file.resolve()  # in the Hub's cache a link
+    pointed = None if outline.external_files else point_into_file(file)
+    if pointed is not None:
+        source = pointed
+        options.add_session_config_entry(_DATA_FOLDER, str(file.parent))
     try:
-        session = runtime.InferenceSession(
-            str(exported.file), options, providers=["CPUExecutionProvider"]
-        )
+        session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own errors have no common base but this
         raise CheckpointError(
             f"{exported.file} can't be opened by ONNX Runtime {runtime.__version__}: "

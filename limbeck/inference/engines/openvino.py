@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -12,13 +11,12 @@ import numpy as np
 from limbeck.errors import CheckpointError
 from limbeck.inference.engines._engine import Outputs
 from limbeck.inference.engines._exported import (
-    Exported,
     ExportedEngine,
     IntArray,
-    check_device,
     choose_outputs,
     limits_of,
 )
+from limbeck.inference.engines._files import Exported
 
 _INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
 _TYPES: Final = {"i64": np.int64, "i32": np.int32}
@@ -45,17 +43,10 @@ class OpenVinoEngine(ExportedEngine):
     }
     packages = ("openvino",)
     extra = "openvino"
+    target = "openvino"
 
-    def __init__(
-        self,
-        exported: Exported,
-        *,
-        vectors: bool = False,
-        device: str = "auto",
-        num_threads: int | None = None,
-    ) -> None:
-        self.device = check_device(device)
-        self.facts, self.precision = exported.facts, exported.precision
+    def open(self, exported: Exported, *, num_threads: int | None) -> None:
+        """Opens the file; see `ExportedEngine.open`."""
         network = _open(exported, num_threads=num_threads)
         given = {
             port.get_any_name(): port.get_element_type().to_string() for port in network.inputs
@@ -74,11 +65,9 @@ class OpenVinoEngine(ExportedEngine):
             )
         self._types = {name: _TYPES[given[name]] for name in names}
         self.limits = limits_of(exported, names)
-        self.gives_vectors = vectors
         outputs = tuple(name for port in network.outputs for name in port.get_names())
-        self._outputs = choose_outputs(outputs, exported, vectors=vectors)
+        self.outputs = choose_outputs(outputs, exported, vectors=self.gives_vectors)
         self._request = network.create_infer_request()
-        self._lock = Lock()  # which keeps the inputs and outputs of one call
 
     def compute_arrays(self, inputs: Mapping[str, IntArray]) -> Outputs:
         """Runs the file."""
@@ -90,7 +79,7 @@ class OpenVinoEngine(ExportedEngine):
             # Copied, since the next call writes into the same memory.
             return {
                 name: np.array(self._request.get_tensor(found).data, dtype=np.float32)
-                for found, name in self._outputs.items()
+                for found, name in self.outputs.items()
             }
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from limbeck.inference.engines._engine import Batch, Engine, Limits, Outputs
+from limbeck.inference.engines._engine import ASKED, Batch, Engine, Limits, Outputs
 from limbeck.inference.engines._facts import ModelFacts, find_folder_kind, names_head
 from limbeck.inference.engines._precision import find_dtype, name_precision, set_threads
 from limbeck.models import (
     AnyModel,
     AutoConfig,
     Kind,
+    Model,
     find_class,
     find_foreign_family,
     load_foreign,
@@ -43,7 +45,12 @@ class TorchEngine(Engine):
         self.precision = name_precision(next(model.parameters()).dtype)
         self.device = str(model.device)
         num_inputs = 3 if model.config.takes_token_types else 2
-        self.limits = Limits(inputs=_INPUTS[:num_inputs], max_tokens=model.config.max_tokens)
+        # A head over all words is a third of a small model's time; foreign models run it by
+        # themselves.
+        asked = (ASKED,) if isinstance(model, Model) and self.kind.ties_words else ()
+        self.limits = Limits(
+            inputs=(*_INPUTS[:num_inputs], *asked), max_tokens=model.config.max_tokens
+        )
 
     @classmethod
     def load(
@@ -81,8 +88,15 @@ class TorchEngine(Engine):
     @torch.inference_mode()
     def compute(self, batch: Batch) -> Outputs:
         """Runs a batch that is within the limits."""
-        inputs = {n: torch.as_tensor(v, device=self.model.device) for n, v in batch.items()}
+        inputs: dict[str, Any] = {
+            n: torch.as_tensor(v, device=self.model.device) for n, v in batch.items()
+        }
+        asked = inputs.pop(ASKED, None)
         with evaluation(self.model):
+            if asked is not None:
+                assert isinstance(self.model, Model)
+                hidden = self.model.encode(**inputs).last_hidden_state[asked == 1]
+                return {"logits": self.model.score(hidden).float().cpu().numpy()}
             output = self.model(**inputs)
         # Hidden states of a model with a head are not copied from the device for nothing.
         tensors = {n: getattr(output, n) for n in (_SCORES if self.kind.has_head else _HIDDEN)}

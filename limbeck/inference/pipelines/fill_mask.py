@@ -17,7 +17,7 @@ from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference._scores import softmax
 from limbeck.inference._stream import Steps
-from limbeck.inference.engines import Outputs
+from limbeck.inference.engines import ASKED, Outputs
 from limbeck.inference.pipelines._texts import check_text, encode_pairs
 from limbeck.models._kinds import MASKED_LM
 
@@ -128,8 +128,13 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         self._count_cut(rows)
 
         def read(outputs: Outputs, together: Sequence[Encoding]) -> Iterator[FloatArray]:
-            for row, logits in zip(together, outputs["logits"], strict=True):
-                yield softmax(logits[: len(row)][np.equal(row.ids, mask)])
+            are_masks = [np.equal(row.ids, mask) for row in together]
+            logits = outputs["logits"]
+            if ASKED not in self.engine.limits.inputs:
+                parts = zip(logits, are_masks, strict=True)
+                logits = np.concatenate([scores[: len(of)][of] for scores, of in parts])
+            ends = np.cumsum([of.sum() for of in are_masks])
+            yield from map(softmax, np.split(logits, ends[:-1]))
 
         for row, scores in zip(rows, self._run(rows, read), strict=True):
             places = np.flatnonzero(np.equal(row.ids, mask)).tolist()
@@ -144,6 +149,14 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
                     ]
                 )
             yield filled[0] if len(filled) == 1 else filled
+
+    def _pad(self, rows: Sequence[Encoding]) -> dict[str, IntArray]:
+        """Stacks rows as `Pipeline._pad` does, and says where the masks are."""
+        inputs = super()._pad(rows)
+        if ASKED in self.engine.limits.inputs:
+            is_mask = inputs["input_ids"] == self.tokenizer.mask_token_id
+            inputs[ASKED] = is_mask.astype(np.int64)
+        return inputs
 
     def _describe(
         self, row: Encoding, place: int, piece: int, score: np.float32, *, of: int
