@@ -1,11 +1,9 @@
 """ONNX files as they say they are, read without a runtime, and without the tensors themselves.
 
-Such a file is a message of `protobuf`: fields of a number, a kind and a value, some of which are
-messages again. Only what decides whether a file is to be trusted and what it takes is looked at.
+Such a file is a message of `protobuf`, whose fields may be messages again. Only what decides
+whether a file is to be trusted and what it takes is looked at.
 
-Source:
-    https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, the numbers of the fields;
-    https://protobuf.dev/programming-guides/encoding, how they are written.
+Source: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, the numbers of the fields.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from limbeck.checkpoints._protobuf import BYTES, INT, DamageError, pack, read_fields, read_number
 from limbeck.checkpoints.exported import leads_out
 from limbeck.errors import CheckpointError, shorten
 from limbeck.system_errors import raised_as
@@ -27,8 +26,6 @@ _REMEDY: Final = "export the model again, or take the file from where it came"
 _DEEPEST: Final = 32  # graphs within graphs: what exporters write has two or three
 _EXTERNAL: Final = 1  # TensorProto.DataLocation
 _TYPES: Final = {1: "float32", 6: "int32", 7: "int64", 10: "float16", 11: "float64", 16: "bfloat16"}
-_INT, _LONG, _BYTES, _SHORT = 0, 1, 2, 5  # how a field is written
-_MASK: Final = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -69,10 +66,6 @@ _Search = Callable[[int, int, int], None]
 """Looks through a message from a byte to another, at some depth."""
 
 
-class _DamageError(Exception):
-    """The bytes are no such message."""
-
-
 def outline_onnx(path: Path) -> OnnxOutline:
     """Reads what an ONNX file says of itself.
 
@@ -86,7 +79,7 @@ def outline_onnx(path: Path) -> OnnxOutline:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             try:
                 outline = _Reader(content).read(0, size)
-            except (_DamageError, UnicodeDecodeError, IndexError) as error:
+            except (DamageError, UnicodeDecodeError, IndexError) as error:
                 start = bytes(content[:16])
                 reason = (
                     "is a pointer of Git LFS, not the file itself"
@@ -149,9 +142,9 @@ class _Reader:
         found = self._outline
         graphs: list[tuple[int, int]] = []
         for number, kind, value, stop in self._fields(start, end):
-            if number == 1 and kind == _INT:
+            if number == 1 and kind == INT:
                 found.ir_version = value
-            elif kind != _BYTES:
+            elif kind != BYTES:
                 continue
             elif number == 8:
                 domain, version = self._read_opset(value, stop)
@@ -173,7 +166,7 @@ class _Reader:
         self._search_graph(start, end)
         found, given = self._outline, set[str]()
         for number, kind, value, stop in self._fields(start, end):
-            if kind != _BYTES:
+            if kind != BYTES:
                 continue
             if number == 5:
                 name, shape = self._read_initializer(value, stop)
@@ -190,7 +183,7 @@ class _Reader:
 
     def _note_look_up(self, start: int, end: int) -> None:
         """Notes the table of a node that looks up `input_ids`."""
-        fields = [f for f in self._fields(start, end) if f[1] == _BYTES]
+        fields = [f for f in self._fields(start, end) if f[1] == BYTES]
         inputs = [self._text(value, stop) for number, _, value, stop in fields if number == 1]
         operator = [self._text(value, stop) for number, _, value, stop in fields if number == 4]
         if operator == ["Gather"] and inputs[1:] == ["input_ids"]:
@@ -201,9 +194,9 @@ class _Reader:
     def _search(self, start: int, end: int, inner: Mapping[int, _Search], depth: int = 0) -> None:
         """Looks through the messages in a message, for tensors whose data is elsewhere."""
         if depth > _DEEPEST:
-            raise _DamageError("graphs within graphs without end")
+            raise DamageError("graphs within graphs without end")
         for number, kind, value, stop in self._fields(start, end):
-            if kind == _BYTES and number in inner:
+            if kind == BYTES and number in inner:
                 inner[number](value, stop, depth + 1)
 
     def _search_graph(self, start: int, end: int, depth: int = 0) -> None:
@@ -226,9 +219,9 @@ class _Reader:
         is_external = False
         entries: list[tuple[str, str]] = []
         for number, kind, value, stop in self._fields(start, end):
-            if number == 14 and kind == _INT:
+            if number == 14 and kind == INT:
                 is_external = value == _EXTERNAL
-            elif number == 13 and kind == _BYTES:
+            elif number == 13 and kind == BYTES:
                 entries.append(self._read_entry(value, stop))
         # Data that is named is refused also where a reader may think that it is not asked for.
         if is_external or entries:
@@ -236,28 +229,28 @@ class _Reader:
             self._outline.external_files.update(places or [""])
 
     def _read_entry(self, start: int, end: int) -> tuple[str, str]:
-        texts = {n: self._text(v, s) for n, k, v, s in self._fields(start, end) if k == _BYTES}
+        texts = {n: self._text(v, s) for n, k, v, s in self._fields(start, end) if k == BYTES}
         return texts.get(1, ""), texts.get(2, "")
 
     def _read_opset(self, start: int, end: int) -> tuple[str, int]:
         domain, version = "", 0
         for number, kind, value, stop in self._fields(start, end):
-            if number == 1 and kind == _BYTES:
+            if number == 1 and kind == BYTES:
                 domain = self._text(value, stop)
-            elif number == 2 and kind == _INT:
+            elif number == 2 and kind == INT:
                 version = value
         return domain, version
 
     def _read_initializer(self, start: int, end: int) -> tuple[str, list[int]]:
         name, shape = "", list[int]()
         for number, kind, value, stop in self._fields(start, end):
-            if number == 8 and kind == _BYTES:
+            if number == 8 and kind == BYTES:
                 name = self._text(value, stop)
-            elif number == 1 and kind == _INT:
+            elif number == 1 and kind == INT:
                 shape.append(value)
-            elif number == 1 and kind == _BYTES:  # numbers one after the other
+            elif number == 1 and kind == BYTES:  # numbers one after the other
                 while value < stop:
-                    size, value = self._number(value, stop)
+                    size, value = read_number(self._content, value, stop)
                     shape.append(size)
         return name, shape
 
@@ -265,13 +258,13 @@ class _Reader:
         """Reads the name, type and shape of what goes in or comes out."""
         name, tensor = "", TensorType("no tensor", None)
         for number, kind, value, stop in self._fields(start, end):
-            if kind != _BYTES:
+            if kind != BYTES:
                 continue
             if number == 1:
                 name = self._text(value, stop)
             elif number == 2:
                 for inner, inner_kind, begin, finish in self._fields(value, stop):
-                    if inner == 1 and inner_kind == _BYTES:
+                    if inner == 1 and inner_kind == BYTES:
                         tensor = self._read_type(begin, finish)
         return name, tensor
 
@@ -279,59 +272,27 @@ class _Reader:
         dtype: str = "no type"
         shape: tuple[Dimension, ...] | None = None
         for number, kind, value, stop in self._fields(start, end):
-            if number == 1 and kind == _INT:
+            if number == 1 and kind == INT:
                 dtype = _TYPES.get(value, f"type {value}")
-            elif number == 2 and kind == _BYTES:
+            elif number == 2 and kind == BYTES:
                 shape = tuple(
                     self._read_dimension(begin, finish)
                     for inner, inner_kind, begin, finish in self._fields(value, stop)
-                    if inner == 1 and inner_kind == _BYTES
+                    if inner == 1 and inner_kind == BYTES
                 )
         return TensorType(dtype, shape)
 
     def _read_dimension(self, start: int, end: int) -> Dimension:
         found: Dimension = None
         for number, kind, value, stop in self._fields(start, end):
-            if number == 1 and kind == _INT:
+            if number == 1 and kind == INT:
                 found = value
-            elif number == 2 and kind == _BYTES:
+            elif number == 2 and kind == BYTES:
                 found = self._text(value, stop)
         return found
 
     def _fields(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-        """Yields each field: its number, its kind, and its value or where that begins and ends."""
-        place = start
-        while place < end:
-            tag, place = self._number(place, end)
-            number, kind = tag >> 3, tag & 7
-            if number == 0:
-                raise _DamageError(f"a field without a number at byte {place}")
-            if kind == _INT:
-                value, place = self._number(place, end)
-                yield number, kind, value, place
-                continue
-            if kind == _BYTES:
-                length, place = self._number(place, end)
-            elif kind in (_LONG, _SHORT):
-                length = 8 if kind == _LONG else 4
-            else:
-                raise _DamageError(f"a field of kind {kind} at byte {place}")
-            if place + length > end:
-                raise _DamageError(f"it ends within a field that begins at byte {place}")
-            yield number, kind, place, place + length
-            place += length
-
-    def _number(self, place: int, end: int) -> tuple[int, int]:
-        """Reads a whole number in seven bits a byte; returns it and where it ends."""
-        value = shift = 0
-        while True:
-            if place >= end or shift > 63:
-                raise _DamageError(f"a number without end at byte {place}")
-            byte = self._content[place]
-            value |= (byte & 0x7F) << shift
-            place, shift = place + 1, shift + 7
-            if byte < 0x80:
-                return value & _MASK, place
+        return read_fields(self._content, start, end)
 
     def _text(self, start: int, end: int) -> str:
         return self._content[start:end].decode()
@@ -339,30 +300,14 @@ class _Reader:
 
 def smallest_model(ir_version: int, opsets: Mapping[str, int]) -> bytes:
     """Returns an ONNX file that hands one number on, to ask a runtime what versions it takes."""
-    number = _pack(1, 1) + _pack(2, _pack(1, _pack(1, 1)))  # float32 of shape (1,)
+    number = pack(1, 1) + pack(2, pack(1, pack(1, 1)))  # float32 of shape (1,)
 
     def value(name: bytes) -> bytes:
-        return _pack(1, name) + _pack(2, _pack(1, number))
+        return pack(1, name) + pack(2, pack(1, number))
 
-    node = _pack(1, b"x") + _pack(2, b"y") + _pack(4, b"Identity")
-    graph = _pack(1, node) + _pack(2, b"graph") + _pack(11, value(b"x")) + _pack(12, value(b"y"))
+    node = pack(1, b"x") + pack(2, b"y") + pack(4, b"Identity")
+    graph = pack(1, node) + pack(2, b"graph") + pack(11, value(b"x")) + pack(12, value(b"y"))
     versions = b"".join(
-        _pack(8, _pack(1, domain.encode()) + _pack(2, version))
-        for domain, version in opsets.items()
+        pack(8, pack(1, domain.encode()) + pack(2, version)) for domain, version in opsets.items()
     )
-    return _pack(1, ir_version) + _pack(7, graph) + versions
-
-
-def _pack(number: int, value: int | bytes) -> bytes:
-    """Writes a field."""
-    if isinstance(value, int):
-        return _pack_number(number << 3 | _INT) + _pack_number(value)
-    return _pack_number(number << 3 | _BYTES) + _pack_number(len(value)) + value
-
-
-def _pack_number(value: int) -> bytes:
-    written = bytearray()
-    while value > 0x7F:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*written, value])
+    return pack(1, ir_version) + pack(7, graph) + versions

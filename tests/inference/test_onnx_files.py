@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from pipeline_models import TEXTS, write_model
@@ -15,6 +16,7 @@ from scipy.special import softmax
 
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.checkpoints.onnx_files import outline_onnx, require_own_files
+from limbeck.checkpoints.onnx_mapping import point_into_file
 from limbeck.errors import (
     CheckpointError,
     DataError,
@@ -99,6 +101,43 @@ def test_another_librarys_folder_is_run(folder):
     logits = words[ids].mean(0) @ head
     found = [one["score"] for one in run(TEXTS[0], top_k=None)]
     np.testing.assert_allclose(found, sorted(softmax(logits), reverse=True), atol=1e-6)
+
+
+def test_large_tables_of_bytes_stay_in_the_file(folder):
+    """Of a file in int8 the process keeps what it has looked up, with the same answers."""
+    model = classifier()
+    draw, width = np.random.default_rng(0), 1024
+    tables = {
+        "words": draw.integers(-127, 128, size=(NUM_WORDS, width), dtype=np.int8),
+        "head": draw.normal(size=(width, 3)).astype(np.float32) / width,
+    }
+    for tensor in model.graph.initializer:
+        if tensor.name in tables:
+            tensor.CopyFrom(numpy_helper.from_array(tables[tensor.name], tensor.name))
+    model.graph.node[0].output[0] = "bytes"
+    model.graph.node.insert(
+        1, helper.make_node("Cast", ["bytes"], ["states"], to=TensorProto.FLOAT)
+    )
+    plain = folder.parent / "plain.onnx"
+    onnx.save(model, plain)
+    # As in the Hub's cache, where each file is a link to one of another name.
+    (folder / "model.onnx").unlink()
+    (folder / "model.onnx").symlink_to(plain)
+    pointed = onnx.load_from_string(point_into_file(plain))
+    (words,) = (tensor for tensor in pointed.graph.initializer if tensor.name == "words")
+    assert {entry.key: entry.value for entry in words.external_data}["location"] == "plain.onnx"
+    assert len(pointed.SerializeToString()) < 20_000
+    onnx.load_external_data_for_model(pointed, str(folder.parent))
+    for one, other in zip(pointed.graph.initializer, model.graph.initializer, strict=True):
+        np.testing.assert_array_equal(numpy_helper.to_array(one), numpy_helper.to_array(other))
+    run = pipeline(model=folder)
+    inputs = dict(run.tokenizer(TEXTS, padding=True, return_tensors="np"))
+    found = run.engine.run(inputs)["logits"]
+    session = onnxruntime.InferenceSession(plain)
+    np.testing.assert_array_equal(found, session.run(["logits"], inputs)[0])
+    assert point_into_file(folder / "model.onnx") is not None
+    onnx.save(classifier(), plain)
+    assert point_into_file(plain) is None, "tables of floats are read whole"
 
 
 def test_of_several_files_the_precision_chooses(folder):
