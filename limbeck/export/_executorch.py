@@ -38,6 +38,10 @@ class ExecutorchTarget(Target):
     def __init__(self, *, max_tokens: int | None = None) -> None:
         self._max_tokens = max_tokens
 
+    def longest_row(self, graph: Graph) -> int:
+        """Returns the most tokens of a row that the file takes."""
+        return self._max_tokens or longest_row(graph)
+
     def write(
         self,
         graph: Graph,
@@ -47,7 +51,7 @@ class ExecutorchTarget(Target):
         keep_float: Sequence[str] = (),
     ) -> Written:
         """Writes `executorch/model.pte`."""
-        longest = self._max_tokens or longest_row(graph)
+        longest = self.longest_row(graph)
         path = folder / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         begin_step("tracing")

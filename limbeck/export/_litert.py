@@ -46,6 +46,10 @@ class LitertTarget(Target):
             super().check(graph)
         self._choose_buckets(graph)
 
+    def longest_row(self, graph: Graph) -> int:
+        """Returns the most tokens of a row that the file takes."""
+        return self._choose_buckets(graph)[-1]
+
     def write(
         self,
         graph: Graph,

@@ -82,6 +82,10 @@ class Target(ABC):
         """Returns why this model can't be exported so, in words; None if it can."""
         return None
 
+    def longest_row(self, graph: Graph) -> int | None:  # noqa: ARG002 - most take every length
+        """Returns the most tokens of a row that the file takes; None for the model's own."""
+        return None
+
     @abstractmethod
     def write(
         self,

@@ -120,7 +120,7 @@ def test_hidden_states_and_vectors_of_one_export(tmp_path):
 def test_vectors_of_another_library_are_cut_as_the_folder_says_or_refused(tmp_path):
     source = write_sentence_model(tmp_path / "source", layers=(NormalizeConfig(),))
     folder = tmp_path / "onnx"
-    export_model(source, folder, load_target("onnx"))
+    write_export(source, folder, load_target("onnx"))
     (folder / "export.json").unlink()
     expected = vectors_of(load_engine("torch", source, vectors=True), source)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from narrow_targets import write_targets
+from pipeline_models import require_packages
 from tiny_task import Lines, write_data, write_model
 
 import limbeck.export
@@ -25,6 +26,7 @@ from limbeck.errors import (
     MissingExtraError,
     SettingsError,
 )
+from limbeck.export import load_target
 from limbeck.inference import load_engine
 from limbeck.recipes import evaluate
 from limbeck.recipes._tasks.speeds import measure_runs
@@ -151,6 +153,23 @@ def test_each_step_is_shown_with_the_target_when_it_begins(deep_teacher, data, t
     assert any(re.match(r"Latency is that of single texts, \d+ threads?\.", li) for li in lines)
 
 
+@pytest.mark.parametrize("target", ["litert", "executorch"])
+def test_rows_longer_than_a_phone_takes_are_refused_before_anything_is_written(target, tmp_path):
+    require_packages(load_target(target))
+    folder = write_model(tmp_path / "model", max_position_embeddings=1024)
+    out = tmp_path / "out"
+    message = (
+        rf"max_length = 1,000, .* but a row of {target} has 512 tokens at most, .*; accepted: "
+        r"another target, or max_length = 512"
+    )
+    with pytest.raises(ExportError, match=message):
+        export(folder, out, to=target, max_length=1000)
+    assert not out.exists()
+    found = plan(make_settings(folder, out, to=target, max_length=1000))
+    assert re.search(message, found["targets"][target]["refused"])
+    assert "refused" not in plan(make_settings(folder, out, to=target))["targets"][target]
+
+
 def test_what_is_done_is_not_done_again(exported, tmp_path):
     settings, result, _ = exported
     progress = Lines()
@@ -261,9 +280,7 @@ def test_an_export_is_measured_with_the_threads_of_the_model_beside_it(exported)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        engine = gate.judge(
-            Path(result.models[0].folder), limbeck.export.load_target("onnx")
-        ).engine
+        engine = gate.judge(Path(result.models[0].folder), load_target("onnx")).engine
     finally:
         torch.set_num_threads(before)
     assert engine._session.get_session_options().intra_op_num_threads == 3
@@ -349,7 +366,7 @@ def test_a_dry_run_tells_the_truth(deep_teacher, data, tmp_path, narrow_targets,
     assert found["targets"]["elsewhere"]["engine"] == "none here, it needs a telephone"
     assert found["score"] == "accuracy on 24 validation examples of sst2"
     assert not out.exists()
-    target = type(limbeck.export.load_target("onnx"))
+    target = type(load_target("onnx"))
     monkeypatch.setattr(target, "packages", ("no_such_package",))
     missing = plan(make_settings(deep_teacher, out))["targets"]["onnx"]["missing"]
     assert 'pip install "limbeck[onnx]"' in missing

@@ -53,7 +53,7 @@ def run(settings: ExportSettings, *, progress: Progress) -> ExportRecord:
     """
     source = Source.read(settings, progress)
     for target in source.targets:
-        target.check(source.graph)
+        source.check(target)
     with start_run(settings.out, "export", settings, inputs=source.hash_inputs()) as run_folder:
         earlier = run_folder.finished(ExportRecord)
         if earlier is not None:
@@ -98,7 +98,7 @@ def _plan_target(source: Source, target: Target) -> Mapping[str, str]:
         rows = source.calibration
         found["calibration"] = f"{rows.num_rows} {rows.source}"
     try:
-        target.check(source.graph)
+        source.check(target)
     except ExportError as error:
         return {**found, "refused": str(error)}
     except MissingExtraError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from limbeck.checkpoints import resolve_folder
-from limbeck.errors import SettingsError, did_you_mean
+from limbeck.errors import ExportError, SettingsError, did_you_mean
 from limbeck.export import Graph, Target, list_modules, load_graph, load_target
 from limbeck.recipes._inputs import Fingerprinted, hash_inputs
 from limbeck.recipes._tasks.data import read_inputs
@@ -79,6 +79,24 @@ class Source:
             rows = encode_texts(texts, graph, tokenizer, count=settings.num_rows, max_length=length)
         gate = Gate(graph=graph, rows=rows, task=task)
         return cls(settings, folder, graph, tokenizer, targets, texts, gate, keep_float, length)
+
+    def check(self, target: Target) -> None:
+        """Refuses what can't be written, or not be judged, before anything is.
+
+        Raises:
+            ExportError: If the model can't be exported so, or its rows are longer than the file
+                takes.
+            MissingExtraError: If a package is not installed; the message gives the pip line.
+        """
+        target.check(self.graph)
+        longest = target.longest_row(self.graph)
+        if longest is not None and self.max_length > longest:
+            raise ExportError(
+                f"max_length = {self.max_length:,}, by what the model was fine-tuned with or was "
+                f"asked for, but a row of {target.shown_name} has {longest:,} tokens at most, as "
+                "memory is set aside for the longest; accepted: another target, or max_length = "
+                f"{longest}, at which texts are cut here and have to be there"
+            )
 
     @cached_property
     def calibration(self) -> Rows:
