@@ -6,60 +6,24 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.api._progress import choose_progress
 from limbeck.api._result import ModelResult
-from limbeck.errors import SettingsError, did_you_mean, shorten
-from limbeck.inference import Engine, SentenceEngine, SentenceVectorsPipeline, load_engine
-from limbeck.inference.engines import AUTO, choose_engine, engine_name, fetch_folder
+from limbeck.api._sentence_habits import ENCODE_HABITS, MAKE_HABITS, METHOD_HABITS, refuse
+from limbeck.api._sentence_runner import load_runner
+from limbeck.api._vectors import Vectors, as_rows
+from limbeck.errors import SettingsError, shorten
+from limbeck.inference import SentenceEngine, SentenceVectorsPipeline
+from limbeck.inference.engines import AUTO, engine_name
 from limbeck.models import DOCUMENT_PROMPTS, QUERY_PROMPTS, SentenceModel, find_prompt
 from limbeck.nn import Similarity, similarity_matrix, similarity_of_pairs
-from limbeck.tokenizers import AutoTokenizer, Tokenizer
-
-Vectors = npt.NDArray[np.float32] | Tensor | Sequence[Any]
-
-_ENCODE_HABITS: Final = {
-    "precision": "vectors are float32; quantise them where they are kept",
-    "output_value": "it gives vectors of texts alone; limbeck.AutoModel gives those of tokens",
-    "device": "give it when the encoder is made",
-    "pool": "one process runs the model, and all cores the tokenizer",
-    "chunk_size": "texts are read in chunks anyway",
-    "inputs": "give the texts first, without a name",
-}
-_MAKE_HABITS: Final = {
-    "model_name_or_path": "give it first, without a name",
-    "trust_remote_code": "no code of a model folder is ever run",
-    "cache_folder": "it is cache_dir here",
-    "local_files_only": "it is offline here",
-    "use_auth_token": "it is token here",
-    "similarity_fn_name": "it is similarity here",
-    "backend": "it is engine here, as limbeck list engines shows them",
-    "modules": "build a limbeck.models.SentenceModel and give it first, with tokenizer=",
-    "model_kwargs": "give dtype=",
-    "tokenizer_kwargs": "give max_seq_length=, or a tokenizer of your own",
-    "torch_dtype": "it is dtype here",
-}
-_METHOD_HABITS: Final = {
-    "encode_multi_process": "encode",
-    "start_multi_process_pool": "encode, which needs none",
-    "save": "save_pretrained",
-    "push_to_hub": "save_pretrained, then: hf upload REPO FOLDER",
-    "save_to_hub": "save_pretrained, then: hf upload REPO FOLDER",
-    "fit": "limbeck distill-embeddings, which trains",
-    "preprocess": "tokenize",
-    "similarity_fn_name": "similarity_name",
-    "truncate_sentence_embeddings": "encode(..., truncate_dim=...)",
-    "truncate_embeddings": "encode(..., truncate_dim=...)",
-    "get_max_seq_length": "max_seq_length",
-    "evaluate": "limbeck.evaluate(model=FOLDER, task='sts', ...)",
-}
+from limbeck.tokenizers import Tokenizer
 
 
 class SentenceEncoder:
@@ -123,44 +87,22 @@ class SentenceEncoder:
         **options: Any,
     ) -> None:
         for name in options:
-            _refuse(name, _MAKE_HABITS, where="SentenceEncoder")
+            refuse(name, MAKE_HABITS, of=SentenceEncoder.__init__)
         if isinstance(model, ModelResult):
             model = model.model_folder
-        place = AUTO if device is None else str(device)
-        if isinstance(model, SentenceModel):
-            if tokenizer is None:
-                raise SettingsError(
-                    "a model object does not say what its tokenizer is; give tokenizer=, a folder, "
-                    "a Hub id or a Tokenizer"
-                )
-            _require_as_it_is(engine=engine, precision=precision, dtype=dtype)
-            runner: Engine = SentenceEngine(model, device=place, num_threads=num_threads)
-        else:
-            folder = fetch_folder(
-                model,
-                engine,
-                precision=precision,
-                revision=revision,
-                token=token,
-                cache_dir=cache_dir,
-                offline=offline,
-            )
-            tokenizer = folder if tokenizer is None else tokenizer
-            if dtype is None:
-                runner = load_engine(
-                    engine,
-                    folder,
-                    vectors=True,
-                    device=place,
-                    precision=precision,
-                    num_threads=num_threads,
-                )
-            else:
-                _require_torch(folder, engine=engine, precision=precision, dtype=dtype)
-                weights = SentenceModel.from_pretrained(folder, dtype=dtype)
-                runner = SentenceEngine(weights, device=place, num_threads=num_threads)
-        if not isinstance(tokenizer, Tokenizer):
-            tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+        runner, tokenizer = load_runner(
+            model,
+            tokenizer,
+            device=AUTO if device is None else str(device),
+            dtype=dtype,
+            engine=engine,
+            precision=precision,
+            num_threads=num_threads,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            offline=offline,
+        )
         if prompts is not None and not isinstance(prompts, Mapping):
             raise SettingsError(f"prompts are {shorten(prompts)}; accepted: texts by name")
         said = runner.facts.sentence
@@ -183,7 +125,7 @@ class SentenceEncoder:
             # was given stays as it is. A file that was exported cuts what its folder said then.
             whole = copy.copy(runner.model)
             whole.config = self._config
-            runner = SentenceEngine(whole, device=place)
+            runner = SentenceEngine(whole, device=runner.device)
         self._pipeline = SentenceVectorsPipeline(runner, tokenizer, max_length=max_seq_length)
 
     def encode(
@@ -230,7 +172,7 @@ class SentenceEncoder:
             result: (width,) for a text, else (number of texts, width).
         """
         for name in options:
-            _refuse(name, _ENCODE_HABITS, where="encode")
+            refuse(name, ENCODE_HABITS, of=SentenceEncoder.encode)
         is_single = isinstance(sentences, str) or not isinstance(sentences, Iterable)
         texts: Any = [sentences] if is_single else sentences
         width = self._choose_width(truncate_dim)
@@ -277,7 +219,7 @@ class SentenceEncoder:
         Raises:
             SettingsError: If widths differ.
         """
-        return similarity_matrix(*_as_rows(first, second), self.similarity_name)
+        return similarity_matrix(*as_rows(first, second), self.similarity_name)
 
     def similarity_pairwise(self, first: Vectors, second: Vectors) -> Tensor:
         """Compares each vector with the one at its place.
@@ -289,7 +231,7 @@ class SentenceEncoder:
         Raises:
             SettingsError: If there are not as many on both sides, or widths differ.
         """
-        one, other = _as_rows(first, second)
+        one, other = as_rows(first, second)
         if len(one) != len(other):
             raise SettingsError(
                 f"{len(one)} vectors are compared with {len(other)}, each with the one at its "
@@ -379,7 +321,7 @@ class SentenceEncoder:
         return {**options, "prompt": find_prompt(self.prompts, names)}
 
     def __getattr__(self, name: str) -> NoReturn:
-        ours = _METHOD_HABITS.get(name)
+        ours = METHOD_HABITS.get(name)
         hint = f"; here it is {ours}" if ours else ""
         raise AttributeError(f"'SentenceEncoder' has no attribute '{name}'{hint}")
 
@@ -391,72 +333,3 @@ class SentenceEncoder:
         else:
             what = f"{engine.precision} by {engine_name(type(engine))}"
         return f"SentenceEncoder({what}, {width} numbers a text, on {self.device})"
-
-
-def _require_as_it_is(**given: object) -> None:
-    """Refuses what says how weights are read, beside a model that is in memory."""
-    for name, value in given.items():
-        if value is not None and (name, value) not in (("engine", AUTO), ("engine", "torch")):
-            raise SettingsError(
-                f"{name} = {shorten(value)}: a model object is given, which is run as it is; "
-                "accepted: a folder in place of the model"
-            )
-
-
-def _require_torch(
-    folder: Path, *, engine: str | None, precision: str | None, dtype: torch.dtype
-) -> None:
-    """Refuses a type of torch's where something else runs the model, or a second name for it."""
-    if precision is not None:
-        raise SettingsError(
-            f"dtype = {dtype} and precision = '{precision}' are both given; accepted: one of them"
-        )
-    name = choose_engine(folder) if engine in (None, AUTO) else engine
-    if name != "torch":
-        raise SettingsError(
-            f"dtype = {dtype}: it is for weights that torch runs, and {name} runs {folder}; "
-            "accepted: precision=, which says which of its files is run"
-        )
-
-
-def _refuse(name: str, habits: Mapping[str, str], *, where: str) -> NoReturn:
-    method = SentenceEncoder.__init__ if where == "SentenceEncoder" else SentenceEncoder.encode
-    accepted = [n for n in method.__annotations__ if n not in ("options", "return")]
-    if name in habits:
-        raise SettingsError(
-            f"{where} has no option '{name}': {habits[name]}; accepted: {', '.join(accepted)}"
-        )
-    raise SettingsError(
-        f"{where} has no option '{name}'; accepted: {', '.join(accepted)}."
-        + did_you_mean(name, accepted)
-    )
-
-
-def _as_rows(first: Vectors, second: Vectors) -> tuple[Tensor, Tensor]:
-    one, other = _as_matrix(first), _as_matrix(second)
-    if one.shape[-1] != other.shape[-1]:
-        raise SettingsError(
-            f"vectors of {one.shape[-1]} numbers are compared with vectors of {other.shape[-1]}; "
-            "accepted: as many on both sides"
-        )
-    # The wider of both types: in the first's, 0.9 beside whole numbers would be 0.
-    dtype = torch.promote_types(one.dtype, other.dtype)
-    return one.to(dtype), other.to(one.device, dtype)
-
-
-def _as_matrix(vectors: Vectors) -> Tensor:
-    try:
-        if not isinstance(vectors, np.ndarray | Tensor):
-            rows = [torch.as_tensor(vector) for vector in vectors]
-            vectors = torch.stack(rows) if rows else torch.empty(0)
-        matrix = torch.as_tensor(vectors)
-    except (TypeError, ValueError, RuntimeError):  # texts, nothing, rows of different lengths
-        raise SettingsError(
-            f"{shorten(vectors)} are no vectors; accepted: a matrix, or a list of vectors that are "
-            "all as wide, such as encode gives"
-        ) from None
-    if matrix.dim() not in (1, 2):
-        raise SettingsError(
-            f"vectors have shape {tuple(matrix.shape)}; accepted: (width,) or (number, width)"
-        )
-    return matrix[None] if matrix.dim() == 1 else matrix
