@@ -12,6 +12,7 @@ from pipeline_models import TEXTS, assert_same, write_model
 from limbeck import listing
 from limbeck.inference import find_pipeline, pipeline
 from limbeck.models import AutoModel, find_architecture
+from limbeck.recipes.quickstart._teacher import write_shipped_teacher
 from limbeck.tokenizers import AutoTokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -172,6 +173,22 @@ def test_families_that_only_transformers_has(task, tmp_path):
     ours = pipeline(task, tmp_path, device="cpu")
     theirs = transformers.pipeline(task, model=str(tmp_path), device="cpu")
     assert_same(ours(texts), theirs(texts))
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_shipped_teacher_fills_masks_as_there(tmp_path):
+    folder = write_shipped_teacher(tmp_path)
+    ours = pipeline("fill-mask", folder, device="cpu", top_k=8)
+    theirs = transformers.pipeline("fill-mask", model=str(folder), device="cpu", top_k=8)
+    texts = [
+        "Paris is the [MASK] of France.",
+        "The [MASK] was long, and nobody [MASK] it to the end.",
+        "A film that one would rather [MASK].",
+    ]
+    assert_same(ours(texts), theirs(texts))
+    chosen = {"targets": ["capital", "city", "river"]}
+    assert_same(ours(texts[0], **chosen), theirs(texts[0], **chosen))
 
 
 @pytest.mark.slow
