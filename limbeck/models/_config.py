@@ -283,7 +283,7 @@ class ModelConfig:
         """What it has that the family has no place for in `transformers`, in words; mostly none."""
         if self.layer_shapes is None:
             return ()
-        return ("layers that differ in heads and inner neurons (`layer_shapes` in `config.json`)",)
+        return ("layers that differ in heads and inner neurons",)
 
     @property
     def attention_size(self) -> int:

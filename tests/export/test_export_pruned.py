@@ -1,0 +1,37 @@
+"""Models whose layers differ in heads and neurons are exported as any are."""
+
+import pytest
+from exported_models import RUNTIMES, make_graph, relative_difference, write_source
+
+from limbeck.checkpoints import read_config
+from limbeck.export import Graph, export_model, load_target
+from limbeck.inference import load_engine
+from limbeck.methods.prune_units import keep_units
+from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
+
+pytestmark = pytest.mark.slow
+
+# Biases of distances for each head (MPNet), projections of distances (DeBERTa), rotations and gates
+# (ModernBERT), masks of causal attention (GPT-2), and the plain one.
+FAMILIES = ("bert", "mpnet", "deberta_v2", "modernbert", "gpt2")
+TARGETS = ("onnx", "onnx_int8", "openvino")
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def pruned(request, tmp_path_factory):
+    whole = make_graph(request.param, SEQUENCE_CLASSIFICATION).model
+    model = keep_units(whole, heads=[[1], [0, 1]], neurons=[range(0, 32, 2), range(9)])
+    graph = Graph(model.eval())
+    return graph, write_source(graph, tmp_path_factory.mktemp(request.param) / "source")
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_an_export_gives_what_torch_gives(name, pruned, tmp_path):
+    graph, source = pruned
+    target, folder = load_target(name), tmp_path / "exported"
+    assert target.refuse(graph) is None
+    info = export_model(source, folder, target, graph=graph)
+    assert relative_difference(graph, RUNTIMES[target.engine](folder, info)) <= target.tolerance
+    assert load_engine(target.engine, folder).facts.kind == SEQUENCE_CLASSIFICATION
+    shapes = read_config(folder)["layer_shapes"]
+    assert shapes == [{"heads": [1], "neurons": 16}, {"heads": [0, 1], "neurons": 9}]
