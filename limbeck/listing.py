@@ -14,6 +14,7 @@ ROOMS = {
     "tasks": "limbeck.tasks",
     "metrics": "limbeck.metrics",
     "methods": "limbeck.methods",
+    "sparsity": "limbeck.sparsity",
     "engines": "limbeck.inference.engines",
     "pipelines": "limbeck.inference.pipelines",
     "targets": "limbeck.export",

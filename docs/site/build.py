@@ -46,6 +46,8 @@ with its default and what it accepts.""",
 which the best epoch is chosen and models are compared.""",
     "methods": """Each takes a model and returns a smaller one; they are steps of `start`, with
 which `distill` and `finetune` make a student.""",
+    "sparsity": """Ways to prune single weights while a model is fine-tuned: `sparsify.method=NAME`
+and `sparsify.SETTING=VALUE` of `finetune`.""",
     "engines": """Ways to run a model: `pipeline(..., engine=NAME)` and
 `limbeck predict --engine NAME`.""",
     "pipelines": """From text to answers: `limbeck.pipeline("NAME", model=...)` and
@@ -165,6 +167,7 @@ DESCRIBERS = {
     "tasks": describe_task,
     "metrics": describe_metric,
     "methods": describe_with_settings,
+    "sparsity": describe_with_settings,
     "models": describe_family,
     "engines": describe_engine,
     "pipelines": describe_pipeline,

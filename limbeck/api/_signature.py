@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from typing import Any, TypeVar
 
 from pydantic.fields import FieldInfo
 
 from limbeck.config import SHOWN, Settings
+from limbeck.config._describe import alternatives
 from limbeck.system_errors import machine_errors
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -59,8 +62,16 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=field.get_default(call_default_factory=True, validated_data={}),
-        annotation=field.annotation,
+        annotation=_name_types(field.annotation),
     )
+
+
+def _name_types(annotation: Any) -> Any:
+    """Returns an annotation without what checks and converts values, which no reader looks for."""
+    members = list(alternatives(annotation))
+    if not any(metadata for _, metadata in members):
+        return annotation
+    return reduce(or_, [member for member, _ in members])
 
 
 def _describe(field: FieldInfo) -> str:

@@ -12,6 +12,11 @@ from limbeck.cli._outline import summary_of
 from limbeck.errors import SettingsError, did_you_mean
 
 PRESETS = "presets"
+_METHOD_TABLES = {
+    "methods": "[[start]]  # one step of a student's start, in distill and finetune",
+    "sparsity": "[sparsify]  # of finetune",
+}
+"""Where the settings of a method stand in those of a run, by the method's room."""
 
 if TYPE_CHECKING:
     Kind = str
@@ -65,12 +70,13 @@ def init(
         text = f"[task_options]  # of {name}; as a flag: --task-options.NAME VALUE\n{options}"
         common.tell(text.rstrip("\n"))
         return {"task": name, "toml": text}
-    methods = listing.list_names(rooms["methods"])
-    if name.replace("-", "_") in methods:
-        options = dump_toml(listing.load(rooms["methods"], name).SettingsType)
-        text = f"[[start]]  # one step of a student's start, in distill and finetune\n{options}"
-        common.tell(text.rstrip("\n"))
-        return {"method": name, "toml": text}
+    methods: list[str] = []
+    for room, table in _METHOD_TABLES.items():
+        methods += (found := listing.list_names(rooms[room]))
+        if name.replace("-", "_") in found:
+            text = f"{table}\n{dump_toml(listing.load(rooms[room], name).SettingsType)}"
+            common.tell(text.rstrip("\n"))
+            return {"method": name, "toml": text}
     if name in presets:
         recipe, text = presets[name].recipe, presets[name].path.read_text(encoding="utf-8")
     elif name.replace("_", "-") in recipes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,6 +21,8 @@ from limbeck.tasks import PADDING, Task, TaskBatch
 
 _LABELS = "task"
 """What the loss against the labels is called among the terms."""
+_PENALTY = "penalty"
+"""What a penalty on the model's weights is called among the terms."""
 _OF_TOKENS = frozenset({"last_hidden_state", "hidden_states"})
 _EXAMPLES, _LABELLED = "examples", "labelled examples"
 """What else is counted over a step: how much of it the labels speak for."""
@@ -66,6 +68,8 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
         teacher: What it learns from besides the labels.
         label_weight: Weight of the loss against the labels; None leaves it out, so that a head at
             which no other loss looks stays as it is.
+        penalty: Returns what a step's loss is more by, whatever its examples are, a scalar; or
+            None.
     """
 
     def __init__(
@@ -75,12 +79,14 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
         *,
         teacher: TaskTeacher | None = None,
         label_weight: float | None = 1.0,
+        penalty: Callable[[], Tensor | None] | None = None,
     ) -> None:
         losses = {} if teacher is None else teacher.losses
         super().__init__(model, losses, teacher=None if teacher is None else teacher.config)
         self._task = task
         self._teacher = teacher
         self._label_weight = label_weight
+        self._penalty = penalty
 
     def prepare(self, batch: TaskBatch) -> Prepared[TaskBatch, TaskRows]:
         """Finds what each term is averaged over: labels, rows of logits, or real tokens."""
@@ -107,7 +113,7 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
     def shares(
         self, prepared: Prepared[TaskBatch, TaskRows], counts: Mapping[str, int]
     ) -> Iterator[Share]:
-        """Yields the share of the labels' loss, then that of each loss against the teacher."""
+        """Yields the shares of the labels' loss, each loss against the teacher, and the penalty."""
         batch, rows = prepared.batch, prepared.rows
         output = self.student(**batch.inputs(), collect=self.of_student.collect)
         logits = self._task.logits(output, batch)
@@ -137,6 +143,11 @@ class TaskObjective(Objective[TaskBatch, TaskRows]):
                         attention_mask=batch.mask().flatten(0, -2),  # each choice is a sequence
                     )
                 yield self.weigh(name, self.losses[name](seen) / max(counts[name], 1))
+        penalty = None if self._penalty is None else self._penalty()
+        if penalty is not None:
+            # Of a step's micro-batches each has its part, so that it counts once whatever they are.
+            share = penalty * (batch.num_examples / counts[_EXAMPLES])
+            yield Share(weighted=share, terms={_PENALTY: share.detach()})
 
     def _label_share(
         self, logits: Tensor, batch: TaskBatch, counts: Mapping[str, int], *, weight: float

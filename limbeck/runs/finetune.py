@@ -41,6 +41,9 @@ class SeedRecord(TypedFile):
     """Steps before those, in which the teacher's layers alone were learned."""
     replacing_steps: int = 0
     """Steps before those, in which the student's layers stood in for groups of the model's."""
+    density: float | None = None
+    """Share of the weights of its encoder's linear layers that is not zero; None where nothing was
+    pruned."""
     elapsed_seconds: float
     """Training time, all phases together."""
     examples_sha256: str

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import SettingsError, TrainingError
 from limbeck.train.budget import Budget
+from limbeck.train.optimizer import OWN_RATE
 from limbeck.train.ranks import Ranks
 from limbeck.train.schedule import Schedule
 
@@ -189,7 +190,9 @@ def train_steps(
             number=number,
             loss=loss,
             terms=terms,
-            learning_rate=max(group["lr"] for group in optimizer.param_groups),
+            learning_rate=max(
+                group["lr"] for group in optimizer.param_groups if not group.get(OWN_RATE)
+            ),
             grad_norm=grad_norm,
             num_tokens=int(num_tokens),
             elapsed_seconds=elapsed,

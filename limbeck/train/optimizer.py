@@ -8,6 +8,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
+OWN_RATE = "own_rate"
+"""Marks a group whose rate is its own and says nothing of the model's."""
+
 
 @runtime_checkable
 class Layered(Protocol):
@@ -25,6 +28,7 @@ def build_adamw(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
     layer_decay: float = 1.0,
+    own_rates: Mapping[nn.Parameter, float] | None = None,
 ) -> torch.optim.AdamW:
     """Builds AdamW over all trainable parameters of some modules.
 
@@ -40,12 +44,14 @@ def build_adamw(
         weight_decay: Decoupled decay of weight matrices and embeddings.
         layer_decay: Each encoder layer gets this many times the learning rate of the one above
             it; the embeddings stand below the first layer, heads above the last. 1 is no decay.
+        own_rates: Parameters with a peak learning rate of their own, which are never decayed.
 
     Source:
         Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019; layer-wise
         decay: Clark et al., "ELECTRA", ICLR 2020, appendix B.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    own_rates = own_rates or {}
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for module in modules:
         depths = module.parameter_depths() if isinstance(module, Layered) else {}
         top = max(depths.values(), default=0)
@@ -54,11 +60,20 @@ def build_adamw(
                 continue
             decay = weight_decay if parameter.ndim >= 2 else 0.0
             rate = learning_rate * layer_decay ** (top - depths.get(name, top))
-            groups.setdefault((rate, decay), []).append(parameter)
+            is_own = parameter in own_rates
+            if is_own:
+                rate, decay = own_rates[parameter], 0.0
+            groups.setdefault((rate, decay, is_own), []).append(parameter)
     return torch.optim.AdamW(
         [
-            {"params": parameters, "lr": rate, "peak_learning_rate": rate, "weight_decay": decay}
-            for (rate, decay), parameters in groups.items()
+            {
+                "params": parameters,
+                "lr": rate,
+                "peak_learning_rate": rate,
+                "weight_decay": decay,
+                **({OWN_RATE: True} if is_own else {}),
+            }
+            for (rate, decay, is_own), parameters in groups.items()
         ],
         lr=learning_rate,
         betas=betas,

@@ -40,6 +40,19 @@ def test_init_of_every_method_is_a_step_of_a_start(
     assert settings.methods == settings.start
 
 
+@pytest.mark.parametrize("name", listing.list_names("limbeck.sparsity"))
+def test_init_of_every_way_to_prune(name: str, tmp_path: Path, capsys: Captured) -> None:
+    from limbeck.config import read_settings
+
+    assert main(["init", name]) == 0
+    path = tmp_path / "run.toml"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    finetune = listing.load("limbeck.recipes", "finetune").SettingsType
+    given = ["model=M", "task=sst2", "out=O", "sparsify.density=0.2"]
+    settings = read_settings(finetune, path, given)
+    assert settings.sparsify == listing.load("limbeck.sparsity", name).SettingsType(density=0.2)
+
+
 @pytest.mark.parametrize("name", listing.list_names("limbeck.recipes"))
 def test_init_of_every_recipe_reads_back(name: str, tmp_path: Path, capsys: Captured) -> None:
     from limbeck.config import dump_toml, read_settings

@@ -11,6 +11,7 @@ from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.losses import build_task_losses
 from limbeck.recipes._tasks.predictions import describe_favourites, describe_trivial
 from limbeck.report.card import Card, CardScore
+from limbeck.report.figures import percent
 from limbeck.runs import SeedRecord
 from limbeck.tasks import Task, load_task
 from limbeck.version import __version__
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from limbeck.recipes.finetune.settings import FinetuneSettings
 
 _HUB = "hf://"
+_ABOUT_ZEROS = (
+    "Pruned weights are zeros: the file is as large and the model as fast as before. "
+    "limbeck export --to sparse writes a small file, which runs as fast."
+)
 _NOT_SCORES = ("num_examples", "_standard_error", "loss")
 
 
@@ -52,6 +57,7 @@ def make_card(
             *(line.strip() for line in describe_favourites(record.trivial)),
             *describe_trivial(record.trivial, data.task.metric),
             "Validation chose the best epoch: its scores are somewhat too high.",
+            *([] if record.density is None else [_ABOUT_ZEROS]),
         ],
         base_model=settings.model,
         tags=["distillation"] if settings.teacher else [],
@@ -140,6 +146,10 @@ def _describe(settings: FinetuneSettings, task: Task, record: SeedRecord) -> dic
         )
     if settings.replacing is not None:
         made["Layers replaced first"] = f"{record.replacing_steps:,} steps (BERT-of-Theseus)"
+    if settings.sparsify is not None and record.density is not None:
+        made["Weights left"] = (
+            f"{percent(record.density)} of the encoder's linear layers ({settings.sparsify.method})"
+        )
     return {
         **made,
         "Parameters": f"{record.num_parameters:,}",

@@ -25,7 +25,9 @@ from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.training import FinetuneStep as FinetuneStep
 from limbeck.recipes.finetune.training import make_budget, save_model, start_model
 from limbeck.report.card import write_card
+from limbeck.report.figures import percent
 from limbeck.runs import FinetuneRecord, describe_start, start_run
+from limbeck.sparsity import SparsitySettings
 from limbeck.train import Progress, SilentProgress, choose_device
 
 SettingsType = FinetuneSettings
@@ -132,7 +134,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
     budget = make_budget(settings, steps_per_epoch=steps_per_epoch)
     phase, replacing = settings.of_intermediate(), settings.of_replacing()
     start = describe_start(settings.out, "finetune", settings, **_identify(settings, data))
-    if asks_for_more_epochs(settings) and not settings.schedule.fits_any_length:
+    if asks_for_more_epochs(settings) and not settings.fits_any_length:
         start = f"{start}, its steps made again. {explain_rates(settings)}"
     return {
         "recipe": "finetune",
@@ -146,6 +148,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
         "steps_per_epoch": steps_per_epoch,
         **({} if phase is None else {"intermediate": _plan_layers(phase, steps_per_epoch)}),
         **({} if replacing is None else {"replacing": _plan_places(replacing, steps_per_epoch)}),
+        **({} if settings.sparsify is None else {"sparsify": _plan_pruning(settings.sparsify)}),
         "max_steps": budget.max_steps,
         "max_minutes": budget.max_minutes,
         "seeds": list(settings.seeds),
@@ -162,6 +165,11 @@ def _plan_places(phase: FinetuneSettings, steps_per_epoch: int) -> dict[str, Any
     return {"max_steps": make_budget(phase, steps_per_epoch=steps_per_epoch).max_steps}
 
 
+def _plan_pruning(sparsify: SparsitySettings) -> dict[str, Any]:
+    goal: float | None = getattr(sparsify, "density", None)
+    return {"method": sparsify.method, "density": "as the penalty leaves" if goal is None else goal}
+
+
 def prepare_model(settings: FinetuneSettings) -> Callable[[Path], object]:
     """Checks the run, and returns what writes the model as it stands before the first step."""
     data = read_data(settings, SilentProgress())
@@ -176,7 +184,8 @@ def summarise(result: FinetuneRecord) -> str:
         scores = seed.scores.items()
         shown = ", ".join(f"{split} {format_score(v, result.metric)}" for split, v in scores)
         epoch = f"best epoch {seed.best_epoch:g}"
-        lines.append(f"{result.label}, seed {seed.seed}: {shown} ({epoch})")
+        left = "" if seed.density is None else f", {percent(seed.density)} of the weights left"
+        lines.append(f"{result.label}, seed {seed.seed}: {shown} ({epoch}{left})")
         lines += describe_favourites(seed.trivial)
     lines += describe_trivial(result.trivial, result.metric)
     return "\n".join(lines)

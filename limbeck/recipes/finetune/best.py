@@ -74,6 +74,14 @@ class BestWeights(Generic[ModelT]):
             self.evaluation = offered
             self.num_without_gain = 0
 
+    def pass_over(self, *, step: int) -> None:
+        """Notes a validation of weights that are not what the run is to give, however they score.
+
+        Args:
+            step: Steps made.
+        """
+        self.evaluated_step = step
+
     def is_overdue(self, patience: int | None) -> bool:
         """Returns whether there were `patience` evaluations in a row without a better score."""
         return patience is not None and self.num_without_gain >= patience

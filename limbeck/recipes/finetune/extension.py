@@ -56,7 +56,7 @@ def drop_steps_of_shorter_run(
     before = None if state is None else state.extra.get(EPOCHS)
     if state is None or before is None or before == settings.epochs:
         return
-    if not settings.schedule.fits_any_length:
+    if not settings.fits_any_length:
         reason = explain_rates(settings)
     elif not _ends_with_due_validation(state, settings, steps_per_epoch=steps_per_epoch):
         reason = (
@@ -81,6 +81,8 @@ def _ends_with_due_validation(
 
 def explain_rates(settings: FinetuneSettings) -> str:
     """Says why steps are made again, and with which settings they would not be."""
+    if settings.sparsify is not None:
+        return f"For {settings.epochs:g} epochs other steps prune, and less or more in each"
     return (
         f"For {settings.epochs:g} epochs the learning rate is another from the first step on; "
         "with schedule.decay=constant and schedule.warmup_ratio=0 a run would go on"

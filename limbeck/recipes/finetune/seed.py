@@ -25,7 +25,9 @@ from limbeck.recipes.finetune.replacing import learn_places
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.training import FinetuneStep, Phase, Training, make_budget, save_model
 from limbeck.report.card import write_card
+from limbeck.report.figures import percent
 from limbeck.runs import SeedRecord, hash_model_files, require_model_files, write_predictions
+from limbeck.sparsity import measure_density
 from limbeck.train import Progress, TrainState, choose_device, open_run
 
 
@@ -93,7 +95,7 @@ def train_seed(
             training.model, replacing, data, seed=seed, progress=progress
         )
     before = [state for state in (layers, places) if state is not None]
-    best = BestWeights(training.model, metric=data.task.metric)
+    best = BestWeights(training.plain_model(), metric=data.task.metric)
     state = yield from _train(
         settings, data, training=training, best=best, seed=seed, progress=progress
     )
@@ -117,6 +119,7 @@ def train_seed(
         epochs_asked=settings.epochs,
         intermediate_steps=0 if layers is None else layers.step,
         replacing_steps=0 if places is None else places.step,
+        density=None if settings.sparsify is None else measure_density(best.model),
         elapsed_seconds=sum(phase.elapsed_seconds for phase in (*before, state)),
         examples_sha256=data.fingerprint,
         tokenizer_sha256=data.tokenizer.fingerprint,
@@ -132,7 +135,7 @@ def train_seed(
 
 def _drop_checkpoints(folder: Path, settings: FinetuneSettings) -> None:
     """Removes a finished seed's checkpoints, unless more epochs could go on from the last one."""
-    if not settings.schedule.fits_any_length:
+    if not settings.fits_any_length:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         for phase in get_args(Phase):
             shutil.rmtree(folder / phase / "checkpoints", ignore_errors=True)
@@ -159,23 +162,37 @@ def _train(
     progress: Progress,
 ) -> Generator[FinetuneStep, None, TrainState]:
     """Makes the steps of one seed from its last checkpoint on, evaluating on the way."""
-    model, batches = training.model, training.batches
+    model, batches, sparsifier = training.model, training.batches, training.sparsifier
     budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
 
     def evaluate(step: int) -> dict[str, float]:
-        records = data.predict(model, "validation")
+        plain = training.plain_model()
+        records = data.predict(plain, "validation")
         scores = data.task.score(data.task.splits["validation"], records)
         favourite = data.task.judged(records).favourite()
         epoch = round(step / batches.steps_per_epoch, 4)
         epoch = int(epoch) if epoch.is_integer() else epoch
-        is_near_constant = favourite is not None
-        best.offer(model, step=step, epoch=epoch, scores=scores, is_near_constant=is_near_constant)
-        run.extra.update(best.state())
-        run.write_evaluation(step=step, epoch=epoch, **scores)
         names = [name for name in (data.task.metric, "loss") if name in scores]
         shown = ", ".join(f"{name} {scores[name]:.4f}" for name in names)
-        warning = "" if favourite is None else f"; it predicts {favourite}"
-        progress.log(f"seed {seed}, epoch {epoch:g}: validation {shown}{warning}")
+        shown += "" if favourite is None else f"; it predicts {favourite}"
+        further: dict[str, float] = {}
+        if sparsifier is not None:
+            further["density"] = measure_density(plain)
+            shown += f"; {percent(further['density'])} of the weights left"
+        if sparsifier is None or sparsifier.is_final(step):
+            best.offer(
+                plain,
+                step=step,
+                epoch=epoch,
+                scores=scores,
+                is_near_constant=favourite is not None,
+            )
+        else:  # of more weights than the run is to give, which most often score better
+            best.pass_over(step=step)
+            shown += ", not kept: more are to go"
+        run.extra.update(best.state())
+        run.write_evaluation(step=step, epoch=epoch, **further, **scores)
+        progress.log(f"seed {seed}, epoch {epoch:g}: validation {shown}")
         return scores
 
     folder = settings.out / f"seed-{seed}"
@@ -197,6 +214,8 @@ def _train(
         run.extra.update({**asked, **best.state()})
         if best.is_overdue(settings.patience):
             run.stop()
+        if sparsifier is not None:
+            sparsifier.advance(run.state.step)
         model.train()
         for step in run.steps(
             training.objective,
@@ -206,6 +225,8 @@ def _train(
             max_grad_norm=settings.max_grad_norm,
             precision=settings.precision,
         ):
+            if sparsifier is not None:
+                sparsifier.advance(step.number)
             is_due = step.number == budget.max_steps or is_evaluation_due(
                 step.number,
                 steps_per_epoch=batches.steps_per_epoch,
@@ -231,6 +252,6 @@ def _train(
         if best.evaluated_step != run.state.step:
             evaluate(run.state.step)
         run.raise_if_interrupted()
-        if settings.schedule.fits_any_length:
+        if settings.fits_any_length:
             run.save()
     return run.state

@@ -16,6 +16,7 @@ from limbeck.recipes._settings import LearningSettings, TrainingSettings
 from limbeck.recipes._tasks.settings import TaskRunSettings
 from limbeck.recipes.finetune.augmentation import AugmentSettings
 from limbeck.runs import Role
+from limbeck.sparsity import Sparsify
 from limbeck.train import Schedule
 
 Weight = Annotated[float, Field(ge=1e-9, le=1e9)]
@@ -111,6 +112,11 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     """First let the layers of `keep_layers` stand in for groups of the model's, at random
     (BERT-of-Theseus): `replacing.epochs=3`, or `replacing={}`. The model is one that was fine-tuned
     on the task, with `new_head=false`."""
+    sparsify: Shown[Sparsify | None] = None
+    """Prune single weights meanwhile: `sparsify.method=movement sparsify.density=0.15` keeps 15 %
+    of those of the encoder's layers; `limbeck list sparsity` shows the methods, `limbeck init
+    movement` their settings. Of epochs after the last weight has gone the best is kept. The model
+    has zeros, and is as large and fast as before; `limbeck export --to sparse` makes it small."""
     augment: AugmentSettings | None = None
     """Makes further training texts that the teacher labels, by a masked LM: `augment.model=MODEL`
     and how."""
@@ -143,6 +149,11 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
         if self.augment is not None:
             named["augment.model"] = self.augment.model
         return named
+
+    @property
+    def fits_any_length(self) -> bool:
+        """Whether a step is the same however long the run is."""
+        return self.schedule.fits_any_length and self.sparsify is None
 
     @property
     def teachers(self) -> tuple[str, ...]:
@@ -219,6 +230,26 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
             raise SettingsError(
                 "replacing puts a student's layers in the places of the model's, but there is no "
                 "student; give keep_layers, such as half of the model's layers"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _require_time_to_prune(self) -> Self:
+        if self.sparsify is None:
+            return self
+        first = next(
+            (n for n in ("intermediate", "replacing") if getattr(self, n) is not None), None
+        )
+        if first is not None:
+            raise SettingsError(
+                f"sparsify prunes while the task is learned, and {first} trains all weights before "
+                f"that; run finetune with {first} first, then with sparsify on the model that it "
+                "made, with new_head = false"
+            )
+        if self.max_minutes is not None:
+            raise SettingsError(
+                f"sparsify prunes by the number of steps, and max_minutes = {self.max_minutes:g} "
+                "could end the run before the last weight has gone; accepted: epochs or max_steps"
             )
         return self
 

@@ -15,6 +15,7 @@ from limbeck.objectives import TaskObjective, TaskTeacher
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.memory import write_memory
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.sparsity import Sparsifier
 from limbeck.tasks import TrainBatches
 from limbeck.train import Budget, build_adamw, choose_device
 
@@ -32,12 +33,14 @@ class Training:
         objective: What the steps make small; holds the model.
         optimizer: Over the objective's parameters.
         batches: The training examples, in the seed's order.
+        sparsifier: Prunes the model meanwhile; None if nothing is pruned.
     """
 
     model: Model
     objective: TaskObjective
     optimizer: torch.optim.Optimizer
     batches: TrainBatches
+    sparsifier: Sparsifier | None = None
 
     @classmethod
     def prepare(
@@ -62,15 +65,6 @@ class Training:
         seed: int,
     ) -> Self:
         """Builds what trains a model, without labels where these have no weight."""
-        objective = TaskObjective(data.task, model, teacher=teacher, label_weight=label_weight)
-        optimizer = build_adamw(
-            [objective],
-            learning_rate=settings.learning_rate,
-            betas=settings.betas,
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-            layer_decay=settings.layer_decay,
-        )
         batches = TrainBatches(
             data.task,
             data.training,
@@ -79,7 +73,38 @@ class Training:
             pad_token_id=data.tokenizer.pad_token_id,
             seed=seed,
         )
-        return cls(model=model, objective=objective, optimizer=optimizer, batches=batches)
+        sparsifier = None
+        if settings.sparsify is not None:
+            budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
+            assert budget.max_steps is not None
+            sparsifier = Sparsifier(model, settings.sparsify, num_steps=budget.max_steps, seed=seed)
+        objective = TaskObjective(
+            data.task,
+            model,
+            teacher=teacher,
+            label_weight=label_weight,
+            penalty=None if sparsifier is None else sparsifier.penalty,
+        )
+        optimizer = build_adamw(
+            [objective],
+            learning_rate=settings.learning_rate,
+            betas=settings.betas,
+            eps=settings.eps,
+            weight_decay=settings.weight_decay,
+            layer_decay=settings.layer_decay,
+            own_rates=None if sparsifier is None else sparsifier.rates(),
+        )
+        return cls(
+            model=model,
+            objective=objective,
+            optimizer=optimizer,
+            batches=batches,
+            sparsifier=sparsifier,
+        )
+
+    def plain_model(self) -> Model:
+        """Returns the model as it is scored and saved, of one that is pruned a copy."""
+        return self.model if self.sparsifier is None else self.sparsifier.fold()
 
 
 def start_model(settings: FinetuneSettings, data: TaskData) -> Model:
