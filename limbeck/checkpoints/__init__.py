@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from limbeck.checkpoints.download import push_folder
     from limbeck.checkpoints.folder import (
         CONFIG_NAME,
+        SPARSE_NAME,
         WEIGHTS_NAME,
         holds_weights,
         read_config,
@@ -42,6 +43,7 @@ else:
             ],
             "folder": [
                 "CONFIG_NAME",
+                "SPARSE_NAME",
                 "WEIGHTS_NAME",
                 "holds_weights",
                 "read_config",
@@ -59,6 +61,7 @@ else:
 __all__ = [
     "CARD_NAME",
     "CONFIG_NAME",
+    "SPARSE_NAME",
     "WEIGHTS_NAME",
     "copy_beside",
     "extend_readme",

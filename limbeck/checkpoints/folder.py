@@ -19,6 +19,8 @@ CONFIG_NAME = "config.json"
 _REMEDY = "copy it again from where it came"
 WEIGHTS_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
+SPARSE_NAME = "model.sparse.safetensors"
+"""What an export without zeros is called, which other libraries do not read."""
 _TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 _OTHER_SUFFIXES = (".h5", ".msgpack", ".npz", ".pkl", ".onnx")
 _SHARD_NAME = re.compile(r"[^/\\:\0]+\.safetensors")
@@ -39,7 +41,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """Reads a model folder's weights, from one file or from the shards of an index.
+    """Reads a model folder's weights: one file, the shards of an index, or one without zeros.
 
     Raises:
         CheckpointError: If there are none, if there is only a pickle (never opened: it can run
@@ -49,12 +51,16 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         return read_safetensors(folder / WEIGHTS_NAME)
     if (folder / INDEX_NAME).is_file():
         return _read_shards(folder)
+    if (folder / SPARSE_NAME).is_file():
+        from limbeck.checkpoints.sparse import read_sparse  # which needs torch
+
+        return read_sparse(folder / SPARSE_NAME)
     raise CheckpointError(_explain_absence(folder))
 
 
 def holds_weights(folder: Path) -> bool:
     """Tells whether a folder has weights that `read_tensors` reads."""
-    return (folder / WEIGHTS_NAME).is_file() or (folder / INDEX_NAME).is_file()
+    return any((folder / name).is_file() for name in (WEIGHTS_NAME, INDEX_NAME, SPARSE_NAME))
 
 
 def require_weights(folder: Path) -> None:

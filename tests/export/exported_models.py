@@ -151,6 +151,7 @@ RUNTIMES: dict[str, Callable[[Path, ExportInfo], Run]] = {
     "litert": run_engine,
     "executorch": run_engine,
     "openvino": run_openvino,
+    "torch": run_engine,
     "torch_export": run_torch_export,
 }
 """What runs a target without Limbeck, by the target's engine or, where it has none, by the target:
