@@ -286,13 +286,14 @@ class EmbeddingsResult(ModelResult[DistillEmbeddingsRecord]):
 
 
 class TrimResult(ModelResult[TrimRecord]):
-    """A model of fewer pieces."""
+    """A model with smaller tables."""
 
     def summary(self) -> Summary:
         """Returns what went."""
         record = self.record
         counts = (
             ("pieces", record.num_pieces_before, record.num_pieces),
+            ("positions", record.max_tokens_before, record.max_tokens),
             ("parameters", record.num_parameters_before, record.num_parameters),
         )
         gone = 1 - record.num_parameters / record.num_parameters_before
@@ -300,7 +301,11 @@ class TrimResult(ModelResult[TrimRecord]):
             title="limbeck trim",
             headline=f"{100 * gone:.1f} % of the parameters went",
             columns=("", "before", "after"),
-            rows=tuple((name, f"{before:,}", f"{after:,}") for name, before, after in counts),
+            rows=tuple(
+                (name, f"{before:,}", f"{after:,}")
+                for name, before, after in counts
+                if before is not None and after is not None
+            ),
             links={"model": str(self.model_folder)},
         )
 

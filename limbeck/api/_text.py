@@ -169,20 +169,21 @@ def pretrain(
 @takes_settings(trim_recipe.SettingsType)
 def trim(
     model: ModelLike,
-    texts: CorpusLike,
+    texts: CorpusLike | None = None,
     *,
     tokenizer: Tokenizer | None = None,
     out: str | Path | None = None,
     progress: bool | Progress | None = None,
     **settings: Any,
 ) -> TrimResult:
-    """Trims a model's vocabulary to the pieces that texts use.
+    """Trims a model's tables: pieces that no text uses, positions beyond a length, a rank.
 
     Args:
         model: A Hub id, a folder, a result of another call, or a model in memory.
-        texts: Strings, or dictionaries with a column `text_field`: a list, a `datasets.Dataset`, a
-            frame, which are put into the run's folder; or a file, folder, glob or `hf://NAME`; or a
-            corpus that was built with the model's tokenizer.
+        texts: Whose pieces are kept; all are if not given. Strings, or dictionaries with a column
+            `text_field`: a list, a `datasets.Dataset`, a frame, which are put into the run's
+            folder; or a file, folder, glob or `hf://NAME`; or a corpus that was built with the
+            model's tokenizer.
         tokenizer: Of a model in memory.
         out: The run's folder, where the same call goes on after a stop; a new one in `runs` if not
             given.
@@ -190,19 +191,21 @@ def trim(
         **settings: Those of the recipe, listed below.
 
     Returns:
-        The model of fewer pieces: `model`, `tokenizer`, `folder`, `record`.
+        The model with smaller tables: `model`, `tokenizer`, `folder`, `record`.
 
     Raises:
-        SettingsError: If a setting is wrong, or too few pieces would be left.
+        SettingsError: If a setting is wrong, nothing would go, or more than can be done without.
         DataError: If the texts or the corpus can't be used.
         CheckpointError: If the model can't be read.
     """
     folder = choose_folder("trim", out)
     place = folder / DATA_FOLDER / "texts.jsonl"
     rows = None
-    if isinstance(texts, Corpus):
+    if texts is None or isinstance(texts, str):
+        named = texts
+    elif isinstance(texts, Corpus):
         named = str(texts.folder)
-    elif isinstance(texts, str | Path):
+    elif isinstance(texts, Path):
         named = str(texts)
     else:
         named, rows = str(place), texts

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from limbeck.errors import CheckpointError
-from limbeck.files import read_json
+from limbeck.files import read_json, write_json
 from limbeck.system_errors import raised_as
 
+_SENTENCE_LENGTH: Final = "sentence_*_config.json"
 SENTENCE_FILES: Final = (
     "modules.json",
     "config_sentence_transformers.json",
-    "sentence_*_config.json",
+    _SENTENCE_LENGTH,
     "[0-9]*_*/config.json",  # modules after the model, such as 1_Pooling
     "[0-9]*_*/*.safetensors",
 )
@@ -34,12 +35,14 @@ def read_task_name(folder: Path) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def copy_beside(source: Path, target: Path) -> None:
+def copy_beside(source: Path, target: Path, *, max_tokens: int | None = None) -> None:
     """Copies what says how a model's outputs are used, for a model with the same outputs.
 
     Args:
         source: A model folder.
         target: That of a model made of it.
+        max_tokens: Longest input of that model, to which a sentence model's texts are cut; None
+            where it takes what the other takes.
 
     Raises:
         CheckpointError: If a file can't be read or written.
@@ -49,3 +52,14 @@ def copy_beside(source: Path, target: Path) -> None:
         with raised_as(CheckpointError, place, writes=True):
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
+    if max_tokens is not None:
+        for path in target.glob(_SENTENCE_LENGTH):
+            _shorten(path, max_tokens)
+
+
+def _shorten(path: Path, max_tokens: int) -> None:
+    """Lowers the length at which a sentence model's texts are cut, where it is greater."""
+    values = read_json(path, error=CheckpointError)
+    length = values.get("max_seq_length")
+    if isinstance(length, int) and length > max_tokens:
+        write_json(path, {**values, "max_seq_length": max_tokens}, error=CheckpointError)

@@ -41,6 +41,7 @@ _SHARED = (
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
     "layer_norm_eps",
+    "embedding_rank",
 )
 _SCHEMES = ("every_other", "original", "lower", "even")
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from limbeck.data import Corpus
 from limbeck.errors import SettingsError
 from limbeck.methods._method import MethodSettings
+from limbeck.methods._rebuild import rebuild
 from limbeck.models import Model, ModelConfig, find_class
 from limbeck.tokenizers import Tokenizer
 from limbeck.tokenizers.trimming import Ids, choose_pieces, keep_pieces
@@ -114,13 +115,12 @@ def choose_rows(
 @torch.no_grad()
 def keep_rows(model: Model, ids: Sequence[int]) -> Model:
     """Returns a model of some rows of the vocabulary; everything else is copied as it is."""
-    made = find_class(model.config.model_type, model.kind)(trimmed_config(model.config, ids))
-    given, index = model.state_dict(), torch.tensor(ids, device=model.device)
-    rows = {
-        name: _keep(given[name], tensor.shape, index) for name, tensor in made.state_dict().items()
-    }
-    made.to(device=model.device, dtype=model.dtype).load_state_dict(rows)
-    return made.train(model.training)
+    config, index = trimmed_config(model.config, ids), torch.tensor(ids, device=model.device)
+    with torch.device("meta"):  # shapes alone: no weight is drawn
+        shapes = find_class(config.model_type, model.kind)(config).state_dict()
+    given = model.state_dict()
+    rows = {n: _keep(given[n], tensor.shape, index) for n, tensor in shapes.items() if n in given}
+    return rebuild(model, config, rows)
 
 
 def _keep(tensor: Tensor, shape: torch.Size, index: Tensor) -> Tensor:

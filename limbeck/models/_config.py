@@ -18,6 +18,12 @@ from limbeck.nn import ACTIVATIONS
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
 _SHOWN_WHOLE = 10**15
+_OWN_PARTS = {
+    "layer_shapes": "layers that differ in heads and inner neurons",
+    "embedding_rank": "a table of words in two factors",
+    "num_hidden_groups": "layers that share weights, of which as many run as if they did not",
+}
+_WRITTEN_IF_GIVEN = ("problem_type", *_OWN_PARTS)
 
 
 def checked(default: Any, accepted: str, check: Callable[[Any], bool]) -> Any:
@@ -120,6 +126,13 @@ class ModelConfig:
     initializer_range: float = positive(0.02)
     """Standard deviation of new weights."""
     pad_token_id: int | None = token_id(0)
+    embedding_rank: int | None = size(None, optional=True)
+    """Width of a words' table whose rows are projected to the width that the family's has; None for
+    a table of that width. Written to files only where it is given: `transformers` does not know it,
+    and finds a table of another shape."""
+    num_hidden_groups: int | None = size(None, optional=True)
+    """How many groups of layers there are, one after another, of which each has the weights of one
+    layer; None for layers that share nothing. Written to files only where it is given."""
     tie_word_embeddings: bool = flag(default=True)
     """Whether the masked-LM decoder is the word embedding; no head is built where it is not."""
     problem_type: str | None = checked(
@@ -212,7 +225,7 @@ class ModelConfig:
         """Returns the content of a `config.json`."""
         values = dataclasses.asdict(self)
         del values["num_labels"]  # as in transformers, the labels' names say it
-        for name in ("problem_type", "layer_shapes"):
+        for name in _WRITTEN_IF_GIVEN:
             if values[name] is None:
                 del values[name]
         values["id2label"] = {str(index): label for index, label in self.id2label.items()}
@@ -281,9 +294,22 @@ class ModelConfig:
     @property
     def own_parts(self) -> tuple[str, ...]:
         """What it has that the family has no place for in `transformers`, in words; mostly none."""
-        if self.layer_shapes is None:
-            return ()
-        return ("layers that differ in heads and inner neurons",)
+        # A family that has such a part of its own, as ALBERT its groups, has a default for it.
+        ours = {field.name for field in dataclasses.fields(self) if field.default is None}
+        return tuple(
+            words
+            for name, words in _OWN_PARTS.items()
+            if name in ours and getattr(self, name) is not None
+        )
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Which group runs in which place: each as often as the others, if that is possible."""
+        if self.num_hidden_groups is None:
+            return tuple(range(self.num_hidden_layers))
+        # Divided as ALBERT does in `transformers`, for the same group where it is rounded.
+        runs = self.num_hidden_layers / self.num_hidden_groups
+        return tuple(int(place / runs) for place in range(self.num_hidden_layers))
 
     @property
     def attention_size(self) -> int:
@@ -293,9 +319,32 @@ class ModelConfig:
     def keep_layers(self, layers: Sequence[int]) -> Self:
         """Returns the configuration of a model that has these layers of it alone, in this order.
 
-        Families whose layers differ in more than their shapes say here which is which.
+        A group of which no place is kept goes. Families whose layers differ in more than their
+        shapes say here which is which.
+
+        Raises:
+            SettingsError: If so many places share so many groups in another way.
         """
-        return self.replace(num_hidden_layers=len(layers), layer_shapes=self.keep_shapes(layers))
+        if self.num_hidden_groups is None:
+            shapes = self.keep_shapes(layers)
+            return self.replace(num_hidden_layers=len(layers), layer_shapes=shapes)
+        kept = [self.order[layer] for layer in layers]
+        groups = sorted(set(kept))
+        student = self.replace(num_hidden_layers=len(layers), num_hidden_groups=len(groups))
+        wanted = [groups[index] for index in student.order]
+        if wanted != kept:
+            raise SettingsError(
+                f"layers = {list(layers)} are runs of the groups {kept}, but {len(kept)} layers "
+                f"share {len(groups)} groups as {wanted}; accepted: layers that are runs of these"
+            )
+        return student
+
+    def keep_positions(self, max_tokens: int) -> Self:
+        """Returns the configuration of a model that takes inputs of so many tokens at most.
+
+        Families in which something else hangs on the number of positions say here what.
+        """
+        return self.replace(max_tokens=max_tokens)
 
     def keep_shapes(self, layers: Sequence[int]) -> Sequence[LayerShape] | None:
         """Returns `layer_shapes` of some layers alone, in this order."""
@@ -359,6 +408,12 @@ class ModelConfig:
                 f"{self.common_names.get('hidden_size', 'hidden_size')} {self.hidden_size} is not "
                 f"divisible by {self.num_attention_heads}, the number of attention heads"
             )
+        groups = self.num_hidden_groups
+        if groups is not None and groups > self.num_hidden_layers:
+            faults.append(
+                f"num_hidden_groups is {groups}; accepted: at most num_hidden_layers "
+                f"{self.num_hidden_layers}, so that each group runs"
+            )
         if self.pad_token_id is not None and self.pad_token_id >= self.vocab_size:
             faults.append(
                 f"pad_token_id is {self.pad_token_id}; accepted: below vocab_size {self.vocab_size}"
@@ -373,9 +428,11 @@ class ModelConfig:
         return faults
 
     def _find_wrong_shapes(self, shapes: Sequence[LayerShape]) -> list[str]:
-        if self.why_alike is not None:
-            given = f"layer_shapes is given; accepted for {self.model_type}: null"
-            return [f"{given}, since {self.why_alike}"]
+        why = self.why_alike
+        if why is None and self.num_hidden_groups is not None:
+            why = f"its layers share weights in {self.num_hidden_groups} groups"
+        if why is not None:
+            return [f"layer_shapes is given; accepted for {self.model_type}: null, since {why}"]
         return _layer_shapes.find_faults(
             shapes,
             num_layers=self.num_hidden_layers,

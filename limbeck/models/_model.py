@@ -21,7 +21,15 @@ from limbeck.models._kinds import Kind
 from limbeck.models._layer_shapes import cut_layers
 from limbeck.models._loss import compute_loss
 from limbeck.models._pretrained import read_model_config, read_weights
-from limbeck.nn import Collect, Encoder, EncoderOutput, ModelOutput, initialise
+from limbeck.models._smaller import make_smaller
+from limbeck.nn import (
+    Collect,
+    Encoder,
+    EncoderOutput,
+    FactorisedEmbedding,
+    ModelOutput,
+    initialise,
+)
 
 
 class Model(nn.Module):
@@ -57,6 +65,7 @@ class Model(nn.Module):
             self.encoder = self.architecture.build_encoder(config)
             if config.layer_shapes is not None:
                 cut_layers(self.encoder, config.layer_shapes)
+            make_smaller(self.encoder, config)
             self.pooler = self._build_pooler(wanted=add_pooling_layer)
             if self.kind.has_head:
                 self.head = self.architecture.build_head(config, self.kind)
@@ -317,11 +326,13 @@ class Model(nn.Module):
             hidden: (..., hidden_size).
             result: (..., vocab_size) for masked words, else (..., number of scores).
         """
-        scores: Tensor = (
-            self.head(hidden, self.encoder.embeddings.word.weight)
-            if self.kind.ties_words
-            else self.head(hidden)
-        )
+        tied: tuple[Tensor, ...] = ()
+        if self.kind.ties_words:
+            word = self.encoder.embeddings.word
+            tied = (word.weight,)
+            if isinstance(word, FactorisedEmbedding):
+                tied += (word.projection.weight,)
+        scores: Tensor = self.head(hidden, *tied)
         return scores
 
     def parameter_depths(self) -> dict[str, int]:

@@ -5,13 +5,11 @@ Source: Lan et al. 2020, https://arxiv.org/abs/1909.11942.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from torch import nn
 
-from limbeck.errors import SettingsError
 from limbeck.models import _config as fields
 from limbeck.models._architecture import Architecture
 from limbeck.models._blocks import build_embeddings, build_layer, build_pooler
@@ -61,41 +59,6 @@ class AlbertConfig(ModelConfig):
         """Each run of a group is as many layers as it has."""
         return self.num_hidden_layers * self.inner_group_num
 
-    @property
-    def order(self) -> tuple[int, ...]:
-        """Which group runs in which place: each as often as the others, if that is possible."""
-        # Divided as `transformers` does, for the same group where the quotient is rounded.
-        runs = self.num_hidden_layers / self.num_hidden_groups
-        return tuple(int(place / runs) for place in range(self.num_hidden_layers))
-
-    def keep_layers(self, layers: Sequence[int]) -> Self:
-        """Returns the configuration of a model that runs through the groups of these places alone.
-
-        A group of which no place is kept goes; the others keep all their inner layers.
-
-        Raises:
-            SettingsError: If so many places share so many groups in another way.
-        """
-        kept = [self.order[layer] for layer in layers]
-        groups = sorted(set(kept))
-        student = self.replace(num_hidden_layers=len(layers), num_hidden_groups=len(groups))
-        wanted = [groups[index] for index in student.order]
-        if wanted != kept:
-            raise SettingsError(
-                f"layers = {list(layers)} are runs of the groups {kept}, but {len(kept)} layers "
-                f"share {len(groups)} groups as {wanted}; accepted: layers that are runs of these"
-            )
-        return student
-
-    def _find_contradictions(self) -> list[str]:
-        faults = super()._find_contradictions()
-        if self.num_hidden_groups > self.num_hidden_layers:
-            faults.append(
-                f"num_hidden_groups is {self.num_hidden_groups}; accepted: at most "
-                f"num_hidden_layers {self.num_hidden_layers}, so that each group runs"
-            )
-        return faults
-
 
 def build_encoder(config: AlbertConfig) -> Encoder:
     """Composes the embeddings, their projection and the groups of layers."""
@@ -138,6 +101,7 @@ NAMES = NameTable(
     prefix="albert",
     body={
         "encoder.embeddings.word": "embeddings.word_embeddings",
+        "encoder.embeddings.word.projection": "embeddings.word_projection",
         "encoder.embeddings.position": "embeddings.position_embeddings",
         "encoder.embeddings.token_type": "embeddings.token_type_embeddings",
         "encoder.embeddings.norm": "embeddings.LayerNorm",

@@ -79,6 +79,7 @@ NAMES = NameTable(
     prefix="bert",
     body={
         "encoder.embeddings.word": "embeddings.word_embeddings",
+        "encoder.embeddings.word.projection": "embeddings.word_projection",
         "encoder.embeddings.position": "embeddings.position_embeddings",
         "encoder.embeddings.token_type": "embeddings.token_type_embeddings",
         "encoder.embeddings.norm": "embeddings.LayerNorm",

@@ -112,7 +112,7 @@ class DebertaV2Config(ModelConfig):
         config = super().from_dict(values)
         head_size = config.hidden_size // config.num_attention_heads
         widths = {
-            "embedding_size": config.hidden_size,
+            "embedding_size": config.embedding_rank or config.hidden_size,
             "pooler_hidden_size": config.hidden_size,
             "attention_head_size": head_size,
         }
@@ -120,6 +120,22 @@ class DebertaV2Config(ModelConfig):
             if values.get(key, width) != width:
                 raise SettingsError(f"{key} is {values[key]!r}; accepted: {width}.")
         return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content of a `config.json`, with what `transformers` calls the rank.
+
+        Its class holds a factorised table as ours does where there are neither positions nor token
+        types, which it would project too.
+        """
+        rank = self.embedding_rank
+        return super().to_dict() | ({} if rank is None else {"embedding_size": rank})
+
+    def keep_positions(self, max_tokens: int) -> Self:
+        """Returns the configuration of a model that takes inputs of so many tokens at most.
+
+        Distances are told apart as before, also where a folder says no number of them.
+        """
+        return self.replace(max_tokens=max_tokens, max_relative_positions=self.max_distance)
 
     @property
     def reserved_positions(self) -> int | None:
@@ -360,6 +376,7 @@ NAMES = NameTable(
     prefix="deberta",
     body={
         "encoder.embeddings.word": "embeddings.word_embeddings",
+        "encoder.embeddings.word.projection": "embeddings.embed_proj",
         "encoder.embeddings.position": "embeddings.position_embeddings",
         "encoder.embeddings.token_type": "embeddings.token_type_embeddings",
         "encoder.embeddings.norm": "embeddings.LayerNorm",

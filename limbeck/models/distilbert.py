@@ -156,6 +156,7 @@ NAMES = NameTable(
     prefix="distilbert",
     body={
         "encoder.embeddings.word": "embeddings.word_embeddings",
+        "encoder.embeddings.word.projection": "embeddings.word_projection",
         "encoder.embeddings.position": "embeddings.position_embeddings",
         "encoder.embeddings.norm": "embeddings.LayerNorm",
         "encoder.layers.{i}.attention.query": "transformer.layer.{i}.attention.q_lin",

@@ -183,6 +183,7 @@ NAMES = NameTable(
     prefix="transformer",
     body={
         "encoder.embeddings.word": "wte",
+        "encoder.embeddings.word.projection": "wte_projection",
         "encoder.embeddings.position": "wpe",
         "encoder.layers.{i}.attention_norm": "h.{i}.ln_1",
         "encoder.layers.{i}.attention.query": _projection(0),

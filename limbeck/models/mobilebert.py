@@ -39,6 +39,7 @@ from limbeck.nn import (
     build_activation,
 )
 from limbeck.nn.attention import AttentionParts
+from limbeck.nn.heads import narrow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,16 +302,24 @@ class FactorisedLMHead(MaskedLMHead):
         super().__init__(transform=transform, vocab_size=vocab_size)
         self.further = further
 
-    def forward(self, hidden: Tensor, decoder: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, decoder: Tensor, projection: Tensor | None = None) -> Tensor:
         """Scores hidden states against each word's vector.
 
         Shape:
             hidden: (..., hidden_size).
             decoder: (vocab_size, embedding_size), the word embedding's weight.
+            projection: (embedding_size, rank), where the embedding is factorised; the decoder is
+                then (vocab_size, rank).
             result: (..., vocab_size).
         """
+        transformed = self.transform(hidden)
+        if projection is not None:
+            size = len(projection)
+            transformed = torch.cat(
+                (narrow(transformed[..., :size], projection), transformed[..., size:]), dim=-1
+            )
         vectors = torch.cat((decoder, self.further.weight.t()), dim=1)
-        return F.linear(self.transform(hidden), vectors, self.bias)
+        return F.linear(transformed, vectors, self.bias)
 
 
 def build_encoder(config: MobileBertConfig) -> Encoder:
@@ -438,6 +447,7 @@ NAMES = NameTable(
     prefix="mobilebert",
     body={
         "encoder.embeddings.word": "embeddings.word_embeddings",
+        "encoder.embeddings.word.projection": "embeddings.word_projection",
         "encoder.embeddings.position": "embeddings.position_embeddings",
         "encoder.embeddings.token_type": "embeddings.token_type_embeddings",
         "encoder.embeddings.transform.1": "embeddings.embedding_transformation",

@@ -208,6 +208,12 @@ class ModernBertConfig(ModelConfig):
                 f"layer_types has {len(self.layer_types)} layers; accepted: as many as "
                 f"num_hidden_layers, {self.num_hidden_layers}"
             )
+        if self.num_hidden_groups is not None:
+            faults.append(
+                f"num_hidden_groups is {self.num_hidden_groups}; accepted: null, since layers of "
+                f"{self.model_type} are not alike: the first normalises nothing, others see all or "
+                "what is around a token"
+            )
         faults += [
             f"rope_parameters has {shorten(given)} for {name}; accepted: a rope_type, default, and "
             "a rope_theta, a number above 0"
@@ -333,6 +339,7 @@ NAMES = NameTable(
     prefix="model",
     body={
         "encoder.embeddings.word": "embeddings.tok_embeddings",
+        "encoder.embeddings.word.projection": "embeddings.tok_projection",
         "encoder.embeddings.norm": "embeddings.norm",
         f"{_LAYER}attention_norm": "layers.{i}.attn_norm",
         f"{_LAYER}attention.query": Stored(name="layers.{i}.attn.Wqkv", part=0, num_parts=3),

@@ -108,6 +108,7 @@ NAMES = NameTable(
     prefix="mpnet",
     body={
         "encoder.embeddings.word": "embeddings.word_embeddings",
+        "encoder.embeddings.word.projection": "embeddings.word_projection",
         "encoder.embeddings.position": "embeddings.position_embeddings",
         "encoder.embeddings.norm": "embeddings.LayerNorm",
         "encoder.position_bias.table": "encoder.relative_attention_bias",

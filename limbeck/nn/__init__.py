@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         names_in,
     )
     from limbeck.nn.constants import POOLING_MODES, PoolingMode, Similarity
-    from limbeck.nn.embeddings import Embeddings
+    from limbeck.nn.embeddings import Embeddings, FactorisedEmbedding
     from limbeck.nn.encoder import Encoder
     from limbeck.nn.feed_forward import FeedForward, GatedFeedForward
     from limbeck.nn.heads import (
@@ -53,7 +53,7 @@ else:
                 "names_in",
             ],
             "constants": ["POOLING_MODES", "PoolingMode", "Similarity"],
-            "embeddings": ["Embeddings"],
+            "embeddings": ["Embeddings", "FactorisedEmbedding"],
             "encoder": ["Encoder"],
             "feed_forward": ["FeedForward", "GatedFeedForward"],
             "heads": [
@@ -90,6 +90,7 @@ __all__ = [
     "Encoder",
     "EncoderLayer",
     "EncoderOutput",
+    "FactorisedEmbedding",
     "FeedForward",
     "FirstTokenPooler",
     "GatedFeedForward",

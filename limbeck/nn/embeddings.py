@@ -6,6 +6,33 @@ import torch
 from torch import Tensor, nn
 
 
+class FactorisedEmbedding(nn.Embedding):
+    """A table of vectors as a product: a narrow table, whose rows are projected to the full width.
+
+    `weight` is the narrow table; `projection` holds the second factor.
+
+    Args:
+        num_embeddings: Rows.
+        size: Width of what is looked up.
+        rank: Width of the narrow table.
+        padding_idx: The row of padding, which starts at 0 and is not trained.
+
+    Source: Lan et al. 2020, https://arxiv.org/abs/1909.11942, section 3.1; there all tables are
+    narrow, and what is normalised are narrow vectors.
+    """
+
+    def __init__(
+        self, num_embeddings: int, size: int, *, rank: int, padding_idx: int | None = None
+    ) -> None:
+        super().__init__(num_embeddings, rank, padding_idx=padding_idx)
+        self.projection = nn.Linear(rank, size, bias=False)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Shape: (...) to (..., size)."""
+        rows: Tensor = self.projection(super().forward(input_ids))
+        return rows
+
+
 class Embeddings(nn.Module):
     """Looks the tokens up, adds where they stand and what they belong to, and normalises.
 

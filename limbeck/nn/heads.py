@@ -107,6 +107,19 @@ class VocabularyTransform(nn.Module):
         return transformed
 
 
+def narrow(vectors: Tensor, projection: Tensor | None) -> Tensor:
+    """Returns vectors as wide as a factorised decoder's rows: `(v P) T' = v (T P')'`.
+
+    So the decoder's full table is never made, neither here nor in an exported file.
+
+    Shape:
+        vectors: (..., size).
+        projection: (size, rank); None where the decoder is as wide as the vectors.
+        result: (..., rank).
+    """
+    return vectors if projection is None else vectors @ projection
+
+
 class MaskedLMHead(nn.Module):
     """Scores every word of the vocabulary; its decoder is the word embedding, mostly with a bias.
 
@@ -129,16 +142,18 @@ class MaskedLMHead(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, hidden: Tensor, decoder: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, decoder: Tensor, projection: Tensor | None = None) -> Tensor:
         """Scores hidden states against each word's vector.
 
         Shape:
             hidden: (..., hidden_size).
             decoder: (vocab_size, embedding_size), the word embedding's weight; `transform` ends
                 in vectors of this size.
+            projection: (embedding_size, rank), where the embedding is factorised; the decoder is
+                then (vocab_size, rank).
             result: (..., vocab_size).
         """
-        return F.linear(self.transform(hidden), decoder, self.bias)
+        return F.linear(narrow(self.transform(hidden), projection), decoder, self.bias)
 
 
 class CausalLMHead(nn.Module):
@@ -148,15 +163,17 @@ class CausalLMHead(nn.Module):
     equation 2.
     """
 
-    def forward(self, hidden: Tensor, decoder: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, decoder: Tensor, projection: Tensor | None = None) -> Tensor:
         """Scores hidden states against each word's vector.
 
         Shape:
             hidden: (..., hidden_size).
             decoder: (vocab_size, hidden_size), the word embedding's weight.
+            projection: (hidden_size, rank), where the embedding is factorised; the decoder is then
+                (vocab_size, rank).
             result: (..., vocab_size).
         """
-        return F.linear(hidden, decoder)
+        return F.linear(narrow(hidden, projection), decoder)
 
 
 class ScoreHead(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import SettingsError
+from limbeck.nn.embeddings import FactorisedEmbedding
 
 
 @runtime_checkable
@@ -106,5 +107,6 @@ def _draw_layer_norm(norm: nn.LayerNorm, _normal: _Normal) -> None:
 _DRAWN: Mapping[type[nn.Module], Callable[[Any, _Normal], None]] = {
     nn.Linear: _draw_linear,
     nn.Embedding: _draw_embedding,
+    FactorisedEmbedding: _draw_embedding,
     nn.LayerNorm: _draw_layer_norm,
 }

@@ -1,4 +1,4 @@
-"""What came of trimming a vocabulary."""
+"""What came of trimming a model's tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from limbeck.runs.result import ResultRecord, move_path
 
 
 class TrimRecord(ResultRecord):
-    """A model of fewer pieces."""
+    """A model with smaller tables."""
 
     recipe: Literal["trim"] = "trim"
     """Name of the recipe."""
@@ -23,6 +23,12 @@ class TrimRecord(ResultRecord):
     """Pieces that the given model embeds."""
     num_parameters_before: int
     """Parameters of that."""
+    max_tokens: int | None = None
+    """Longest input that it takes, in tokens; None where there is no limit."""
+    max_tokens_before: int | None = None
+    """Longest input that the given model takes."""
+    embedding_rank: int | None = None
+    """Rank of its table of words; None for one that is not factorised."""
     model_files: dict[str, str]
     """SHA-256 of each file of the model, but for the card."""
 

@@ -150,6 +150,13 @@ class Tokenizer(Vocabulary):
             config = replace(config, tokenizer_class="DistilBertTokenizer")
         return Tokenizer(copy_pipeline(self._backend), config)
 
+    def with_max_length(self, length: int) -> Tokenizer:
+        """Returns the same tokenizer for a model that takes inputs of so many tokens at most."""
+        shortest = min(length, self.config.model_max_length)
+        return Tokenizer(
+            copy_pipeline(self._backend), replace(self.config, model_max_length=shortest)
+        )
+
     def __call__(
         self,
         text: str | Sequence[str] | Sequence[Sequence[str]],

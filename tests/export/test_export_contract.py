@@ -16,9 +16,10 @@ from pipeline_models import EVERY_EXPORT, SLOWLY_WRITTEN, require_packages
 from web_pages import require_runtime
 
 from limbeck import listing
-from limbeck.export import load_target, write_export
+from limbeck.export import Graph, load_target, write_export
+from limbeck.methods import apply_methods
 from limbeck.models import find_architecture
-from limbeck.models._kinds import ENCODER, SEQUENCE_CLASSIFICATION
+from limbeck.models._kinds import ENCODER, MASKED_LM, SEQUENCE_CLASSIFICATION
 
 TARGETS = listing.list_names("limbeck.export")
 FAMILIES = listing.list_names("limbeck.models")
@@ -93,6 +94,13 @@ def test_exports_to(target, family, kind, tmp_path):
 @pytest.mark.parametrize("target", SENTENCES)
 def test_exports_a_sentence_model_to(target, tmp_path):
     assert_exports(target, make_sentence_graph(), tmp_path)
+
+
+@pytest.mark.parametrize("target", SENTENCES)
+def test_exports_factors_and_shared_layers_to(target, tmp_path):
+    steps = [{"method": "factorise_embeddings"}, {"method": "share_layers"}]
+    whole = make_graph("bert", MASKED_LM).model
+    assert_exports(target, Graph(apply_methods(whole, steps)), tmp_path)
 
 
 @pytest.mark.parametrize("target", TARGETS)

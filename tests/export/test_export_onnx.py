@@ -7,7 +7,8 @@ import pytest
 from exported_models import calibration_of, make_graph, make_sentence_graph
 
 from limbeck.errors import ExportError
-from limbeck.export import _onnx, _onnx_int8, load_target
+from limbeck.export import Graph, _onnx, _onnx_int8, load_target
+from limbeck.methods import apply_methods
 from limbeck.models._kinds import MASKED_LM, SEQUENCE_CLASSIFICATION
 
 pytestmark = pytest.mark.slow
@@ -167,3 +168,19 @@ def test_a_model_is_traced_once_until_its_weights_change(graph, monkeypatch):
 
 def _trace_of_nothing(graph):
     return onnx.helper.make_model(onnx.helper.make_graph([], "nothing", [], []))
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnx_int8", "onnx_int4"])
+def test_a_factorised_table_stays_in_its_factors(name, tmp_path):
+    """Nothing multiplies them beforehand, not for the head either; the table is narrowed as any."""
+    step = {"method": "factorise_embeddings", "rank": 3}
+    graph = Graph(apply_methods(make_graph("bert", MASKED_LM).model, [step]))
+    written = load_target(name).write(graph, tmp_path)
+    words, width = graph.config.vocab_size, graph.config.hidden_size
+    weights = onnx.load(tmp_path / written.files[0]).graph.initializer
+    shapes = [tuple(tensor.dims) for tensor in weights]
+    assert (words, width) not in shapes
+    assert (width, words) not in shapes
+    (table,) = [tensor for tensor in weights if tuple(tensor.dims) == (words, 3)]
+    narrow = onnx.TensorProto.FLOAT if name == "onnx" else onnx.TensorProto.INT8
+    assert table.data_type == narrow

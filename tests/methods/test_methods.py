@@ -29,6 +29,7 @@ def give_corpus(folder):
 NEEDED = {
     "new_shape": lambda _: {"hidden_size": 8},
     "prune_units": lambda _: {"heads": 0.5, "neurons": 0.5},
+    "trim_positions": lambda _: {"max_tokens": 12},
     "trim_vocabulary": give_corpus,
 }
 """What makes the settings that a method can't do without."""
@@ -101,11 +102,11 @@ def test_no_method_changes_nothing(teacher):
     [
         (
             {"layers": 3},
-            r"methods\[1\] = \{'layers': 3\} names no method; accepted: \['keep_layers', 'n",
+            r"methods\[1\] = \{'layers': 3\} names no method; accepted: .*'keep_layers', 'n",
         ),
         (
             {"method": "keep_layer"},
-            r"no 'keep_layer' among the methods; accepted: keep_layers.*mean 'keep_layers'",
+            r"no 'keep_layer' among the methods; accepted: .*keep_layers.*mean 'keep_layers'",
         ),
         (
             {"method": "keep_layers", "layer": 3},

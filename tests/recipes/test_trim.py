@@ -1,4 +1,4 @@
-"""`limbeck trim`: a folder in, a smaller one out, that reads its texts as before."""
+"""`limbeck trim`: a folder in, a smaller one out, that reads its texts as before or nearly so."""
 
 from __future__ import annotations
 
@@ -87,6 +87,83 @@ def test_what_is_said_of_the_models_outputs_comes_along(model, texts, tmp_path):
     assert f"| Pieces | {result.num_pieces} of " in made
 
 
+def test_positions_go_with_all_that_is_said_of_lengths(model, tmp_path):
+    """The tokenizer's limit, that of a sentence model's texts; what is computed stays."""
+    beside = tmp_path / "model" / "sentence_bert_config.json"
+    beside.write_text('{"max_seq_length": 256, "do_lower_case": false}', encoding="utf-8")
+    settings = TrimSettings(model=model, max_tokens=12, out=tmp_path / "out")
+    planned = plan(settings)
+    assert planned["positions"] == "12 of 32, 62.5% less"
+    result = run(settings, progress=SilentProgress())
+    assert (result.max_tokens, result.max_tokens_before) == (12, 32)
+    assert result.num_parameters_before - result.num_parameters == 16 * (32 - 12)
+    assert result.num_pieces == result.num_pieces_before
+    before, after = read(model), read(result.model)
+    assert after[0].config.max_position_embeddings == 12
+    assert after[1].config.model_max_length == 12
+    assert json.loads((tmp_path / "out/model" / beside.name).read_text()) == {
+        "max_seq_length": 12,
+        "do_lower_case": False,
+    }
+    inputs = after[1](TEXTS, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        assert torch.equal(*(m(**inputs).logits for m, _ in (before, after)))
+    card = (tmp_path / "out/model/README.md").read_text(encoding="utf-8")
+    assert "| Positions | 12 of 32, 62.5% less |" in card
+    assert "from transformers import" in card
+
+
+def test_a_length_that_the_task_needs(model, tmp_path):
+    memory = '{"task": "sst2", "task_options": {}, "max_length": 16}'
+    (tmp_path / "model" / "limbeck.json").write_text(memory, encoding="utf-8")
+    short, fitting = (
+        TrimSettings(model=model, max_tokens=length, out=tmp_path / "out") for length in (15, 16)
+    )
+    message = (
+        r"max_tokens = 15, but .* max_length = 16, as its limbeck\.json says; accepted: 16 and"
+    )
+    for act in (plan, lambda settings: run(settings, progress=SilentProgress())):
+        with pytest.raises(SettingsError, match=message):
+            act(short)
+    assert not (tmp_path / "out").exists()
+    assert run(fitting, progress=SilentProgress()).max_tokens == 16
+
+
+def test_a_table_is_factorised_by_what_texts_use(model, texts, tmp_path):
+    made = {
+        name: run(
+            TrimSettings(model=model, rank=4, out=tmp_path / name, **given),
+            progress=SilentProgress(),
+        )
+        for name, given in {"alike": {}, "counted": {"texts": texts}}.items()
+    }
+    alike, counted = made["alike"], made["counted"]
+    size = alike.num_pieces
+    assert size == alike.num_pieces_before > counted.num_pieces
+    assert alike.num_parameters_before - alike.num_parameters == 16 * size - 4 * (size + 16)
+    whole, small = read(model), read(counted.model)
+    assert small[0].config.embedding_rank == counted.embedding_rank == 4
+    assert small[0].encoder.embeddings.word.weight.shape == (counted.num_pieces, 4)
+
+    def error_of(result):
+        """Of the pieces of the texts, each as often as it occurs."""
+        (mine, tokenizer), (theirs, own) = read(result.model), whole
+        given = [
+            m.encoder.embeddings.word(torch.tensor(t(text, add_special_tokens=False)["input_ids"]))
+            for text in TEXTS
+            for m, t in ((mine, tokenizer), (theirs, own))
+        ]
+        pairs = zip(given[::2], given[1::2], strict=True)
+        return sum(float((a - b).detach().square().sum()) for a, b in pairs)
+
+    assert error_of(counted) < error_of(alike)
+    card = (tmp_path / "counted/model/README.md").read_text(encoding="utf-8")
+    assert "| Rank of the table | 4 |" in card
+    assert "It has a table of words in two factors, which `transformers` has no place for" in card
+    assert "from limbeck import AutoModelForSequenceClassification, AutoTokenizer" in card
+    assert "library_name" not in card
+
+
 def test_what_is_done_is_not_done_again(model, texts, tmp_path):
     settings = TrimSettings(model=model, texts=[texts], out=tmp_path / "out")
     result = run(settings, progress=SilentProgress())
@@ -143,6 +220,16 @@ def test_from_the_shell(model, texts, tmp_path, capsys):
         ({"texts": "no-such.txt"}, DataError, r"no-such\.txt"),
         ({"max_pieces": 3}, SettingsError, "max_pieces = 3, but .*special tokens .* are 5 pieces"),
         ({"min_count": 0}, SettingsError, "min_count = 0"),
+        ({"texts": None}, SettingsError, r"nothing says what is to go; give texts .* or rank"),
+        (
+            {"texts": None, "rank": 2, "max_pieces": 9},
+            SettingsError,
+            r"max_pieces = 9 chooses among the pieces of texts, but there are none; give texts too",
+        ),
+        ({"max_tokens": 40}, SettingsError, r"max_tokens = 40: the model takes 32 .*8 to 31"),
+        ({"max_tokens": 4}, SettingsError, r"max_tokens = 4 is not accepted.*>= 8"),
+        ({"rank": 16}, SettingsError, r"rank = 16: factors of \d+ x 16 and 16 x 16 have no fewer"),
+        ({"rank": 1.5}, SettingsError, r"rank = 1\.5: no number of columns; .*below 1"),
     ],
 )
 def test_what_cannot_be_trimmed(values, error, message, model, texts, tmp_path):
