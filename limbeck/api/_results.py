@@ -30,6 +30,7 @@ from limbeck.runs import (
     RunRecord,
     SuiteRecord,
     TrimRecord,
+    read_task_record,
 )
 from limbeck.runs.export import ExportedModel
 from limbeck.runs.language_model import LanguageModelRecord
@@ -138,8 +139,14 @@ class SmallerResult(TaskResult[RecordT]):
     """A smaller model, and the one that it was made of."""
 
     def _scored(self) -> tuple[str, dict[str, float]]:
-        best = FinetuneRecord.read(self._runs()[0]).best
-        return ("validation", best.validation) if best.test is None else ("test", best.test)
+        folder = self._runs()[0]
+        found = read_task_record(folder)
+        if isinstance(found, FinetuneRecord):
+            best = found.best
+            return ("validation", best.validation) if best.test is None else ("test", best.test)
+        beside = folder.parent / "test"  # of an export, scored split by split
+        scored = EvaluateRecord.read(beside) if EvaluateRecord.exists(beside) else found
+        return scored.split, scored.scores or {}
 
     def _holds(self, other: TaskResult[Any]) -> bool:
         """Tells whether another run's model is the teacher, which was scored for this one."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from limbeck.report import figures, wording
+from limbeck.report.bounds import Search
 from limbeck.report.facts import ConstantFacts, ModelFacts
 from limbeck.report.figures import NONE
 from limbeck.report.page import Table
@@ -59,6 +60,7 @@ class Compression:
         notes: How the figures were obtained and what they can't tell.
         conditions: Machine and versions, in words.
         constant: What the models are to be held against, or None if no interval is known.
+        search: Bounds, and what was found beside scores; None where layers alone count.
     """
 
     task: str
@@ -74,6 +76,7 @@ class Compression:
     notes: Sequence[str]
     conditions: Mapping[str, str]
     constant: ConstantFacts | None = None
+    search: Search | None = None
 
     @property
     def teacher(self) -> ModelFacts:
@@ -94,6 +97,11 @@ class Compression:
         return False not in (self.teacher.beats_constant, model.beats_constant)
 
     def is_enough(self, model: ModelFacts) -> bool:
+        """Tells whether a model keeps the contract: the share asked for, and all bounds."""
+        is_within = self.search is None or not self.search.excess(model)
+        return is_within and self.keeps_share(model)
+
+    def keeps_share(self, model: ModelFacts) -> bool:
         """Tells whether a model keeps the share asked for, and more than one answer for all has."""
         floor = -math.inf if self.constant is None else self.constant.score
         keeps = model.scores.median >= self.retain * self.teacher.scores.median
@@ -105,15 +113,26 @@ class Compression:
 
 
 def choose_smallest(compression: Compression) -> str | None:
-    """Returns the label of the smallest candidate that keeps enough; of two, the better one."""
+    """Returns the label of the smallest candidate that keeps enough; of two, the better one.
+
+    Of a search it is the one that was preferred: the smallest file, or the fastest.
+    """
     enough = [model for model in compression.candidates if compression.is_enough(model)]
-    found = min(enough, key=lambda m: (m.num_parameters, -m.scores.median), default=None)
+
+    def rank(model: ModelFacts) -> tuple[float, float]:
+        if compression.search is not None:
+            return compression.search.rank(model)
+        return model.num_parameters, -model.scores.median
+
+    found = min(enough, key=rank, default=None)
     return None if found is None else found.label
 
 
 def headline(compression: Compression) -> str:
     """Returns the outcome in a sentence or two."""
     found, teacher = compression, compression.teacher
+    if found.search is not None:
+        return _headline_of_search(found, found.search)
     metric = wording.metric_name(found.metric)
     where = f"{found.task} ({found.split}, n = {figures.count(found.num_examples)})"
     wanted = format_percent(found.retain)
@@ -161,6 +180,70 @@ def headline(compression: Compression) -> str:
     )
 
 
+def _headline_of_search(found: Compression, search: Search) -> str:
+    teacher, metric = found.teacher, wording.metric_name(found.metric)
+    where = f"{found.task} ({found.split}, n = {figures.count(found.num_examples)})"
+    within = f" within {search.bounds}" if str(search.bounds) else ""
+    wanted = f"{format_percent(found.retain)} of the teacher's {metric} on {where}{within}"
+    if found.chosen is None:
+        nearest = find_nearest(found)
+        lacks = "; ".join(_list_lacks(found, nearest))
+        blind = wording.describe_trivial([teacher, nearest], found.constant)
+        number = len(found.candidates)
+        return (
+            f"{f'None of {number} models' if number > 1 else 'The one model does not'} "
+            f"{'keeps' if number > 1 else 'keep'} {wanted}. The nearest, "
+            f"{figures.quoted(nearest.label)}: {lacks}.{blind}"
+        )
+    chosen = next(model for model in found.candidates if model.label == found.chosen)
+    size = f"its file has {figures.file_size(chosen.file_bytes)}"
+    if teacher.is_model:
+        size += f" instead of {figures.file_size(teacher.file_bytes)}"
+    faster = ""
+    if chosen.speed_up is not None:
+        faster = f", and it is {wording.speed_clause(chosen.speed_up.latency)}"
+    which = f"{figures.quoted(chosen.label)} is the {search.prefer} that keeps {wanted}"
+    if not found.is_shown(chosen):
+        return (
+            f"{which}, which shows nothing kept: {figures.points(chosen.scores.median)} against "
+            f"{figures.points(teacher.scores.median)}; {size}{faster}."
+            f"{wording.describe_trivial([teacher, chosen], found.constant)}"
+        )
+    kept = f"{format_percent(found.kept(chosen))}{_in_interval(chosen)}"
+    return f"{which}: it keeps {kept}, {size}{faster}."
+
+
+def find_nearest(found: Compression) -> ModelFacts:
+    """Returns the candidate that is least far from the contract, where it is farthest from it."""
+
+    def distance(model: ModelFacts) -> tuple[float, float]:
+        kept = max(found.kept(model), 1e-9)
+        excess = {} if found.search is None else found.search.excess(model)
+        is_blind = model.favourite is not None
+        return max([found.retain / kept, *excess.values()]) + is_blind, -kept
+
+    return min(found.candidates, key=distance)
+
+
+def _list_lacks(found: Compression, model: ModelFacts) -> list[str]:
+    """Says where a candidate misses the contract, and by how much."""
+    enough = found.retain * found.teacher.scores.median
+    said = []
+    if model.scores.median < enough:
+        kept = ""
+        if found.is_shown(model):
+            kept = f"keeps {format_percent(found.kept(model))}{_in_interval(model)}, "
+        said.append(
+            f"{kept}scores {figures.points(model.scores.median)} where {figures.points(enough)} "
+            f"would do, {_least_points(enough - model.scores.median)} short"
+        )
+    elif not found.keeps_share(model):
+        said.append("does not look at its input")
+    elif found.is_shown(model):
+        said.append(f"keeps {format_percent(found.kept(model))}{_in_interval(model)}")
+    return [*said, *(found.search.word_excess(model) if found.search is not None else [])]
+
+
 def describe_test(compression: Compression) -> str | None:
     """Returns what became of the choice on the test split; None if that was not scored."""
     test = compression.test
@@ -204,12 +287,15 @@ def tried_table(found: Compression) -> Table:
         f"{metric}, median": lambda m: figures.points(m.scores.median),
         "Lowest to highest": lambda m: seed_range(m) if len(m.scores.values) > 1 else NONE,
         "Kept (95 % interval)": kept,
-        f"At least {format_percent(found.retain)}": is_enough,
+        f"At least {format_percent(found.retain)}"
+        + ("" if found.search is None else ", within bounds"): is_enough,
         "Layers": lambda m: str(m.num_layers) if m.is_model else NONE,
         "Parameters": lambda m: figures.magnitude(m.num_parameters) if m.is_model else NONE,
         "Weight file": lambda m: figures.file_size(m.file_bytes) if m.is_model else NONE,
+        **({} if found.search is None else {"Memory, loaded": found.search.word_memory}),
         "Latency, batch 1": latency_or_none,
         "Speed-up (quartiles)": speed_up_or_none,
+        **({} if found.search is None else {"Expected": found.search.word_expected}),
     }
     note = (
         f"Scores on {found.task} {found.split}, {figures.count(found.num_examples)} examples, "

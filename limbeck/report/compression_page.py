@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from limbeck.report import figures, wording
+from limbeck.report.bounds import Search, word_bound
 from limbeck.report.compression import (
     Compression,
     describe_test,
+    find_nearest,
     format_percent,
     headline,
     tried_table,
 )
 from limbeck.report.drawing import MUTED, WIDTH, Drawing, draw, point_style
+from limbeck.report.facts import ModelFacts
 from limbeck.report.labels import name_points
-from limbeck.report.page import Fold, Page, Picture, Plot, Plots, Section, Terms, Tile
+from limbeck.report.page import Block, Fold, Page, Picture, Plot, Plots, Section, Terms, Tile
 from limbeck.report.parts import cost_tiles, method_section, score_tile
 from limbeck.report.plots import across_label, place_across
 from limbeck.report.render import write_page
@@ -24,7 +28,7 @@ from limbeck.report.training import find_inequality_among
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Across = Literal["latency", "parameters"]
+Across = Literal["latency", "parameters", "size"]
 
 _WIDE = 6.4  # inches
 _NAME = "compress"
@@ -40,6 +44,7 @@ def write_compression(compression: Compression, out: Path) -> None:
 def make_page(compression: Compression) -> Page:
     """Returns what a search's page says."""
     labels = tuple(model.label for model in compression.models)
+    search = compression.search
     test = describe_test(compression)
     name = f"{compression.name}, made smaller for {compression.task}"
     plots = (
@@ -53,11 +58,12 @@ def make_page(compression: Compression) -> Page:
         ),
         Plot(
             title="Score and size",
-            drawing=draw_trade_off(compression, "parameters"),
-            caption="Of the models on or above the line, the leftmost is chosen.",
+            drawing=draw_trade_off(compression, "parameters" if search is None else "size"),
+            caption=_say_choice(search),
         ),
     )
-    unequal = find_inequality_among(compression.candidates)
+    trained = [model for model in compression.candidates if model.training is not None]
+    unequal = find_inequality_among(trained) if trained else None
     notes = list(compression.notes)
     if unequal is not None:
         notes.insert(
@@ -67,7 +73,12 @@ def make_page(compression: Compression) -> Page:
         )
     made = Terms(terms=tuple((label, compression.how[label]) for label in labels))
     table = tried_table(compression)
-    blocks = (Plots(plots=plots), table, Fold(title="How each was made", block=made))
+    blocks: tuple[Block, ...] = (
+        Plots(plots=plots),
+        table,
+        *_list_not_tried(search),
+        Fold(title="How each was made", block=made),
+    )
     return Page(
         title=name,
         headline=headline(compression),
@@ -85,6 +96,38 @@ def make_page(compression: Compression) -> Page:
     )
 
 
+def _say_choice(search: Search | None) -> str:
+    if search is None:
+        return "Of the models on or above the line, the leftmost is chosen."
+    what = "leftmost" if search.prefer == "smallest" else "fastest"
+    return (
+        f"Of the models on or above the line and left of the bounds, the {what} is chosen. The "
+        "stair joins those than which none is both smaller and better."
+    )
+
+
+def _list_not_tried(search: Search | None) -> tuple[Fold, ...]:
+    """Returns what was not made, each with the reason."""
+    if search is None or not search.not_tried:
+        return ()
+    terms = Terms(terms=tuple(search.not_tried.items()))
+    return (Fold(title=f"Not tried ({len(search.not_tried)})", block=terms),)
+
+
+def find_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Returns the points than which none is both further left and higher, from the left.
+
+    Example:
+        >>> find_front([(1, 80), (2, 90), (3, 85), (4, 95)])
+        [(1, 80), (2, 90), (4, 95)]
+    """
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or y > front[-1][1]:
+            front.append((x, y))
+    return front
+
+
 def draw_trade_off(compression: Compression, across: Across, *, width: float = WIDTH) -> Drawing:
     """Draws every model's score against its latency or size, with the share asked for as a line.
 
@@ -94,7 +137,6 @@ def draw_trade_off(compression: Compression, across: Across, *, width: float = W
         width: In inches.
     """
     wanted = 100 * compression.retain * compression.teacher.scores.median
-    by_latency = across == "latency"
 
     def paint(axes: Axes) -> None:
         axes.axhline(wanted, color=MUTED, linestyle=(0, (5, 3)), linewidth=1.3, zorder=1)
@@ -110,7 +152,7 @@ def draw_trade_off(compression: Compression, across: Across, *, width: float = W
         for number, model in enumerate(compression.models):
             if not model.is_model:  # its share is the line, and it stands nowhere along the axis
                 continue
-            x, x_error = place_across(model, by_latency=by_latency)
+            x, x_error = _place(model, across)
             low, y, high = (
                 100 * value
                 for value in (model.scores.lowest, model.scores.median, model.scores.highest)
@@ -120,22 +162,59 @@ def draw_trade_off(compression: Compression, across: Across, *, width: float = W
                 [x], [y], xerr=x_error, yerr=y_error, **point_style(number), elinewidth=1.4
             )
             points.append((x, y))
+        if compression.search is not None:
+            _draw_front(axes, points)
+            _draw_bound(axes, compression.search, across)
         axes.margins(0.2, 0.16)
         axes.set_xlim(left=0)
-        axes.set_xlabel(across_label(by_latency=by_latency))
+        axes.set_xlabel(_label(across))
         axes.set_ylabel(f"{wording.metric_name(compression.metric)} ({compression.split})")
         names = [model.label for model in compression.models if model.is_model]
         name_points(axes, points, names)
 
-    describe = (
-        f"Score against {across_label(by_latency=by_latency)} of the teacher and every student"
-    )
+    describe = f"Score against {_label(across)} of the teacher and every student"
     return draw(across, paint, height=3.3, width=width, describe=describe, left=0.62)
+
+
+def _place(model: ModelFacts, across: Across) -> tuple[float, list[list[float]] | None]:
+    if across == "size":
+        return model.file_bytes / 1e6, None
+    return place_across(model, by_latency=across == "latency")
+
+
+def _label(across: Across) -> str:
+    return (
+        "size of the files (MB)"
+        if across == "size"
+        else across_label(by_latency=across == "latency")
+    )
+
+
+def _draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    front = find_front(points)
+    axes.plot(*zip(*front, strict=True), drawstyle="steps-post", color=MUTED, linewidth=1, zorder=0)
+
+
+def _draw_bound(axes: Axes, search: Search, across: Across) -> None:
+    name = "max_latency_ms" if across == "latency" else "max_size_mb"
+    limit = getattr(search.bounds, name)
+    if limit is None:
+        return
+    axes.axvline(limit, color=MUTED, linestyle=(0, (5, 3)), linewidth=1.3, zorder=1)
+    axes.annotate(
+        f"at most {word_bound(name, limit)}",
+        (limit, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, 4),
+        textcoords="offset points",
+        color=MUTED,
+    )
 
 
 def _tiles(found: Compression) -> tuple[Tile, ...]:
     """Returns the choice's main figures in large type, or those of the best that was tried."""
-    shown = next((m for m in found.candidates if m.label == found.chosen), found.best())
+    other = found.best() if found.search is None else find_nearest(found)
+    shown = next((m for m in found.candidates if m.label == found.chosen), other)
     metric, teacher = wording.metric_name(found.metric), found.teacher
     ends = "" if shown.retention is None else f"95 % interval {figures.interval(shown.retention)}, "
     kept = Tile(
@@ -145,4 +224,11 @@ def _tiles(found: Compression) -> tuple[Tile, ...]:
     )
     name = f"{metric} on {found.split}"
     score = score_tile(name, shown.scores.median, teacher.scores.median)
-    return kept, score, *cost_tiles(shown, teacher)
+    return kept, score, *cost_tiles(shown, teacher), *_memory_tile(found, shown)
+
+
+def _memory_tile(found: Compression, model: ModelFacts) -> tuple[Tile, ...]:
+    if found.search is None or model.label not in found.search.footprints:
+        return ()
+    own, teacher = map(found.search.word_memory, (model, found.teacher))
+    return (Tile(figure=own, name="of memory, loaded", more=f"teacher in torch {teacher}"),)

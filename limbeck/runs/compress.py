@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from pydantic import Field
+
 from limbeck.files.typed import Part
 from limbeck.runs.result import ResultRecord, move_path
+from limbeck.runs.run import Hardware
 
 
 class CompressedModel(Part):
@@ -42,6 +45,12 @@ class CompressedModel(Part):
     """Milliseconds a text, one at a time; None where it was not measured."""
     speed_up: float | None
     """How many times as fast as the teacher."""
+    loaded_bytes: int | None = None
+    """By how much a process grew that loaded it; None where it was not measured."""
+    peak_bytes: int | None = None
+    """Most memory of that process, Python and libraries included."""
+    expected: str | None = None
+    """What it was expected to take before it was made, of a search."""
 
 
 class CompressRecord(ResultRecord):
@@ -77,6 +86,17 @@ class CompressRecord(ResultRecord):
     """The teacher, then the students."""
     files: dict[str, str]
     """The report's files by kind."""
+    bounds: dict[str, float] | None = None
+    """What a model may take at most, by the settings; None where nothing was searched for."""
+    not_tried: dict[str, str] = Field(default_factory=dict)
+    """What was not made, and why."""
+    nearest: str | None = None
+    """Of a search without success, the model that is least far from the contract."""
+    model_files: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each file of the chosen model, but for the card; empty where its own run has
+    them."""
+    machine: Hardware | None = None
+    """Where latency and memory were measured, of a search."""
 
     def moved(self, old: Path, new: Path) -> Self:
         """Returns the result with models and files where they are now."""

@@ -12,6 +12,7 @@ import pytest
 
 from limbeck.errors import DataError
 from limbeck.files.typed import TypedFile, seal
+from limbeck.inference.footprint import Footprint
 from limbeck.inference.speed import Round, Speed
 from limbeck.runs import (
     CompressedModel,
@@ -33,6 +34,7 @@ from limbeck.runs import (
     SuiteTaskScores,
     read_task_record,
 )
+from limbeck.runs.costs import CostsRecord, FootprintsRecord, Probe
 
 SIZE = {"num_layers": 2, "num_parameters": 100, "file_bytes": 400}
 NAMES = {
@@ -189,6 +191,23 @@ RECORDS: list[TypedFile] = [
         },
     ),
     ExamplesRecord(splits={"train": "a" * 64}),
+    CostsRecord(
+        machine=MACHINE,
+        probes=(
+            Probe(
+                source="1 layer",
+                target="onnx-int8",
+                file_bytes=1000,
+                latencies_ms={8: 0.5, 32: 0.75},
+                noise=0.02,
+                loaded_bytes=None,
+            ),
+        ),
+    ),
+    FootprintsRecord(
+        machine=MACHINE,
+        footprints={"1 layer, onnx-int8": Footprint(file_bytes=1000, loaded_bytes=2000)},
+    ),
 ]
 
 

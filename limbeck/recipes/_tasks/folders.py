@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from limbeck.checkpoints import CARD_NAME, has_foreign_card, is_model_file
+from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import SettingsError
 from limbeck.files import is_leftover, replace_folder
 from limbeck.recipes._tasks.memory import MEMORY_NAME
@@ -72,8 +73,9 @@ def unshare_folder(target: Path) -> None:
         return
     foreign = _list_foreign(target)
     for path in _list_contents(target):
-        if path not in foreign:
-            path.unlink()
+        if path in foreign:
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     if not foreign:
         target.rmdir()
 
@@ -83,11 +85,19 @@ def _list_foreign(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     own = {MEMORY_NAME} if has_foreign_card(folder) else {MEMORY_NAME, CARD_NAME}
+    own |= _list_exported(folder)
     return [
         path
         for path in _list_contents(folder)
-        if path.is_dir() or not (path.name in own or is_model_file(path.name))
+        if path.name not in own and (path.is_dir() or not is_model_file(path.name))
     ]
+
+
+def _list_exported(folder: Path) -> set[str]:
+    """Returns what an export wrote into its folder, but for what every model folder has."""
+    if not ExportInfo.exists(folder):
+        return set()
+    return {PurePosixPath(name).parts[0] for name in ExportInfo.read(folder).files}
 
 
 def _list_contents(folder: Path) -> list[Path]:

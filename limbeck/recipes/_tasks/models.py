@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import DataError, MissingHeadError, SettingsError
-from limbeck.inference.engines import AUTO, VECTORS, choose_engine, load_engine
+from limbeck.inference.engines import AUTO, VECTORS, choose_engine, find_engine, load_engine
 from limbeck.models import (
     AnyModel,
     Kind,
@@ -38,7 +38,15 @@ def load_fine_tuned(task: Task, folder: Path, *, name: str) -> AnyModel:
         raise MissingHeadError(describe_missing_head(task, name=name)) from error
 
 
-def load_runner(task: Task, folder: Path, *, name: str, device: str, engine: str = AUTO) -> Runner:
+def load_runner(
+    task: Task,
+    folder: Path,
+    *,
+    name: str,
+    device: str,
+    engine: str = AUTO,
+    num_threads: int | None = None,
+) -> Runner:
     """Loads a model with the head that the task needs, in the engine that runs it.
 
     Args:
@@ -47,6 +55,7 @@ def load_runner(task: Task, folder: Path, *, name: str, device: str, engine: str
         name: The model's name, as the user gave it.
         device: As in settings.
         engine: As `limbeck list engines` shows it; `auto` takes what the folder is exported for.
+        num_threads: Of an engine that can be told; by default its own choice. torch has its own.
 
     Raises:
         CheckpointError: If the folder is exported for what can be run elsewhere only.
@@ -58,7 +67,10 @@ def load_runner(task: Task, folder: Path, *, name: str, device: str, engine: str
     if chosen == "torch":
         return load_fine_tuned(task, folder, name=name).to(choose_device(device))
     kind, vectors = task.auto_model.kind, task.reads_vectors and _gives_vectors(folder)
-    return load_engine(chosen, folder, kind=kind, vectors=vectors, device=device)
+    threads = num_threads if find_engine(chosen).takes_threads else None
+    return load_engine(
+        chosen, folder, kind=kind, vectors=vectors, device=device, num_threads=threads
+    )
 
 
 def _gives_vectors(folder: Path) -> bool:

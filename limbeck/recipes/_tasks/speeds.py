@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from limbeck.checkpoints import resolve_folder
@@ -53,7 +54,10 @@ def measure_runs(
     encoders: dict[str, Callable[..., dict[str, Tensor]]] = {}
     for run in runs:
         folder = _model_folder(run)
-        models[run.label] = load_runner(task, folder, name=run.label, device=device)
+        # Exports get as many threads as torch has: else their times would not compare.
+        models[run.label] = load_runner(
+            task, folder, name=run.label, device=device, num_threads=torch.get_num_threads()
+        )
         encoders[run.label] = make_encoder(task, read_inputs(folder, any_family=True)[1])
     return measure_speed(
         models,

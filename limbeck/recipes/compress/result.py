@@ -8,12 +8,14 @@ from typing import Any
 
 from limbeck.errors import ContractError
 from limbeck.report import figures, wording
-from limbeck.report.compression import Compression, describe_test, headline
+from limbeck.report.compression import Compression, describe_test, find_nearest, headline
 from limbeck.report.compression_page import FILES
 from limbeck.report.facts import ModelFacts
 from limbeck.report.figures import NONE
 from limbeck.report.tables import align_rows
-from limbeck.runs import CompressedModel, CompressRecord
+from limbeck.runs import CompressedModel, CompressRecord, hash_model_files
+from limbeck.runs.machine import describe_hardware
+from limbeck.train import Progress
 
 
 def make_record(
@@ -41,6 +43,7 @@ def make_record(
         headline=headline(found),
         on_test=describe_test(found),
         models=tuple(_describe_model(found, model) for model in found.models),
+        **_describe_search(found, out / "model"),
         files={kind: str(out / name) for kind, name in FILES.items()},
     )
 
@@ -52,8 +55,10 @@ def summarise_result(result: CompressRecord) -> str:
     """
     head = ["model", "layers", "parameters", "file", wording.metric_name(result.metric)]
     head += ["kept", "enough", "latency", "speed-up"]
+    head += ["memory"] if result.bounds is not None else []
     rows = [head, *map(_words, result.models)]
-    lines = ["", *align_rows(rows), ""]
+    lines = ["", *align_rows([row[: len(head)] for row in rows]), ""]
+    lines += [f"Not tried: {name}: {why}" for name, why in result.not_tried.items()]
     if result.reached:
         lines += [result.headline, *([result.on_test] if result.on_test else []), ""]
         lines += [f"The page:   {result.files.get('html')}", f"The model:  {result.model}"]
@@ -68,12 +73,37 @@ def require_contract(result: CompressRecord) -> CompressRecord:
     """
     if result.reached:
         return result
+    wider = "" if result.bounds is None else "wider bounds, other targets, "
     raise ContractError(
-        f"{result.headline} What would help: more epochs or seeds, more examples, a student "
+        f"{result.headline} What would help: {wider}more epochs or seeds, more examples, a student "
         "that was distilled on running text before (student=MODEL), a deeper one, or a smaller "
         f"share. All that was tried: {result.files.get('html')}",
         result=result,
     )
+
+
+def warn_of_other_machine(result: CompressRecord, out: Path, progress: Progress) -> None:
+    """Says where a finished search was measured, if that is not here."""
+    here, there = describe_hardware(), result.machine
+    if there is None or there == here:
+        return
+    progress.log(
+        f"{out} was measured on another machine ({there.cpu}, {there.num_usable_cores} cores), and "
+        f"what is within bounds there need not be so here ({here.cpu}, {here.num_usable_cores} "
+        f"cores); remove {out / result.FILE_NAME}, and the same command measures on this one"
+    )
+
+
+def _describe_search(found: Compression, model: Path) -> dict[str, Any]:
+    if found.search is None:
+        return {}
+    return {
+        "bounds": dict(found.search.bounds.items()),
+        "not_tried": dict(found.search.not_tried),
+        "nearest": None if found.chosen is not None else find_nearest(found).label,
+        "model_files": {} if found.chosen is None else hash_model_files(model),
+        "machine": describe_hardware(),
+    }
 
 
 def _describe_model(found: Compression, model: ModelFacts) -> CompressedModel:
@@ -95,7 +125,19 @@ def _describe_model(found: Compression, model: ModelFacts) -> CompressedModel:
         reached=None if is_teacher else found.is_enough(model),
         latency_ms=None if model.speed is None else model.speed.latency_ms.median,
         speed_up=None if model.speed_up is None else model.speed_up.latency.median,
+        **_describe_costs(found, model),
     )
+
+
+def _describe_costs(found: Compression, model: ModelFacts) -> dict[str, Any]:
+    if found.search is None:
+        return {}
+    footprint = found.search.footprints.get(model.label)
+    return {
+        "loaded_bytes": None if footprint is None else footprint.loaded_bytes,
+        "peak_bytes": None if footprint is None else footprint.peak_bytes,
+        "expected": found.search.expected.get(model.label),
+    }
 
 
 def _words_of_size(model: CompressedModel) -> list[str]:
@@ -118,4 +160,5 @@ def _words(model: CompressedModel) -> list[str]:
         {None: NONE, True: "yes", False: "no"}[model.reached],
         NONE if model.latency_ms is None else figures.milliseconds(model.latency_ms),
         NONE if model.speed_up is None else f"{model.speed_up:.2f}×",
+        figures.or_none(model.loaded_bytes, figures.file_size),
     ]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from limbeck.config import Shown
+from limbeck.errors import SettingsError
 from limbeck.recipes._secrets import without_secret
 from limbeck.recipes._settings import LearningSettings
 from limbeck.recipes._tasks.settings import TaskSettings
+
+_BOUNDS = ("max_latency_ms", "max_size_mb", "max_memory_mb")
 
 
 class CompressSettings(LearningSettings, TaskSettings):
@@ -33,6 +36,25 @@ class CompressSettings(LearningSettings, TaskSettings):
     head."""
     seeds: Shown[tuple[int, ...]] = Field(default=(0,), min_length=1)
     """Every student is trained once for each."""
+
+    max_latency_ms: Shown[float | None] = Field(default=None, gt=0, allow_inf_nan=False)
+    """Most milliseconds for one text at a time, tokenisation included: the median over texts of the
+    validation split, on this machine's processor. With a bound, students are exported too, and what
+    keeps the share within all bounds is searched for."""
+    max_size_mb: Shown[float | None] = Field(default=None, gt=0, allow_inf_nan=False)
+    """Most megabytes (10^6 bytes) of the files that are run."""
+    max_memory_mb: Shown[float | None] = Field(default=None, gt=0, allow_inf_nan=False)
+    """Most megabytes (10^6 bytes) by which a new process grows that loads the model and answers."""
+    engine: Shown[str | None] = None
+    """What is to run the model, as `limbeck list engines` shows it; by default what is installed
+    of those that run on a processor."""
+    targets: Shown[tuple[str, ...] | None] = None
+    """Formats that may be tried: `torch`, which is no export, and those of `limbeck list targets`;
+    by default the usual ones of the engines."""
+    prefer: Literal["smallest", "fastest"] = "smallest"
+    """What is taken of several that keep the contract: the smallest file, or the fastest."""
+    budget_hours: Shown[float | None] = Field(default=None, gt=0, allow_inf_nan=False)
+    """Most hours of training, all students together; one that would not fit is not begun."""
 
     workers: int = Field(default=1, ge=1)
     """Processes to spread the students over; they share the processor's cores. With `device =
@@ -63,3 +85,34 @@ class CompressSettings(LearningSettings, TaskSettings):
         if depths is not None and (len(set(depths)) < len(depths) or min(depths, default=1) < 1):
             raise ValueError("give each depth once, and none below 1")
         return depths
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _take_one_target(cls, targets: object) -> object:
+        return (targets,) if isinstance(targets, str) else targets
+
+    @field_validator("targets")
+    @classmethod
+    def _check_targets(cls, targets: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        names = [name.replace("-", "_") for name in targets or ()]
+        if targets is not None and (not names or len(set(names)) < len(names)):
+            raise ValueError("give at least one format, and each once")
+        return targets
+
+    @model_validator(mode="after")
+    def _require_a_search(self) -> Self:
+        if self.is_search:
+            return self
+        if self.budget_hours is not None or self.prefer != "smallest":
+            name = "prefer" if self.budget_hours is None else "budget_hours"
+            raise SettingsError(
+                f"{name} = {getattr(self, name)} is of a search, and nothing asks for one; give "
+                f"{', '.join(_BOUNDS)}, engine or targets"
+            )
+        return self
+
+    @property
+    def is_search(self) -> bool:
+        """Whether formats and bounds count, not layers alone."""
+        names = (*_BOUNDS, "engine", "targets")
+        return any(getattr(self, name) is not None for name in names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from limbeck.checkpoints import read_inherited
@@ -46,15 +47,24 @@ def write_export_card(
         tags=[info.engine] if info.engine else [],
         inherited=read_inherited(source),
         tables=[_compare(model, record)],
-        export=ExportUse(
-            engine=info.engine,
-            needs=model.not_run or "",
-            file=_find_run(info),
-            target=info.target,
-            dtype=_find_dtype(info),
-        ),
+        export=replace(_find_use(info), needs=model.not_run or ""),
     )
     write_card(folder, card)
+
+
+def describe_use(info: ExportInfo) -> tuple[ExportUse, dict[str, str]]:
+    """Returns how an exported model is run, and how it was written, a line each."""
+    return _find_use(info), _describe_writing(info)
+
+
+def _find_use(info: ExportInfo) -> ExportUse:
+    return ExportUse(
+        engine=info.engine,
+        needs="",
+        file=_find_run(info),
+        target=info.target,
+        dtype=_find_dtype(info),
+    )
 
 
 def _find_run(info: ExportInfo) -> str:
@@ -130,7 +140,11 @@ def _describe(
         made["Ranges of activations from"] = record.calibration
     if model.repair is not None:
         made["Kept in float"] = ", ".join(model.repair.kept_float)
-    made |= {library.capitalize(): version for library, version in info.made_with.items()}
+    return {**made, **_describe_writing(info)}
+
+
+def _describe_writing(info: ExportInfo) -> dict[str, str]:
+    made = {library.capitalize(): version for library, version in info.made_with.items()}
     made |= {word.replace("_", " "): str(value) for word, value in info.options.items() if value}
     return {**made, "Files": ", ".join(info.files)}
 

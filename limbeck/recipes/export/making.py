@@ -106,7 +106,7 @@ def _export(
     *,
     keep_float: Sequence[str] = (),
 ) -> Made:
-    with _showing_steps(target, progress):
+    with showing_steps(target, progress):
         calibration = source.calibration.batches if target.needs_calibration else ()
         write_export(
             source.folder,
@@ -127,7 +127,7 @@ def _export(
 
 
 @contextmanager
-def _showing_steps(target: Target, progress: Progress) -> Iterator[None]:
+def showing_steps(target: Target, progress: Progress) -> Iterator[None]:
     """Shows what is begun within the block, each until the next one begins."""
     with ExitStack() as running:
 

@@ -1,0 +1,50 @@
+"""What a few models took on this machine, from which the others' costs are told: `costs.json`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from limbeck.files.typed import Part, TypedFile
+from limbeck.inference.footprint import Footprint
+from limbeck.runs.run import Hardware
+
+
+class Probe(Part):
+    """A model in one format, timed with weights that are not trained yet."""
+
+    source: str
+    """The student, or the model itself."""
+    target: str
+    """The format; `torch` for none."""
+    file_bytes: int
+    """Size of the files that are run."""
+    latencies_ms: dict[int, float]
+    """Median milliseconds for one text, tokenisation included, by its tokens."""
+    noise: float
+    """Half of what the quartiles over the rounds are apart, over the median; the largest."""
+    loaded_bytes: int | None
+    """By how much a process grew that loaded it; None if that was not measured."""
+
+
+class CostsRecord(TypedFile):
+    """What was measured, and on which machine."""
+
+    FILE_NAME: ClassVar[str] = "costs.json"
+    REMEDY: ClassVar[str] = "remove it to measure again"
+
+    machine: Hardware
+    """The machine, whose costs these are."""
+    probes: tuple[Probe, ...]
+    """All models and formats."""
+
+
+class FootprintsRecord(TypedFile):
+    """What loaded models take, and on which machine."""
+
+    FILE_NAME: ClassVar[str] = "footprints.json"
+    REMEDY: ClassVar[str] = "remove it to measure again"
+
+    machine: Hardware
+    """The machine."""
+    footprints: dict[str, Footprint]
+    """By the model's label."""
