@@ -24,6 +24,7 @@ from limbeck.api import finetune as finetune
 from limbeck.api import finetune_steps as finetune_steps
 from limbeck.api import pretrain as pretrain
 from limbeck.api import prune as prune
+from limbeck.api import quantise_model as quantise_model
 from limbeck.api import suite as suite
 from limbeck.api import trim as trim
 from limbeck.errors import CheckpointError as CheckpointError

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from limbeck.api._chain import chain
     from limbeck.api._embeddings import distill_embeddings
     from limbeck.api._export import export_model
+    from limbeck.api._quantise import quantise_model
     from limbeck.api._result import Result
     from limbeck.api._results import (
         ChainResult,
@@ -44,6 +45,7 @@ FUNCTIONS: Final = {
     "finetune_steps": "_tasks",
     "pretrain": "_text",
     "prune": "_tasks",
+    "quantise_model": "_quantise",
     "suite": "_tasks",
     "trim": "_text",
 }
@@ -95,6 +97,7 @@ __all__ = [
     "finetune_steps",
     "pretrain",
     "prune",
+    "quantise_model",
     "suite",
     "trim",
 ]

@@ -7,6 +7,7 @@ from limbeck.export._difference import Difference, measure_difference
 from limbeck.export._graph import Graph
 from limbeck.export._sensitivity import (
     Sensitivity,
+    find_role,
     list_modules,
     measure_sensitivity,
     narrowed,
@@ -23,6 +24,7 @@ __all__ = [
     "Target",
     "Written",
     "begin_step",
+    "find_role",
     "list_modules",
     "load_graph",
     "load_target",

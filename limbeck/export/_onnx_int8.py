@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
+from torch import Tensor
 
 from limbeck.export._quiet import quiet
+from limbeck.export._target import Role, narrow_rows
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
+
+Floats = npt.NDArray[np.float32]
 
 MATRICES: Final = ("MatMul", "Gemm")
 # Of eight bits, sums of two products with unsigned bytes overflow 16 bits on x86 without VNNI: that
@@ -33,40 +38,83 @@ def quantize_tables(model: ModelProto, *, exclude: Sequence[str] = ()) -> None:
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    nodes = []
-    done: dict[str, tuple[str, str]] = {}
-    for node in model.graph.node:
-        table = weights.get(node.input[0]) if node.op_type == "Gather" else None
-        is_table = (
-            table is not None and table.data_type == TensorProto.FLOAT and len(table.dims) == 2
-        )
-        if not is_table or node.name in exclude:
-            nodes.append(node)
-            continue
-        assert table is not None
-        if table.name not in done:
-            values = numpy_helper.to_array(table)
-            scales = np.abs(values).max(axis=1, keepdims=True) / np.float32(127)
-            scales[scales == 0] = 1
-            names = f"{table.name}_int8", f"{table.name}_scales"
-            rounded = np.rint(values / scales).astype(np.int8)
-            for name, array in zip(names, (rounded, scales), strict=True):
-                model.graph.initializer.append(numpy_helper.from_array(array, name))
-            done[table.name] = names
-        rows, scales = done[table.name]
-        ids, result, own = node.input[1], node.output[0], node.name
-        nodes += [
+    def write(node: NodeProto, name: str, values: Floats) -> list[NodeProto]:
+        names = f"{name}_int8", f"{name}_scales"
+        if names[0] not in {tensor.name for tensor in model.graph.initializer}:
+            numbers, of_rows = round_rows(values)
+            model.graph.initializer.append(numpy_helper.from_array(numbers, names[0]))
+            model.graph.initializer.append(numpy_helper.from_array(of_rows, names[1]))
+        (rows, scales), ids, own = names, node.input[1], node.name
+        return [
             helper.make_node("Gather", [rows, ids], [f"{own}_rows"], f"{own}_rows"),
             helper.make_node("Gather", [scales, ids], [f"{own}_scales"], f"{own}_scales"),
             helper.make_node(
                 "Cast", [f"{own}_rows"], [f"{own}_float"], f"{own}_float", to=TensorProto.FLOAT
             ),
-            helper.make_node("Mul", [f"{own}_float", f"{own}_scales"], [result], own),
+            helper.make_node("Mul", [f"{own}_float", f"{own}_scales"], list(node.output), own),
         ]
+
+    replace_tables(model, write, exclude=exclude)
+
+
+def narrow(weight: Tensor, role: Role) -> Tensor:
+    """Returns a weight as the files hold it, in float again.
+
+    Shape:
+        weight, result: (rows, columns).
+    """
+    return narrow_rows(weight, steps=64 if role == "matrix" else 127)
+
+
+def round_rows(values: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Returns a table in whole numbers, and the scale of each row.
+
+    Shape:
+        values: (rows, columns).
+        result: (rows, columns), (rows, 1).
+    """
+    scales = np.abs(values).max(axis=1, keepdims=True) / np.float32(127)
+    scales[scales == 0] = 1
+    return np.rint(values / scales).astype(np.int8), scales
+
+
+def replace_tables(
+    model: ModelProto,
+    write: Callable[[NodeProto, str, Floats], list[NodeProto]],
+    *,
+    exclude: Sequence[str] = (),
+) -> None:
+    """Has other steps look rows up in tables, in place.
+
+    Args:
+        model: What is changed.
+        write: Returns the steps for a look-up, of the step, its table's name and its numbers.
+        exclude: Names of nodes that stay as they are.
+    """
+    from onnx import TensorProto, numpy_helper
+
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes: list[NodeProto] = []
+    for node in model.graph.node:
+        table = weights.get(node.input[0]) if node.op_type == "Gather" else None
+        if (
+            table is None
+            or table.data_type != TensorProto.FLOAT
+            or len(table.dims) != 2
+            or node.name in exclude
+        ):
+            nodes.append(node)
+        else:
+            nodes += write(node, table.name, numpy_helper.to_array(table))
+    replace_nodes(model, nodes)
+
+
+def replace_nodes(model: ModelProto, nodes: Sequence[NodeProto]) -> None:
+    """Gives a model other steps, and takes from it what none of them reads."""
+    chosen = list(nodes)
     del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    used = {name for node in model.graph.node for name in node.input}
+    model.graph.node.extend(chosen)
+    used = {name for node in chosen for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)

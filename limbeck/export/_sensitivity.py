@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.export._graph import Graph
-from limbeck.export._target import Target
+from limbeck.export._target import Role, Target
+from limbeck.nn import Encoder
 
 Batches = Sequence[Mapping[str, Tensor]]
 
@@ -38,6 +39,15 @@ def list_modules(graph: Graph) -> dict[str, nn.Module]:
     }
 
 
+def find_role(graph: Graph, module: nn.Module) -> Role:
+    """Returns what a module's weight is there for."""
+    if not isinstance(module, nn.Embedding):
+        return "matrix"
+    encoder = graph.encoder_model.encoder
+    assert isinstance(encoder, Encoder)
+    return "words" if module is encoder.embeddings.word else "table"
+
+
 def measure_sensitivity(graph: Graph, target: Target, batches: Batches) -> Iterator[Sensitivity]:
     """Narrows the modules in turn, all others in float, and yields what each costs.
 
@@ -49,19 +59,19 @@ def measure_sensitivity(graph: Graph, target: Target, batches: Batches) -> Itera
     expected = [_run(graph, batch) for batch in batches]
     for name, module in list_modules(graph).items():
         costs = []
-        with narrowed(module, target):
+        with narrowed(module, target, find_role(graph, module)):
             for batch, known in zip(batches, expected, strict=True):
                 costs.append(_distance(_run(graph, batch), known))
         yield Sensitivity(name=name, cost=sum(costs) / len(costs))
 
 
 @contextmanager
-def narrowed(module: nn.Module, target: Target) -> Iterator[None]:
+def narrowed(module: nn.Module, target: Target, role: Role) -> Iterator[None]:
     """Gives a module the weights, and where the target narrows them the inputs, of a format."""
     weight = module.weight
     assert isinstance(weight, nn.Parameter)
     kept, hooks = weight.data, []
-    weight.data = target.narrow(kept)
+    weight.data = target.narrow(kept, role=role)
     if isinstance(module, nn.Linear) and target.narrows_inputs:
         hooks.append(module.register_forward_pre_hook(_narrow_input))
     try:

@@ -6,23 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck import listing
 from limbeck.errors import ExportError, require_extra
 from limbeck.export._graph import Graph
 
-_STEPS = {"int8": 127, "int4": 7}
-"""Largest whole number of each type, in both directions alike."""
-_BLOCKS = {"int8": None, "int4": 32}
-"""How many numbers of a row have a scale in common; None for all."""
-
 Calibration = Sequence[Mapping[str, Any]]
 """Batches of inputs by name, int64 tensors of (batch, sequence), of the user's own text."""
+
+Role: TypeAlias = Literal["matrix", "words", "table"]
+"""What a weight is there for: products, looking words up, or looking up anything else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +51,14 @@ class Target(ABC):
     """What runs it where no engine does, in words, such as `a Mac`."""
     precision: ClassVar[str] = "fp32"
     """Type of the weights: fp32, fp16, int8 or int4."""
+    method: ClassVar[str | None] = None
+    """What `limbeck quantise` calls it; None for what is written by `limbeck export` alone."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Packages that writing needs, as they are imported."""
     extra: ClassVar[str] = ""
     """The extra that installs them."""
     needs_calibration: ClassVar[bool] = False
-    """Whether ranges of activations are taken from texts."""
+    """Whether texts are looked at: for ranges of activations, or for how weights are rounded."""
     tolerance: ClassVar[float] = 1e-4
     """Largest difference of outputs from torch's, relative to their own spread, that a sound
     export in this precision shows."""
@@ -110,26 +109,21 @@ class Target(ABC):
         """Whether the inputs of its matrix products are narrowed too, where outliers cost most."""
         return self.precision == "int8"
 
-    def narrow(self, weight: Tensor) -> Tensor:
+    def narrow(self, weight: Tensor, *, role: Role = "matrix") -> Tensor:  # noqa: ARG002
         """Returns a weight as the format keeps it, in float again: to find what loses most by it.
 
-        By default each row of a matrix has a scale of its own in int8, and each 32 of its numbers
-        in int4.
+        By default each row of a matrix has a scale of its own in int8.
+
+        Args:
+            weight: The matrix.
+            role: What it is there for, as some formats narrow tables in another way.
 
         Shape:
-            weight: (rows, columns).
+            weight, result: (rows, columns).
         """
         if self.precision == "fp16":
             return weight.half().to(weight.dtype)
-        if self.precision not in _STEPS:
-            return weight
-        steps, size = _STEPS[self.precision], _BLOCKS[self.precision] or weight.shape[-1]
-        padded = F.pad(weight, (0, -weight.shape[-1] % size))
-        parts = padded.view(*weight.shape[:-1], -1, size)
-        scale = parts.abs().amax(dim=-1, keepdim=True) / steps
-        scale = scale.clamp_min(torch.finfo(weight.dtype).tiny)
-        narrow: Tensor = ((parts / scale).round() * scale).flatten(-2)
-        return narrow[..., : weight.shape[-1]].contiguous()
+        return narrow_rows(weight, steps=127) if self.precision == "int8" else weight
 
     def check(self, graph: Graph) -> None:
         """Refuses what can't be written, before anything is.
@@ -145,6 +139,21 @@ class Target(ABC):
             )
         for package in self.packages:
             require_extra(package, extra=self.extra, purpose=f"export to {self.shown_name}")
+
+
+def narrow_rows(weight: Tensor, *, steps: int) -> Tensor:
+    """Returns a matrix whose rows have whole numbers and a scale each, in float again.
+
+    Args:
+        weight: The matrix.
+        steps: Largest whole number, in both directions alike.
+
+    Shape:
+        weight, result: (rows, columns).
+    """
+    scales = weight.abs().amax(dim=1, keepdim=True) / steps
+    scales = torch.where(scales > 0, scales, torch.ones_like(scales))
+    return (weight / scales).round() * scales
 
 
 def load_target(name: str) -> Target:

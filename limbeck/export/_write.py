@@ -31,8 +31,15 @@ def load_graph(folder: Path) -> Graph:
 
     Raises:
         CheckpointError: If the folder can't be read.
-        ExportError: If it does not say which head it has, or is run by another library.
+        ExportError: If it does not say which head it has, is run by another library, or is an
+            export itself.
     """
+    if ExportInfo.exists(folder) and not any(folder.glob("*.safetensors")):
+        info = ExportInfo.read(folder)
+        raise ExportError(
+            f"{folder} holds an export already, {info.target.replace('_', '-')} ({info.precision}),"
+            " and no weights to export; accepted: the folder of the model that it was made of"
+        )
     config = read_config(folder)
     family, names = str(config.get("model_type")), config.get("architectures") or [""]
     if find_foreign_family(folder) is not None:

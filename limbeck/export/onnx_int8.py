@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
+
+from torch import Tensor
 
 from limbeck.export import _onnx, _onnx_int8
 from limbeck.export._graph import Graph
 from limbeck.export._steps import begin_step
-from limbeck.export._target import Calibration, Target, Written
+from limbeck.export._target import Calibration, Role, Target, Written
 
 FILE = "onnx/model_quantized.onnx"
 """As `transformers.js` and `optimum` call it."""
@@ -19,9 +22,14 @@ class OnnxInt8Target(Target):
 
     engine = "onnxruntime"
     precision = "int8"
+    method: ClassVar[str | None] = "int8"
     packages = _onnx.PACKAGES
     extra = "onnx"
     tolerance = 0.5
+
+    def narrow(self, weight: Tensor, *, role: Role = "matrix") -> Tensor:
+        """Returns a weight as the file holds it."""
+        return _onnx_int8.narrow(weight, role)
 
     def write(
         self,

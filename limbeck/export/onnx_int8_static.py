@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from limbeck.errors import ExportError
-from limbeck.export import _onnx, _onnx_int8
+from limbeck.export import _onnx, _onnx_int8, _onnx_smooth
 from limbeck.export._graph import Graph
 from limbeck.export._steps import begin_step
-from limbeck.export._target import Calibration, Target, Written
+from limbeck.export._target import Calibration, Role, Target, Written
 
 FILE = "onnx/model_int8.onnx"
 """Beside `model_quantized.onnx`, whose activations have no fixed range."""
@@ -20,10 +22,15 @@ class OnnxInt8StaticTarget(Target):
 
     engine = "onnxruntime"
     precision = "int8"
+    method = "int8-static"
     packages = _onnx.PACKAGES
     extra = "onnx"
     needs_calibration = True
     tolerance = 1.0
+
+    def narrow(self, weight: Tensor, *, role: Role = "matrix") -> Tensor:
+        """Returns a weight as the file holds it."""
+        return _onnx_int8.narrow(weight, role)
 
     def write(
         self,
@@ -48,6 +55,7 @@ class OnnxInt8StaticTarget(Target):
             )
         model = _onnx.trace(graph)
         kept = _onnx.nodes_of(model, graph, keep_float)
+        _onnx_smooth.smooth(model, _onnx_smooth.measure_peaks(graph, calibration), exclude=kept)
         _onnx_int8.turn_tables(model, exclude=kept)
         _onnx_int8.quantize_tables(model, exclude=kept)
         begin_step(f"taking ranges from {len(calibration)} batches, and quantising")

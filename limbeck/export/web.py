@@ -33,6 +33,8 @@ class WebTarget(OnnxInt8Target):
             environment names in `LIMBECK_WEB_RUNTIME`, or else a cache that npm fills once.
     """
 
+    method = None
+
     def __init__(self, runtime: Path | None = None) -> None:
         self.runtime = runtime
 

@@ -101,7 +101,7 @@ class ExportRecord(ResultRecord):
     num_rows: int
     """How many of them."""
     calibration: str | None
-    """What ranges of activations were taken from; None where no target needed any."""
+    """What targets were calibrated on that need it; None where there was none."""
     task: str | None
     """Task that was scored; None without data."""
     metric: str | None

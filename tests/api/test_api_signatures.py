@@ -21,6 +21,7 @@ from limbeck.recipes import (
     finetune,
     pretrain,
     prune,
+    quantise,
     suite,
     trim,
 )
@@ -38,6 +39,7 @@ SETTINGS = {
     "finetune_steps": finetune.SettingsType,
     "pretrain": pretrain.SettingsType,
     "prune": prune.SettingsType,
+    "quantise_model": quantise.SettingsType,
     "suite": suite.SettingsType,
     "trim": trim.SettingsType,
 }

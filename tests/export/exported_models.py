@@ -35,7 +35,7 @@ def make_tokenizer():
 
 
 @cache
-def make_graph(family: str, kind: Kind, *, is_sentence: bool = False) -> Graph:
+def make_graph(family: str, kind: Kind, *, is_sentence: bool = False, **changes: Any) -> Graph:
     """A model with weights drawn wide, so that what is lost on the way shows in its outputs."""
     torch.manual_seed(1)
     config_type = find_architecture(family).config_type
@@ -52,6 +52,7 @@ def make_graph(family: str, kind: Kind, *, is_sentence: bool = False) -> Graph:
             **own,
             "pad_token_id": make_tokenizer().pad_token_id,
             "num_labels": 2 if kind.name == "question_answering" else 3,
+            **changes,
         }
     )
     model = find_class(family, kind)(config)

@@ -72,7 +72,7 @@ def test_int8_holds_all_weights_and_tables_but_what_is_kept(graph, tmp_path):
     assert "7 bits" in written.options["weights"]
 
 
-@pytest.mark.parametrize("name", ["onnx_int8", "onnx_int8_static", "onnx_int4"])
+@pytest.mark.parametrize("name", ["onnx_int8", "onnx_int8_static", "onnx_int4", "onnx_int4_gptq"])
 def test_a_head_that_shares_the_table_of_words_is_narrowed_too(name, tmp_path):
     graph = make_graph("bert", MASKED_LM)
     written = load_target(name).write(graph, tmp_path, calibration=calibration_of(graph))
@@ -96,13 +96,14 @@ def test_sentence_models_give_what_optimum_looks_for():
     assert make_sentence_graph().output_names == ("last_hidden_state", "sentence_embedding")
 
 
-def test_int4_holds_weights_in_blocks_and_tables_in_int8(graph, tmp_path):
+def test_int4_holds_weights_and_words_in_blocks(graph, tmp_path):
     written = load_target("onnx_int4").write(graph, tmp_path, keep_float=["encoder.layers.0"])
     model = onnx.load(tmp_path / written.files[0])
     steps = [node.op_type for node in model.graph.node]
-    assert steps.count("MatMulNBits") >= 6
-    assert steps.count("MatMul") == 6
-    assert onnx.TensorProto.INT8 in types_of_weights(tmp_path / written.files[0]).values()
+    assert (steps.count("MatMulNBits"), steps.count("Gemm"), steps.count("MatMul")) == (8, 0, 6)
+    assert steps.count("GatherBlockQuantized") == 1
+    types = {*types_of_weights(tmp_path / written.files[0]).values()}
+    assert types == {onnx.TensorProto.UINT4, onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}
 
 
 def test_static_int8_takes_ranges_from_texts(graph, tmp_path):

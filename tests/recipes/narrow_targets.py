@@ -20,7 +20,7 @@ class TinyInt8Target(OnnxTarget):
     narrows_inputs = False
     steps = 127
 
-    def narrow(self, weight):
+    def narrow(self, weight, *, role="matrix"):
         scale = weight.abs().max() / self.steps
         return (weight / scale).round() * scale
 
@@ -44,7 +44,7 @@ from limbeck.export.tiny_int8 import TinyInt8Target
 class TinyNothingTarget(TinyInt8Target):
     """Has one step."""
 
-    def narrow(self, weight):
+    def narrow(self, weight, *, role="matrix"):
         return (weight / weight.abs().max() / 4).round()
 
 

@@ -16,7 +16,14 @@ from limbeck.report.page import Table
 from limbeck.runs.export import ExportedModel, ExportRecord
 from limbeck.version import __version__
 
-_DTYPES = {"fp32": "fp32", "fp16": "fp16", "int8": "q8", "int4": "q4"}
+_DTYPES = {
+    "model": "fp32",
+    "model_fp16": "fp16",
+    "model_quantized": "q8",
+    "model_int8": "int8",
+    "model_q4": "q4",
+}
+"""What transformers.js calls a file by its name."""
 
 
 def write_export_card(
@@ -137,7 +144,7 @@ def _describe(
     """Returns how the export was made, a line each."""
     made = {"Recipe": f"limbeck export {__version__}", "Exported from": name}
     if record.calibration is not None and load_target(info.target).needs_calibration:
-        made["Ranges of activations from"] = record.calibration
+        made["Calibrated on"] = record.calibration
     if model.repair is not None:
         made["Kept in float"] = ", ".join(model.repair.kept_float)
     return {**made, **_describe_writing(info)}
@@ -150,5 +157,6 @@ def _describe_writing(info: ExportInfo) -> dict[str, str]:
 
 
 def _find_dtype(info: ExportInfo) -> str | None:
-    """Returns what transformers.js calls the precision of an ONNX file of ours."""
-    return _DTYPES.get(info.precision) if info.engine == "onnxruntime" else None
+    """Returns what transformers.js calls an ONNX file of ours."""
+    name = PurePosixPath(next(iter(info.files))).stem
+    return _DTYPES.get(name) if info.engine == "onnxruntime" else None

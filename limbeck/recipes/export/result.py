@@ -135,7 +135,7 @@ def summarise_result(result: ExportRecord) -> str:
             f"Latency is that of single texts, {figures.number_of(result.num_threads, 'thread')}."
         )
     if result.calibration is not None:
-        lines.append(f"Ranges of activations were taken from {result.calibration}.")
+        lines.append(f"Calibrated on {result.calibration}.")
     for model in result.models:
         lines += [f"{model.target}: {_word_repair(model, model.repair)}"] if model.repair else []
         lines += [f"{model.target} was not run: needs {model.not_run}."] if model.not_run else []

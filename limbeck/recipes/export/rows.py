@@ -14,7 +14,7 @@ from limbeck.data.by_length import batches_by_length
 from limbeck.data.records import read_records
 from limbeck.data.sampling import take_evenly
 from limbeck.data.sources import find_sources
-from limbeck.errors import DataError
+from limbeck.errors import DataError, SettingsError
 from limbeck.export import Graph
 from limbeck.files import sha256_of_texts
 from limbeck.recipes._tasks.data import TaskData
@@ -117,6 +117,17 @@ def take_rows(data: TaskData, split: str, graph: Graph, *, count: int) -> Rows:
         batch = collate(data.task, examples, some, pad_token_id=pad_token_id)
         batches.append(_complete({**batch.inputs(), "attention_mask": batch.mask()}, graph))
     return Rows(source=f"{split} rows of {data.task.name}", batches=batches)
+
+
+def measure_unknown(rows: Rows, tokenizer: Tokenizer) -> float:
+    """Returns the share of tokens that stand for what the vocabulary can't spell."""
+    try:
+        unknown = tokenizer.unk_token_id
+    except SettingsError:  # one that spells everything
+        return 0.0
+    real = torch.cat([batch["attention_mask"].flatten().bool() for batch in rows.batches])
+    ids = torch.cat([batch["input_ids"].flatten() for batch in rows.batches])[real]
+    return float((ids == unknown).double().mean())
 
 
 def _batch_size(graph: Graph) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,15 +14,12 @@ from limbeck.recipes._settings import RunSettings
 USUAL_DROP = 0.01
 
 
-class ExportSettings(RunSettings):
-    """A model, what it is exported to, and what may be lost by that."""
+class ProofSettings(RunSettings):
+    """What may be lost of a model in another format, and what that is measured on."""
 
-    model: Shown[str]
-    """Model folder or Hub id, with its tokenizer."""
-    to: Shown[tuple[str, ...]]
-    """Target, or several, as `limbeck list targets` shows them."""
-    out: Shown[Path]
-    """Run folder; the exported model is in its folder `model`, several are in `models`."""
+    if TYPE_CHECKING:
+        model: str  # a field of each recipe's own, in the place where its help shows it
+
     task: Shown[str | None] = None
     """Task that the model and its export are scored on, as `limbeck list tasks` shows it; by
     default the one that the model was fine-tuned for, if there are `data`."""
@@ -41,14 +38,14 @@ class ExportSettings(RunSettings):
     keep_float: tuple[str, ...] = ()
     """Modules whose weights stay in float, such as `encoder.layers.0.feed_forward.output`."""
     texts: Shown[str | tuple[str, ...] | None] = None
-    """Texts to compare outputs on and to take ranges of activations from: files, folders, globs or
-    `hf://NAME`; by default the task's own rows, else texts that come with Limbeck."""
+    """Texts to compare outputs on and to calibrate by: files, folders, globs or `hf://NAME`; by
+    default the task's own rows, else texts that come with Limbeck."""
     text_field: str = Field(default="text", min_length=1)
     """Column that holds the text: field of a JSON line, column of a table or of a Hub data set."""
     num_rows: int = Field(default=64, ge=1)
     """Rows that outputs are compared on."""
     calibration_rows: int = Field(default=128, ge=1)
-    """Rows that ranges of activations are taken from, by targets that need them."""
+    """Rows that targets are calibrated on which need it: for ranges of activations, or for GPTQ."""
     max_length: int | None = Field(default=None, ge=8)
     """Longest input in tokens; by default what the model was fine-tuned with, else 128."""
     measure: bool = True
@@ -63,11 +60,6 @@ class ExportSettings(RunSettings):
         """Returns the models that the settings name, by setting."""
         return {"model": self.model}
 
-    @field_validator("to", mode="before")
-    @classmethod
-    def _take_one(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
-
     @model_validator(mode="after")
     def _require_a_score_to_lose(self) -> Self:
         if self.max_drop is not None and not self.is_scored:
@@ -75,9 +67,31 @@ class ExportSettings(RunSettings):
                 f"max_drop = {self.max_drop:g} bounds a score, and there is nothing to score; give "
                 "data=FOLDER, or task=NAME of one whose data the Hub has"
             )
+        return self
+
+
+class _ToTargets(RunSettings):
+    model: Shown[str]
+    """Model folder or Hub id, with its tokenizer."""
+    to: Shown[tuple[str, ...]]
+    """Target, or several, as `limbeck list targets` shows them."""
+    out: Shown[Path]
+    """Run folder; the exported model is in its folder `model`, several are in `models`."""
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _take_one(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _require_targets(self) -> Self:
         names = [name.replace("-", "_") for name in self.to]
         double = next((name for name in names if names.count(name) > 1), None)
         if double is not None or not names:
             given = f"{double} twice" if double else "nothing"
             raise SettingsError(f"to names {given}; accepted: one target or several, each once")
         return self
+
+
+class ExportSettings(ProofSettings, _ToTargets):
+    """A model, what it is exported to, and what may be lost by that."""

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from limbeck.checkpoints import resolve_folder
-from limbeck.errors import ExportError, SettingsError, did_you_mean
+from limbeck.errors import DataError, ExportError, SettingsError, did_you_mean
 from limbeck.export import Graph, Target, list_modules, load_graph, load_target
 from limbeck.recipes._inputs import Fingerprinted, hash_inputs
 from limbeck.recipes._tasks.data import read_inputs
 from limbeck.recipes._tasks.memory import read_memory
 from limbeck.recipes.export.gate import Gate, TaskGate
-from limbeck.recipes.export.rows import Rows, Texts, encode_texts, read_texts, take_rows
+from limbeck.recipes.export.rows import (
+    Rows,
+    Texts,
+    encode_texts,
+    measure_unknown,
+    read_texts,
+    take_rows,
+)
 from limbeck.recipes.export.settings import ExportSettings
+from limbeck.report import figures
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import Progress
 
 _USUAL_LENGTH = 128
+_MOST_UNKNOWN = 0.2  # English in BERT's vocabulary has less than one in a thousand
+_LEAST_TOLD = 0.005
 _SENSITIVITY_ROWS = 16  # are run once for every layer, and what the model gives of them is kept
 _SENSITIVITY_ROWS_OF_WORDS = 2  # whose outputs have a score for every word
 
@@ -84,6 +94,7 @@ class Source:
         """Refuses what can't be written, or not be judged, before anything is.
 
         Raises:
+            DataError: If it needs to be calibrated, and nothing can be on these texts.
             ExportError: If the model can't be exported so, or its rows are longer than the file
                 takes.
             MissingExtraError: If a package is not installed; the message gives the pip line.
@@ -97,11 +108,29 @@ class Source:
                 "memory is set aside for the longest; accepted: another target, or max_length = "
                 f"{longest}, at which texts are cut here and have to be there"
             )
+        if target.needs_calibration:
+            _ = self.calibration
 
     @cached_property
     def calibration(self) -> Rows:
-        """What ranges of activations are taken from."""
-        return self._training_rows(self.settings.calibration_rows)
+        """What targets are calibrated on that need it.
+
+        Raises:
+            DataError: If the model's vocabulary does not know what is written there.
+        """
+        rows = self._training_rows(self.settings.calibration_rows)
+        unknown = measure_unknown(rows, self.tokenizer)
+        if unknown > _MOST_UNKNOWN:
+            raise DataError(
+                f"{figures.percent(unknown)} of the tokens of {rows.num_rows} {rows.source} are "
+                "unknown to the model's vocabulary, so that nothing can be calibrated on them; "
+                f"accepted: up to {figures.percent(_MOST_UNKNOWN)}, such as texts in the language "
+                "that the model reads"
+            )
+        if unknown < _LEAST_TOLD:
+            return rows
+        told = f"{rows.source} ({figures.percent(unknown)} of the tokens unknown to the vocabulary)"
+        return replace(rows, source=told)
 
     @cached_property
     def sensitivity_rows(self) -> Rows:
