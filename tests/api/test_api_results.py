@@ -90,6 +90,20 @@ def test_the_teacher_of_a_compression_stands_in_its_report_once(teacher, student
     assert repr(report) == f"<Report: {report.headline} {report.files['html']}>"
 
 
+@pytest.mark.slow
+def test_prune_takes_a_results_task_and_data(teacher, tmp_path):
+    given = {**SHORT, "rounds": 1, "measure": False, "out": tmp_path / "run"}
+    found = limbeck.prune(teacher, neurons=0.5, **given)
+    assert found.settings["data"] == teacher.settings["data"]
+    assert found.split == "test"
+    assert found.model.config.intermediate_size == teacher.model.config.intermediate_size // 2
+    assert found.pipeline()("a good great film")
+    assert "neurons" in found._repr_html_()
+    report = found.report(teacher, measure=False)
+    assert [model.label for model in report.models] == ["teacher", "pruned"]
+    assert limbeck.prune(teacher, neurons=0.5, **given).record == found.record
+
+
 def test_results_are_frozen(teacher):
     with pytest.raises(AttributeError):
         teacher.folder = "elsewhere"

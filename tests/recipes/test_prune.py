@@ -153,6 +153,7 @@ def test_without_a_teacher(deep_teacher, data, tmp_path):
     assert not (tmp_path / "run/teacher/cache").exists()
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_interrupted(halved, deep_teacher, data, tmp_path):
     out = tmp_path / "run"
     for stop_at in ("seed 0, epoch 1: ", "round 2 of 2: 3 heads"):
@@ -185,6 +186,7 @@ def test_a_model_as_it_is_left_stands_in_for_it(deep_teacher, data, tmp_path):
     assert (tmp_path / "model/limbeck.json").exists()
 
 
+@pytest.mark.slow
 def test_what_was_pruned_is_pruned_further(halved, data, tmp_path):
     changes = {"neurons": 0.5, "rounds": 1, "finetune": STEP}
     result = prune(halved[1].model, data, tmp_path / "run", **changes)
@@ -192,6 +194,7 @@ def test_what_was_pruned_is_pruned_further(halved, data, tmp_path):
     assert result.after.num_heads == (1, 1, 1)
 
 
+@pytest.mark.slow
 def test_from_the_shell(deep_teacher, data, tmp_path, capsys):
     out = tmp_path / "run"
     flags = ["--heads", "0.5", "--rounds", "1", "--finetune.max_steps", "1", "--measure", "false"]
