@@ -2,33 +2,60 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from limbeck.errors import DataError
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.recipes.evaluate import EvaluateSettings
 from limbeck.recipes.finetune.teachers import is_labeller
 from limbeck.report.runs import FinetuneRun
+from limbeck.runs import Role
 
 
-def scored_splits(data: TaskData) -> list[str]:
-    """Returns the splits that it is scored on: validation, and test if it has labels."""
+def list_scored_splits(data: TaskData) -> list[str]:
+    """Returns the splits that are scored: validation, and test if it has labels."""
     test = data.task.splits.get("test")
     return ["validation", *(["test"] if test is not None and test.is_labelled else [])]
 
 
-def make_evaluation(settings: TaskSettings, split: str) -> EvaluateSettings:
-    """Returns the settings of the run that scores the model of a recipe on a split."""
+def evaluation_settings(
+    settings: TaskSettings,
+    *,
+    model: str | Path,
+    split: str,
+    out: Path,
+    label: str,
+    role: Role,
+    device: str,
+) -> EvaluateSettings:
+    """Returns what `evaluate` is told to score a model on a run's task."""
     # A task that was not given stays one that was not: errors on the data then say so.
     unset = {"task"} - settings.model_fields_set
     shared = settings.model_dump(include=set(TaskSettings.model_fields) - unset)
     return EvaluateSettings.from_values(
         {
             **shared,
-            "out": settings.out / "teacher" / split,
+            "model": str(model),
+            "out": out,
             "split": split,
-            "label": "teacher",
-            "role": "teacher",
+            "label": label,
+            "role": role,
+            "device": device,
         }
+    )
+
+
+def teacher_settings(settings: TaskSettings, split: str) -> EvaluateSettings:
+    """Returns what `evaluate` is told to score a run's own model."""
+    return evaluation_settings(
+        settings,
+        model=settings.model,
+        split=split,
+        out=settings.out / "teacher" / split,
+        label="teacher",
+        role="teacher",
+        device=settings.device,
     )
 
 

@@ -14,6 +14,7 @@ from limbeck.recipes._jobs import Failures, run_jobs
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.folders import unshare_folder
 from limbeck.recipes._tasks.memory import recall_task
+from limbeck.recipes._teacher import list_scored_splits
 from limbeck.recipes.compress.candidates import Candidate, list_candidates
 from limbeck.recipes.compress.comparing import compare_runs, judge_on_test
 from limbeck.recipes.compress.forecast import forecast, measure_candidates, require_students
@@ -29,7 +30,6 @@ from limbeck.recipes.compress.search import run_search
 from limbeck.recipes.compress.settings import CompressSettings
 from limbeck.recipes.compress.teacher import (
     evaluate_teacher,
-    list_scored_splits,
     read_teacher_data,
 )
 from limbeck.recipes.compress.winner import write_student

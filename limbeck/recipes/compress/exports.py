@@ -11,10 +11,10 @@ from limbeck.export import Calibration, load_graph, write_export
 from limbeck.files import replace_folder
 from limbeck.recipes import evaluate
 from limbeck.recipes._tasks.folders import folder_name
+from limbeck.recipes._teacher import evaluation_settings
 from limbeck.recipes.compress.forms import Form
 from limbeck.recipes.compress.settings import CompressSettings
 from limbeck.recipes.compress.sources import take_calibration
-from limbeck.recipes.compress.teacher import evaluation_settings
 from limbeck.recipes.export.making import showing_steps
 from limbeck.report.runs import FinetuneRun, SeedRun, read_finetune_run
 from limbeck.runs import EvaluateRecord

@@ -12,13 +12,14 @@ from limbeck.errors import LimbeckError, SettingsError, TrainingError
 from limbeck.inference.footprint import Footprint, measure_footprint
 from limbeck.recipes._jobs import Failures, run_jobs
 from limbeck.recipes._tasks.folders import unshare_folder
+from limbeck.recipes._teacher import list_scored_splits
 from limbeck.recipes.compress.comparing import compare_runs, judge_on_test
 from limbeck.recipes.compress.exports import ExportedRun, make_form, read_form
 from limbeck.recipes.compress.forms import Form, least_of
 from limbeck.recipes.compress.planning import Plan
 from limbeck.recipes.compress.sources import Source
 from limbeck.recipes.compress.targets import name_engine
-from limbeck.recipes.compress.teacher import SPLIT, list_scored_splits
+from limbeck.recipes.compress.teacher import SPLIT
 from limbeck.recipes.compress.winner import write_export, write_student
 from limbeck.recipes.finetune.forecast import describe_time
 from limbeck.recipes.finetune.teachers import is_labeller

@@ -22,7 +22,11 @@ from limbeck.recipes._tasks.memory import recall_task
 from limbeck.recipes._tasks.models import load_fine_tuned
 from limbeck.recipes._tasks.predictions import count_bytes
 from limbeck.recipes._tasks.speeds import measure_once
-from limbeck.recipes._teacher import make_evaluation, require_something_to_keep, scored_splits
+from limbeck.recipes._teacher import (
+    list_scored_splits,
+    require_something_to_keep,
+    teacher_settings,
+)
 from limbeck.recipes.finetune.data import read_data
 from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.forecast import count_steps
@@ -230,8 +234,8 @@ def _write_cut(pruning: _Pruning, folder: Path) -> None:
 
 def _score_teacher(pruning: _Pruning, progress: Progress) -> Path:
     """Scores the model as it was given on the split that is reported, unless done before."""
-    split = scored_splits(pruning.data)[-1]
-    settings = make_evaluation(pruning.settings, split)
+    split = list_scored_splits(pruning.data)[-1]
+    settings = teacher_settings(pruning.settings, split)
     if not EvaluateRecord.exists(settings.out):
         progress.log(f"scoring {settings.model} on {split}")
         evaluate.run(settings, progress=progress)
