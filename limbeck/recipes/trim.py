@@ -53,8 +53,9 @@ class TrimSettings(RunSettings):
     with the model's tokenizer. None keeps all pieces."""
     out: Shown[Path]
     """Run folder; the model is in its folder `model`."""
-    min_count: Shown[int] = Field(default=1, ge=1)
-    """A piece that occurs less often goes."""
+    min_count: Shown[int] = Field(default=1, ge=0)
+    """A piece that occurs less often goes; with 0 all stay, and texts only say what pieces count
+    for `rank`."""
     max_pieces: Shown[int | None] = Field(default=None, ge=1)
     """Keep only so many pieces, the most frequent ones; none keeps all that occur."""
     max_tokens: Shown[int | None] = Field(default=None, ge=8)
@@ -126,13 +127,14 @@ class _Cut:
         ids, weights = None, None
         if settings.texts is not None:
             counts = _count(settings, settings.texts, tokenizer, progress=progress)
-            ids = trim_vocabulary.choose_rows(
-                config,
-                tokenizer,
-                counts,
-                min_count=settings.min_count,
-                max_pieces=settings.max_pieces,
-            )
+            if settings.min_count > 0 or settings.max_pieces is not None:
+                ids = trim_vocabulary.choose_rows(
+                    config,
+                    tokenizer,
+                    counts,
+                    min_count=settings.min_count,
+                    max_pieces=settings.max_pieces,
+                )
             rows = config.vocab_size
             weights = factorise_embeddings.weigh_pieces(tokenizer, counts, num_rows=rows)
         kind = find_head(folder) or AutoModel.kind
@@ -200,6 +202,12 @@ def _require_something(settings: TrimSettings) -> None:
     Raises:
         SettingsError: If so.
     """
+    keeps_all = settings.min_count == 0 and settings.max_pieces is None
+    if settings.texts is not None and keeps_all and settings.rank is None:
+        raise SettingsError(
+            "min_count = 0 keeps all pieces of texts, which then matter for rank alone; give rank, "
+            "or a min_count from 1"
+        )
     if settings.texts is not None:
         return
     for name in ("min_count", "max_pieces"):

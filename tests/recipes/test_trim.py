@@ -135,9 +135,14 @@ def test_a_table_is_factorised_by_what_texts_use(model, texts, tmp_path):
             TrimSettings(model=model, rank=4, out=tmp_path / name, **given),
             progress=SilentProgress(),
         )
-        for name, given in {"alike": {}, "counted": {"texts": texts}}.items()
+        for name, given in {
+            "alike": {},
+            "counted": {"texts": texts},
+            "whole": {"texts": texts, "min_count": 0},
+        }.items()
     }
     alike, counted = made["alike"], made["counted"]
+    assert made["whole"].num_pieces == alike.num_pieces
     size = alike.num_pieces
     assert size == alike.num_pieces_before > counted.num_pieces
     assert alike.num_parameters_before - alike.num_parameters == 16 * size - 4 * (size + 16)
@@ -157,6 +162,7 @@ def test_a_table_is_factorised_by_what_texts_use(model, texts, tmp_path):
         return sum(float((a - b).detach().square().sum()) for a, b in pairs)
 
     assert error_of(counted) < error_of(alike)
+    assert error_of(made["whole"]) < error_of(alike)
     card = (tmp_path / "counted/model/README.md").read_text(encoding="utf-8")
     assert "| Rank of the table | 4 |" in card
     assert "It has a table of words in two factors, which `transformers` has no place for" in card
@@ -219,7 +225,12 @@ def test_from_the_shell(model, texts, tmp_path, capsys):
     [
         ({"texts": "no-such.txt"}, DataError, r"no-such\.txt"),
         ({"max_pieces": 3}, SettingsError, "max_pieces = 3, but .*special tokens .* are 5 pieces"),
-        ({"min_count": 0}, SettingsError, "min_count = 0"),
+        ({"min_count": -1}, SettingsError, "min_count = -1.*>= 0"),
+        (
+            {"min_count": 0},
+            SettingsError,
+            r"min_count = 0 keeps all pieces .* give rank, or a min_c",
+        ),
         ({"texts": None}, SettingsError, r"nothing says what is to go; give texts .* or rank"),
         (
             {"texts": None, "rank": 2, "max_pieces": 9},
