@@ -13,7 +13,7 @@ from limbeck import AutoModelForSequenceClassification, SentenceEncoder, pipelin
 from limbeck.checkpoints import hash_model, read_tensors
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import CheckpointError, ExportError
-from limbeck.export import export_model, load_graph, load_target
+from limbeck.export import load_graph, load_target, write_export
 from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
 from limbeck.sparsity import Sparsifier, build_sparsity, measure_density
 
@@ -32,7 +32,7 @@ def pruned(tmp_path_factory):
     sparsifier.advance(1)
     source = write_source(load_graph(base / "dense"), base / "source")
     sparsifier.fold().save_pretrained(source)
-    export_model(source, base / "sparse", TARGET)
+    write_export(source, base / "sparse", TARGET)
     return source, base / "sparse"
 
 
@@ -75,19 +75,19 @@ def test_it_is_run_as_any_folder(pruned, tmp_path):
 def test_what_stays_in_float(family, module, tensor, tmp_path):
     graph = make_graph(family, SEQUENCE_CLASSIFICATION)
     source = write_source(graph, tmp_path / "source")
-    export_model(source, tmp_path / "sparse", TARGET, keep_float=[module])
+    write_export(source, tmp_path / "sparse", TARGET, keep_float=[module])
     given, found = read_tensors(source), read_tensors(tmp_path / "sparse")
     matrices = [name for name in given if given[name].ndim == 2]
     same = {name for name in matrices if torch.equal(given[name], found[name])}
     assert tensor in same
     assert len(same) == (4 if module.endswith("attention") else 1)
     with pytest.raises(ExportError, match=r"keep_float names the module 'encoder\.layer'"):
-        export_model(source, tmp_path / "other", TARGET, keep_float=["encoder.layer"])
+        write_export(source, tmp_path / "other", TARGET, keep_float=["encoder.layer"])
 
 
 def test_a_sentence_model(tmp_path):
     source = write_source(make_sentence_graph(), tmp_path / "source")
-    export_model(
+    write_export(
         source, tmp_path / "sparse", TARGET, keep_float=["encoder.encoder.layers.0.attention"]
     )
     texts = ["a gorgeous movie", "it is far too long"]
