@@ -119,18 +119,19 @@ def keep_units(model: Model, heads: Places | None = None, neurons: Places | None
 
 
 def require_cuttable(config: ModelConfig) -> None:
-    """Refuses a family whose layers can't differ in heads and neurons.
+    """Refuses a model whose layers can't differ in heads and neurons.
 
     Raises:
-        SettingsError: Says why they can't, and which families' can.
+        SettingsError: Says why they can't, and which can.
     """
-    if config.why_alike is None:
+    if config.why_whole is None:
         return
     families = listing.list_names("limbeck.models")
     others = [n for n in families if find_architecture(n).config_type.why_alike is None]
     raise SettingsError(
         f"prune_units can't take heads or neurons out of a {config.model_type}, since "
-        f"{config.why_alike}; accepted: {', '.join(others)}"
+        f"{config.why_whole}; accepted: models whose layers share no weights, of the families "
+        f"{', '.join(others)}"
     )
 
 

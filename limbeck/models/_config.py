@@ -352,6 +352,13 @@ class ModelConfig:
             return None
         return [self.layer_shapes[layer] for layer in layers]
 
+    @property
+    def why_whole(self) -> str | None:
+        """Why heads and neurons can't be taken out of its layers; None where they can."""
+        if self.why_alike is None and self.num_hidden_groups is not None:
+            return f"its layers share weights in {self.num_hidden_groups} groups"
+        return self.why_alike
+
     def layer_shape(self, place: int) -> LayerShape:
         """Returns what the layer in a place has, counted from 0."""
         if self.layer_shapes is not None:
@@ -428,10 +435,7 @@ class ModelConfig:
         return faults
 
     def _find_wrong_shapes(self, shapes: Sequence[LayerShape]) -> list[str]:
-        why = self.why_alike
-        if why is None and self.num_hidden_groups is not None:
-            why = f"its layers share weights in {self.num_hidden_groups} groups"
-        if why is not None:
+        if (why := self.why_whole) is not None:
             return [f"layer_shapes is given; accepted for {self.model_type}: null, since {why}"]
         return _layer_shapes.find_faults(
             shapes,

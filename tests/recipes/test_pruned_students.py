@@ -16,6 +16,8 @@ from limbeck.recipes import evaluate
 from limbeck.recipes.finetune import plan
 from limbeck.train import SilentProgress
 
+pytestmark = pytest.mark.slow
+
 UNEVEN = {"method": "prune_units", "heads": 0.5, "neurons": 0.5, "scope": "global"}
 LOSSES = {
     "soft_targets": {},
