@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from limbeck.errors import CheckpointError
 from limbeck.export._graph import Graph
 from limbeck.export._quiet import quiet
 from limbeck.export._steps import begin_step
@@ -67,8 +68,14 @@ def save(network: Network, folder: Path) -> tuple[str, ...]:
 
     begin_step("writing")
     (folder / FILE).parent.mkdir(parents=True, exist_ok=True)
-    # Left to itself it stores weights in fp16.
-    openvino.save_model(network, folder / FILE, compress_to_fp16=False)
+    try:  # left to itself it stores weights in fp16
+        openvino.save_model(network, folder / FILE, compress_to_fp16=False)
+    except RuntimeError as error:  # it says of a full disk: "iostream error"
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"OpenVINO can't write {folder / FILE} ({reason}); see whether its disk is full, or a "
+            "limit reached (ulimit -f)"
+        ) from error
     return FILE, WEIGHTS
 
 

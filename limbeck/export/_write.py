@@ -100,7 +100,8 @@ def write_export(
     write_json(folder / CONFIG_NAME, read_config(source), error=CheckpointError)
     AutoTokenizer.from_pretrained(source).for_model(graph.config).save_pretrained(folder)
     copy_beside(source, folder)
-    with torch.no_grad():
+    # Other libraries write as well, and say of a full disk what they like.
+    with torch.no_grad(), raised_as(CheckpointError, folder, writes=True):
         written = target.write(graph, folder, calibration=calibration, keep_float=keep_float)
     info = ExportInfo(
         target=target.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -46,8 +47,10 @@ class TorchExportTarget(Target):
         path.parent.mkdir(parents=True, exist_ok=True)
         program = _program.trace(graph)
         begin_step("writing, and reading again")
+        content = io.BytesIO()  # on a full disk torch's own writer ends the process
         with quiet("torch.export", "torch.fx"):
-            torch.export.save(program, path)
+            torch.export.save(program, content)
+            path.write_bytes(content.getbuffer())
             module = torch.export.load(path).module()
         inputs = graph.example(rows=3, tokens=5)
         given = module(**dict(zip(graph.input_names, inputs, strict=True)))

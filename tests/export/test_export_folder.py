@@ -1,5 +1,6 @@
 """An exported folder holds the model, and all that its users need beside it."""
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from pipeline_models import write_model
 
 from limbeck.checkpoints.exported import ExportInfo
-from limbeck.errors import ExportError, MissingExtraError, SettingsError
+from limbeck.errors import CheckpointError, ExportError, MissingExtraError, SettingsError
 from limbeck.export import load_graph, load_target, write_export
 from limbeck.tokenizers import AutoTokenizer
 
@@ -72,3 +73,19 @@ def test_refused_model_and_missing_package(exported, monkeypatch):
     expected = "DistilBertForSequenceClassification can't be exported to onnx: it is too small"
     with pytest.raises(ExportError, match=expected):
         target.check(graph)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+@pytest.mark.parametrize("name", ["onnx", "onnx_int8", "openvino", "torch_export"])
+def test_a_disk_that_is_full_is_one_clear_error(name, tmp_path):
+    """Libraries end the process or say something of streams."""
+    import resource
+
+    source = write_model(tmp_path / "source", hidden_size=64, intermediate_size=128)
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, most[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"can't write .*out.* \(?ulimit -f\)"):
+            write_export(source, tmp_path / "out", load_target(name))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)

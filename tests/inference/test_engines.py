@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -16,9 +17,11 @@ from pipeline_models import EVERY_EXPORT, SLOWLY_WRITTEN, TEXTS, require_package
 
 import limbeck
 from limbeck import listing
+from limbeck.checkpoints.exported import ExportInfo
 from limbeck.cli import main
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.export import load_target, write_export
+from limbeck.files import sha256_of
 from limbeck.inference import ModelFacts, TextClassificationPipeline, load_engine, pipeline
 from limbeck.inference import engines as room
 from limbeck.inference.engines import ASKED, find_engine
@@ -204,6 +207,28 @@ def test_a_folder_is_run_by_what_it_was_exported_for(name, classifier, run_by):
     assert type(run.engine) is type(load_engine(name, folder))
     scores = [one["score"] for one in expected(TEXTS)]
     assert [one["score"] for one in run(TEXTS)] == pytest.approx(scores, abs=TOLERANCE)
+
+
+@each_engine
+def test_a_damaged_file_is_one_clear_error(name, classifier, run_by, tmp_path):
+    """Also one whose checksum is right, as of a folder that somebody else has made."""
+    if name == "torch":
+        return  # which reads weights, see tests/checkpoints
+    folder = shutil.copytree(run_by(name, classifier), tmp_path / "copy")
+    info = ExportInfo.read(folder)
+    file = next(iter(info.files))
+    content = (folder / file).read_bytes()
+    noise = random.Random(1).randbytes(len(content))
+    for damaged in (b"", noise, content[: len(content) // 2]):
+        (folder / file).write_bytes(damaged)
+        info.write(folder)
+        with pytest.raises(CheckpointError, match=rf"{file} is not what was written: export\.json"):
+            load_engine(name, folder)
+        files = {**info.files, file: sha256_of(folder / file)}
+        info.model_copy(update={"files": files}).write(folder)
+        with pytest.raises(CheckpointError, match=rf"{file} .*[Ee]xport the model again") as caught:
+            load_engine(name, folder)
+        assert len(str(caught.value)) < 800
 
 
 @each_engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from limbeck.inference.engines._quiet import quiet_stderr
 from limbeck.inference.engines._rows import PartsEngine
 
 _METHOD = "forward"
+_MARK = b"ET"
+"""What a program has from its fifth byte on, then a version. The runtime ends the process where it
+finds anything else in a file of this size."""
 
 
 class ExecutorchEngine(PartsEngine):
@@ -68,13 +72,20 @@ def _open(exported: Exported) -> Any:
         )
         program = runtime.Runtime.get().load_program
         try:
+            _require_mark(exported.file)
             return program(
                 exported.file, verification=runtime.Verification.InternalConsistency
             ).load_method(_METHOD)
-        except RuntimeError as error:
+        except (RuntimeError, OSError, ValueError) as error:
             raise CheckpointError(
                 f"{exported.file} can't be opened by ExecuTorch: {error}. Export the model again"
             ) from error
+
+
+def _require_mark(file: Path) -> None:
+    with file.open("rb") as stream:
+        if not stream.read(8)[4:].startswith(_MARK):
+            raise ValueError("it is no program of ExecuTorch's")
 
 
 EngineType = ExecutorchEngine

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from limbeck.errors import CheckpointError
+from limbeck.errors import CheckpointError, shorten
 from limbeck.inference.engines._engine import Outputs
 from limbeck.inference.engines._exported import (
     ExportedEngine,
@@ -19,6 +21,7 @@ from limbeck.inference.engines._exported import (
 from limbeck.inference.engines._files import Exported
 
 _INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
+_PLACES: Final = re.compile(r"Exception from \S+: ?")  # in its own source
 _TYPES: Final = {"i64": np.int64, "i32": np.int32}
 
 
@@ -89,13 +92,22 @@ def _open(exported: Exported, *, num_threads: int | None) -> Any:
     if num_threads is not None:
         settings["INFERENCE_NUM_THREADS"] = num_threads
     try:
+        _require_xml(exported.file)
         return openvino.Core().compile_model(str(exported.file), "CPU", settings)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
+    except (RuntimeError, OSError, ValueError) as error:
+        reason = " ".join(_PLACES.sub("", str(error)).split())
         raise CheckpointError(
-            f"{exported.file} can't be opened by OpenVINO {openvino.__version__}: {reason}. "
-            "Export the model again, or take both files, .xml and .bin, from where they came"
+            f"{exported.file} can't be opened by OpenVINO {openvino.__version__}: "
+            f"{shorten(reason, length=300, quoted=False)}. Export the model again, or take both "
+            "files, .xml and .bin, from where they came"
         ) from error
+
+
+def _require_xml(file: Path) -> None:
+    """Refuses what OpenVINO would try to read in each of its other formats, and tell of each."""
+    with file.open("rb") as stream:
+        if not stream.read(64).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+            raise ValueError("it is no XML")
 
 
 EngineType = OpenVinoEngine
