@@ -4,7 +4,7 @@ import pytest
 from exported_models import RUNTIMES, make_graph, relative_difference, write_source
 
 from limbeck.checkpoints import read_config
-from limbeck.export import Graph, export_model, load_target
+from limbeck.export import Graph, load_target, write_export
 from limbeck.inference import load_engine
 from limbeck.methods.prune_units import keep_units
 from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
@@ -30,7 +30,7 @@ def test_an_export_gives_what_torch_gives(name, pruned, tmp_path):
     graph, source = pruned
     target, folder = load_target(name), tmp_path / "exported"
     assert target.refuse(graph) is None
-    info = export_model(source, folder, target, graph=graph)
+    info = write_export(source, folder, target, graph=graph)
     assert relative_difference(graph, RUNTIMES[target.engine](folder, info)) <= target.tolerance
     assert load_engine(target.engine, folder).facts.kind == SEQUENCE_CLASSIFICATION
     shapes = read_config(folder)["layer_shapes"]
