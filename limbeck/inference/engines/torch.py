@@ -45,8 +45,8 @@ class TorchEngine(Engine):
         self.precision = name_precision(next(model.parameters()).dtype)
         self.device = str(model.device)
         num_inputs = 3 if model.config.takes_token_types else 2
-        # A head over all words is a third of a small model's time; foreign models run it by
-        # themselves.
+        # A head over all words is half of a small model's time (docs/log.md); foreign models run it
+        # by themselves.
         asked = (ASKED,) if isinstance(model, Model) and self.kind.ties_words else ()
         self.limits = Limits(
             inputs=(*_INPUTS[:num_inputs], *asked), max_tokens=model.config.max_tokens
