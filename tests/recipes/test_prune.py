@@ -71,7 +71,7 @@ def test_it_says_what_it_kept(halved):
     assert [sum(r.num_heads) for r in result.rounds] == [3, 3]
     page = (settings.out / "report/report.md").read_text(encoding="utf-8")
     assert "3 of 6 heads (1 a layer) and 48 of 96 feed-forward neurons (16 a layer)" in page
-    assert "cut in 2 rounds, by importance = taylor" in page
+    assert "cut in 2 steps, by importance = taylor; after each, what was left learned" in page
     card = (settings.out / "model/README.md").read_text(encoding="utf-8")
     assert "all 3 layers, 3 of 6 heads" in card
     assert json.loads((settings.out / "model/limbeck.json").read_text())["task"] == "sst2"
@@ -179,7 +179,10 @@ def test_a_model_that_was_changed_on_the_way_is_noticed(deep_teacher, data, tmp_
 
 def test_a_model_as_it_is_left_stands_in_for_it(deep_teacher, data, tmp_path):
     """So that `chain` can look at the stages that come after."""
-    write = prepare_model(make_settings(deep_teacher, data, tmp_path / "run", keep=0.5))
+    settings = make_settings(deep_teacher, data, tmp_path / "run", keep=0.5)
+    assert plan(settings)["num_heads"] == "as many as earn it of 6"
+    assert "50.0 % less" in plan(settings)["operations"]
+    write = prepare_model(settings)
     write(tmp_path / "model")
     model = load(tmp_path / "model")
     assert model.num_parameters < load(deep_teacher).num_parameters
@@ -218,6 +221,7 @@ def test_from_the_shell(deep_teacher, data, tmp_path, capsys):
         ({"heads": 1.0}, r"nothing would be pruned; give a share below 1, such as heads = 0\.5"),
         ({"heads": 50}, r"heads = 50: a share of 1, not per cent or a number, such as 0\.5"),
         ({"keep": 0.5, "heads": 0.5}, r"keep = 0\.5 ranks .* heads = 0\.5 is a share of each"),
+        ({"keep": 0.5, "importance": "norm"}, r"keep = 0\.5 .* 'norm' .* accepted: taylor, fisher"),
         ({"heads": 0.2}, r"heads = 0\.2 leaves layer 0 none of its 2 heads; accepted: 0\.5 to 1"),
         ({"neurons": 0.01}, r"neurons = 0\.01 leaves layer 0 none of its 32.*accepted: 0\.0313 to"),
         ({"keep": 0.1}, r"keep = 0\.1 is less than one head and one neuron of each of 3 layers"),

@@ -30,6 +30,7 @@ from limbeck.recipes._teacher import (
 from limbeck.recipes.finetune.data import read_data
 from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.forecast import count_steps
+from limbeck.recipes.prune.choosing import choose_best
 from limbeck.recipes.prune.cutting import Schedule, Shape
 from limbeck.recipes.prune.result import (
     describe_kept,
@@ -75,7 +76,7 @@ class _Pruning:
         rounds: In their order.
         schedule: What each leaves.
         before: The model's shape.
-        planned: What is left at the end; as the weights' norms would choose, where layers compete.
+        planned: What is left at the end; where layers compete, as if each kept the same share.
     """
 
     settings: PruneSettings
@@ -121,10 +122,15 @@ class _Pruning:
 
 
 def _cut_at_once(schedule: Schedule, model: Model) -> Model:
-    """Returns what is left of a model if all rounds are one, and the weights' norms choose."""
-    one = replace(schedule, settings=schedule.settings.model_copy(update={"rounds": 1}))
-    units = one.choose(model, UnitScores(*measure_norms(model)), number=1)
-    return one.cut(model, units, number=1)
+    """Returns what is left of a model if all rounds are one, and the weights' norms choose.
+
+    Layers that compete for a budget keep about the same share each: which gets how much is measured
+    only in the run.
+    """
+    scores = UnitScores(*measure_norms(model)).of_layers(schedule.layers)
+    heads, neurons = schedule.count_units()
+    units = choose_best(scores, num_heads=heads, num_neurons=neurons)
+    return schedule.cut(model, units, number=1)
 
 
 def run(settings: PruneSettings, *, progress: Progress) -> PruneRecord:
@@ -197,8 +203,8 @@ def plan(settings: PruneSettings) -> dict[str, Any]:
         **data.sizes(),
         "importance": settings.importance,
         "num_layers": f"{len(after.num_heads)} of {len(before.num_heads)}",
-        "num_heads": f"{about}{sum(after.num_heads):,} of {sum(before.num_heads):,}",
-        "num_neurons": f"{about}{sum(after.num_neurons):,} of {sum(before.num_neurons):,}",
+        "num_heads": _count_units(after.num_heads, before.num_heads, settings),
+        "num_neurons": _count_units(after.num_neurons, before.num_neurons, settings),
         "num_parameters": about + _compare(after.num_parameters, before.num_parameters),
         "operations": about
         + _compare(after.num_operations, before.num_operations)
@@ -208,6 +214,11 @@ def plan(settings: PruneSettings) -> dict[str, Any]:
         "steps": {r.job.name: count_steps(r.settings, rows) for r in pruning.rounds},
         "seeds": list(settings.seeds),
     }
+
+
+def _count_units(after: Sequence[int], before: Sequence[int], settings: PruneSettings) -> str:
+    stays = "as many as earn it" if settings.keep is not None else f"{sum(after):,}"
+    return f"{stays} of {sum(before):,}"
 
 
 def _compare(after: int, before: int) -> str:
@@ -267,12 +278,13 @@ def _write_report(pruning: _Pruning, teacher: Path, after: Shape, progress: Prog
 
 
 def _describe_way(settings: PruneSettings) -> str:
-    rounds = "one round" if settings.rounds == 1 else f"{settings.rounds} rounds"
+    rounds = "one step" if settings.rounds == 1 else f"{settings.rounds} steps"
+    after = "after it" if settings.rounds == 1 else "after each"
     epochs = f"{settings.epochs:g} epoch{'' if settings.epochs == 1 else 's'}"
     teacher = "labels and the model as it was given" if settings.distil else "labels alone"
     return (
-        f"It was cut in {rounds}, by importance = {settings.importance}, and after each learned "
-        f"from {teacher} for {epochs}."
+        f"It was cut in {rounds}, by importance = {settings.importance}; {after}, what was left "
+        f"learned from {teacher} for {epochs}."
     )
 
 

@@ -135,6 +135,21 @@ class Schedule:
             costs = [costs[layer] for layer in self.layers]
         return choose_worthiest(scores, costs, budget=target.budget)
 
+    def count_units(self) -> tuple[list[int], list[int]]:
+        """Returns about how many heads and neurons of each layer are left at the end.
+
+        Exactly, but where layers compete: then as if each kept the same share.
+        """
+        last = self.target(self.settings.rounds)
+        if last.budget is None:
+            return list(last.num_heads), list(last.num_neurons)
+        kept = [self.costs[layer] for layer in self.layers]
+        share = min(1.0, last.budget / sum_costs(kept))
+        return (
+            [max(1, count_share(cost.num_heads, share)) for cost in kept],
+            [max(1, count_share(cost.num_neurons, share)) for cost in kept],
+        )
+
     def cut(self, model: Model, units: Units, *, number: int) -> Model:
         """Returns the model of some units, and in the first round of the layers that stay."""
         if number == 1 and len(self.layers) < model.config.num_places:

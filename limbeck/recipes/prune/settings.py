@@ -70,6 +70,12 @@ class PruneSettings(LearningSettings, TaskSettings):
                 f"keep = {self.keep:g} ranks heads and neurons of all layers together, and {name} "
                 f"= {given[name]:g} is a share of each layer; leave one of them out"
             )
+        if self.keep is not None and self.importance in ("norm", "random"):
+            raise SettingsError(
+                f"keep = {self.keep:g} weighs heads against neurons by what going without them "
+                f"would cost, which importance = '{self.importance}' does not say; accepted: "
+                "taylor, fisher"
+            )
         if self.layers is None and self.keep in (None, 1) and self.shares == (1, 1):
             raise SettingsError(
                 "nothing would be pruned; give a share below 1, such as heads = 0.5, neurons = 0.5 "
