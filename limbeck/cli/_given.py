@@ -118,7 +118,7 @@ class BadRows:
             raise error
         self.count += 1
         if self._tells and self.count <= _REPORTED:
-            note(f"skipped: {error}")
+            note(f"skipped: {str(error).removesuffix(f'. {_LEAVE_OUT}')}")
 
     def describe(self) -> str:
         """Says how many were skipped, at the end of a sentence; nothing if none were."""

@@ -110,7 +110,7 @@ def predict(
         for count, (row, items) in enumerate(found, start=1):  # noqa: B007 - told below
             common.tell(*_show(run, row.shown, items))
         if bad.count:
-            note(f"{count:,} rows{bad.describe()}")
+            note(f"{count:,} row{'' if count == 1 else 's'}{bad.describe()}")
         said["num_rows"] = count
     note(*describe_cut(run, of=count))
     return {**said, "num_skipped": bad.count, "num_cut": run.num_cut, "max_length": run.max_length}

@@ -42,9 +42,10 @@ MODEL, a folder or Hub id, stands for model=MODEL where there is such a
 setting; a preset counts before a folder of its name, which is then ./NAME.
 `--key value` and `--key=value` are other ways to write key=value; a key of
 several words, as max_length, is --max-length there.
-`limbeck list presets` shows the presets. A run that was interrupted goes on
-when the same command is given again. `--dry-run` says what would be done;
-`--settings > run.toml` writes all settings, given and not, into a file.
+`limbeck list presets` shows the presets. The same command given again goes on
+with a run that was interrupted, from what it has kept. `--dry-run` says what
+would be done; `--settings > run.toml` writes all settings, given and not,
+into a file.
 """
 _OTHERS = "Those most used; `limbeck init {name}` shows all, given in the same way."
 _OWN_FLAGS = ("--dry-run", "--settings", "--json", "--quiet", "--debug", "--help")

@@ -124,7 +124,7 @@ def test_bad_rows_are_named_or_left_out(models: Path, capsys: Captured) -> None:
     said = capsys.readouterr()
     assert "skipped: bad.jsonl, line 3, column 2: not valid JSON" in said.err
     assert "skipped: bad.jsonl, line 4: column 'text' has half a character" in said.err
-    assert "skipped: bad.jsonl, line 5: column 'text' is empty; accepted: a text" in said.err
+    assert "skipped: bad.jsonl, line 5: column 'text' is empty; accepted: a text\n" in said.err
     assert json.loads(said.out)["num_skipped"] == 4
     assert [row["text"] for row in read("found.jsonl")] == ["fine"]
     Path("found.jsonl").unlink()
