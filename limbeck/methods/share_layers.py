@@ -48,6 +48,11 @@ def apply(model: Model, settings: ShareLayersSettings) -> Model:
         Lan et al., "ALBERT", 2020, section 3.1, "Cross-layer parameter sharing"; there the weights
         are new.
     """
+    if model.config.layer_shapes is not None:
+        raise SettingsError(
+            "share_layers makes one layer of several, and this model's differ in heads and inner "
+            "neurons; accepted: a model whose layers are all alike"
+        )
     groups, now = settings.groups, len(model.encoder.layers)
     if groups >= now:
         raise SettingsError(

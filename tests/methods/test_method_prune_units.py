@@ -136,6 +136,18 @@ def test_a_share_is_of_what_is_left(model):
     assert [(len(shape.heads), shape.neurons) for shape in shapes] == [(1, 12)] * DEPTH
 
 
+def test_layers_that_differ_are_not_made_one(model):
+    pruned = prune(model, heads=0.5, neurons=0.5)
+    with pytest.raises(
+        SettingsError, match=r"one layer of several, and this model's differ in heads .*; accepted"
+    ):
+        apply_methods(pruned, [{"method": "share_layers"}])
+    alike = apply_methods(
+        model, [{"method": "prune_units", "neurons": 0.5}, {"method": "share_layers"}]
+    )
+    assert (alike.config.intermediate_size, len(alike.encoder.layers)) == (12, 1)
+
+
 def test_frozen_weights_stay_frozen(model):
     model.encoder.requires_grad_(requires_grad=False)
     pruned = prune(model, heads=0.5, neurons=0.5)
