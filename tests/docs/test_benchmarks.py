@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-SCRIPTS = [*sorted(FOLDER.glob("*.py")), FOLDER / "inference/measure.py"]
+SCRIPTS = [
+    *sorted(FOLDER.glob("*.py")),
+    *(
+        FOLDER / "inference" / f"{name}.py"
+        for name in ("measure", "same_answers", "exported_scores")
+    ),
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
