@@ -31,8 +31,9 @@ class OnnxInt4Target(Target):
     packages = _onnx.PACKAGES
     extra = "onnx"
     # Of the largest of thousands of numbers, in tiny models with random weights drawn wide: up to
-    # 1.74 there. It tells a wrong conversion (5 and more) from noise, not a good model from a bad.
-    tolerance = 2.0
+    # 2.33 there, with a head over all words. It tells a wrong conversion (5 and more) from noise,
+    # not a good model from a bad.
+    tolerance = 3.0
 
     def narrow(self, weight: Tensor, *, role: Role = "matrix") -> Tensor:
         """Returns a weight as the file holds it."""
