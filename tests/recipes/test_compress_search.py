@@ -297,6 +297,25 @@ def test_it_ends_where_nothing_cheaper_is_left(deep_teacher, data, tmp_path):
 
 
 @pytest.mark.slow
+def test_layers_may_be_narrowed_too(deep_teacher, data, tmp_path):
+    shared = {"depths": (), "widths": 0.5, "targets": "onnx", "retain": 0.2}
+    settings = search_settings(deep_teacher, data, tmp_path / "run", **shared)
+    result = run(settings, progress=SilentProgress())
+    assert result.chosen == "3 layers, 0.5 wide, onnx"
+    whole, narrow = result.models[1:]
+    assert narrow.num_parameters < whole.num_parameters
+    assert narrow.file_bytes / 1e6 == pytest.approx(float(narrow.expected.split()[0]), abs=0.0051)
+    both = plan(search_settings(deep_teacher, data, tmp_path / "other", widths=(0.5,)))
+    assert list(both["students"]) == ["1 layer", "3 layers, 0.5 wide", "1 layer, 0.5 wide"]
+
+
+def test_widths_are_shares(deep_teacher, data, tmp_path):
+    for wrong in (1.0, 0, (0.5, 0.5), 2):
+        with pytest.raises(SettingsError, match="give each share once, above 0 and below 1, such"):
+            make_settings(deep_teacher, data, tmp_path / "run", widths=wrong)
+
+
+@pytest.mark.slow
 def test_from_python(deep_teacher, data, tmp_path):
     found = limbeck.compress(
         deep_teacher,

@@ -56,7 +56,7 @@ _OF_SEARCH = (
     "prefer",
     "budget_hours",
 )
-_MAY_CHANGE = (*_ASKED, *_OF_SEARCH, "workers")
+_MAY_CHANGE = (*_ASKED, *_OF_SEARCH, "widths", "workers")
 
 
 def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
@@ -115,6 +115,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
 def _describe_asked(settings: CompressSettings) -> dict[str, Any]:
     """Returns what decides what is tried and chosen, settings of a search where there is one."""
     names = {*_ASKED, *_OF_SEARCH} if settings.is_search else set(_ASKED)
+    names |= set() if settings.widths is None else {"widths"}
     return settings.model_dump(mode="json", include=names)
 
 

@@ -31,6 +31,9 @@ class CompressSettings(LearningSettings, TaskSettings):
     depths: Shown[tuple[int, ...] | None] = None
     """Depths of the students that are made of the model's own layers, evenly spaced from the first
     on; by default 2/3, 1/2, 1/3 and 1/4 of its depth, or none where `student` is given."""
+    widths: Shown[tuple[float, ...] | None] = None
+    """Shares of the heads and inner neurons of each layer, such as 0.5, that further students keep,
+    at the full depth and at each of `depths`; those that write most, by their weights."""
     student: Shown[str | tuple[str, ...] | None] = None
     """One or more encoders, such as generally distilled ones, to try as they are, each with a new
     head."""
@@ -78,6 +81,19 @@ class CompressSettings(LearningSettings, TaskSettings):
     @classmethod
     def _take_one_depth(cls, depths: object) -> object:
         return (depths,) if isinstance(depths, int) else depths
+
+    @field_validator("widths", mode="before")
+    @classmethod
+    def _take_one_width(cls, widths: object) -> object:
+        return (widths,) if isinstance(widths, int | float) else widths
+
+    @field_validator("widths")
+    @classmethod
+    def _check_widths(cls, widths: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        given = widths or ()
+        if len(set(given)) < len(given) or not all(0 < share < 1 for share in given):
+            raise ValueError("give each share once, above 0 and below 1, such as 0.5")
+        return widths
 
     @field_validator("depths")
     @classmethod

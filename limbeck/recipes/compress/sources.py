@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from limbeck.export import Graph
-from limbeck.methods import start_student
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.compress.candidates import Candidate
 from limbeck.recipes.compress.costs.shapes import Shape, count_shape
 from limbeck.recipes.export.rows import take_rows
+from limbeck.recipes.finetune.data import trained_config
 from limbeck.recipes.finetune.forecast import take_sample
 from limbeck.recipes.finetune.training import save_model, start_model
 
@@ -77,8 +77,9 @@ def _of_model(data: TaskData, lengths: Sequence[int]) -> Source:
 def _of_candidate(candidate: Candidate, data: TaskData, lengths: Sequence[int]) -> Source:
     settings = candidate.settings
     sample = take_sample(settings, data.task)
+    config = trained_config(settings, sample).replace(**data.task.head()).with_padding()
     with torch.device("meta"):
-        model = start_student(data.task.new_model(sample.folder), settings.methods)
+        model = data.task.auto_model.from_config(config)
 
     def write(folder: Path) -> Path:
         save_model(start_model(settings, sample), settings, sample, folder)
