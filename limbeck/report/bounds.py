@@ -84,10 +84,6 @@ class Search:
         loaded = None if footprint is None else footprint.loaded_bytes
         return figures.or_none(loaded, figures.file_size)
 
-    def word_expected(self, model: ModelFacts) -> str:
-        """Words what was expected of a model before it was made."""
-        return self.expected.get(model.label, figures.NONE)
-
     def word_excess(self, model: ModelFacts) -> list[str]:
         """Says of each bound that a model exceeds what it takes, and what would do."""
         taken = self.measure(model)

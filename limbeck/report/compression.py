@@ -295,7 +295,6 @@ def tried_table(found: Compression) -> Table:
         **({} if found.search is None else {"Memory, loaded": found.search.word_memory}),
         "Latency, batch 1": latency_or_none,
         "Speed-up (quartiles)": speed_up_or_none,
-        **({} if found.search is None else {"Expected": found.search.word_expected}),
     }
     note = (
         f"Scores on {found.task} {found.split}, {figures.count(found.num_examples)} examples, "

@@ -77,6 +77,7 @@ def make_page(compression: Compression) -> Page:
         Plots(plots=plots),
         table,
         *_list_not_tried(search),
+        *_list_expected(search),
         Fold(title="How each was made", block=made),
     )
     return Page(
@@ -112,6 +113,13 @@ def _list_not_tried(search: Search | None) -> tuple[Fold, ...]:
         return ()
     terms = Terms(terms=tuple(search.not_tried.items()))
     return (Fold(title=f"Not tried ({len(search.not_tried)})", block=terms),)
+
+
+def _list_expected(search: Search | None) -> tuple[Fold, ...]:
+    """Returns what each model was expected to take before it was made."""
+    if search is None or not search.expected:
+        return ()
+    return (Fold(title="What was expected", block=Terms(terms=tuple(search.expected.items()))),)
 
 
 def find_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
