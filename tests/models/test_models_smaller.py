@@ -257,10 +257,6 @@ def test_layers_that_are_not_alike():
     model = make_model("modernbert", MASKED_LM)
     with pytest.raises(SettingsError, match=r"share_layers: .*groups is 1; .*modernbert are not a"):
         apply_methods(model, [{"method": "share_layers"}])
-    units = {"method": "prune_units", "heads": 0.5, "neurons": 0.5}
-    model = make_model("bert", MASKED_LM)
-    with pytest.raises(SettingsError, match=r"layer_shapes is given; .*null, since its layers sha"):
-        apply_methods(model, [units, {"method": "share_layers"}])
     alone = make_model("bert", MASKED_LM, num_hidden_layers=1)
     with pytest.raises(SettingsError, match=r"groups = 1: 1 layers have .* several have"):
         apply_methods(alone, [{"method": "share_layers"}])
