@@ -42,6 +42,8 @@ _SHARED = (
     "attention_probs_dropout_prob",
     "layer_norm_eps",
     "embedding_rank",
+    "id2label",
+    "problem_type",
 )
 _SCHEMES = ("every_other", "original", "lower", "even")
 

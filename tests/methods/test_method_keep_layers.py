@@ -116,6 +116,24 @@ def test_all_layers_make_the_teacher_again(model_type: str) -> None:
     torch.testing.assert_close(student(ids).logits, teacher(ids).logits, rtol=0, atol=1e-6)
 
 
+def test_a_student_of_another_family_knows_its_teacher_s_labels() -> None:
+    names = {0: "animal", 1: "mineral", 2: "vegetable"}
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=24,
+        id2label=names,
+        problem_type="multi_label_classification",
+    )
+    teacher = BertForSequenceClassification(config)
+    student = keep_layers(teacher, 1)
+    assert student.config.id2label == names
+    assert student.config.problem_type == "multi_label_classification"
+    torch.testing.assert_close(student.head.output.weight, teacher.head.output.weight)
+
+
 def test_kept_layers_follow_each_other() -> None:
     teacher = make_bert()
     student = keep_layers(teacher, (1, 3)).double().eval()
