@@ -215,11 +215,11 @@ def choose_units(
         return [list(range(size)) for size in sizes]
     if scope == "layer":
         return [
-            _find_best(of_layer, _count(name, kept, len(of_layer), where=f"layer {place}"))
+            find_best(of_layer, _count(name, kept, len(of_layer), where=f"layer {place}"))
             for place, of_layer in enumerate(importances)
         ]
     number = _count(name, kept, sum(sizes), where="all layers together", least=len(sizes))
-    chosen = [set(_find_best(of_layer, 1)) for of_layer in importances]
+    chosen = [set(find_best(of_layer, 1)) for of_layer in importances]
     owners = [(layer, place) for layer, size in enumerate(sizes) for place in range(size)]
     left = number - len(sizes)
     for index in torch.cat(list(importances)).argsort(descending=True, stable=True).tolist():
@@ -230,14 +230,25 @@ def choose_units(
     return [sorted(places) for places in chosen]
 
 
-def _find_best(importances: Tensor, number: int) -> list[int]:
+def find_best(importances: Tensor, number: int) -> list[int]:
+    """Returns the most important of a layer, in the order they stand in; of equals the first."""
     best: list[int] = importances.argsort(descending=True, stable=True)[:number].tolist()
     return sorted(best)
 
 
+def count_share(number: int, share: float) -> int:
+    """Returns how many of some units a share of them is, half a unit for a whole one.
+
+    Example:
+        >>> count_share(12, 0.5), count_share(3, 0.5), count_share(2, 0.2)
+        (6, 2, 0)
+    """
+    return math.floor(number * share + 0.5)
+
+
 def _count(name: str, kept: float, size: int, *, where: str, least: int = 1) -> int:
-    """Returns how many of `size` are kept: a share is rounded, a half up."""
-    number = kept if isinstance(kept, int) else math.floor(kept * size + 0.5)
+    """Returns how many of `size` are kept, of which there are enough."""
+    number = kept if isinstance(kept, int) else count_share(size, kept)
     if not least <= number <= size:
         each = "" if least == 1 else ", so that each layer has one"
         share = math.ceil((least - 0.5) / size * 1e4) / 1e4

@@ -118,6 +118,29 @@ def test_layers_go_first(deep_teacher, data, tmp_path):
     assert model.config.layer_shapes is None
 
 
+def test_layers_alone_go_in_one_round_and_nothing_is_measured(deep_teacher, data, tmp_path):
+    changes = {"layers": 2, "label_weight": 0, "finetune": STEP}
+    settings = make_settings(deep_teacher, data, tmp_path / "run", **changes)
+    planned = plan(settings)
+    assert planned["steps"] == {"round 1 of 1": 1}
+    assert "importance" not in planned
+    result = run(settings, progress=SilentProgress())
+    assert [r.num_neurons for r in result.rounds] == [(32, 32)]
+    card = (settings.out / "model/README.md").read_text(encoding="utf-8")
+    assert (
+        "It was cut in one step; after it, what was left learned from the model as it was given "
+        "alone for 2 epochs, at most 1 step."
+    ) in card
+
+
+@pytest.mark.parametrize(
+    ("kept", "name"), [({"heads": 0.25}, "heads"), ({"neurons": 0.0157}, "neurons")]
+)
+def test_the_least_share_that_is_accepted(kept, name, deep_teacher, data, tmp_path):
+    planned = plan(make_settings(deep_teacher, data, tmp_path / "run", **kept))
+    assert planned[f"num_{name}"].startswith("3 of")
+
+
 def test_what_does_nothing_goes_first(deep_teacher, data, tmp_path):
     """Units that write nothing score nothing, and the model without them says what it said."""
     dead = load(deep_teacher)
@@ -222,8 +245,8 @@ def test_from_the_shell(deep_teacher, data, tmp_path, capsys):
         ({"heads": 50}, r"heads = 50: a share of 1, not per cent or a number, such as 0\.5"),
         ({"keep": 0.5, "heads": 0.5}, r"keep = 0\.5 ranks .* heads = 0\.5 is a share of each"),
         ({"keep": 0.5, "importance": "norm"}, r"keep = 0\.5 .* 'norm' .* accepted: taylor, fisher"),
-        ({"heads": 0.2}, r"heads = 0\.2 leaves layer 0 none of its 2 heads; accepted: 0\.5 to 1"),
-        ({"neurons": 0.01}, r"neurons = 0\.01 leaves layer 0 none of its 32.*accepted: 0\.0313 to"),
+        ({"heads": 0.2}, r"heads = 0\.2 leaves layer 0 none of its 2 heads; accepted: 0\.25 to 1"),
+        ({"neurons": 0.01}, r"neurons = 0\.01 leaves layer 0 none of its 32.*accepted: 0\.0157 to"),
         ({"keep": 0.1}, r"keep = 0\.1 is less than one head and one neuron of each of 3 layers"),
         ({"layers": 3}, r"layers = 3 keeps all 3 layers"),
         ({"layers": 4}, r"layers = 4: the teacher has 3 layers; accepted: 1 to 3"),

@@ -36,6 +36,7 @@ from limbeck.recipes.prune.result import (
     describe_kept,
     describe_model,
     describe_round,
+    describe_way,
     find_difference,
     make_estimate,
     summarise_result,
@@ -100,7 +101,8 @@ class _Pruning:
         first = rounds[0].settings.model_copy(update={"model": settings.model})
         data = read_data(first, progress)
         require_cuttable(data.config)
-        if settings.importance == "taylor" and not data.examples["train"].is_labelled.all():
+        is_measured = settings.chooses_units and settings.importance == "taylor"
+        if is_measured and not data.examples["train"].is_labelled.all():
             raise SettingsError(
                 "importance = 'taylor' is measured on labels, which the train rows of data = "
                 f"{settings.data!r} have not; accepted: importance = 'fisher', which needs none"
@@ -201,7 +203,7 @@ def plan(settings: PruneSettings) -> dict[str, Any]:
         "run": start,
         "device": str(choose_device(settings.device)),
         **data.sizes(),
-        "importance": settings.importance,
+        **({"importance": settings.importance} if settings.chooses_units else {}),
         "num_layers": f"{len(after.num_heads)} of {len(before.num_heads)}",
         "num_heads": _count_units(after.num_heads, before.num_heads, settings),
         "num_neurons": _count_units(after.num_neurons, before.num_neurons, settings),
@@ -271,20 +273,9 @@ def _write_report(pruning: _Pruning, teacher: Path, after: Shape, progress: Prog
         title=f"{name}, pruned for {settings.task_label or pruning.data.task.name}",
         notes=[
             describe_kept(pruning.before, after, num_tokens=pruning.schedule.num_tokens),
-            _describe_way(settings),
+            describe_way(settings, pruning.rounds[-1].settings),
         ],
         measure=(lambda runs, split: measure(runs, split=split)) if settings.measure else None,
-    )
-
-
-def _describe_way(settings: PruneSettings) -> str:
-    rounds = "one step" if settings.rounds == 1 else f"{settings.rounds} steps"
-    after = "after it" if settings.rounds == 1 else "after each"
-    epochs = f"{settings.epochs:g} epoch{'' if settings.epochs == 1 else 's'}"
-    teacher = "labels and the model as it was given" if settings.distil else "labels alone"
-    return (
-        f"It was cut in {rounds}, by importance = {settings.importance}; {after}, what was left "
-        f"learned from {teacher} for {epochs}."
     )
 
 
@@ -299,7 +290,7 @@ def _write_card(pruning: _Pruning, after: Shape, report: Report) -> None:
         card,
         name=f"{name}, pruned",
         summary=f"{name}, pruned for {report.task} with limbeck. {kept}",
-        made={"Pruned by": _describe_way(settings), **card.made},
+        made={"Pruned by": describe_way(settings, last.settings), **card.made},
         notes=[report.headline, *(c.text for c in report.comparisons), *card.notes],
     )
     write_card(settings.out / "model", card)

@@ -9,6 +9,7 @@ from itertools import chain
 from torch import Tensor
 
 from limbeck.methods._importance import UnitScores
+from limbeck.methods.prune_units import find_best
 from limbeck.recipes.prune.costs import LayerCost
 
 Places = tuple[int, ...]
@@ -37,16 +38,6 @@ class Units:
         return tuple(map(len, self.neurons))
 
 
-def count_share(number: int, share: float) -> int:
-    """Returns how many of some units a share of them is, half a unit for a whole one.
-
-    Example:
-        >>> count_share(12, 0.5), count_share(3, 0.5), count_share(2, 0.2)
-        (6, 2, 0)
-    """
-    return int(number * share + 0.5)
-
-
 def choose_best(
     scores: UnitScores, *, num_heads: Sequence[int], num_neurons: Sequence[int]
 ) -> Units:
@@ -62,8 +53,7 @@ def choose_best(
 
 def _best(scores: Sequence[Tensor], counts: Sequence[int]) -> tuple[Places, ...]:
     return tuple(
-        tuple(sorted(of_layer.argsort(descending=True, stable=True)[:count].tolist()))
-        for of_layer, count in zip(scores, counts, strict=True)
+        tuple(find_best(of_layer, count)) for of_layer, count in zip(scores, counts, strict=True)
     )
 
 

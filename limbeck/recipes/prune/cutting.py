@@ -11,9 +11,9 @@ from limbeck.errors import SettingsError
 from limbeck.methods import keep_layers
 from limbeck.methods._importance import UnitScores
 from limbeck.methods.keep_layers import KeepLayersSettings, choose_layers
-from limbeck.methods.prune_units import keep_units
+from limbeck.methods.prune_units import count_share, keep_units
 from limbeck.models import Model
-from limbeck.recipes.prune.choosing import Units, choose_best, choose_worthiest, count_share
+from limbeck.recipes.prune.choosing import Units, choose_best, choose_worthiest
 from limbeck.recipes.prune.costs import LayerCost, count_operations, count_weights, sum_costs
 from limbeck.recipes.prune.settings import PruneSettings
 
@@ -106,7 +106,7 @@ class Schedule:
 
     def target(self, number: int) -> Target:
         """Returns what round `number`, counted from 1, leaves."""
-        power = number / self.settings.rounds
+        power = number / self.settings.num_rounds
         heads, neurons = self.settings.shares
         kept = [self.costs[layer] for layer in self.layers]
         keep = self.settings.keep
@@ -140,7 +140,7 @@ class Schedule:
 
         Exactly, but where layers compete: then as if each kept the same share.
         """
-        last = self.target(self.settings.rounds)
+        last = self.target(self.settings.num_rounds)
         if last.budget is None:
             return list(last.num_heads), list(last.num_neurons)
         kept = [self.costs[layer] for layer in self.layers]
@@ -157,7 +157,7 @@ class Schedule:
         return keep_units(model, units.heads, units.neurons)
 
     def _require_units(self) -> None:
-        last = self.target(self.settings.rounds)
+        last = self.target(self.settings.num_rounds)
         of_kind = zip(
             ("heads", "neurons"),
             self.settings.shares,
@@ -170,7 +170,8 @@ class Schedule:
                 if count == 0:
                     raise SettingsError(
                         f"{name} = {share:g} leaves layer {layer} none of its {number} {name}; "
-                        f"accepted: {_round_up(1 / number)} to 1, at least one of each layer"
+                        # From half a unit on, which is rounded up.
+                        f"accepted: {_round_up(0.5 / number)} to 1, at least one of each layer"
                     )
         if last.budget is None:
             return

@@ -36,7 +36,7 @@ def score_units(
         number: Of the round, from 1; each draws other numbers by chance.
         progress: Where it is shown.
     """
-    if settings.importance == "norm":
+    if settings.importance == "norm" or not settings.chooses_units:  # all stay: none is compared
         return UnitScores(*measure_norms(model))
     seed = settings.seeds[0] + number
     if settings.importance == "random":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.prune.cutting import Shape
 from limbeck.recipes.prune.rounds import Cut, Round
+from limbeck.recipes.prune.settings import PruneSettings
 from limbeck.report import figures, wording
 from limbeck.report.facts import ModelFacts, Report
 from limbeck.report.figures import or_none
@@ -66,6 +68,40 @@ def describe_kept(before: Shape, after: Shape, *, num_tokens: int) -> str:
         f"feed-forward neurons ({_range(after.num_neurons)} a layer). On a text of {num_tokens} "
         f"tokens its layers make {figures.percent(work)} of the operations."
     )
+
+
+def describe_way(settings: PruneSettings, training: FinetuneSettings) -> str:
+    """Says in a sentence how it was cut, and what it learned from for how long.
+
+    Args:
+        settings: Of the run.
+        training: Of a round.
+    """
+    rounds = settings.num_rounds
+    cut = f"It was cut in {'one step' if rounds == 1 else f'{rounds} steps'}"
+    how = f"{cut}, by importance = {settings.importance}" if settings.chooses_units else cut
+    after = "after it" if rounds == 1 else "after each"
+    return (
+        f"{how}; {after}, what was left learned from {_name_sources(training)} for "
+        f"{_describe_length(training)}."
+    )
+
+
+def _name_sources(training: FinetuneSettings) -> str:
+    if training.teacher is None:
+        return "labels alone"
+    given = "the model as it was given"
+    return f"{given} alone" if training.label_weight == 0 else f"labels and {given}"
+
+
+def _describe_length(training: FinetuneSettings) -> str:
+    bounds = {"step": training.max_steps, "minute": training.max_minutes}
+    most = [_number_of(bound, noun) for noun, bound in bounds.items() if bound is not None]
+    return ", at most ".join([_number_of(training.epochs, "epoch"), *most])
+
+
+def _number_of(number: float, noun: str) -> str:
+    return f"{number:g} {noun}{'' if number == 1 else 's'}"
 
 
 def _range(counts: Sequence[int]) -> str:

@@ -139,7 +139,7 @@ def list_rounds(settings: PruneSettings) -> list[Round]:
         SettingsError: If a setting of their training is wrong.
     """
     found: list[Round] = []
-    for number in range(1, settings.rounds + 1):
+    for number in range(1, settings.num_rounds + 1):
         before = found[-1] if found else None
         folder = settings.out / "rounds" / str(number)
         changes = {
@@ -151,7 +151,7 @@ def list_rounds(settings: PruneSettings) -> list[Round]:
             **({} if settings.distil else {"teacher": None, "teacher_cache": None}),
         }
         job = Job(
-            name=f"round {number} of {settings.rounds}",
+            name=f"round {number} of {settings.num_rounds}",
             recipe="finetune",
             settings=make_student_settings(settings, changes, recipe="prune"),
             after=None if before is None else before.job.name,

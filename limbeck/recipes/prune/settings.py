@@ -42,7 +42,7 @@ class PruneSettings(LearningSettings, TaskSettings):
     """Training rows that importance is measured on, taken evenly from all."""
     rounds: int = Field(default=2, ge=1, le=100)
     """Steps in which it is cut, each of which leaves the same share of what the one before left,
-    and trains what it left."""
+    and trains what it left; one where nothing but layers goes."""
     epochs: Shown[float] = Field(default=3.0, gt=0, allow_inf_nan=False)
     """Passes over the training examples in each round."""
     distil: bool = True
@@ -76,7 +76,7 @@ class PruneSettings(LearningSettings, TaskSettings):
                 f"would cost, which importance = '{self.importance}' does not say; accepted: "
                 "taylor, fisher"
             )
-        if self.layers is None and self.keep in (None, 1) and self.shares == (1, 1):
+        if self.layers is None and not self.chooses_units:
             raise SettingsError(
                 "nothing would be pruned; give a share below 1, such as heads = 0.5, neurons = 0.5 "
                 "or keep = 0.5"
@@ -89,6 +89,16 @@ class PruneSettings(LearningSettings, TaskSettings):
         if all(given is None for given in (self.heads, self.neurons, self.keep, self.layers)):
             return 0.5, 0.5
         return self.heads or 1.0, self.neurons or 1.0
+
+    @property
+    def chooses_units(self) -> bool:
+        """Whether heads or neurons go, and not layers alone."""
+        return self.keep not in (None, 1) or self.shares != (1, 1)
+
+    @property
+    def num_rounds(self) -> int:
+        """How many rounds there are: layers all go in the first."""
+        return self.rounds if self.chooses_units else 1
 
     @model_validator(mode="after")
     def _require_teacher(self) -> Self:
