@@ -133,7 +133,7 @@ def choose_rank(rank: float, *, num_rows: int, width: int) -> int:
         raise SettingsError(
             f"rank = {rank:g}: factors of {num_rows:,} x {columns} and {columns} x {width} have no "
             f"fewer numbers than the table of {num_rows:,} x {width}; accepted: 1 to {most}, or a "
-            f"share of {width} up to {most / width:.2g}"
+            f"share of {width} up to {math.floor(1000 * most / width) / 1000:g}"
         )
     return columns
 

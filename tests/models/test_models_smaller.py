@@ -270,7 +270,7 @@ def test_layers_that_are_not_alike():
         (1.5, r"rank = 1\.5: no number of columns; give a whole number, or a share"),
         (17, r"rank = 17: factors of 50 x 17 and 17 x 24 have no fewer .*accepted: 1 to 16, or a"),
         (30, r"rank = 30: factors of 50 x 30 and 30 x 24 have no fewer numbers than .* 50 x 24"),
-        (0.9, r"rank = 0\.9: factors of 50 x 22 and .*or a share of 24 up to 0\.67"),
+        (0.9, r"rank = 0\.9: factors of 50 x 22 and .*or a share of 24 up to 0\.666"),
     ],
 )
 def test_ranks_that_save_nothing(rank, message):
@@ -348,3 +348,11 @@ def test_the_largest_rank_is_the_last_that_saves_something():
         assert choose_rank(fitting[-1], num_rows=rows, width=width) == fitting[-1]
         with pytest.raises(SettingsError, match=rf"accepted: 1 to {fitting[-1]}, or"):
             choose_rank(fitting[-1] + 1, num_rows=rows, width=width)
+
+
+@pytest.mark.parametrize(("rows", "width"), [(30_522, 384), (50_368, 768), (50, 24), (3, 8)])
+def test_a_share_that_a_message_names_is_accepted(rows, width):
+    with pytest.raises(SettingsError, match=r"have no fewer numbers") as refused:
+        choose_rank(width, num_rows=rows, width=width)
+    share = float(str(refused.value).rpartition(" up to ")[2])
+    assert 0 < choose_rank(share, num_rows=rows, width=width) < width
