@@ -86,6 +86,11 @@ class SparsitySettings(Settings):
                 f"sparsify: warmup_ratio = {self.warmup_ratio:g} and cooldown_ratio = "
                 f"{self.cooldown_ratio:g} are more than the whole run; accepted: at most 1 together"
             )
+        if self.start is not None and self.cooldown_ratio == 1:
+            raise SettingsError(
+                f"sparsify: cooldown_ratio = 1 prunes before the first step, when all scores of "
+                f"{self.method} are still alike; accepted: below 1"
+            )
         return self
 
 

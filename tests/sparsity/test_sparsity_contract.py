@@ -144,6 +144,10 @@ def test_every_family_has_layers_to_prune(family):
             {"method": "l0", "warmup_ratio": 0.7, "cooldown_ratio": 0.5},
             r"sparsify: warmup_ratio = 0\.7 and cooldown_ratio = 0\.5 are more than the whole run",
         ),
+        (
+            {"method": "movement", "density": 0.1, "warmup_ratio": 0, "cooldown_ratio": 1},
+            r"sparsify: cooldown_ratio = 1 .* scores of movement .* accepted: below 1",
+        ),
         ({"method": "soft-movement", "penalty": 0}, r"penalty = 0 is not accepted.*> 0"),
         ({"method": "soft_movement", "threshold": 1}, r"threshold = 1 is not accepted.*< 1"),
     ],
