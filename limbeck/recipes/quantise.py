@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from limbeck import listing
 from limbeck.config import Shown
@@ -14,7 +14,7 @@ from limbeck.errors import SettingsError, did_you_mean
 from limbeck.export import load_target
 from limbeck.recipes import export
 from limbeck.recipes._settings import RunSettings
-from limbeck.recipes.export.settings import ExportSettings, ProofSettings
+from limbeck.recipes.export.settings import ExportSettings, ProofSettings, require_each_once
 from limbeck.runs import ExportRecord
 from limbeck.train import Progress
 
@@ -32,6 +32,11 @@ class _ByMethods(RunSettings):
     def _take_one(cls, given: Any) -> Any:
         return (given,) if isinstance(given, str) else given
 
+    @model_validator(mode="after")
+    def _require_methods(self) -> Self:
+        require_each_once(self.method, setting="method", what="method")
+        return self
+
 
 class QuantiseSettings(ProofSettings, _ByMethods):
     """A model, how its weights are narrowed, and what may be lost by that."""
@@ -40,7 +45,7 @@ class QuantiseSettings(ProofSettings, _ByMethods):
         """Returns the export that it is: to the files that ONNX Runtime runs.
 
         Raises:
-            SettingsError: If there is no such method; the message lists those there are.
+            SettingsError: If there is no such method, or not each is given once.
         """
         values = self.model_dump(exclude={"method"}, exclude_unset=True)
         to = find_targets(self.method)

@@ -75,8 +75,12 @@ def test_settings_are_those_of_export_but_for_the_target():
             SettingsError,
             r"method names 'gtpq', .*accepted: gptq, int4, int8, int8-static\..*mean 'gptq'",
         ),
-        ({"method": ("int4", "int4")}, SettingsError, "to names onnx_int4 twice"),
-        ({"method": ()}, SettingsError, "to names nothing"),
+        (
+            {"method": ("int4", "int4")},
+            SettingsError,
+            "method names int4 twice; accepted: one",
+        ),
+        ({"method": ()}, SettingsError, "method names nothing"),
         ({"method": "gptq", "max_drop": 0.1}, SettingsError, r"max_drop = 0\.1 bounds a score"),
     ],
 )

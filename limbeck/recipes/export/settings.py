@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +13,18 @@ from limbeck.errors import SettingsError
 from limbeck.recipes._settings import RunSettings
 
 USUAL_DROP = 0.01
+
+
+def require_each_once(names: Sequence[str], *, setting: str, what: str) -> None:
+    """Refuses a list of which nothing would come, or the same folder twice.
+
+    Raises:
+        SettingsError: If it is empty, or names something twice.
+    """
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None or not names:
+        given = f"{double} twice" if double else "nothing"
+        raise SettingsError(f"{setting} names {given}; accepted: one {what} or several, each once")
 
 
 class ProofSettings(RunSettings):
@@ -85,11 +98,7 @@ class _ToTargets(RunSettings):
 
     @model_validator(mode="after")
     def _require_targets(self) -> Self:
-        names = [name.replace("-", "_") for name in self.to]
-        double = next((name for name in names if names.count(name) > 1), None)
-        if double is not None or not names:
-            given = f"{double} twice" if double else "nothing"
-            raise SettingsError(f"to names {given}; accepted: one target or several, each once")
+        require_each_once([name.replace("_", "-") for name in self.to], setting="to", what="target")
         return self
 
 
