@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
 from limbeck import listing
+from limbeck.export import Graph, load_target
 from limbeck.models import AutoModelForSequenceClassification, find_architecture
 from limbeck.recipes.compress.costs import Cost, CostModel
 from limbeck.recipes.compress.costs.fit import fit_cost
@@ -102,11 +103,35 @@ def test_every_parameter_is_counted_once(model_type):
 
 
 def test_bytes_are_those_of_the_precision():
-    shape = Shape(num_layers=1, matrices=((4, 64),), tables=((10, 8),), num_others=3, flops={})
-    assert shape.count_bytes("fp32") == 4 * (256 + 80 + 3)
-    assert shape.count_bytes("fp16") == 2 * (256 + 80 + 3)
-    assert shape.count_bytes("int8") == (256 + 4 * 5) + 10 * (8 + 4) + 12
-    assert shape.count_bytes("int4") == (128 + 4 * 2 * 4.5) + 10 * (8 + 4) + 12
+    shape = Shape(
+        num_layers=1,
+        matrices=((4, 64),),
+        words=((20, 40),),
+        tables=((10, 8),),
+        num_others=3,
+        flops={},
+    )
+    assert shape.count_bytes("fp32") == 4 * (256 + 800 + 80 + 3)
+    assert shape.count_bytes("fp16") == 2 * (256 + 800 + 80 + 3)
+    assert shape.count_bytes("int8") == (256 + 4 * 5) + 20 * (40 + 4) + 10 * (8 + 4) + 12
+    assert shape.count_bytes("int4") == (128 + 4 * 2 * 4.5) + 20 * (20 + 2 * 4.5) + 10 * 12 + 12
+
+
+@pytest.mark.slow
+def test_what_a_file_has_beside_its_weights_depends_on_no_vocabulary(tmp_path):
+    """Else the sizes of students with other tokenizers would be told by those of the teacher's."""
+    beside: dict[str, list[float]] = {}
+    for vocab_size in (60, 3000):
+        config = make_model(vocab_size=vocab_size, hidden_size=32).config
+        graph = Graph(AutoModelForSequenceClassification.from_config(config))
+        shape = count_shape(graph.model, [])
+        for target in map(load_target, ("onnx", "onnx_int8", "onnx_int4")):
+            folder = tmp_path / f"{target.name}-{vocab_size}"
+            (file,) = target.write(graph, folder).files
+            rest = (folder / file).stat().st_size - shape.count_bytes(target.precision)
+            beside.setdefault(target.name, []).append(rest)
+    for name, (few, many) in beside.items():
+        assert abs(many - few) < 1000, name  # of 105,840 more in int8, 60,270 in int4
 
 
 def test_costs_of_what_was_not_timed_are_told():
@@ -114,7 +139,8 @@ def test_costs_of_what_was_not_timed_are_told():
         str(n): Shape(
             num_layers=n,
             matrices=((100, 100),) * n,
-            tables=((1000, 100),),
+            words=((1000, 100),),
+            tables=(),
             num_others=0,
             flops={8: 1000 * n, 64: 9000 * n},
         )
@@ -138,6 +164,12 @@ def test_costs_of_what_was_not_timed_are_told():
     assert found.latency_ms.value == pytest.approx(0.25 + 0.3 + 0.3)
     assert found.latency_ms.error == pytest.approx(0.02)  # no better than it was timed
     assert found.loaded_bytes.value == pytest.approx(10**7 + 2 * 520_000, rel=0.01)
+    assert found.file_bytes.error == pytest.approx(0, abs=1e-6)
     alone = CostModel(known[:1], shapes, [None]).predict(shapes["3"], None, 8)
     assert alone.latency_ms.least == 0  # of one, nothing is told
+    other = known[-1].model_copy(update={"file_bytes": known[-1].file_bytes + 50_000})
+    off = CostModel([*known[:-1], other], shapes, [None]).predict(shapes["3"], None, 8)
+    assert off.file_bytes.error >= 50_000 / other.file_bytes  # as the first two tell the third
+    restless = [probe.model_copy(update={"noise": 4.06}) for probe in known]
+    assert CostModel(restless, shapes, [None]).predict(shapes["3"], None, 8).latency_ms.error == 1
     assert math.isclose(Cost(value=10, error=0.2).least, 8)

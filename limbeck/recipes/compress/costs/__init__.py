@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from limbeck.export import Target
 from limbeck.recipes.compress.costs.fit import LinearCost, fit_cost
 from limbeck.recipes.compress.costs.shapes import Shape
@@ -76,8 +79,8 @@ class FormatCosts:
             loaded = Cost(value=self.memory.predict((1.0, size)), error=self.memory.error)
         return Predicted(
             file_bytes=Cost(value=size, error=self.size_error),
-            # Not even what was timed is known better than it was timed.
-            latency_ms=Cost(value=latency, error=max(self.latency.error, self.noise)),
+            # Not even what was timed is known better than it was timed; more than all is not off.
+            latency_ms=Cost(value=latency, error=min(max(self.latency.error, self.noise), 1.0)),
             loaded_bytes=loaded,
         )
 
@@ -149,14 +152,24 @@ def _features(shape: Shape, num_tokens: int, precision: str) -> tuple[float, ...
 def _fit_beside(
     probes: Sequence[Probe], shapes: Mapping[str, Shape], precision: str
 ) -> tuple[tuple[float, float], float]:
-    """Returns the bytes that files have beside their weights, and how far that leaves sizes off."""
-    import numpy as np
+    """Returns the bytes that files have beside their weights, and how far that leaves sizes off.
 
-    rest = [p.file_bytes - shapes[p.source].count_bytes(precision) for p in probes]
+    Of three probes and more each is told from the others; where there are fewer, nothing else is
+    told than those themselves.
+    """
+    sizes = np.asarray([p.file_bytes for p in probes])
+    rest = sizes - [shapes[p.source].count_bytes(precision) for p in probes]
     table = np.asarray([(1.0, shapes[p.source].num_layers) for p in probes])
-    found = np.linalg.lstsq(table, np.asarray(rest), rcond=None)[0]
-    off = np.abs(table @ found - rest) / [p.file_bytes for p in probes]
-    return (float(found[0]), float(found[1])), float(off.max())
+    every = np.arange(len(probes))
+
+    def fit(rows: npt.NDArray[np.int_]) -> npt.NDArray[np.float64]:
+        found: npt.NDArray[np.float64] = np.linalg.lstsq(table[rows], rest[rows], rcond=None)[0]
+        return found
+
+    told_by = [every[every != i] if len(probes) > 2 else every for i in every]
+    told = [table[i] @ fit(rows) for i, rows in enumerate(told_by)]
+    constant, of_layer = fit(every)
+    return (float(constant), float(of_layer)), float((np.abs(told - rest) / sizes).max())
 
 
 def _fit_memory(probes: Sequence[Probe]) -> LinearCost | None:
