@@ -20,6 +20,7 @@ _FORMATS: Final = {
     "coreml": (None, "fp16"),
     "torch_export": (None, "fp32"),
     "web": ("onnxruntime", "int8"),
+    "sparse": ("torch", "int8"),
 }
 """What runs each format here, and the type of weights where the target's name says no other."""
 _PRECISIONS: Final = ("fp32", "fp16", "int8", "int4")

@@ -16,6 +16,7 @@ from pipeline_models import EVERY_EXPORT, SLOWLY_WRITTEN, require_packages
 from web_pages import require_runtime
 
 from limbeck import listing
+from limbeck.checkpoints.exported import ExportInfo
 from limbeck.export import Graph, load_target, write_export
 from limbeck.methods import apply_methods
 from limbeck.models import find_architecture
@@ -101,6 +102,18 @@ def test_exports_factors_and_shared_layers_to(target, tmp_path):
     steps = [{"method": "factorise_embeddings"}, {"method": "share_layers"}]
     whole = make_graph("bert", MASKED_LM).model
     assert_exports(target, Graph(apply_methods(whole, steps)), tmp_path)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_engine_or_precision_that_is_not_the_targets_is_refused(target):
+    """What `export.json` is checked by knows each target, without its module."""
+    wanted = load_target(target)
+    said = {"target": target, "engine": wanted.engine, "precision": wanted.precision}
+    rest = {"kind": "masked_lm", "inputs": (), "outputs": (), "max_tokens": 5, "files": {"a": ""}}
+    assert ExportInfo(**said, **rest).engine == wanted.engine
+    for name, other in (("engine", "another"), ("precision", "fp64")):
+        with pytest.raises(ValueError, match=f"target = '{target}' has {name} = .*'{other}' is"):
+            ExportInfo(**{**said, **rest, name: other})
 
 
 @pytest.mark.parametrize("target", TARGETS)
