@@ -188,7 +188,7 @@ def test_a_call_that_fails_before_its_run_leaves_nothing(encoder, tmp_path, monk
     out = tmp_path / "run"
     (out / "data").mkdir(parents=True)
     with pytest.raises(limbeck.SettingsError):
-        limbeck.evaluate(encoder, VALIDATION, out=out, device="nowhere", task="sst2")
+        limbeck.evaluate(encoder, VALIDATION, out=out, max_length=64)
     assert [entry.name for entry in out.iterdir() if not entry.name.startswith(".")] == ["data"]
 
 

@@ -183,5 +183,6 @@ def test_a_factorised_table_stays_in_its_factors(name, tmp_path):
     assert (words, width) not in shapes
     assert (width, words) not in shapes
     (table,) = [tensor for tensor in weights if tuple(tensor.dims) == (words, 3)]
-    narrow = onnx.TensorProto.FLOAT if name == "onnx" else onnx.TensorProto.INT8
-    assert table.data_type == narrow
+    kinds = onnx.TensorProto
+    narrow = {"onnx": kinds.FLOAT, "onnx_int8": kinds.INT8, "onnx_int4": kinds.UINT4}
+    assert table.data_type == narrow[name]

@@ -65,8 +65,8 @@ def test_a_preset_counts_before_a_folder_of_its_name(ground, tmp_path, monkeypat
     assert main(["suite", "./glue", *words]) == 2
     assert "./glue is a folder" in capsys.readouterr().err
     (tmp_path / "distilbert-squad").symlink_to(ground / "encoder")
-    assert main(["compress", "distilbert-squad", "task=sst2", "data=nowhere", "--dry-run"]) == 2
-    assert "the model has 32 positions" in capsys.readouterr().err  # not a preset of compress
+    assert main(["compress", "distilbert-squad", "task=sst2", "data=nowhere", "--dry-run"]) == 1
+    assert "data = 'nowhere' is not there" in capsys.readouterr().err  # not a preset of compress
 
 
 @pytest.mark.parametrize(

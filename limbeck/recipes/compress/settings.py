@@ -31,7 +31,7 @@ class CompressSettings(LearningSettings, TaskSettings):
     depths: Shown[tuple[int, ...] | None] = None
     """Depths of the students that are made of the model's own layers, evenly spaced from the first
     on; by default 2/3, 1/2, 1/3 and 1/4 of its depth, or none where `student` is given."""
-    widths: Shown[tuple[float, ...] | None] = None
+    widths: tuple[float, ...] | None = None
     """Shares of the heads and inner neurons of each layer, such as 0.5, that further students keep,
     at the full depth and at each of `depths`; those that write most, by their weights."""
     student: Shown[str | tuple[str, ...] | None] = None
@@ -46,9 +46,9 @@ class CompressSettings(LearningSettings, TaskSettings):
     keeps the share within all bounds is searched for."""
     max_size_mb: Shown[float | None] = Field(default=None, gt=0, allow_inf_nan=False)
     """Most megabytes (10^6 bytes) of the files that are run."""
-    max_memory_mb: Shown[float | None] = Field(default=None, gt=0, allow_inf_nan=False)
+    max_memory_mb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Most megabytes (10^6 bytes) by which a new process grows that loads the model and answers."""
-    engine: Shown[str | None] = None
+    engine: str | None = None
     """What is to run the model, as `limbeck list engines` shows it; by default what is installed
     of those that run on a processor."""
     targets: Shown[tuple[str, ...] | None] = None
@@ -56,7 +56,7 @@ class CompressSettings(LearningSettings, TaskSettings):
     by default the usual ones of the engines."""
     prefer: Literal["smallest", "fastest"] = "smallest"
     """What is taken of several that keep the contract: the smallest file, or the fastest."""
-    budget_hours: Shown[float | None] = Field(default=None, gt=0, allow_inf_nan=False)
+    budget_hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Most hours of training, all students together; one that would not fit is not begun."""
 
     workers: int = Field(default=1, ge=1)

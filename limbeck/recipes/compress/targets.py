@@ -88,10 +88,11 @@ def _take(name: str, engine: str | None) -> Target | None:
             f"accepted: {', '.join([TORCH, *(t.shown_name for t in _list_all())])}"
         )
     if engine is not None and name_engine(target) != engine:
-        fitting = [t.shown_name for t in _list_all() if t.engine == engine]
+        every = [None, *_list_all()]
+        fitting = [name_target(t) for t in every if name_engine(t) == engine]
         raise SettingsError(
             f"targets: {name_target(target)} is run by {name_engine(target)}, and engine = "
-            f"'{engine}'; accepted: {', '.join(fitting) or TORCH}, or no engine"
+            f"'{engine}'; accepted: {', '.join(fitting)}, or no engine"
         )
     return target
 
