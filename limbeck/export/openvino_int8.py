@@ -55,7 +55,7 @@ class OpenVinoInt8Target(Target):
             options={
                 "narrowed": "weights and activations" if calibration else "weights",
                 "calibration_batches": len(calibration),
-                "keep_float": list(keep_float),
+                "kept_in_float": list(keep_float),
             },
         )
 

@@ -82,7 +82,7 @@ def test_int8_keeps_in_float_what_it_is_told(graph, tmp_path, has_texts, capfd):
             keep_float=kept,
         )
         assert info.options["narrowed"].endswith("activations") == has_texts
-        assert info.options["keep_float"] == list(kept)
+        assert info.options["kept_in_float"] == list(kept)
         assert relative_difference(graph, run_openvino(folder, info)) <= target.tolerance
         counts[kept] = _count_int8(folder)
     layer = graph.model.encoder.layers[1].feed_forward

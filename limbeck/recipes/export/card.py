@@ -10,6 +10,7 @@ from limbeck.checkpoints.exported import ExportInfo
 from limbeck.export import Graph, load_target
 from limbeck.models import SentenceModel
 from limbeck.recipes._tasks.card import show_model
+from limbeck.recipes.export.latency import SPEED_UP_NOTE
 from limbeck.report import figures
 from limbeck.report.card import Card, CardScore, ExportUse, name_class, write_card
 from limbeck.report.page import Table
@@ -129,12 +130,13 @@ def _compare(model: ExportedModel, record: ExportRecord) -> Table:
             rows.append(("Same answers", none, figures.percent(found.agreement)))
         if found.cosine is not None:
             rows.append(("Mean cosine of vectors", none, f"{found.cosine:.6f}"))
-    note = f"Outputs on {record.num_rows} {record.rows}." if found is not None else ""
+    notes = [f"Outputs on {record.num_rows} {record.rows}."] if found is not None else []
+    notes += [SPEED_UP_NOTE] if model.speed_up is not None else []
     return Table(
         title="Beside the model",
         columns=("What", f"{record.model_class} in torch", model.target),
         rows=tuple(rows),
-        note=note,
+        note=" ".join(notes),
     )
 
 
@@ -152,7 +154,10 @@ def _describe(
 
 def _describe_writing(info: ExportInfo) -> dict[str, str]:
     made = {library.capitalize(): version for library, version in info.made_with.items()}
-    made |= {word.replace("_", " "): str(value) for word, value in info.options.items() if value}
+    for word, value in info.options.items():
+        if value:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            made[word.replace("_", " ").capitalize()] = shown
     return {**made, "Files": ", ".join(info.files)}
 
 

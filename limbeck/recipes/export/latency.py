@@ -19,6 +19,9 @@ _OWN = "torch"
 _NUM_TEXTS = 8
 _REPEATS = 5
 _MAX_SECONDS = 20.0
+SPEED_UP_NOTE = (
+    "A speed-up is the median of the ratios within rounds, which need not be that of the medians."
+)
 
 
 @dataclass(frozen=True, kw_only=True)

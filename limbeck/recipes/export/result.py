@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from limbeck.errors import ContractError
+from limbeck.export import load_target
 from limbeck.recipes._tasks.predictions import count_bytes
 from limbeck.recipes.export.gate import LEAST_AGREEMENT, LEAST_COSINE
-from limbeck.recipes.export.latency import Latency
+from limbeck.recipes.export.latency import SPEED_UP_NOTE, Latency
 from limbeck.recipes.export.making import Made
 from limbeck.recipes.export.source import Source
 from limbeck.report import figures
@@ -92,9 +93,12 @@ def require_kept(result: ExportRecord) -> ExportRecord:
     reasons = "; ".join(f"{model.target}: {model.refusal}" for model in refused)
     kept = [model.target for model in result.models if model.refusal is None]
     rest = f" The others stand: {', '.join(kept)}." if kept else " Nothing was left."
+    is_calibrated = any(load_target(model.target).needs_calibration for model in refused)
+    own_texts = "ranges of texts of the task's own (data or texts); " if is_calibrated else ""
     raise ContractError(
         f"refused {reasons}.{rest} What would help: repair=true, which finds the layers that have "
-        "to stay in float; calibration on the task's own rows (data or texts); a wider precision",
+        f"to stay in float; {own_texts}more examples, where the interval is wide; a wider "
+        "precision",
         result=result,
     )
 
@@ -132,7 +136,8 @@ def summarise_result(result: ExportRecord) -> str:
         lines += _doubts(result)
     if result.num_threads is not None:
         lines.append(
-            f"Latency is that of single texts, {figures.number_of(result.num_threads, 'thread')}."
+            f"Latency is that of single texts, {figures.number_of(result.num_threads, 'thread')}. "
+            f"{SPEED_UP_NOTE}"
         )
     if result.calibration is not None:
         lines.append(f"Calibrated on {result.calibration}.")
@@ -192,7 +197,8 @@ def _word_repair(model: ExportedModel, repair: Repair) -> str:
     score = ""
     if repair.score_before is not None and model.score is not None:
         score = f"score from {repair.score_before:.4f} to {model.score.score:.4f}, "
+    flattered = ", on the examples that the score is of, which flatters it" if score else ""
     return (
         f"kept in float: {', '.join(repair.kept_float)}. That took {score}size from {size}"
-        f"{latency}; {repair.num_exports} exports were tried"
+        f"{latency}; {repair.num_exports} exports were tried{flattered}"
     )
