@@ -48,7 +48,7 @@ def test_help_shows_the_settings_that_are_marked(name: str, capsys: Captured) ->
 
     fields = listing.load("limbeck.recipes", name).SettingsType.model_fields
     shown = {n: field for n, field in fields.items() if SHOWN in field.metadata}
-    assert 3 <= len(shown) <= 15
+    assert 3 <= len(shown) <= 12
     outlines = outline_settings(f"limbeck.recipes.{name}")
     assert [outline.name for outline in outlines] == list(shown)
     for outline, field in zip(outlines, shown.values(), strict=True):

@@ -28,7 +28,7 @@ class CompressSettings(LearningSettings, TaskSettings):
     retain: Shown[float] = Field(default=0.97, gt=0, le=1)
     """Share of the model's validation score that a student has to keep; the student's score is the
     median over its seeds."""
-    depths: Shown[tuple[int, ...] | None] = None
+    depths: tuple[int, ...] | None = None
     """Depths of the students that are made of the model's own layers, evenly spaced from the first
     on; by default 2/3, 1/2, 1/3 and 1/4 of its depth, or none where `student` is given."""
     widths: tuple[float, ...] | None = None
@@ -37,7 +37,7 @@ class CompressSettings(LearningSettings, TaskSettings):
     student: Shown[str | tuple[str, ...] | None] = None
     """One or more encoders, such as generally distilled ones, to try as they are, each with a new
     head."""
-    seeds: Shown[tuple[int, ...]] = Field(default=(0,), min_length=1)
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     """Every student is trained once for each."""
 
     max_latency_ms: Shown[float | None] = Field(default=None, gt=0, allow_inf_nan=False)
@@ -51,7 +51,7 @@ class CompressSettings(LearningSettings, TaskSettings):
     engine: str | None = None
     """What is to run the model, as `limbeck list engines` shows it; by default what is installed
     of those that run on a processor."""
-    targets: Shown[tuple[str, ...] | None] = None
+    targets: tuple[str, ...] | None = None
     """Formats that may be tried: `torch`, which is no export, and those of `limbeck list targets`;
     by default the usual ones of the engines."""
     prefer: Literal["smallest", "fastest"] = "smallest"
