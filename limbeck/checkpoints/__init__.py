@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         write_readme,
     )
     from limbeck.checkpoints.download import push_folder
+    from limbeck.checkpoints.exits import ExitInfo, holds_exits
     from limbeck.checkpoints.folder import (
         CONFIG_NAME,
         SPARSE_NAME,
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
     )
     from limbeck.checkpoints.hub import resolve_folder, short_name
     from limbeck.checkpoints.identity import hash_model, is_model_file
-    from limbeck.checkpoints.tensors import map_safetensors, read_safetensors, write_safetensors
+    from limbeck.checkpoints.tensors import (
+        map_safetensors,
+        read_checksum,
+        read_safetensors,
+        write_safetensors,
+    )
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -41,6 +47,7 @@ else:
                 "read_inherited",
                 "write_readme",
             ],
+            "exits": ["ExitInfo", "holds_exits"],
             "folder": [
                 "CONFIG_NAME",
                 "SPARSE_NAME",
@@ -54,7 +61,12 @@ else:
             "download": ["push_folder"],
             "hub": ["resolve_folder", "short_name"],
             "identity": ["hash_model", "is_model_file"],
-            "tensors": ["map_safetensors", "read_safetensors", "write_safetensors"],
+            "tensors": [
+                "map_safetensors",
+                "read_checksum",
+                "read_safetensors",
+                "write_safetensors",
+            ],
         },
     )
 
@@ -63,14 +75,17 @@ __all__ = [
     "CONFIG_NAME",
     "SPARSE_NAME",
     "WEIGHTS_NAME",
+    "ExitInfo",
     "copy_beside",
     "extend_readme",
     "has_foreign_card",
     "hash_model",
+    "holds_exits",
     "holds_weights",
     "is_model_file",
     "map_safetensors",
     "push_folder",
+    "read_checksum",
     "read_config",
     "read_inherited",
     "read_safetensors",

@@ -21,6 +21,7 @@ _PATTERNS = (
     "added_tokens.json",
     "vocab.*",
     "merges.txt",
+    "exits.json",  # which says when an input leaves
     "export.json",  # which has the checksums of what an engine reads
 )
 """Files of the configuration, the weights or the export, and the tokenizer; as Hugging Face names

@@ -53,6 +53,22 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def read_checksum(path: Path) -> str | None:
+    """Returns the checksum over its tensors that a file says it has; None if it says none.
+
+    Raises:
+        CheckpointError: If the file is absent, truncated or not a safetensors file.
+    """
+    _require_unicode(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get(_CHECKSUM)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    except OSError as error:
+        raise CheckpointError(explain(error, path=path, writes=False)) from error
+
+
 def map_safetensors(path: Path) -> dict[str, Tensor]:
     """Returns the tensors of a file as views of it, of which only what is looked at takes memory.
 

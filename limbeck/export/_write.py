@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from limbeck.checkpoints import CONFIG_NAME, copy_beside, read_config, short_name
+from limbeck.checkpoints import CONFIG_NAME, copy_beside, holds_exits, read_config, short_name
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import CheckpointError, ExportError
 from limbeck.export._graph import Graph
@@ -31,14 +31,21 @@ def load_graph(folder: Path) -> Graph:
 
     Raises:
         CheckpointError: If the folder can't be read.
-        ExportError: If it does not say which head it has, is run by another library, or is an
-            export itself.
+        ExportError: If it does not say which head it has, has early exits, is run by another
+            library, or is an export itself.
     """
     if ExportInfo.exists(folder) and not any(folder.glob("*.safetensors")):
         info = ExportInfo.read(folder)
         raise ExportError(
             f"{folder} holds an export already, {info.target.replace('_', '-')} ({info.precision}),"
             " and no weights to export; accepted: the folder of the model that it was made of"
+        )
+    if holds_exits(folder):
+        raise ExportError(
+            f"{folder} has early exits, and an exported file runs all layers on every input, so "
+            "that nothing of them would be left; accepted: the folder of the model that was given "
+            "to limbeck early-exit, or a copy of this one without exits.json and exits.safetensors,"
+            " which holds the same model"
         )
     config = read_config(folder)
     family, names = str(config.get("model_type")), config.get("architectures") or [""]

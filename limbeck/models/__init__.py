@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         find_own_kind,
     )
     from limbeck.models._config import ModelConfig
+    from limbeck.models._exits.model import EarlyExitModel, add_exits
     from limbeck.models._foreign import ForeignConfig, ForeignModel, name_adapter
     from limbeck.models._kinds import KINDS, Kind, find_kind
     from limbeck.models._layer_shapes import LayerShape
@@ -67,6 +68,7 @@ else:
                 "find_own_kind",
             ],
             "_config": ["ModelConfig"],
+            "_exits.model": ["EarlyExitModel", "add_exits"],
             "_foreign": ["ForeignConfig", "ForeignModel", "name_adapter"],
             "_kinds": ["KINDS", "Kind", "find_kind"],
             "_layer_shapes": ["LayerShape"],
@@ -104,6 +106,7 @@ __all__ = [
     "AutoModelForSequenceClassification",
     "AutoModelForTokenClassification",
     "DenseConfig",
+    "EarlyExitModel",
     "ForeignConfig",
     "ForeignModel",
     "Kind",
@@ -116,6 +119,7 @@ __all__ = [
     "SentenceHead",
     "SentenceModel",
     "VectorConfig",
+    "add_exits",
     "carry_sentence_files",
     "find_architecture",
     "find_class",

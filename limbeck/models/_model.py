@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -221,15 +221,7 @@ class Model(nn.Module):
             SettingsError: If an input's shape or type is wrong, a row is longer than the model
                 has positions, or (on a CPU) an id is outside its table.
         """
-        check_inputs(
-            input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            name=type(self).__name__,
-            max_tokens=self.config.max_tokens,
-            has_token_types=self.has_token_types,
-        )
+        self._check(input_ids, attention_mask, token_type_ids, position_ids)
         try:
             encoded: EncoderOutput = self.encoder(
                 input_ids,
@@ -240,17 +232,26 @@ class Model(nn.Module):
                 num_layers=num_layers,
             )
         except IndexError as error:
-            # Looking at every id beforehand would be a branch on data, which exporters refuse.
-            limits = [f"input_ids must be below {self.config.vocab_size}"]
-            if self.config.max_tokens is not None:
-                limits.append(f"position_ids below {self.config.max_tokens}")
-            if self.has_token_types:
-                limits.append("token_type_ids below the number of token types")
-            raise SettingsError(
-                f"an id is out of range ({error}): {', '.join(limits)}. Is the tokenizer this "
-                "model's?"
-            ) from error
+            raise self._explain_id(error) from error
         return encoded
+
+    def encode_by_layer(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> Generator[Tensor, Tensor | None, None]:
+        """Yields the hidden states after each layer, and goes on with the rows that are sent back.
+
+        Arguments and shapes are those of `Encoder.iterate`, errors those of `encode`.
+        """
+        inputs = input_ids, attention_mask, token_type_ids, position_ids
+        self._check(*inputs)
+        try:
+            yield from self.encoder.iterate(*inputs)
+        except IndexError as error:
+            raise self._explain_id(error) from error
 
     def forward(
         self,
@@ -380,6 +381,37 @@ class Model(nn.Module):
     def dtype(self) -> torch.dtype:
         """Type of the weights."""
         return self.encoder.embeddings.word.weight.dtype
+
+    def _check(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
+    ) -> None:
+        check_inputs(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            name=type(self).__name__,
+            max_tokens=self.config.max_tokens,
+            has_token_types=self.has_token_types,
+        )
+
+    def _explain_id(self, error: IndexError) -> SettingsError:
+        """Says which ids there are, where one is none of them.
+
+        Looking at every id beforehand would be a branch on data, which exporters refuse.
+        """
+        limits = [f"input_ids must be below {self.config.vocab_size}"]
+        if self.config.max_tokens is not None:
+            limits.append(f"position_ids below {self.config.max_tokens}")
+        if self.has_token_types:
+            limits.append("token_type_ids below the number of token types")
+        return SettingsError(
+            f"an id is out of range ({error}): {', '.join(limits)}. Is the tokenizer this model's?"
+        )
 
     def _build_pooler(self, *, wanted: bool | None) -> nn.Module | None:
         if wanted is not None and self.kind.has_head:

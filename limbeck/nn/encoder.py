@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from limbeck.nn.attention import AttentionParts
 from limbeck.nn.collecting import Collect, is_collected, require_collectable
 from limbeck.nn.embeddings import Embeddings
 from limbeck.nn.layer import EncoderLayer
@@ -14,6 +16,19 @@ from limbeck.nn.outputs import EncoderOutput
 
 _EXPLICIT = ("attentions", "attention_scores")
 """What fused attention does not have."""
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What all layers are given beside hidden states.
+
+    Attributes:
+        masks: What is added to the scores of layers with each reach.
+        positions: What each layer's own `relative` or `rotation` module takes.
+    """
+
+    masks: dict[Reach | None, Tensor | None]
+    positions: Tensor | None
 
 
 class Encoder(nn.Module):
@@ -94,13 +109,8 @@ class Encoder(nn.Module):
         """
         layers = self._run_order()
         require_collectable(collect, num_layers=len(layers))
-        hidden = self.embeddings(input_ids, token_type_ids, position_ids)
-        if self.projection is not None:
-            hidden = self.projection(hidden)
-        masks = self._make_masks(hidden, attention_mask)
-        positions = None
-        if self.relative_positions is not None:
-            positions = self.relative_positions(hidden, position_ids)
+        hidden = self._embed(input_ids, token_type_ids, position_ids)
+        around = self._look_around(hidden, attention_mask, position_ids)
         collected: dict[str, list[Tensor]] = {}
 
         def keep(name: str, place: int, tensor: Tensor | None) -> None:
@@ -108,12 +118,9 @@ class Encoder(nn.Module):
                 collected.setdefault(name, []).append(tensor)
 
         keep("hidden_states", 0, hidden)
-        for place, (layer, reach) in enumerate(layers[:num_layers]):
+        for place in range(len(layers[:num_layers])):
             is_explicit = any(is_collected(collect, name, place) for name in _EXPLICIT)
-            mask = self._mask_of(layer, masks[reach])
-            hidden, parts = layer(hidden, mask, positions, explicit=is_explicit)
-            if self.norm is not None and place == len(layers) - 1:
-                hidden = self.norm(hidden)
+            hidden, parts = self._run_place(layers, place, hidden, around, explicit=is_explicit)
             for name, part in zip(parts._fields, parts, strict=True):
                 keep(name, place, part)
             keep("hidden_states", 1 + place, hidden)
@@ -121,6 +128,74 @@ class Encoder(nn.Module):
             last_hidden_state=hidden,
             **{name: tuple(of_layers) for name, of_layers in collected.items()},
         )
+
+    def iterate(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> Generator[Tensor, Tensor | None, None]:
+        """Yields the hidden states after each layer, from the bottom, and runs no layer ahead.
+
+        What is sent back says which rows of the batch go on, by their places; None sends all on.
+        The last states are those that `forward` gives, to the bit where no row was left out.
+
+        Args:
+            input_ids: As in `forward`, like the next three.
+            attention_mask: See there.
+            token_type_ids: See there.
+            position_ids: See there.
+
+        Shape:
+            sent: (rows that go on,).
+            yielded: (rows that went on, sequence, hidden_size).
+        """
+        layers = self._run_order()
+        hidden = self._embed(input_ids, token_type_ids, position_ids)
+        around = self._look_around(hidden, attention_mask, position_ids)
+        for place in range(len(layers)):
+            hidden, _ = self._run_place(layers, place, hidden, around, explicit=False)
+            kept = yield hidden
+            if kept is None:
+                continue
+            if attention_mask is not None:
+                attention_mask = attention_mask[kept]
+            if position_ids is not None and len(position_ids) == len(hidden):
+                position_ids = position_ids[kept]
+            hidden = hidden[kept]
+            around = self._look_around(hidden, attention_mask, position_ids)
+
+    def _embed(
+        self, input_ids: Tensor, token_type_ids: Tensor | None, position_ids: Tensor | None
+    ) -> Tensor:
+        hidden: Tensor = self.embeddings(input_ids, token_type_ids, position_ids)
+        return hidden if self.projection is None else self.projection(hidden)
+
+    def _look_around(
+        self, hidden: Tensor, attention_mask: Tensor | None, position_ids: Tensor | None
+    ) -> _Around:
+        positions = None
+        if self.relative_positions is not None:
+            positions = self.relative_positions(hidden, position_ids)
+        return _Around(masks=self._make_masks(hidden, attention_mask), positions=positions)
+
+    def _run_place(
+        self,
+        layers: Sequence[tuple[nn.Module, Reach | None]],
+        place: int,
+        hidden: Tensor,
+        around: _Around,
+        *,
+        explicit: bool,
+    ) -> tuple[Tensor, AttentionParts]:
+        """Runs the layer of a place, and after the last what normalises it."""
+        layer, reach = layers[place]
+        mask = self._mask_of(layer, around.masks[reach])
+        hidden, parts = layer(hidden, mask, around.positions, explicit=explicit)
+        if self.norm is not None and place == len(layers) - 1:
+            hidden = self.norm(hidden)
+        return hidden, parts
 
     def _run_order(self) -> list[tuple[nn.Module, Reach | None]]:
         """Returns the layers as they run, each with how far it sees."""
@@ -135,6 +210,11 @@ class Encoder(nn.Module):
         if mask is None or self.position_bias is None or not isinstance(layer, EncoderLayer):
             return mask
         return layer.attention.take_heads(mask)
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers run, one after another."""
+        return len(self._run_order())
 
     def layer_at(self, place: int) -> nn.Module:
         """Returns the layer that runs in a place, counted from 0."""

@@ -52,6 +52,7 @@ class ModelOutput:
             (batch, sequence, num_labels) for tokens, (batch, sequence) for replaced tokens,
             (batch, num_choices) for multiple choice.
         start_logits, end_logits: (batch, sequence), for question answering.
+        num_layers_run: (batch,), of models with early exits: how many layers each row took.
     """
 
     last_hidden_state: Tensor
@@ -66,6 +67,7 @@ class ModelOutput:
     queries: tuple[Tensor, ...] | None = None
     keys: tuple[Tensor, ...] | None = None
     values: tuple[Tensor, ...] | None = None
+    num_layers_run: Tensor | None = None
 
     def to_tuple(self) -> tuple[Any, ...]:
         """Returns loss, scores, hidden states and attention, as far as they are there, in order.

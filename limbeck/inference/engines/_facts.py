@@ -16,7 +16,7 @@ from limbeck.models._kinds import ENCODER
 from limbeck.models._positions import read_lengths
 
 if TYPE_CHECKING:
-    from limbeck.models import AnyModel, SentenceModel
+    from limbeck.models import AnyModel, EarlyExitModel, SentenceModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,9 @@ class ModelFacts:
         return self.class_name.removesuffix(self.kind.suffix) + kind.suffix
 
     @classmethod
-    def of(cls, model: AnyModel, *, sentence: SentenceConfig | None = None) -> ModelFacts:
+    def of(
+        cls, model: AnyModel | EarlyExitModel, *, sentence: SentenceConfig | None = None
+    ) -> ModelFacts:
         """Returns those of a model that is loaded."""
         config = model.config
         return cls(

@@ -13,8 +13,10 @@ from limbeck.inference.engines._precision import find_dtype, name_precision, set
 from limbeck.models import (
     AnyModel,
     AutoConfig,
+    EarlyExitModel,
     Kind,
     Model,
+    add_exits,
     find_class,
     find_foreign_family,
     load_foreign,
@@ -28,7 +30,7 @@ _HIDDEN = ("last_hidden_state", "pooler_output")
 
 
 class TorchEngine(Engine):
-    """A model of `limbeck.models`.
+    """A model of `limbeck.models`, with the early exits that its folder has.
 
     Args:
         model: It is put on `device`, and in evaluation mode while it runs.
@@ -37,7 +39,11 @@ class TorchEngine(Engine):
     """
 
     def __init__(
-        self, model: AnyModel, *, device: str = "auto", num_threads: int | None = None
+        self,
+        model: AnyModel | EarlyExitModel,
+        *,
+        device: str = "auto",
+        num_threads: int | None = None,
     ) -> None:
         set_threads(num_threads)
         self.model = model.to(choose_device(device))
@@ -81,9 +87,8 @@ class TorchEngine(Engine):
         # Below a head there may be no pooler, and nobody asks for its output.
         is_below = kind is not None and not kind.has_head and names_head(folder)
         pooler = False if is_below else None
-        return cls(
-            model_type.from_pretrained(folder, dtype=dtype, add_pooling_layer=pooler), device=device
-        )
+        model = model_type.from_pretrained(folder, dtype=dtype, add_pooling_layer=pooler)
+        return cls(add_exits(model, folder), device=device)
 
     @torch.inference_mode()
     def compute(self, batch: Batch) -> Outputs:

@@ -11,6 +11,7 @@ from limbeck.models import (
     AnyModel,
     Kind,
     ModelConfig,
+    add_exits,
     find_foreign_family,
     load_foreign,
     name_adapter,
@@ -49,6 +50,8 @@ def load_runner(
 ) -> Runner:
     """Loads a model with the head that the task needs, in the engine that runs it.
 
+    One whose folder has early exits takes them.
+
     Args:
         task: The task.
         folder: The model folder, exported or not.
@@ -65,7 +68,8 @@ def load_runner(
     """
     chosen = choose_engine(folder) if engine == AUTO else engine
     if chosen == "torch":
-        return load_fine_tuned(task, folder, name=name).to(choose_device(device))
+        model = add_exits(load_fine_tuned(task, folder, name=name), folder)
+        return model.to(choose_device(device))
     kind, vectors = task.auto_model.kind, task.reads_vectors and _gives_vectors(folder)
     threads = num_threads if find_engine(chosen).takes_threads else None
     return load_engine(

@@ -13,13 +13,13 @@ from torch import Tensor
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import CheckpointError
 from limbeck.inference import Engine
-from limbeck.models import AnyModel, AutoConfig, ModelConfig, find_class
+from limbeck.models import AnyModel, AutoConfig, EarlyExitModel, ModelConfig, find_class
 from limbeck.nn import evaluation
 from limbeck.runs import ModelSize, Trivial
 from limbeck.tasks import EncodedExamples, Task, TaskBatch, evaluation_batches, remove_padding
 from limbeck.train import Precision, autocast
 
-Runner: TypeAlias = AnyModel | Engine
+Runner: TypeAlias = AnyModel | EarlyExitModel | Engine
 """What predicts: a model of torch, or one in an engine."""
 
 

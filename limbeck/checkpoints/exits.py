@@ -1,0 +1,74 @@
+"""What a model folder says of early exits, in `exits.json` beside `exits.safetensors`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from limbeck.errors import CheckpointError
+from limbeck.files.typed import TypedFile
+
+EXITS_NAME: Final = "exits.json"
+EXIT_WEIGHTS_NAME: Final = "exits.safetensors"
+
+Uncertainty = Literal["entropy", "probability", "change"]
+"""What tells how unsure an exit is; `limbeck.models` has the formulas."""
+
+
+class ExitInfo(TypedFile):
+    """Where a model has exits, and when an input leaves by one.
+
+    The model itself stands in the folder as any other does: who does not know of exits reads it
+    whole.
+    """
+
+    FILE_NAME: ClassVar[str] = EXITS_NAME
+    REMEDY: ClassVar[str] = (
+        f"copy {{folder}} again from where it came, or remove {EXITS_NAME} and {EXIT_WEIGHTS_NAME}"
+        ", which leaves the model without exits"
+    )
+
+    layers: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+    """After how many layers there is an exit, from the lowest up."""
+    uncertainty: Uncertainty
+    """What is measured at each exit."""
+    bound: float = Field(ge=0)
+    """An input leaves by the first exit where its uncertainty is below; with 0 none does."""
+    weights_checksum: str | None = None
+    """Of the model's tensors that the exits were trained on, as `model.safetensors` has it; None
+    where that has none."""
+
+    @field_validator("layers")
+    @classmethod
+    def _require_order(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
+        if any(low >= high for low, high in pairwise(layers)):
+            raise ValueError(f"{list(layers)}; accepted: layers from the lowest up, each once")
+        return layers
+
+    @model_validator(mode="after")
+    def _require_bound_below_one(self) -> Self:
+        if self.uncertainty != "change" and self.bound > 1:
+            raise ValueError(
+                f"bound = {self.bound:g}; accepted for {self.uncertainty}: 0 to 1, between which "
+                "it lies"
+            )
+        return self
+
+
+def holds_exits(folder: Path) -> bool:
+    """Tells whether a model folder has early exits.
+
+    Raises:
+        CheckpointError: If it has one of their two files without the other.
+    """
+    there = {name: (folder / name).is_file() for name in (EXITS_NAME, EXIT_WEIGHTS_NAME)}
+    if len(set(there.values())) > 1:
+        found, missing = sorted(there, key=lambda name: not there[name])
+        raise CheckpointError(
+            f"{folder} has {found}, but no {missing}, and only both are early exits: copy it again "
+            f"from where it came, or remove {found}, which leaves the model without exits"
+        )
+    return all(there.values())

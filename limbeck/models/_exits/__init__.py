@@ -1,0 +1,1 @@
+"""Models with early exits: heads on inner layers, by which inputs leave that need no more."""
