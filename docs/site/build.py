@@ -46,8 +46,8 @@ with its default and what it accepts.""",
 which the best epoch is chosen and models are compared.""",
     "methods": """Each takes a model and returns a smaller one; they are steps of `start`, with
 which `distill` and `finetune` make a student.""",
-    "sparsity": """Ways to prune single weights while a model is fine-tuned: `sparsify.method=NAME`
-and `sparsify.SETTING=VALUE` of `finetune`.""",
+    "sparsity": """Ways to prune weights, blocks and units while a model is fine-tuned:
+`sparsify.method=NAME` and `sparsify.SETTING=VALUE` of `finetune`.""",
     "engines": """Ways to run a model: `pipeline(..., engine=NAME)` and
 `limbeck predict --engine NAME`.""",
     "pipelines": """From text to answers: `limbeck.pipeline("NAME", model=...)` and

@@ -70,6 +70,12 @@ class Loss(LayerLoss):
         self, student: ModelConfig, teacher: ModelConfig, *, ours: int, theirs: int
     ) -> None:
         """Refuses heads that do not divide the widths of two layers, from which some were taken."""
+        for who, config, layer in (("student", student, ours), ("teacher", teacher, theirs)):
+            if config.attention_size_at(layer - 1) == 0:
+                raise SettingsError(
+                    f"losses.{self.name} compares attention, and layer {layer} of the {who} has no "
+                    f"heads; accepted: others in losses.{self.name}.{who}_layers"
+                )
         number = self.num_relation_heads or len(teacher.layer_shape(theirs - 1).heads)
         pairs = self.pair_layers(student.num_places, teacher.num_places)
         fit = math.gcd(

@@ -42,7 +42,8 @@ class Gates:
     """Gates of 1 that a model's units pass in a call, one for each row of the batch.
 
     Attributes:
-        heads: Of each layer, as the last call has made them.
+        num_layers: How many layers there are.
+        heads: Of each layer that has heads, as the last call has made them.
         neurons: Likewise.
 
     Shape:
@@ -50,6 +51,7 @@ class Gates:
         neurons: (rows, neurons) in each layer.
     """
 
+    num_layers: int
     heads: dict[int, Tensor] = field(default_factory=dict)
     neurons: dict[int, Tensor] = field(default_factory=dict)
 
@@ -62,10 +64,14 @@ class Gates:
         Shape:
             result: As the gates, in the order of the layers.
         """
-        layers = sorted(self.heads)
-        gates = [self.heads[i] for i in layers] + [self.neurons[i] for i in layers]
-        found = torch.autograd.grad(loss, gates)
-        return list(found[: len(layers)]), list(found[len(layers) :])
+        gates = [*self.heads.values(), *self.neurons.values()]
+        found = dict(zip(gates, torch.autograd.grad(loss, gates), strict=True))
+        none = loss.new_zeros((len(gates[0]), 0))
+
+        def of_layers(made: dict[int, Tensor]) -> list[Tensor]:
+            return [found[made[i]] if i in made else none for i in range(self.num_layers)]
+
+        return of_layers(self.heads), of_layers(self.neurons)
 
 
 @contextmanager
@@ -75,7 +81,7 @@ def open_gates(model: Model) -> Iterator[Gates]:
     A head's gate multiplies what it gives to the output projection, a neuron's what it gives to the
     linear layer down: at 0 it is as if the unit were not there.
     """
-    gates = Gates()
+    gates = Gates(model.config.num_places)
     handles = []
     for number in range(model.config.num_places):
         layer = model.encoder.plain_layer_at(number)
@@ -176,7 +182,7 @@ def _score(
         for compute, count in sums:
             heads, neurons = gates.gradients(compute())
             added = [
-                of_gradient(found.reshape(count, -1, found.shape[-1]).sum(1)).double().sum(0).cpu()
+                of_gradient(_sum_examples(found, count)).double().sum(0).cpu()
                 for found in (*heads, *neurons)
             ]
             totals = (
@@ -187,6 +193,11 @@ def _score(
     means = [total / num_examples for total in totals]
     num_layers = len(means) // 2
     return UnitScores(means[:num_layers], means[num_layers:])
+
+
+def _sum_examples(of_rows: Tensor, count: int) -> Tensor:
+    """Shape: (rows, units) to (count, units), each the sum over the rows of an example."""
+    return of_rows.reshape(count, len(of_rows) // count, of_rows.shape[-1]).sum(1)
 
 
 def score_at_random(model: Model, *, seed: int) -> UnitScores:

@@ -79,7 +79,13 @@ def apply(model: Model, settings: PruneUnitsSettings) -> Model:
     )
 
 
-def keep_units(model: Model, heads: Places | None = None, neurons: Places | None = None) -> Model:
+def keep_units(
+    model: Model,
+    heads: Places | None = None,
+    neurons: Places | None = None,
+    *,
+    drop_blocks: bool = False,
+) -> Model:
     """Returns a model of some heads and neurons of each layer; the given one is left as it is.
 
     What is left are exact copies of its weights, so that it computes what the model would with the
@@ -90,6 +96,8 @@ def keep_units(model: Model, heads: Places | None = None, neurons: Places | None
         heads: Which of its heads each layer keeps, counted from 0 among those that it has now; None
             keeps all.
         neurons: Which of its inner neurons; likewise.
+        drop_blocks: Whether a layer may be left no heads, or no neurons: its attention or its
+            feed-forward goes, but for the bias that it adds.
 
     Raises:
         SettingsError: If a layer has no such head or neuron, or would be left without, or the
@@ -106,8 +114,9 @@ def keep_units(model: Model, heads: Places | None = None, neurons: Places | None
     config = model.config
     require_cuttable(config)
     shapes = [config.layer_shape(place) for place in range(config.num_places)]
-    heads = _check("heads", heads, [len(shape.heads) for shape in shapes])
-    neurons = _check("neurons", neurons, [shape.neurons for shape in shapes])
+    least = 0 if drop_blocks else 1
+    heads = _check("heads", heads, [len(shape.heads) for shape in shapes], least=least)
+    neurons = _check("neurons", neurons, [shape.neurons for shape in shapes], least=least)
     made, cut = copy.deepcopy(model), []
     for place in range(config.num_places):
         layer = made.encoder.plain_layer_at(place)
@@ -216,12 +225,15 @@ def choose_units(
     if scope == "layer":
         return [
             find_best(of_layer, _count(name, kept, len(of_layer), where=f"layer {place}"))
+            if len(of_layer) > 0  # whose block is gone
+            else []
             for place, of_layer in enumerate(importances)
         ]
-    number = _count(name, kept, sum(sizes), where="all layers together", least=len(sizes))
+    least = sum(size > 0 for size in sizes)
+    number = _count(name, kept, sum(sizes), where="all layers together", least=least)
     chosen = [set(find_best(of_layer, 1)) for of_layer in importances]
     owners = [(layer, place) for layer, size in enumerate(sizes) for place in range(size)]
-    left = number - len(sizes)
+    left = number - least
     for index in torch.cat(list(importances)).argsort(descending=True, stable=True).tolist():
         layer, place = owners[index]
         if left and place not in chosen[layer]:
@@ -259,7 +271,7 @@ def _count(name: str, kept: float, size: int, *, where: str, least: int = 1) -> 
     return number
 
 
-def _check(name: str, given: Places | None, sizes: Sequence[int]) -> list[list[int]]:
+def _check(name: str, given: Places | None, sizes: Sequence[int], *, least: int) -> list[list[int]]:
     """Returns what each layer keeps, in the order it stands in."""
     if given is None:
         return [list(range(size)) for size in sizes]
@@ -268,7 +280,7 @@ def _check(name: str, given: Places | None, sizes: Sequence[int]) -> list[list[i
             f"{name} has {len(given)} layers; accepted: as many as the model, {len(sizes)}"
         )
     for layer, (places, size) in enumerate(zip(given, sizes, strict=True)):
-        if len(places) == 0:
+        if len(places) < min(least, size):
             raise SettingsError(
                 f"{name} leaves layer {layer} none; accepted: at least one of its {size}"
             )

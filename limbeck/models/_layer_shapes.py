@@ -20,8 +20,8 @@ class LayerShape:
 
     Attributes:
         heads: Which of the family's attention heads are left, by their numbers in a layer that has
-            all, ascending.
-        neurons: How many inner neurons its feed-forward has.
+            all, ascending; none of a layer without attention, which adds the output's bias alone.
+        neurons: How many inner neurons its feed-forward has; 0 likewise.
     """
 
     heads: tuple[int, ...]
@@ -75,20 +75,19 @@ def find_faults(
     for place, shape in enumerate(shapes):
         has = f"layer_shapes: layer {place} has"
         numbers = ", ".join(map(str, shape.heads))
-        if not shape.heads:
-            return [f"{has} no heads; accepted: at least one of 0 to {num_heads - 1}"]
         if list(shape.heads) != sorted(set(shape.heads)):
             return [f"{has} the heads {shorten(numbers)}; accepted: ascending numbers, each once"]
-        if not 0 <= shape.heads[0] <= shape.heads[-1] < num_heads:
+        if shape.heads and not 0 <= shape.heads[0] <= shape.heads[-1] < num_heads:
             return [f"{has} the heads {shorten(numbers)}; accepted: some of 0 to {num_heads - 1}"]
-        if not 1 <= shape.neurons <= most_neurons:
-            return [f"{has} {shorten(shape.neurons)} neurons; accepted: 1 to {most_neurons}"]
+        if not 0 <= shape.neurons <= most_neurons:
+            return [f"{has} {shorten(shape.neurons)} neurons; accepted: 0 to {most_neurons}"]
     return []
 
 
 def are_plain(shapes: Sequence[LayerShape], *, num_heads: int) -> bool:
-    """Tells whether layers of these shapes are all alike, and have all heads."""
-    return len(set(shapes)) == 1 and len(shapes[0].heads) == num_heads
+    """Tells whether layers of these shapes are all alike, and have all heads and some neurons."""
+    one = shapes[0]
+    return len(set(shapes)) == 1 and len(one.heads) == num_heads and one.neurons > 0
 
 
 def cut_layers(encoder: Encoder, shapes: Sequence[LayerShape]) -> None:

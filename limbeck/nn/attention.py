@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.nn.slicing import keep_inputs, keep_outputs
+from limbeck.nn.slicing import add_bias, keep_inputs, keep_outputs
 
 
 class AttentionParts(NamedTuple):
@@ -95,6 +95,8 @@ class SelfAttention(nn.Module):
             positions: Whatever `relative` and `rotation` take; unused without them.
             result: (batch, sequence, hidden_size), and what led there.
         """
+        if not self.heads:
+            return add_bias(self.output, hidden), self._no_parts(hidden, explicit=explicit)
         query = self.split_heads(self.query(hidden))
         key = self.split_heads(self.key(hidden))
         value = self.split_heads(self.value(hidden if values is None else values))
@@ -122,7 +124,7 @@ class SelfAttention(nn.Module):
         """Leaves the layer some of its heads, counted among those that it has now, ascending.
 
         What is left computes what it did; what the other heads wrote is missing from the sum, and
-        the output's bias stays.
+        the output's bias stays. Of a layer without heads that bias is all that is left.
 
         Source: Michel et al. 2019, https://arxiv.org/abs/1905.10650, section 2.3, removes heads so.
         """
@@ -142,10 +144,20 @@ class SelfAttention(nn.Module):
             mask: (batch, heads of a layer that has all, sequence, sequence).
             result: (batch, heads, sequence, sequence).
         """
-        if len(self.heads) == self.num_heads:
+        if len(self.heads) == self.num_heads or not self.heads:
             return mask
         # Slices and not an index, which would be a tensor that is made, and on a GPU waited for.
         return torch.cat([mask[:, head : head + 1] for head in self.heads], dim=1)
+
+    def _no_parts(self, hidden: Tensor, *, explicit: bool) -> AttentionParts:
+        """Returns the parts of no heads."""
+        batch, length = hidden.shape[:2]
+        none = hidden.new_zeros((batch, 0, length, self.head_size))
+        parts = AttentionParts(queries=none, keys=none, values=none)
+        if explicit:
+            scores = hidden.new_zeros((batch, 0, length, length))
+            parts = parts._replace(attention_scores=scores, attentions=scores)
+        return parts
 
     def split_heads(self, projected: Tensor) -> Tensor:
         """Shape: (..., sequence, heads * head_size) to (..., heads, sequence, head_size)."""

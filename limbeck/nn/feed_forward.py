@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from limbeck.nn.slicing import keep_inputs, keep_outputs
+from limbeck.nn.slicing import add_bias, keep_inputs, keep_outputs
 
 
 class FeedForward(nn.Module):
@@ -23,6 +23,8 @@ class FeedForward(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Shape: (..., hidden_size) to (..., hidden_size)."""
+        if self.down.in_features == 0:
+            return add_bias(self.down, hidden)
         down: Tensor = self.down(self.activation(self.up(hidden)))
         return down
 
@@ -56,6 +58,8 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Shape: (..., hidden_size) to (..., hidden_size)."""
+        if self.down.in_features == 0:
+            return add_bias(self.down, hidden)
         gated = self.activation(self.up(hidden)) * self.gate(hidden)
         down: Tensor = self.down(self.dropout(gated))
         return down

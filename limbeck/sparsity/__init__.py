@@ -1,4 +1,4 @@
-"""Ways to prune single weights while a model is trained; each public module is one.
+"""Ways to prune weights, alone or as units, while a model is trained; each public module is one.
 
 A method is settings: how masks come of weights or of trained scores, and what is added to the
 objective. A `Sparsifier` puts masks on the linear layers of a model's encoder layers, and folds

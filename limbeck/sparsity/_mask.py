@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Mask(nn.Module):
+class Factors(nn.Module):
+    """What a weight is multiplied by."""
+
+    @abstractmethod
+    def forward(self) -> Tensor:
+        """Returns the factors, in a shape that becomes that of the weight."""
+
+
+class Mask(Factors):
     """What a weight is multiplied by: zeros and ones, behind which there may be trained scores.
 
     The scores' gradient passes straight through the choice: with W' = W * M(S), dL/dS is taken as
@@ -48,7 +58,7 @@ class MaskedLinear(nn.Linear):
         mask: Fits its weight.
     """
 
-    def __init__(self, linear: nn.Linear, mask: Mask) -> None:
+    def __init__(self, linear: nn.Linear, mask: Factors) -> None:
         # Without memory: both are replaced.
         super().__init__(
             linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 
-def share_left(step: int, num_steps: int, *, warmup_ratio: float, cooldown_ratio: float) -> float:
+def share_left(
+    step: int, num_steps: int, *, warmup_ratio: float, cooldown_ratio: float, power: int = 3
+) -> float:
     """Returns how much of the way from dense to the goal is left: 1 at first, 0 in the end.
 
     Args:
@@ -11,6 +13,7 @@ def share_left(step: int, num_steps: int, *, warmup_ratio: float, cooldown_ratio
         num_steps: Steps of the whole run.
         warmup_ratio: Share of the run in which nothing is pruned.
         cooldown_ratio: Share at its end in which the goal is reached already.
+        power: How much faster it falls at first than in the end; by default the article's.
 
     Source:
         Zhu and Gupta, "To prune, or not to prune", 2017, equation 1; so in Sanh et al., "Movement
@@ -26,4 +29,4 @@ def share_left(step: int, num_steps: int, *, warmup_ratio: float, cooldown_ratio
         return 0.0
     if step <= begin:
         return 1.0
-    return (1 - (step - begin) / (end - begin)) ** 3
+    return (1 - (step - begin) / (end - begin)) ** power

@@ -8,12 +8,14 @@ from typing import Annotated, Any, ClassVar, Self
 
 import torch
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck import listing
 from limbeck.config import Settings
 from limbeck.errors import SettingsError, did_you_mean, shorten
-from limbeck.sparsity._mask import Mask, MaskedLinear
+from limbeck.models import Model
+from limbeck.sparsity._linears import list_linears
+from limbeck.sparsity._mask import Factors, Mask, MaskedLinear
 from limbeck.sparsity._schedule import share_left
 from limbeck.sparsity._top import Scope, keep_share
 
@@ -54,8 +56,16 @@ class SparsitySettings(Settings):
             cooldown_ratio=self.cooldown_ratio,
         )
 
+    def build_masks(self, model: Model) -> Mapping[nn.Linear, Factors]:
+        """Makes the masks of what is pruned, which mask nothing yet: of all the layers' weights.
+
+        Raises:
+            SettingsError: If the method can't prune such a model.
+        """
+        return {linear: self.build_mask(linear.weight) for _, _, linear in list_linears(model)}
+
     def build_mask(self, weight: Tensor) -> Mask:
-        """Makes the mask of a weight, which masks nothing yet."""
+        """Makes the mask of a weight of its own."""
         return Mask(weight, start=self.start)
 
     @abstractmethod
@@ -117,7 +127,7 @@ class CountedSettings(SparsitySettings):
         density = self.density + (1 - self.density) * left
         ratings = [self.rate(layer) for layer in layers]
         for layer, kept in zip(layers, keep_share(ratings, density, scope=self.scope), strict=True):
-            layer.mask.kept = kept
+            mask_of(layer).kept = kept
 
 
 class PenalisedSettings(SparsitySettings):
@@ -158,7 +168,7 @@ class PenalisedSettings(SparsitySettings):
             most = keep_share([scores_of(each) for each in layers], self.density, scope="global")
             kept = [each & bound for each, bound in zip(kept, most, strict=True)]
         for layer, of_layer in zip(layers, kept, strict=True):
-            layer.mask.kept = of_layer
+            mask_of(layer).kept = of_layer
             scores_of(layer).requires_grad_(not is_final)
 
     def penalise(self, layers: Sequence[MaskedLinear], *, left: float) -> Tensor | None:
@@ -168,9 +178,15 @@ class PenalisedSettings(SparsitySettings):
         return self.penalty * (1 - left) * total / sum(each.numel() for each in scores)
 
 
-def scores_of(layer: MaskedLinear) -> torch.nn.Parameter:
+def mask_of(layer: MaskedLinear) -> Mask:
+    """Returns the mask of a layer that has one of its own."""
+    assert isinstance(layer.mask, Mask)
+    return layer.mask
+
+
+def scores_of(layer: MaskedLinear) -> nn.Parameter:
     """Returns the scores of a layer that has them."""
-    scores = layer.mask.scores
+    scores = mask_of(layer).scores
     assert scores is not None
     return scores
 

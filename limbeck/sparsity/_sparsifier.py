@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from limbeck.errors import SettingsError
 from limbeck.models import Model
+from limbeck.sparsity._linears import list_linears
 from limbeck.sparsity._mask import MaskedLinear
 from limbeck.sparsity._settings import SparsitySettings
 
@@ -18,8 +19,8 @@ from limbeck.sparsity._settings import SparsitySettings
 class Sparsifier:
     """Prunes a model's weights while it is trained.
 
-    Pruned are all linear layers of the encoder's layers; embeddings, norms, biases, pooler and head
-    are not. The masks are part of the model from here on, and their scores are parameters of it.
+    Pruned are linear layers of the encoder's layers; embeddings, norms, biases, pooler and head are
+    not. The masks are part of the model from here on, and their scores are parameters of it.
 
     Args:
         model: Gets the masks, in place.
@@ -36,10 +37,12 @@ class Sparsifier:
         self._num_steps = num_steps
         self._seed = seed
         self._layers: list[MaskedLinear] = []
-        for parent, name, linear in list(_list_linears(model)):
-            masked = MaskedLinear(linear, settings.build_mask(linear.weight))
-            setattr(parent, name, masked.train(linear.training))
-            self._layers.append(masked)
+        masks = settings.build_masks(model)
+        for parent, name, linear in list(list_linears(model)):
+            if linear in masks:
+                masked = MaskedLinear(linear, masks[linear])
+                setattr(parent, name, masked.train(linear.training))
+                self._layers.append(masked)
         self._left = 1.0
         self.advance(0)
 
@@ -63,48 +66,41 @@ class Sparsifier:
         return self.settings.penalise(self._layers, left=self._left)
 
     def rates(self) -> Mapping[nn.Parameter, float]:
-        """Returns the scores, each with its peak learning rate."""
+        """Returns what masks have to train, such as scores, with its peak learning rate."""
         rate = self.settings.rate_of_scores
-        scores = [layer.mask.scores for layer in self._layers]
-        return {each: rate for each in scores if each is not None and rate is not None}
+        trained = [each for layer in self._layers for each in layer.mask.parameters()]
+        return {} if rate is None else dict.fromkeys(trained, rate)
 
     def fold(self) -> Model:
         """Returns a plain copy of the model, with the masks as zeros in its weights."""
         plain = copy.deepcopy(self._model)
-        for parent, name, linear in list(_list_linears(plain)):
-            assert isinstance(linear, MaskedLinear)
-            setattr(parent, name, linear.fold())
+        for parent, name, linear in list(list_linears(plain)):
+            if isinstance(linear, MaskedLinear):
+                setattr(parent, name, linear.fold())
         return plain
 
 
-def require_prunable(model: Model) -> None:
-    """Refuses a model of which nothing can be pruned.
+def require_prunable(model: Model, settings: SparsitySettings) -> None:
+    """Refuses a model that a method can't prune.
 
     Raises:
-        SettingsError: If its encoder has no linear layer within a layer.
+        SettingsError: If its encoder has no linear layer within a layer, or the method says so.
     """
-    if next(_list_linears(model), None) is None:
+    if next(list_linears(model), None) is None:
         raise SettingsError(
             f"sparsify prunes the linear layers of an encoder's layers, and this "
             f"{type(model).__name__} has {model.config.num_hidden_layers} layers without any; "
             "accepted: a model with layers, or leave sparsify out"
         )
+    settings.build_masks(model)
 
 
 def measure_density(model: Model) -> float:
     """Returns the share of the prunable weights of a plain model that is not zero."""
-    weights = [linear.weight for _, _, linear in _list_linears(model)]
+    weights = [linear.weight for _, _, linear in list_linears(model)]
     return sum(int(each.count_nonzero()) for each in weights) / sum(
         each.numel() for each in weights
     )
-
-
-def _list_linears(model: Model) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
-    """Yields what holds each linear layer, its name there, and the layer."""
-    for parent in model.encoder.layers.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, nn.Linear):
-                yield parent, name, child
 
 
 def _mix(seed: int, step: int) -> int:

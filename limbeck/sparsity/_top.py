@@ -57,3 +57,40 @@ def keep_share(matrices: Sequence[Tensor], density: float, *, scope: Scope) -> l
     kept = keep_largest(together, round(density * together.numel()))
     parts = torch.split(kept, [each.numel() for each in matrices])
     return [part.view_as(each) for part, each in zip(parts, matrices, strict=True)]
+
+
+def keep_within(
+    ratings: Sequence[Tensor], costs: Sequence[float], *, budget: float
+) -> list[Tensor]:
+    """Marks the highest rated of several groups together, as many as a budget allows.
+
+    What no longer fits is passed over for what does; of equally rated ones the first comes first.
+
+    Args:
+        ratings: Of each group.
+        costs: What one of each group costs.
+        budget: What all may cost together.
+
+    Shape:
+        ratings: Any each.
+        result: The same each, true or false.
+
+    Example:
+        >>> two = [torch.tensor([0.9, 0.1]), torch.tensor([0.5, 0.8])]
+        >>> [kept.tolist() for kept in keep_within(two, [3, 1], budget=5)]
+        [[True, False], [True, True]]
+    """
+    ranked = torch.cat([each.flatten() for each in ratings]).argsort(descending=True, stable=True)
+    sizes = [each.numel() for each in ratings]
+    each_cost = [
+        ranked.new_full((n,), c, dtype=torch.float64) for n, c in zip(sizes, costs, strict=True)
+    ]
+    cost = torch.cat(each_cost)[ranked]
+    kept, left = torch.zeros_like(cost, dtype=torch.bool), cost.new_tensor(budget)
+    # The first that does not fit is above what is left then, and so are all of its cost.
+    for _ in set(costs):
+        fits = ~kept & (cost <= left)
+        taken = fits & ((cost * fits).cumsum(0) <= left)
+        kept, left = kept | taken, left - (cost * taken).sum()
+    chosen = torch.empty_like(kept).scatter_(0, ranked, kept)
+    return [p.view_as(each) for p, each in zip(torch.split(chosen, sizes), ratings, strict=True)]

@@ -13,20 +13,15 @@ Source:
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from limbeck.sparsity._hard_concrete import chance_open, draw_noise, make_gates
 from limbeck.sparsity._mask import Mask, MaskedLinear
 from limbeck.sparsity._settings import PenalisedSettings, scores_of
-
-_LOW, _HIGH = -0.1, 1.1
-"""Ends that the gates are stretched to before they are cut, so that some are 0 and 1."""
-_BETA = 2 / 3
-"""Temperature of the gates: the lower, the nearer to 0 or 1 they are."""
 
 
 class HardConcreteMask(Mask):
@@ -46,11 +41,7 @@ class HardConcreteMask(Mask):
     def forward(self) -> Tensor:
         """Returns the gates, in the shape of the weight; what is not kept has 0."""
         assert self.scores is not None
-        drawn: Tensor = self.scores
-        if self.training and self.noise is not None:
-            drawn = (self.noise + self.scores) / _BETA
-        gates = (drawn.sigmoid() * (_HIGH - _LOW) + _LOW).clamp(0, 1)
-        return gates * self.kept
+        return make_gates(self.scores, self.noise if self.training else None) * self.kept
 
 
 class L0Settings(PenalisedSettings):
@@ -75,15 +66,12 @@ class L0Settings(PenalisedSettings):
         """Draws the step's gates, and says which may be open, which are all."""
         mask = layer.mask
         assert isinstance(mask, HardConcreteMask)
-        mask.noise = None
-        if left > 0:
-            drawn = torch.empty_like(scores_of(layer)).uniform_(generator=generator)
-            mask.noise = drawn.logit()
+        mask.noise = draw_noise(scores_of(layer), generator=generator) if left > 0 else None
         return torch.ones_like(mask.kept)
 
     def sum_penalty(self, scores: Tensor) -> Tensor:
         """Returns the expected number of open gates."""
-        return (scores - _BETA * math.log(-_LOW / _HIGH)).sigmoid().sum()
+        return chance_open(scores).sum()
 
 
 SettingsType = L0Settings

@@ -108,6 +108,35 @@ def test_the_pruned_model_is_the_masked_one(family, changes, dtype, std, atol):
     assert (whole - expected["logits"]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize(("family", "changes"), CASES, ids=CASE_IDS)
+def test_whole_blocks_may_go(family, changes, tmp_path):
+    """What they added to every token, the bias, stays; the folder holds the same model."""
+    heads, neurons = [[1, 3], [], []], [[], [7], []]
+    model = make_model(family, **changes).double()
+    with pytest.raises(
+        SettingsError, match=r"heads leaves layer 1 none; accepted: at least one of "
+    ):
+        keep_units(model, heads=heads, neurons=neurons)
+    pruned = keep_units(model, heads=heads, neurons=neurons, drop_blocks=True)
+    with masked(model, heads, neurons):
+        expected = outputs_of(model, family)["logits"]
+    torch.testing.assert_close(outputs_of(pruned, family)["logits"], expected, rtol=0, atol=1e-10)
+    shapes = pruned.config.layer_shapes
+    assert [(shape.heads, shape.neurons) for shape in shapes] == [((1, 3), 0), ((), 1), ((), 0)]
+    pruned.save_pretrained(tmp_path)
+    again = type(pruned).from_pretrained(tmp_path).double()
+    torch.testing.assert_close(outputs_of(again, family)["logits"], expected, rtol=0, atol=1e-4)
+    names = ("queries", "attention_scores")
+    with torch.no_grad():
+        output = pruned(**make_inputs(family, SEQUENCE_CLASSIFICATION), collect=frozenset(names))
+    assert [[one.shape[1] for one in output[name]] for name in names] == [[2, 0, 0]] * 2
+
+
+def test_no_neurons_in_any_layer_stay_shapes():
+    pruned = keep_units(make_model("bert"), neurons=[[]] * DEPTH, drop_blocks=True)
+    assert [shape.neurons for shape in pruned.config.layer_shapes] == [0] * DEPTH
+
+
 @given(data=st.data())
 @settings(max_examples=25)
 def test_any_heads_and_neurons(data):
@@ -291,13 +320,12 @@ def shapes_with(place: int, **changes: object) -> list[dict[str, object]]:
     [
         (shapes_with(0)[:2], r"layer_shapes has 2 layers; accepted: as many as there are, 3"),
         ([], r"layer_shapes has 0 layers; accepted: as many as there are, 3"),
-        (shapes_with(1, heads=[]), r"layer 1 has no heads; accepted: at least one of 0 to 3"),
         (shapes_with(1, heads=[0, 4]), r"layer 1 has the heads '?0, 4'?; accepted: some of 0 to 3"),
         (shapes_with(1, heads=[-1]), r"layer 1 has the heads '?-1'?; accepted: some of 0 to 3"),
         (shapes_with(2, heads=[1, 1]), r"layer 2 has the heads '?1, 1'?; accepted: ascending numb"),
         (shapes_with(2, heads=[2, 1]), r"layer 2 has the heads '?2, 1'?; accepted: ascending numb"),
-        (shapes_with(0, neurons=0), r"layer 0 has 0 neurons; accepted: 1 to 40"),
-        (shapes_with(0, neurons=41), r"layer 0 has 41 neurons; accepted: 1 to 40"),
+        (shapes_with(0, neurons=-1), r"layer 0 has -1 neurons; accepted: 0 to 40"),
+        (shapes_with(0, neurons=41), r"layer 0 has 41 neurons; accepted: 0 to 40"),
         (
             shapes_with(0, neurons=True),
             r"layer_shapes is \[.*; accepted: a list with \{\"heads\": ",

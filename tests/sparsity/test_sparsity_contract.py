@@ -23,7 +23,8 @@ STEPS = 10
 
 
 def make_settings(method, **changes):
-    return build_sparsity({"method": method, "density": 0.25, **changes})
+    needed = {"block": 2} if method == "block_movement" else {}
+    return build_sparsity({"method": method, "density": 0.25, **needed, **changes})
 
 
 def train(model, sparsifier, steps):
@@ -123,7 +124,7 @@ def test_every_family_has_layers_to_prune(family):
     [
         (
             {"density": 0.5},
-            r"sparsify names no method; accepted: sparsify\.method = l0, magnitude, ",
+            r"sparsify names no method; accepted: sparsify\.method = block_movement, cofi, l0, ",
         ),
         (
             {"method": "movment"},
@@ -161,5 +162,5 @@ def test_a_model_without_layers():
     model = make_model()
     model.encoder.layers = torch.nn.ModuleList()
     with pytest.raises(SettingsError, match=r"sparsify prunes the linear .* this BertForSequence"):
-        require_prunable(model)
-    require_prunable(make_model())
+        require_prunable(model, make_settings("magnitude"))
+    require_prunable(make_model(), make_settings("magnitude"))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from limbeck.sparsity._top import FLOOR, keep_largest, keep_share
+from limbeck.sparsity._top import FLOOR, keep_largest, keep_share, keep_within
 
 # Of few different numbers, so that many are equal.
 MATRICES = arrays.arrays(
@@ -48,3 +48,20 @@ def test_no_matrix_loses_all_beside_larger_ones():
     kept = keep_share([low, high], 0.1, scope="global")
     assert [int(each.sum()) for each in kept] == [int(FLOOR * 1000), 200 - int(FLOOR * 1000)]
     assert kept[0].flatten()[-int(FLOOR * 1000) :].all()
+
+
+@given(data=st.data())
+def test_as_many_as_a_budget_allows(data):
+    """One after another in the order of rating, and what no longer fits is passed over."""
+    costs = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=4))
+    rating = st.sampled_from([0.0, 0.25, 0.5, 1.0])
+    groups = [data.draw(st.lists(rating, min_size=1, max_size=6)) for _ in costs]
+    budget = data.draw(st.integers(0, 100))
+    kept = keep_within([torch.tensor(group) for group in groups], costs, budget=budget)
+    units = [(-r, g, i, costs[g]) for g, group in enumerate(groups) for i, r in enumerate(group)]
+    left, expected = budget, [[False] * len(group) for group in groups]
+    for _, group, place, cost in sorted(units):
+        if cost <= left:
+            left -= cost
+            expected[group][place] = True
+    assert [one.tolist() for one in kept] == expected

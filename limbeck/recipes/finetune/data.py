@@ -60,7 +60,7 @@ def read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
         require_groups(settings, data.config, student)
     if settings.sparsify is not None:
         with torch.device("meta"):  # shapes alone
-            require_prunable(data.task.auto_model.from_config(student))
+            require_prunable(data.task.auto_model.from_config(student), settings.sparsify)
     return data
 
 

@@ -68,7 +68,11 @@ def choose_worthiest(scores: UnitScores, costs: Sequence[LayerCost], *, budget: 
         costs: Of each layer's units.
         budget: What all may cost together, at least one head and one neuron in each layer.
     """
-    first = choose_best(scores, num_heads=[1] * len(costs), num_neurons=[1] * len(costs))
+    first = choose_best(
+        scores,
+        num_heads=[min(1, cost.num_heads) for cost in costs],
+        num_neurons=[min(1, cost.num_neurons) for cost in costs],
+    )
     heads, neurons = [list(of) for of in first.heads], [list(of) for of in first.neurons]
     left = budget - sum(cost.least for cost in costs)
     of_heads = zip(scores.heads, heads, (cost.head for cost in costs), strict=True)

@@ -34,8 +34,8 @@ class LayerCost:
 
     @property
     def least(self) -> int:
-        """Of one head and one neuron, of which every layer keeps one."""
-        return self.head + self.neuron
+        """Of one head and one neuron, of which every layer keeps one that has any."""
+        return min(1, self.num_heads) * self.head + min(1, self.num_neurons) * self.neuron
 
 
 def count_weights(model: Model) -> list[LayerCost]:

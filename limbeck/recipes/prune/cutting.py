@@ -146,8 +146,8 @@ class Schedule:
         kept = [self.costs[layer] for layer in self.layers]
         share = min(1.0, last.budget / sum_costs(kept))
         return (
-            [max(1, count_share(cost.num_heads, share)) for cost in kept],
-            [max(1, count_share(cost.num_neurons, share)) for cost in kept],
+            [_count_some(cost.num_heads, share) for cost in kept],
+            [_count_some(cost.num_neurons, share) for cost in kept],
         )
 
     def cut(self, model: Model, units: Units, *, number: int) -> Model:
@@ -167,7 +167,7 @@ class Schedule:
         for name, share, counts in of_kind:
             for layer, count in zip(self.layers, counts, strict=True):
                 number = getattr(self.costs[layer], f"num_{name}")
-                if count == 0:
+                if count == 0 < number:
                     raise SettingsError(
                         f"{name} = {share:g} leaves layer {layer} none of its {number} {name}; "
                         # From half a unit on, which is rounded up.
@@ -188,6 +188,11 @@ def _costs(settings: PruneSettings, model: Model, *, num_tokens: int) -> list[La
     if settings.cost == "flops":
         return count_operations(model, num_tokens=num_tokens)
     return count_weights(model)
+
+
+def _count_some(number: int, share: float) -> int:
+    """Returns a share of some units, at least one of any."""
+    return max(min(1, number), count_share(number, share))
 
 
 def _round_up(share: float) -> str:
