@@ -60,6 +60,8 @@ class PruneRound(Part):
     """Feed-forward neurons of each layer."""
     num_parameters: int
     """Parameters, the head included."""
+    density: float | None = None
+    """Share of the layers' weights that its masks left; None for a round without masks."""
     validation: float
     """The main metric on validation; of several seeds the best, which went on."""
 
@@ -85,6 +87,10 @@ class PruneRecord(ResultRecord):
     """The model as it was given, then what is left of it."""
     rounds: tuple[PruneRound, ...]
     """Each round, in order."""
+    density: float | None = None
+    """Share of the layers' weights that is not zero, where single weights were pruned."""
+    sparse_bytes: int | None = None
+    """Size of its file without zeros, in int8; likewise."""
     difference: Estimate | None
     """What the score changed by; None where no interval is known."""
     retained: Estimate | None

@@ -5,6 +5,7 @@ objective. A `Sparsifier` puts masks on the linear layers of a model's encoder l
 them into a plain model again.
 """
 
+from limbeck.sparsity._linears import list_linears
 from limbeck.sparsity._mask import Mask, MaskedLinear
 from limbeck.sparsity._settings import Sparsify, SparsitySettings, build_sparsity
 from limbeck.sparsity._sparsifier import Sparsifier, measure_density, require_prunable
@@ -16,6 +17,7 @@ __all__ = [
     "Sparsify",
     "SparsitySettings",
     "build_sparsity",
+    "list_linears",
     "measure_density",
     "require_prunable",
 ]

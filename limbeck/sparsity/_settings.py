@@ -33,6 +33,9 @@ class SparsitySettings(Settings):
     start: ClassVar[float | None] = None
     """What its scores start as; None for a method without scores."""
 
+    empties_units: ClassVar[bool] = False
+    """Whether whole heads and neurons end up without weights, so that they can be taken out."""
+
     method: str
     """Name of the method, as `limbeck list sparsity` shows it."""
     warmup_ratio: Ratio = 0.1

@@ -53,6 +53,7 @@ class BlockMovementSettings(SparsitySettings):
     """Settings of `block_movement`."""
 
     start: ClassVar[float | None] = 0.0
+    empties_units: ClassVar[bool] = True
 
     method: Literal["block_movement"] = "block_movement"
     density: Density

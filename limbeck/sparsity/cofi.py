@@ -137,6 +137,7 @@ class CofiSettings(SparsitySettings):
     """Settings of `cofi`."""
 
     start: ClassVar[float | None] = 2.5  # from log(11) = 2.4 on, gates are 1 in evaluation
+    empties_units: ClassVar[bool] = True
 
     method: Literal["cofi"] = "cofi"
     density: Density

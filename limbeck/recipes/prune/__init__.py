@@ -36,6 +36,7 @@ from limbeck.recipes.prune.result import (
     describe_kept,
     describe_model,
     describe_round,
+    describe_stored,
     describe_way,
     find_difference,
     make_estimate,
@@ -43,6 +44,7 @@ from limbeck.recipes.prune.result import (
 )
 from limbeck.recipes.prune.rounds import LABEL, Round, list_rounds
 from limbeck.recipes.prune.settings import PruneSettings
+from limbeck.recipes.prune.storing import Stored, predict_bytes
 from limbeck.report import figures
 from limbeck.report.card import write_card
 from limbeck.report.facts import Report
@@ -78,6 +80,8 @@ class _Pruning:
         schedule: What each leaves.
         before: The model's shape.
         planned: What is left at the end; where layers compete, as if each kept the same share.
+        sparse_bytes: About the size of its file without zeros; None where it has none, or nobody
+            says how many.
     """
 
     settings: PruneSettings
@@ -86,6 +90,7 @@ class _Pruning:
     schedule: Schedule
     before: Shape
     planned: Shape
+    sparse_bytes: int | None
 
     @classmethod
     def prepare(cls, settings: PruneSettings, progress: Progress) -> Self:
@@ -100,7 +105,8 @@ class _Pruning:
         rounds = list_rounds(settings)
         first = rounds[0].settings.model_copy(update={"model": settings.model})
         data = read_data(first, progress)
-        require_cuttable(data.config)
+        if first.sparsify is None:  # whose methods say themselves what they can't prune
+            require_cuttable(data.config)
         is_measured = settings.chooses_units and settings.importance == "taylor"
         if is_measured and not data.examples["train"].is_labelled.all():
             raise SettingsError(
@@ -120,6 +126,9 @@ class _Pruning:
             schedule=schedule,
             before=Shape.of(model, num_tokens=num_tokens),
             planned=Shape.of(small, num_tokens=num_tokens),
+            sparse_bytes=None
+            if schedule.removes_units or settings.density is None
+            else predict_bytes(model, settings.density),
         )
 
 
@@ -127,8 +136,10 @@ def _cut_at_once(schedule: Schedule, model: Model) -> Model:
     """Returns what is left of a model if all rounds are one, and the weights' norms choose.
 
     Layers that compete for a budget keep about the same share each: which gets how much is measured
-    only in the run.
+    only in the run. Of a model that gets zeros alone all is left.
     """
+    if not schedule.removes_units:
+        return model
     scores = UnitScores(*measure_norms(model)).of_layers(schedule.layers)
     heads, neurons = schedule.count_units()
     units = choose_best(scores, num_heads=heads, num_neurons=neurons)
@@ -172,21 +183,21 @@ def run(settings: PruneSettings, *, progress: Progress) -> PruneRecord:
             else:
                 round_.train(progress=progress)
         trained = last.find_trained()
-        after = _read_shape(pruning, trained)
-        report = _write_report(pruning, teacher, after, progress)
+        after, stored = _read_model(pruning, trained)
+        report = _write_report(pruning, teacher, after, stored, progress)
         share_folder(trained, folder)
         _write_card(pruning, after, report)
-        return _make_record(pruning, after, report).write(settings.out)
+        return _make_record(pruning, after, stored, report).write(settings.out)
 
 
 def plan(settings: PruneSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     pruning = _Pruning.prepare(settings, SilentProgress())
     settings, data = pruning.settings, pruning.data
-    before, after = pruning.before, pruning.planned
+    before, after, stored = pruning.before, pruning.planned, pruning.sparse_bytes
     rows = {split: len(data.examples[split]) for split in data.examples}
     file_bytes = count_bytes(data.folder)
-    about = "" if settings.keep is None else "about "
+    about = "" if settings.share_of_all is None else "about "
     start = describe_start(
         settings.out,
         "prune",
@@ -204,6 +215,8 @@ def plan(settings: PruneSettings) -> dict[str, Any]:
         "device": str(choose_device(settings.device)),
         **data.sizes(),
         **({"importance": settings.importance} if settings.chooses_units else {}),
+        **({} if settings.sparsity is None else {"method": settings.sparsity.method}),
+        **({} if settings.density is None else {"density": settings.density}),
         "num_layers": f"{len(after.num_heads)} of {len(before.num_heads)}",
         "num_heads": _count_units(after.num_heads, before.num_heads, settings),
         "num_neurons": _count_units(after.num_neurons, before.num_neurons, settings),
@@ -213,13 +226,14 @@ def plan(settings: PruneSettings) -> dict[str, Any]:
         + f", of the layers on a text of {pruning.schedule.num_tokens} tokens",
         "file": f"{about}{figures.file_size(_BYTES_A_NUMBER * after.num_parameters)} of "
         f"{figures.file_size(file_bytes)}",
+        **({} if stored is None else {"sparse_file": f"about {figures.file_size(stored)}"}),
         "steps": {r.job.name: count_steps(r.settings, rows) for r in pruning.rounds},
         "seeds": list(settings.seeds),
     }
 
 
 def _count_units(after: Sequence[int], before: Sequence[int], settings: PruneSettings) -> str:
-    stays = "as many as earn it" if settings.keep is not None else f"{sum(after):,}"
+    stays = "as many as earn it" if settings.share_of_all is not None else f"{sum(after):,}"
     return f"{stays} of {sum(before):,}"
 
 
@@ -257,12 +271,16 @@ def _score_teacher(pruning: _Pruning, progress: Progress) -> Path:
     return settings.out
 
 
-def _read_shape(pruning: _Pruning, folder: Path) -> Shape:
+def _read_model(pruning: _Pruning, folder: Path) -> tuple[Shape, Stored | None]:
+    """Returns a model's shape, and what it is without zeros if single weights were pruned."""
     model = pruning.data.task.load_model(folder, new_head=False)
-    return Shape.of(model, num_tokens=pruning.schedule.num_tokens)
+    stored = None if pruning.schedule.removes_units else Stored.of(model)
+    return Shape.of(model, num_tokens=pruning.schedule.num_tokens), stored
 
 
-def _write_report(pruning: _Pruning, teacher: Path, after: Shape, progress: Progress) -> Report:
+def _write_report(
+    pruning: _Pruning, teacher: Path, after: Shape, stored: Stored | None, progress: Progress
+) -> Report:
     settings = pruning.settings
     measure = partial(measure_once, out=settings.out, device=settings.device, progress=progress)
     name = show_model(settings.model)
@@ -274,6 +292,7 @@ def _write_report(pruning: _Pruning, teacher: Path, after: Shape, progress: Prog
         notes=[
             describe_kept(pruning.before, after, num_tokens=pruning.schedule.num_tokens),
             describe_way(settings, pruning.rounds[-1].settings),
+            *([] if stored is None else [describe_stored(stored)]),
         ],
         measure=(lambda runs, split: measure(runs, split=split)) if settings.measure else None,
     )
@@ -296,7 +315,9 @@ def _write_card(pruning: _Pruning, after: Shape, report: Report) -> None:
     write_card(settings.out / "model", card)
 
 
-def _make_record(pruning: _Pruning, after: Shape, report: Report) -> PruneRecord:
+def _make_record(
+    pruning: _Pruning, after: Shape, stored: Stored | None, report: Report
+) -> PruneRecord:
     settings = pruning.settings
     teacher, student = report.models[0], report.model(LABEL)
     faster = student.speed_up
@@ -308,7 +329,11 @@ def _make_record(pruning: _Pruning, after: Shape, report: Report) -> PruneRecord
         num_examples=report.num_examples,
         num_tokens=pruning.schedule.num_tokens,
         models=(describe_model(teacher, pruning.before), describe_model(student, after)),
-        rounds=tuple(describe_round(r, metric=report.metric) for r in pruning.rounds),
+        rounds=tuple(
+            describe_round(r, pruning.before, metric=report.metric) for r in pruning.rounds
+        ),
+        density=None if stored is None else stored.density,
+        sparse_bytes=None if stored is None else stored.num_bytes,
         difference=make_estimate(find_difference(report)),
         retained=make_estimate(student.retention),
         latency_speed_up=None if faster is None else faster.latency.median,

@@ -104,12 +104,17 @@ class Schedule:
         found._require_units()
         return found
 
+    @property
+    def removes_units(self) -> bool:
+        """Whether the result has fewer heads, neurons or layers, and no zeros in their place."""
+        return self.settings.sparsity is None or self.settings.sparsity.empties_units
+
     def target(self, number: int) -> Target:
         """Returns what round `number`, counted from 1, leaves."""
         power = number / self.settings.num_rounds
         heads, neurons = self.settings.shares
         kept = [self.costs[layer] for layer in self.layers]
-        keep = self.settings.keep
+        keep = self.settings.share_of_all
         return Target(
             layers=self.layers,
             num_heads=tuple(count_share(cost.num_heads, heads**power) for cost in kept),
@@ -173,7 +178,7 @@ class Schedule:
                         # From half a unit on, which is rounded up.
                         f"accepted: {_round_up(0.5 / number)} to 1, at least one of each layer"
                     )
-        if last.budget is None:
+        if last.budget is None or self.settings.method is not None:  # which may take all of a layer
             return
         least = sum(self.costs[layer].least for layer in self.layers)
         if last.budget < least:

@@ -8,6 +8,7 @@ from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.prune.cutting import Shape
 from limbeck.recipes.prune.rounds import Cut, Round
 from limbeck.recipes.prune.settings import PruneSettings
+from limbeck.recipes.prune.storing import Stored
 from limbeck.report import figures, wording
 from limbeck.report.facts import ModelFacts, Report
 from limbeck.report.figures import or_none
@@ -42,14 +43,21 @@ def describe_model(facts: ModelFacts, shape: Shape) -> PrunedModel:
     )
 
 
-def describe_round(round_: Round, *, metric: str) -> PruneRound:
-    """Returns what a finished round left."""
-    cut = Cut.read(round_.folder)
+def describe_round(round_: Round, before: Shape, *, metric: str) -> PruneRound:
+    """Returns what a finished round left.
+
+    Args:
+        round_: The round.
+        before: The model as it was given, of which a round with masks leaves all heads and neurons.
+        metric: The main metric.
+    """
+    left = before if round_.has_masks else Cut.read(round_.folder)
     best = FinetuneRecord.read(round_.job.folder).best
     return PruneRound(
-        num_heads=cut.num_heads,
-        num_neurons=cut.num_neurons,
-        num_parameters=cut.num_parameters,
+        num_heads=left.num_heads,
+        num_neurons=left.num_neurons,
+        num_parameters=left.num_parameters,
+        density=best.density,
         validation=best.validation[metric],
     )
 
@@ -77,6 +85,8 @@ def describe_way(settings: PruneSettings, training: FinetuneSettings) -> str:
         settings: Of the run.
         training: Of a round.
     """
+    if settings.method is not None:
+        return _describe_masks(settings, training)
     rounds = settings.num_rounds
     cut = f"It was cut in {'one step' if rounds == 1 else f'{rounds} steps'}"
     how = f"{cut}, by importance = {settings.importance}" if settings.chooses_units else cut
@@ -84,6 +94,33 @@ def describe_way(settings: PruneSettings, training: FinetuneSettings) -> str:
     return (
         f"{how}; {after}, what was left learned from {_name_sources(training)} for "
         f"{_describe_length(training)}."
+    )
+
+
+def _describe_masks(settings: PruneSettings, training: FinetuneSettings) -> str:
+    """Says the same of a method that prunes while it is learned."""
+    sparsity = settings.sparsity
+    assert sparsity is not None
+    length = _describe_length(training)
+    goal = "" if settings.density is None else f" to at most {figures.percent(settings.density)}"
+    text = (
+        f"Its layers' weights were pruned by method = {sparsity.method}{goal}, while it learned "
+        f"from {_name_sources(training)} for {length}"
+    )
+    if not sparsity.empties_units:
+        return f"{text}."
+    return (
+        f"{text}; heads and neurons without weights were taken out, and what is left learned as "
+        "long again."
+    )
+
+
+def describe_stored(stored: Stored) -> str:
+    """Says in a sentence what a model with zeros is, and is not, good for."""
+    return (
+        f"Of its layers' weights {figures.percent(stored.density)} are not zero. They are computed "
+        "with all the same, so that it is as fast as before; without zeros, in int8 (limbeck "
+        f"export --to sparse), its file is {figures.file_size(stored.num_bytes)}."
     )
 
 
@@ -138,6 +175,12 @@ def summarise_result(result: PruneRecord) -> str:
         lines.append(
             f"It is {result.latency_speed_up:.2f} times as fast at batch 1, and reads "
             f"{result.throughput_speed_up:.2f} times as many texts a second in batches."
+        )
+    if result.sparse_bytes is not None and result.density is not None:
+        lines.append(
+            f"{figures.percent(result.density)} of its layers' weights are not zero; limbeck "
+            f"export --to sparse makes a file of {figures.file_size(result.sparse_bytes)}, as fast "
+            "as this one."
         )
     return "\n".join(
         [*lines, "", f"The page:   {result.files['html']}", f"The model:  {result.model}"]

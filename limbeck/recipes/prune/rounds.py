@@ -11,11 +11,13 @@ from limbeck.checkpoints import copy_beside
 from limbeck.errors import SettingsError, TrainingError
 from limbeck.files import replace_folder
 from limbeck.files.typed import TypedFile
+from limbeck.methods._empty import drop_empty_units
+from limbeck.models import Model
 from limbeck.recipes._jobs import Job, run_jobs
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.student import make_student_settings
-from limbeck.recipes.prune.cutting import Schedule
+from limbeck.recipes.prune.cutting import Schedule, Shape
 from limbeck.recipes.prune.measuring import score_units
 from limbeck.recipes.prune.settings import PruneSettings
 from limbeck.runs import FinetuneRecord, hash_model_files, require_model_files
@@ -45,17 +47,19 @@ class Cut(TypedFile):
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """One round.
+    """One round: a cut, and the training of what is left; or one of all, with masks, without a cut.
 
     Attributes:
         number: From 1.
         before: The round whose model it cuts; None for the first, which cuts the given one.
         job: The training of what is left.
+        has_masks: Whether nothing is cut before it, and weights get masks in it.
     """
 
     number: int
     before: Round | None
     job: Job
+    has_masks: bool = False
 
     @property
     def folder(self) -> Path:
@@ -80,32 +84,44 @@ class Round:
             data: The task's, as the given model reads them.
             progress: Where it reports.
         """
+        if self.has_masks:
+            return
         if Cut.exists(self.folder):
             remedy = f"remove {self.folder}, and the same command makes the round again"
             require_model_files(self._model, Cut.read(self.folder).model_files, remedy=remedy)
             return
-        settings = schedule.settings
         folder = data.folder if self.before is None else self.before.find_trained()
         model = data.task.load_model(folder, new_head=False)
-        model.to(choose_device(settings.device))
-        scores = score_units(model, settings, data, number=self.number, progress=progress)
-        units = schedule.choose(model, scores, number=self.number)
-        small = schedule.cut(model.cpu(), units, number=self.number)
+        if self.before is not None and self.before.has_masks:
+            small = drop_empty_units(model)
+        else:
+            small = self._cut_by_scores(model, schedule, data, progress)
+        shape = Shape.of(small, num_tokens=schedule.num_tokens)
         with replace_folder(self._model) as place:
             small.save_pretrained(place)
             data.tokenizer.save_pretrained(place)
             copy_beside(folder, place)
         cut = Cut(
-            num_heads=units.num_heads,
-            num_neurons=units.num_neurons,
+            num_heads=shape.num_heads,
+            num_neurons=shape.num_neurons,
             num_parameters=small.num_parameters,
             model_files=hash_model_files(self._model),
         )
         cut.write(self.folder)
         progress.log(
-            f"{self.job.name}: {sum(units.num_heads):,} heads and {sum(units.num_neurons):,} "
+            f"{self.job.name}: {sum(shape.num_heads):,} heads and {sum(shape.num_neurons):,} "
             f"neurons stay, {small.num_parameters:,} parameters"
         )
+
+    def _cut_by_scores(
+        self, model: Model, schedule: Schedule, data: TaskData, progress: Progress
+    ) -> Model:
+        """Returns what stays of a model by the importance of its units."""
+        settings = schedule.settings
+        model.to(choose_device(settings.device))
+        scores = score_units(model, settings, data, number=self.number, progress=progress)
+        units = schedule.choose(model, scores, number=self.number)
+        return schedule.cut(model.cpu(), units, number=self.number)
 
     def find_trained(self) -> Path:
         """Returns the folder of what its training made, the best seed's.
@@ -142,8 +158,10 @@ def list_rounds(settings: PruneSettings) -> list[Round]:
     for number in range(1, settings.num_rounds + 1):
         before = found[-1] if found else None
         folder = settings.out / "rounds" / str(number)
+        sparsity = settings.sparsity if number == 1 else None
         changes = {
-            "model": str(folder / "cut"),
+            "model": str(folder / "cut") if sparsity is None else settings.model,
+            "sparsify": None if sparsity is None else sparsity.model_dump(),
             "out": folder / "run",
             "label": LABEL,
             "new_head": False,
@@ -156,5 +174,5 @@ def list_rounds(settings: PruneSettings) -> list[Round]:
             settings=make_student_settings(settings, changes, recipe="prune"),
             after=None if before is None else before.job.name,
         )
-        found.append(Round(number=number, before=before, job=job))
+        found.append(Round(number=number, before=before, job=job, has_masks=sparsity is not None))
     return found

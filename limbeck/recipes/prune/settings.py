@@ -7,10 +7,15 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from limbeck import listing
 from limbeck.config import Shown
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, did_you_mean, shorten
 from limbeck.recipes._settings import LearningSettings
 from limbeck.recipes._tasks.settings import TaskSettings
+from limbeck.sparsity import SparsitySettings, build_sparsity
+
+_OF_RANKING = ("heads", "neurons", "layers", "keep", "cost", "importance", "rounds")
+"""Settings of what is done without a `method`."""
 
 
 class PruneSettings(LearningSettings, TaskSettings):
@@ -20,7 +25,21 @@ class PruneSettings(LearningSettings, TaskSettings):
     """Folder or Hub id of a model that is fine-tuned on the task."""
     out: Shown[Path] = Path("pruned")
     """Run folder; the same command given again goes on where a run stopped."""
+    max_length: int = Field(default=128, ge=8)
+    """Longest input in tokens, special tokens included; if not given, as the model has learned."""
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    """One run each in each round; the best goes on."""
 
+    method: Shown[str | None] = None
+    """A way to prune while the task is learned, as `limbeck list sparsity` shows them, in place of
+    shares and `importance`. `cofi` and `block_movement` empty heads, neurons and whole blocks,
+    which are then taken out, and what is left is trained once more; the others leave zeros, and a
+    model that is as fast as before and small to store."""
+    density: Shown[float | None] = Field(default=None, gt=0, lt=1)
+    """Share of the layers' weights that a `method` leaves, such as 0.15."""
+    sparsify: dict[str, Any] = Field(default_factory=dict)
+    """Further settings of the method, as `limbeck init METHOD` shows them, such as
+    `sparsify.learning_rate=0.05`."""
     heads: Shown[float | None] = Field(default=None, gt=0, le=1)
     """Share of the attention heads that stays in each layer; half of both heads and neurons where
     nothing is said of what stays."""
@@ -53,12 +72,32 @@ class PruneSettings(LearningSettings, TaskSettings):
     finetune: dict[str, Any] = Field(default_factory=dict)
     """Further settings of `finetune` for every round, such as `finetune.patience=2`."""
 
-    @field_validator("heads", "neurons", "keep", mode="before")
+    @field_validator("heads", "neurons", "keep", "density", mode="before")
     @classmethod
     def _refuse_percent(cls, share: object) -> object:
         if isinstance(share, int | float) and not isinstance(share, bool) and 1 < share <= 100:
             raise ValueError(f"a share of 1, not per cent or a number, such as {share / 100:g}")
         return share
+
+    @model_validator(mode="after")
+    def _require_one_way(self) -> Self:
+        if self.method is None:
+            if self.density is not None or self.sparsify:
+                given = "sparsify" if self.density is None else f"density = {self.density:g}"
+                raise SettingsError(
+                    f"{given} is for a method, but there is none; give method = 'cofi' or another "
+                    "one, or keep, a share of heads and neurons, in place of it"
+                )
+            return self
+        for name in _OF_RANKING:
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default:
+                raise SettingsError(
+                    f"{name} = {value!r} ranks heads and neurons, and method = '{self.method}' "
+                    "learns what stays; leave one of them out"
+                )
+        assert self.sparsity is not None
+        return self
 
     @model_validator(mode="after")
     def _require_something_to_cut(self) -> Self:
@@ -76,7 +115,7 @@ class PruneSettings(LearningSettings, TaskSettings):
                 f"would cost, which importance = '{self.importance}' does not say; accepted: "
                 "taylor, fisher"
             )
-        if self.layers is None and not self.chooses_units:
+        if self.layers is None and not self.chooses_units and self.method is None:
             raise SettingsError(
                 "nothing would be pruned; give a share below 1, such as heads = 0.5, neurons = 0.5 "
                 "or keep = 0.5"
@@ -84,9 +123,41 @@ class PruneSettings(LearningSettings, TaskSettings):
         return self
 
     @property
+    def sparsity(self) -> SparsitySettings | None:
+        """How weights are pruned while the task is learned; None where units are ranked.
+
+        Raises:
+            SettingsError: If there is no such method, or its settings are wrong.
+        """
+        if self.method is None:
+            return None
+        names, name = listing.list_names("limbeck.sparsity"), self.method.replace("-", "_")
+        if name not in names:
+            raise SettingsError(
+                f"method = {shorten(self.method)} is none; accepted: {', '.join(names)}."
+                + did_you_mean(name, names)
+            )
+        given = {} if self.density is None else {"density": self.density}
+        of_method = listing.load("limbeck.sparsity", name).SettingsType.model_fields
+        if not given and of_method["density"].is_required():
+            raise SettingsError(
+                f"method = '{self.method}' keeps a share of the weights; give density, such as "
+                "density = 0.5"
+            )
+        built: SparsitySettings = build_sparsity({"method": name, **self.sparsify, **given})
+        return built
+
+    @property
+    def share_of_all(self) -> float | None:
+        """Share of the weights of all heads and neurons that stays, where layers compete."""
+        empties_units = self.sparsity is not None and self.sparsity.empties_units
+        return self.density if empties_units else self.keep
+
+    @property
     def shares(self) -> tuple[float, float]:
         """What stays of each layer's heads, and of its neurons."""
-        if all(given is None for given in (self.heads, self.neurons, self.keep, self.layers)):
+        asked = (self.heads, self.neurons, self.keep, self.layers, self.method)
+        if all(given is None for given in asked):
             return 0.5, 0.5
         return self.heads or 1.0, self.neurons or 1.0
 
@@ -97,7 +168,12 @@ class PruneSettings(LearningSettings, TaskSettings):
 
     @property
     def num_rounds(self) -> int:
-        """How many rounds there are: layers all go in the first."""
+        """How many rounds there are: layers all go in the first.
+
+        What a method has emptied is taken out in a second one.
+        """
+        if self.sparsity is not None:
+            return 2 if self.sparsity.empties_units else 1
         return self.rounds if self.chooses_units else 1
 
     @model_validator(mode="after")
