@@ -23,7 +23,7 @@ _FORMATS: Final = {
     "sparse": ("torch", "int8"),
 }
 """What runs each format here, and the type of weights where the target's name says no other."""
-_PRECISIONS: Final = ("fp32", "fp16", "int8", "int4")
+_PRECISIONS: Final = ("fp32", "fp16", "int8", "int4", "int2")
 
 
 class ExportInfo(TypedFile):
@@ -37,7 +37,7 @@ class ExportInfo(TypedFile):
     engine: str | None
     """What runs it, as `limbeck list engines` shows it; None for what is run elsewhere only."""
     precision: str
-    """Type of its weights: fp32, fp16, int8 or int4."""
+    """Type of its weights: fp32, fp16, int8, int4 or int2."""
     kind: str
     """Which head it has, by the name of `limbeck.models.Kind`."""
     inputs: tuple[str, ...]

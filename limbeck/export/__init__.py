@@ -5,6 +5,8 @@ The module's name is the target's name; its `TargetType` is all that is needed.
 
 from limbeck.export._difference import Difference, measure_difference
 from limbeck.export._graph import Graph
+from limbeck.export._narrowing import Narrowing
+from limbeck.export._quantiser import Quantiser, require_quantisable
 from limbeck.export._sensitivity import (
     Sensitivity,
     find_role,
@@ -20,6 +22,8 @@ __all__ = [
     "Calibration",
     "Difference",
     "Graph",
+    "Narrowing",
+    "Quantiser",
     "Sensitivity",
     "Target",
     "Written",
@@ -31,6 +35,7 @@ __all__ = [
     "measure_difference",
     "measure_sensitivity",
     "narrowed",
+    "require_quantisable",
     "steps_told_to",
     "write_export",
 ]

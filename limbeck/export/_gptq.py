@@ -7,8 +7,8 @@ size of the inputs and its damping of 1 %.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Any, Final
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from limbeck.export._blocks import Blocks, Grid, find_grid, round_to_nearest, to_whole
 from limbeck.export._graph import Graph
 from limbeck.export._inputs import Batches, find_mask, run, take_real, watched
+from limbeck.export._narrowing import Narrowing
 from limbeck.export._sensitivity import find_role, list_modules
 from limbeck.export._steps import begin_step
-from limbeck.export._target import Role
 from limbeck.models import Model
 
 _DAMPING: Final = 0.01
@@ -70,7 +70,9 @@ def round_in_order(weight: Tensor, hessian: Tensor, grid: Grid) -> Tensor:
     factor = _factorise(hessian[order][:, order])
     scales, zeros = (part[:, order] for part in grid.spread(weight.shape[1]))
     numbers = torch.empty_like(zeros)
-    numbers[:, order] = _round_columns(weight[:, order], factor, scales.to(weight.dtype), zeros)
+    numbers[:, order] = _round_columns(
+        weight[:, order], factor, scales.to(weight.dtype), zeros, bits=grid.bits
+    )
     return numbers
 
 
@@ -84,7 +86,9 @@ def _factorise(hessian: Tensor) -> Tensor:
     return factor
 
 
-def _round_columns(weight: Tensor, factor: Tensor, scales: Tensor, zeros: Tensor) -> Tensor:
+def _round_columns(
+    weight: Tensor, factor: Tensor, scales: Tensor, zeros: Tensor, *, bits: int
+) -> Tensor:
     """Rounds columns from the first to the last.
 
     Shape:
@@ -98,7 +102,7 @@ def _round_columns(weight: Tensor, factor: Tensor, scales: Tensor, zeros: Tensor
         errors = torch.empty_like(left[:, start:end])
         for place in range(start, end):
             column, scale, zero = left[:, place], scales[:, place], zeros[:, place]
-            whole = to_whole(column, scale, zero)
+            whole = to_whole(column, scale, zero, bits=bits)
             error = (column - (whole - zero) * scale) / factor[place, place]
             left[:, place + 1 : end] -= torch.outer(error, factor[place, place + 1 : end])
             numbers[:, place] = whole.to(numbers.dtype)
@@ -124,7 +128,8 @@ def _better_rows(one: Blocks, other: Blocks, weight: Tensor, hessian: Tensor) ->
     is_first = (misses[0] <= misses[1])[:, None]
     return Blocks(
         numbers=one.numbers.where(is_first, other.numbers),
-        grid=Grid(
+        grid=replace(
+            one.grid,
             scales=one.grid.scales.where(is_first, other.grid.scales),
             zeros=one.grid.zeros.where(is_first, other.grid.zeros),
         ),
@@ -136,8 +141,8 @@ def round_layers(
     graph: Graph,
     batches: Batches,
     *,
-    narrow: Callable[[Tensor, Role], Tensor],
-    keep_float: Sequence[str] = (),
+    narrowing: Narrowing,
+    keep: Sequence[str] = (),
 ) -> dict[str, Blocks]:
     """Rounds the matrices of a model in the order in which an input passes them.
 
@@ -147,18 +152,18 @@ def round_layers(
     Args:
         graph: The model; it is left as it was.
         batches: Inputs by name, the attention mask among them.
-        narrow: Returns a table of embeddings as the file holds it.
-        keep_float: Names of modules that stay as they are, with all in them.
+        narrowing: Says how a table of embeddings is held.
+        keep: Names of modules that stay as they are, with all in them.
 
     Returns:
         The matrices of `nn.Linear` modules, by the names of these within `graph.model`.
     """
     graph = copy.deepcopy(graph)
-    kept = graph.modules_within(keep_float)
+    kept = graph.modules_within(keep)
     modules = {n: module for n, module in list_modules(graph).items() if n not in kept}
     for module in modules.values():
         if isinstance(module, nn.Embedding):
-            module.weight.data = narrow(module.weight.data, find_role(graph, module))
+            module.weight.data = narrowing.narrow(module.weight.data, role=find_role(graph, module))
     linear = {n: module for n, module in modules.items() if isinstance(module, nn.Linear)}
     done: dict[str, Blocks] = {}
     for scope, stages in groupby(_list_stages(graph, linear, batches[0]), lambda s: s.scope):

@@ -1,21 +1,21 @@
-"""Matrices and tables in blocks of four bits, as ONNX Runtime's own steps take them."""
+"""Matrices and tables in blocks of few bits, as ONNX Runtime's own steps take them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from limbeck.export import _onnx_int8
-from limbeck.export._blocks import SIZE, Blocks, round_to_nearest
-from limbeck.export._target import Role
+from limbeck.export import _blocks, _onnx_int8
+from limbeck.export._blocks import Blocks
+from limbeck.export._narrowing import Narrowing, Role
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import ModelProto, NodeProto, TensorProto
 
 DOMAIN: Final = "com.microsoft"
 # Inputs of products are brought to bytes too, in blocks of the same size: 0.9 of the time.
@@ -47,7 +47,7 @@ def write_matrices(model: ModelProto, choose: Choose, *, exclude: Sequence[str] 
             values = torch.from_numpy(numpy_helper.to_array(weight).copy())
             is_turned = node.op_type == "Gemm" and _attributes(node).get("transB", 0)
             blocks = choose(node, values if is_turned else values.T.contiguous())
-            names = [f"{weight.name}_{part}" for part in ("int4", "scales", "zeros")]
+            names = [f"{weight.name}_{part}" for part in ("numbers", "scales", "zeros")]
             for name, array in zip(names, pack(blocks), strict=True):
                 model.graph.initializer.append(numpy_helper.from_array(array, name))
             written[weight.name] = blocks, names
@@ -69,12 +69,12 @@ def _make_product(node: NodeProto, names: Sequence[str], blocks: Blocks) -> list
             "MatMulNBits",
             [node.input[0], *names],
             [product],
-            f"{node.name}_int4",
+            f"{node.name}_narrow",
             domain=DOMAIN,
             N=rows,
             K=columns,
-            bits=4,
-            block_size=SIZE,
+            bits=blocks.grid.bits,
+            block_size=blocks.grid.size,
             accuracy_level=ACCURACY_LEVEL,
         )
     ]
@@ -85,43 +85,70 @@ def _make_product(node: NodeProto, names: Sequence[str], blocks: Blocks) -> list
     return made
 
 
-def narrow(weight: Tensor, role: Role) -> Tensor:
-    """Returns a weight as the file holds it, in float again.
+class InBlocks(Narrowing):
+    """Weights in blocks of a row, which have a scale and a zero point each.
 
     Words are most of a small model's bytes. Other tables are next to none, and positions in four
     bits cost as much as all words: on MiniLM the cosine to fp32 is 0.9990 with words alone, and
-    0.9981 with positions too.
-
-    Shape:
-        weight, result: (rows, columns).
+    0.9981 with positions too. They have eight, and a scale for each row.
     """
-    if role == "table":
-        return _onnx_int8.narrow(weight, role)
-    return round_to_nearest(weight).to_float().to(weight.dtype)
+
+    bits: ClassVar[int] = 4
+    """Of a weight."""
+    size: ClassVar[int] = _blocks.SIZE
+    """Weights of a block."""
+
+    def to_blocks(self, weight: Tensor) -> Blocks:
+        """Returns a weight in whole numbers."""
+        return _blocks.round_to_nearest(weight, bits=self.bits, size=self.size)
+
+    def narrow(self, weight: Tensor, *, role: Role = "matrix") -> Tensor:
+        """Returns a weight as the file holds it, in float again."""
+        if role == "table":
+            return _onnx_int8.narrow(weight, role)
+        return self.to_blocks(weight).to_float().to(weight.dtype)
+
+    def narrow_input(self, given: Tensor) -> Tensor:
+        """Returns what a matrix is multiplied by: bytes, in blocks of the same size."""
+        return _blocks.narrow_input(given, size=self.size)
 
 
-def write_tables(model: ModelProto, *, only: Collection[str]) -> None:
+class EightBits(InBlocks):
+    """What a matrix has that is sensitive to fewer; words have what other tables have."""
+
+    precision = "int8"
+    bits = 8
+
+    def narrow(self, weight: Tensor, *, role: Role = "matrix") -> Tensor:
+        """Returns a weight as the file holds it, in float again."""
+        return super().narrow(weight, role="matrix" if role == "matrix" else "table")
+
+
+def write_tables(
+    model: ModelProto, choose: Callable[[Tensor], Blocks], *, only: Collection[str]
+) -> None:
     """Gives tables that rows are looked up in as `GatherBlockQuantized`, in place.
 
     Args:
         model: What is changed.
+        choose: Says what a table becomes.
         only: Names of nodes that look up in them.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper, numpy_helper
+
+    sizes: dict[str, dict[str, Any]] = {}
 
     def write(node: NodeProto, name: str, values: npt.NDArray[Any]) -> list[NodeProto]:
         names = [f"{name}_{part}" for part in ("rows", "row_scales", "row_zeros")]
-        if names[0] not in {tensor.name for tensor in model.graph.initializer}:
-            blocks = round_to_nearest(torch.from_numpy(values.copy()))
-            for part, whole in ((names[0], blocks.numbers), (names[2], blocks.grid.zeros)):
-                packed = _pack_pairs(whole.flatten()[None])
-                model.graph.initializer.append(
-                    helper.make_tensor(
-                        part, TensorProto.UINT4, whole.shape, packed.tobytes(), raw=True
-                    )
-                )
+        if name not in sizes:
+            blocks = choose(torch.from_numpy(values.copy()))
             scales = numpy_helper.from_array(blocks.grid.scales.numpy(), names[1])
             model.graph.initializer.append(scales)
+            for part, whole in ((names[0], blocks.numbers), (names[2], blocks.grid.zeros)):
+                model.graph.initializer.append(_write_rows(part, whole, bits=blocks.grid.bits))
+            # Four bits are a type of ONNX's; of others the step has to be told.
+            told = {} if blocks.grid.bits == 4 else {"bits": blocks.grid.bits}
+            sizes[name] = {"block_size": blocks.grid.size, **told}
         rows, scales_name, zeros = names
         return [
             helper.make_node(
@@ -132,7 +159,7 @@ def write_tables(model: ModelProto, *, only: Collection[str]) -> None:
                 domain=DOMAIN,
                 gather_axis=0,
                 quantize_axis=1,
-                block_size=SIZE,
+                **sizes[name],
             )
         ]
 
@@ -140,24 +167,35 @@ def write_tables(model: ModelProto, *, only: Collection[str]) -> None:
     _onnx_int8.replace_tables(model, write, exclude=others)
 
 
+def _write_rows(name: str, whole: Tensor, *, bits: int) -> TensorProto:
+    from onnx import TensorProto, helper, numpy_helper
+
+    if bits != 4:
+        return numpy_helper.from_array(_pack(whole, bits=bits), name)
+    packed = _pack(whole.flatten()[None], bits=4)
+    return helper.make_tensor(name, TensorProto.UINT4, whole.shape, packed.tobytes(), raw=True)
+
+
 def pack(blocks: Blocks) -> tuple[npt.NDArray[Any], ...]:
     """Returns a matrix as `MatMulNBits` reads it: numbers, scales and zero points.
 
     Shape:
-        result: (outputs, blocks, SIZE / 2) of two numbers a byte, the first in the lower half;
-            (outputs, blocks); (outputs, half the blocks, rounded up) of two a byte.
+        result: (outputs, blocks, bytes of a block) with the first numbers in the lower bits;
+            (outputs, blocks); (outputs, bytes of the blocks' zero points, rounded up).
     """
-    zeros, numbers = blocks.grid.zeros, blocks.numbers
-    missing = zeros.shape[1] * SIZE - numbers.shape[1]
+    zeros, numbers, grid = blocks.grid.zeros, blocks.numbers, blocks.grid
+    missing = zeros.shape[1] * grid.size - numbers.shape[1]
     filled = torch.cat([numbers, zeros[:, -1:].expand(-1, missing)], dim=1)
-    packed = _pack_pairs(filled).reshape(*zeros.shape, SIZE // 2)
-    return packed, blocks.grid.scales.numpy(), _pack_pairs(zeros)
+    packed = _pack(filled, bits=grid.bits).reshape(*zeros.shape, -1)
+    return packed, grid.scales.numpy(), _pack(zeros, bits=grid.bits)
 
 
-def _pack_pairs(whole: Tensor) -> npt.NDArray[np.uint8]:
-    """Shape: (rows, columns) to (rows, columns / 2, rounded up)."""
-    even = torch.nn.functional.pad(whole, (0, whole.shape[1] % 2)).numpy()
-    packed: npt.NDArray[np.uint8] = even[:, ::2] | (even[:, 1::2] << 4)
+def _pack(whole: Tensor, *, bits: int) -> npt.NDArray[np.uint8]:
+    """Shape: (rows, columns) to (rows, bytes, rounded up)."""
+    in_byte = 8 // bits
+    even = torch.nn.functional.pad(whole, (0, -whole.shape[1] % in_byte)).numpy()
+    parts = [even[:, place::in_byte] << (bits * place) for place in range(in_byte)]
+    packed: npt.NDArray[np.uint8] = np.bitwise_or.reduce(parts)
     return np.ascontiguousarray(packed)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from limbeck.export._narrowing import Role, narrow_rows
 from limbeck.export._quiet import quiet
-from limbeck.export._target import Role, narrow_rows
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.export._graph import Graph
-from limbeck.export._target import Role, Target
+from limbeck.export._narrowing import Narrowing, Role
 from limbeck.nn import Encoder
 
 Batches = Sequence[Mapping[str, Tensor]]
@@ -41,53 +41,57 @@ def list_modules(graph: Graph) -> dict[str, nn.Module]:
 
 def find_role(graph: Graph, module: nn.Module) -> Role:
     """Returns what a module's weight is there for."""
-    if not isinstance(module, nn.Embedding):
-        return "matrix"
     encoder = graph.encoder_model.encoder
     assert isinstance(encoder, Encoder)
+    return find_role_within(encoder, module)
+
+
+def find_role_within(encoder: Encoder, module: nn.Module) -> Role:
+    """Returns what the weight of a module of an encoder's model is there for."""
+    if not isinstance(module, nn.Embedding):
+        return "matrix"
     return "words" if module is encoder.embeddings.word else "table"
 
 
-def measure_sensitivity(graph: Graph, target: Target, batches: Batches) -> Iterator[Sensitivity]:
+def measure_sensitivity(
+    graph: Graph, narrowing: Narrowing, batches: Batches
+) -> Iterator[Sensitivity]:
     """Narrows the modules in turn, all others in float, and yields what each costs.
 
     Args:
         graph: The model; it is left as it was.
-        target: Says how weights are narrowed, and inputs.
+        narrowing: Says how weights are narrowed, and inputs.
         batches: Inputs by name, the attention mask among them.
     """
     expected = [_run(graph, batch) for batch in batches]
     for name, module in list_modules(graph).items():
         costs = []
-        with narrowed(module, target, find_role(graph, module)):
+        with narrowed(module, narrowing, find_role(graph, module)):
             for batch, known in zip(batches, expected, strict=True):
                 costs.append(_distance(_run(graph, batch), known))
         yield Sensitivity(name=name, cost=sum(costs) / len(costs))
 
 
 @contextmanager
-def narrowed(module: nn.Module, target: Target, role: Role) -> Iterator[None]:
-    """Gives a module the weights, and where the target narrows them the inputs, of a format."""
+def narrowed(module: nn.Module, narrowing: Narrowing, role: Role) -> Iterator[None]:
+    """Gives a module the weights, and where they are narrowed the inputs, of a format."""
     weight = module.weight
     assert isinstance(weight, nn.Parameter)
     kept, hooks = weight.data, []
-    weight.data = target.narrow(kept, role=role)
-    if isinstance(module, nn.Linear) and target.narrows_inputs:
-        hooks.append(module.register_forward_pre_hook(_narrow_input))
+
+    def narrow_input(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        first, *others = inputs
+        return (narrowing.narrow_input(first), *others)
+
+    weight.data = narrowing.narrow(kept, role=role)
+    if isinstance(module, nn.Linear):
+        hooks.append(module.register_forward_pre_hook(narrow_input))
     try:
         yield
     finally:
         weight.data = kept
         for hook in hooks:
             hook.remove()
-
-
-def _narrow_input(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG001
-    """Rounds to 256 steps from the lowest to the highest number, as int8 kernels do at run time."""
-    first, *others = inputs
-    low, high = first.amin().clamp(max=0), first.amax().clamp(min=0)
-    step = ((high - low) / 255).clamp_min(torch.finfo(first.dtype).tiny)
-    return ((first / step).round() * step, *others)
 
 
 def _run(graph: Graph, batch: Mapping[str, Tensor]) -> list[Tensor]:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias, cast
-
-import torch
-from torch import Tensor
+from types import MappingProxyType
+from typing import Any, ClassVar, Self, cast
 
 from limbeck import listing
 from limbeck.errors import ExportError, require_extra
 from limbeck.export._graph import Graph
+from limbeck.export._narrowing import Narrowing
 
 Calibration = Sequence[Mapping[str, Any]]
 """Batches of inputs by name, int64 tensors of (batch, sequence), of the user's own text."""
-
-Role: TypeAlias = Literal["matrix", "words", "table"]
-"""What a weight is there for: products, looking words up, or looking up anything else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +36,7 @@ class Written:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Target(ABC):
+class Target(Narrowing, ABC):
     """A format; one public module of this room each, whose `TargetType` is all that is needed.
 
     The module's name is the target's name, as in `limbeck export MODEL --to onnx`.
@@ -49,8 +46,6 @@ class Target(ABC):
     """What runs it here; None for what can be run elsewhere only."""
     needs: ClassVar[str] = ""
     """What runs it where no engine does, in words, such as `a Mac`."""
-    precision: ClassVar[str] = "fp32"
-    """Type of the weights: fp32, fp16, int8 or int4."""
     method: ClassVar[str | None] = None
     """What `limbeck quantise` calls it; None for what is written by `limbeck export` alone."""
     packages: ClassVar[tuple[str, ...]] = ()
@@ -62,6 +57,17 @@ class Target(ABC):
     tolerance: ClassVar[float] = 1e-4
     """Largest difference of outputs from torch's, relative to their own spread, that a sound
     export in this precision shows."""
+
+    wider: ClassVar[tuple[Narrowing, ...]] = ()
+    """What single modules may be kept in instead, from the narrowest on; after them comes float."""
+    widened: Mapping[str, Narrowing] = MappingProxyType({})
+    """Modules of `graph.model` that are kept in one of `wider`."""
+
+    def widen(self, modules: Mapping[str, Narrowing]) -> Self:
+        """Returns the target with some modules kept in one of `wider`."""
+        other = copy.copy(self)
+        other.widened = dict(modules)
+        return other
 
     @property
     def name(self) -> str:
@@ -104,27 +110,6 @@ class Target(ABC):
                 `encoder.layers.0.feed_forward.output`; for targets that narrow weights.
         """
 
-    @property
-    def narrows_inputs(self) -> bool:
-        """Whether the inputs of its matrix products are narrowed too, where outliers cost most."""
-        return self.precision == "int8"
-
-    def narrow(self, weight: Tensor, *, role: Role = "matrix") -> Tensor:  # noqa: ARG002
-        """Returns a weight as the format keeps it, in float again: to find what loses most by it.
-
-        By default each row of a matrix has a scale of its own in int8.
-
-        Args:
-            weight: The matrix.
-            role: What it is there for, as some formats narrow tables in another way.
-
-        Shape:
-            weight, result: (rows, columns).
-        """
-        if self.precision == "fp16":
-            return weight.half().to(weight.dtype)
-        return narrow_rows(weight, steps=127) if self.precision == "int8" else weight
-
     def check(self, graph: Graph) -> None:
         """Refuses what can't be written, before anything is.
 
@@ -139,21 +124,6 @@ class Target(ABC):
             )
         for package in self.packages:
             require_extra(package, extra=self.extra, purpose=f"export to {self.shown_name}")
-
-
-def narrow_rows(weight: Tensor, *, steps: int) -> Tensor:
-    """Returns a matrix whose rows have whole numbers and a scale each, in float again.
-
-    Args:
-        weight: The matrix.
-        steps: Largest whole number, in both directions alike.
-
-    Shape:
-        weight, result: (rows, columns).
-    """
-    scales = weight.abs().amax(dim=1, keepdim=True) / steps
-    scales = torch.where(scales > 0, scales, torch.ones_like(scales))
-    return (weight / scales).round() * scales
 
 
 def load_target(name: str) -> Target:

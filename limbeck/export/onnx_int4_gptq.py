@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limbeck.errors import ExportError
-from limbeck.export import _gptq, _onnx_int4
+from limbeck.export import _gptq
 from limbeck.export._blocks import Blocks
 from limbeck.export._graph import Graph
 from limbeck.export._target import Calibration
@@ -23,7 +23,7 @@ class OnnxInt4GptqTarget(OnnxInt4Target):
     needs_calibration = True
 
     def round_layers(
-        self, graph: Graph, calibration: Calibration, keep_float: Sequence[str]
+        self, graph: Graph, calibration: Calibration, keep: Sequence[str]
     ) -> Mapping[str, Blocks]:
         """Returns the matrices of all `nn.Linear` modules, rounded on texts.
 
@@ -35,9 +35,7 @@ class OnnxInt4GptqTarget(OnnxInt4Target):
                 f"{self.shown_name} rounds weights by what texts make of them, but there are none "
                 "(0 batches for calibration); accepted: texts like those that the model will read"
             )
-        return _gptq.round_layers(
-            graph, calibration, narrow=_onnx_int4.narrow, keep_float=keep_float
-        )
+        return _gptq.round_layers(graph, calibration, narrowing=self, keep=keep)
 
     def describe(self, calibration: Calibration) -> dict[str, Any]:
         """Returns how weights were rounded, for card and record."""

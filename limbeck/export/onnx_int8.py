@@ -10,8 +10,9 @@ from torch import Tensor
 
 from limbeck.export import _onnx, _onnx_int8
 from limbeck.export._graph import Graph
+from limbeck.export._narrowing import Role
 from limbeck.export._steps import begin_step
-from limbeck.export._target import Calibration, Role, Target, Written
+from limbeck.export._target import Calibration, Target, Written
 
 FILE = "onnx/model_quantized.onnx"
 """As `transformers.js` and `optimum` call it."""

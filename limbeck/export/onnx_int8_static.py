@@ -10,8 +10,9 @@ from torch import Tensor
 from limbeck.errors import ExportError
 from limbeck.export import _onnx, _onnx_int8, _onnx_smooth
 from limbeck.export._graph import Graph
+from limbeck.export._narrowing import Role
 from limbeck.export._steps import begin_step
-from limbeck.export._target import Calibration, Role, Target, Written
+from limbeck.export._target import Calibration, Target, Written
 
 FILE = "onnx/model_int8.onnx"
 """Beside `model_quantized.onnx`, whose activations have no fixed range."""

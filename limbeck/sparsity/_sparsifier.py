@@ -14,9 +14,10 @@ from limbeck.models import Model
 from limbeck.sparsity._linears import list_linears
 from limbeck.sparsity._mask import MaskedLinear
 from limbeck.sparsity._settings import SparsitySettings
+from limbeck.train import Constraint
 
 
-class Sparsifier:
+class Sparsifier(Constraint[Model]):
     """Prunes a model's weights while it is trained.
 
     Pruned are linear layers of the encoder's layers; embeddings, norms, biases, pooler and head are

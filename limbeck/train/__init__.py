@@ -11,6 +11,7 @@ from limbeck.lazy import lazy_names
 
 if TYPE_CHECKING:
     from limbeck.train.budget import Budget
+    from limbeck.train.constraint import Constraint
     from limbeck.train.interrupt import Interrupt, SignalTurns, defer_interrupts
     from limbeck.train.loop import (
         Batch,
@@ -36,6 +37,7 @@ else:
         __name__,
         {
             "budget": ["Budget"],
+            "constraint": ["Constraint"],
             "interrupt": ["Interrupt", "SignalTurns", "defer_interrupts"],
             "loop": [
                 "Batch",
@@ -63,6 +65,7 @@ __all__ = [
     "METRICS_FILE",
     "Batch",
     "Budget",
+    "Constraint",
     "Interrupt",
     "MetricsWriter",
     "Objective",

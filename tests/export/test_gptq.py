@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from limbeck.export import _onnx_int4, find_role
-from limbeck.export._blocks import SIZE, STEPS, find_grid, round_to_nearest
+from limbeck.export import find_role, load_target
+from limbeck.export._blocks import SIZE, find_grid, round_to_nearest
 from limbeck.export._gptq import measure_misses, round_by_columns, round_in_order
 from limbeck.export._gptq import round_layers as round_any_layers
 from limbeck.models._kinds import MULTIPLE_CHOICE, SEQUENCE_CLASSIFICATION
@@ -36,7 +36,7 @@ def round_plainly(weight, hessian, scales, zeros, *, damping=0.01):
     for column in np.argsort(-sizes, kind="stable"):
         block = column // SIZE
         scale, zero = scales[:, block].astype(np.float64), zeros[:, block].astype(int)
-        numbers[:, column] = np.clip(np.rint(weight[:, column] / scale) + zero, 0, STEPS)
+        numbers[:, column] = np.clip(np.rint(weight[:, column] / scale) + zero, 0, 15)
         missed = weight[:, column] - scale * (numbers[:, column] - zero)
         weight -= np.outer(missed / inverse[column, column], inverse[column])
         inverse -= np.outer(inverse[:, column], inverse[column]) / inverse[column, column]
@@ -104,7 +104,8 @@ def test_a_row_is_cut_where_that_makes_its_error_less():
     assert miss(round_to_nearest(weight, importance=sizes)) < 0.8 * miss(round_to_nearest(weight))
 
 
-round_layers = partial(round_any_layers, narrow=_onnx_int4.narrow)
+INT4 = load_target("onnx_int4")
+round_layers = partial(round_any_layers, narrowing=INT4)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,7 @@ def test_each_matrix_sees_what_rounded_ones_before_it_give(graph):
     rounded = copy.deepcopy(graph)
     for module in rounded.model.modules():
         if isinstance(module, nn.Embedding):
-            module.weight.data = _onnx_int4.narrow(module.weight.data, find_role(rounded, module))
+            module.weight.data = INT4.narrow(module.weight.data, role=find_role(rounded, module))
     for name in order:
         module = linear_modules(rounded)[name]
         expected = round_by_columns(module.weight.data, gather(rounded, name, batches))
@@ -169,7 +170,7 @@ def test_padding_changes_nothing(graph):
 
 def test_the_model_stays_as_it_was_and_what_is_kept_is_left_out(graph):
     before = {name: tensor.clone() for name, tensor in graph.state_dict().items()}
-    found = round_layers(graph, calibration_of(graph), keep_float=["encoder.layers.0"])
+    found = round_layers(graph, calibration_of(graph), keep=["encoder.layers.0"])
     assert not [name for name in found if name.startswith("encoder.layers.0.")]
     assert all(torch.equal(tensor, before[name]) for name, tensor in graph.state_dict().items())
 

@@ -35,7 +35,7 @@ def graph():
 def written(graph, tmp_path_factory):
     """What each target has written, read back, and where."""
     folder, found = tmp_path_factory.mktemp("written"), {}
-    for name in ("onnx_int8", "onnx_int8_static", "onnx_int4", "onnx_int4_gptq"):
+    for name in ("onnx_int8", "onnx_int8_static", "onnx_int4", "onnx_int4_gptq", "onnx_int2"):
         target = load_target(name)
         files = target.write(graph, folder / name, calibration=calibration_of(graph)).files
         found[name] = folder / name / files[0]
@@ -82,7 +82,7 @@ def looked_up(node, tensors):
 
 
 def rounded_by_gptq(graph):
-    return round_layers(graph, calibration_of(graph), narrow=_onnx_int4.narrow)
+    return round_layers(graph, calibration_of(graph), narrowing=load_target("onnx_int4"))
 
 
 def bits(array):
@@ -103,17 +103,17 @@ def read(path):
     return model, {tensor.name: tensor for tensor in model.graph.initializer}
 
 
-@pytest.mark.parametrize("name", ["onnx_int4", "onnx_int4_gptq"])
+@pytest.mark.parametrize("name", ["onnx_int4", "onnx_int4_gptq", "onnx_int2"])
 def test_int4_multiplies_by_our_numbers(name, graph, written):
     model, tensors = read(written[name])
     products = [node for node in model.graph.node if node.op_type == "MatMulNBits"]
-    if name == "onnx_int4":
+    if name != "onnx_int4_gptq":
         ours = [load_target(name).narrow(weight) for weight in weights_of(graph, nn.Linear)]
     else:
         ours = [
             blocks.to_float()
             for blocks in round_layers(
-                graph, calibration_of(graph), narrow=_onnx_int4.narrow
+                graph, calibration_of(graph), narrowing=load_target("onnx_int4")
             ).values()
         ]
     theirs = [multiplied_by(node, tensors) for node in products]

@@ -19,7 +19,7 @@ def find_dtype(precision: str | None) -> torch.dtype:
         return torch.float32
     if precision not in _DTYPES:
         advice = ""
-        if precision in ("int8", "int4"):
+        if precision in ("int8", "int4", "int2"):
             advice = (
                 f" For {precision}, export the model: limbeck export MODEL --to onnx-{precision}"
             )

@@ -64,6 +64,7 @@ class OnnxRuntimeEngine(ExportedEngine):
         "onnx/model_qint8_avx512_vnni.onnx": "int8",
         "onnx/model_qint8_arm64.onnx": "int8",
         "onnx/model_q4.onnx": "int4",
+        "onnx/model_q2.onnx": "int2",
     }
     packages = ("onnxruntime",)
     extra = "onnx"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limbeck.checkpoints import read_inherited
+from limbeck.export import load_target
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.losses import build_task_losses
 from limbeck.recipes._tasks.predictions import describe_favourites, describe_trivial
@@ -17,7 +18,7 @@ from limbeck.tasks import Task, load_task
 from limbeck.version import __version__
 
 if TYPE_CHECKING:
-    from limbeck.recipes.finetune.settings import FinetuneSettings
+    from limbeck.recipes.finetune.settings import FinetuneSettings, GridSettings
 
 _HUB = "hf://"
 _ABOUT_ZEROS = (
@@ -58,11 +59,21 @@ def make_card(
             *describe_trivial(record.trivial, data.task.metric),
             "Validation chose the best epoch: its scores are somewhat too high.",
             *([] if record.density is None else [_ABOUT_ZEROS]),
+            *([] if settings.quantise is None else [_about_grid(settings.quantise)]),
         ],
         base_model=settings.model,
         tags=["distillation"] if settings.teacher else [],
         pipeline_tag=data.task.pipeline_tag,
         inherited=read_inherited(data.folder),
+    )
+
+
+def _about_grid(quantise: GridSettings) -> str:
+    return (
+        "Weights are as a file of few bits holds them, here still in float: the model is as large "
+        "and as fast as before. limbeck export --to "
+        f"{load_target(quantise.target).shown_name} writes that file, with these weights as they "
+        "are."
     )
 
 
@@ -150,6 +161,9 @@ def _describe(settings: FinetuneSettings, task: Task, record: SeedRecord) -> dic
         made["Weights left"] = (
             f"{percent(record.density)} of the encoder's linear layers ({settings.sparsify.method})"
         )
+    if settings.quantise is not None:
+        target = load_target(settings.quantise.target)
+        made["Weights trained as"] = f"{target.precision}, which {target.shown_name} writes"
     return {
         **made,
         "Parameters": f"{record.num_parameters:,}",

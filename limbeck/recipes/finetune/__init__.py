@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
+from limbeck.export import load_target
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import AUGMENTED, TaskData
@@ -21,7 +22,7 @@ from limbeck.recipes.finetune.data import read_data, trained_config
 from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.extension import asks_for_more_epochs, explain_rates
 from limbeck.recipes.finetune.seed import train_seed
-from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.settings import FinetuneSettings, GridSettings
 from limbeck.recipes.finetune.training import FinetuneStep as FinetuneStep
 from limbeck.recipes.finetune.training import make_budget, save_model, start_model
 from limbeck.report.card import write_card
@@ -149,6 +150,7 @@ def plan(settings: FinetuneSettings) -> dict[str, Any]:
         **({} if phase is None else {"intermediate": _plan_layers(phase, steps_per_epoch)}),
         **({} if replacing is None else {"replacing": _plan_places(replacing, steps_per_epoch)}),
         **({} if settings.sparsify is None else {"sparsify": _plan_pruning(settings.sparsify)}),
+        **({} if settings.quantise is None else {"quantise": _plan_grid(settings.quantise)}),
         "max_steps": budget.max_steps,
         "max_minutes": budget.max_minutes,
         "seeds": list(settings.seeds),
@@ -168,6 +170,11 @@ def _plan_places(phase: FinetuneSettings, steps_per_epoch: int) -> dict[str, Any
 def _plan_pruning(sparsify: SparsitySettings) -> dict[str, Any]:
     goal: float | None = getattr(sparsify, "density", None)
     return {"method": sparsify.method, "density": "as the penalty leaves" if goal is None else goal}
+
+
+def _plan_grid(quantise: GridSettings) -> dict[str, Any]:
+    target = load_target(quantise.target).shown_name
+    return {**quantise.model_dump(), "written_by": f"limbeck export --to {target}"}
 
 
 def prepare_model(settings: FinetuneSettings) -> Callable[[Path], object]:

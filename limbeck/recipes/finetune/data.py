@@ -13,10 +13,10 @@ from limbeck.recipes._machine import require_machine
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.models import match_labels
+from limbeck.recipes.finetune.constraints import require_constrainable
 from limbeck.recipes.finetune.replacing import require_groups
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.teachers import find_kind
-from limbeck.sparsity import require_prunable
 from limbeck.train import Progress
 
 
@@ -58,9 +58,9 @@ def read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
     student = trained_config(settings, data)
     if settings.replacing is not None:
         require_groups(settings, data.config, student)
-    if settings.sparsify is not None:
+    if settings.sparsify is not None or settings.quantise is not None:
         with torch.device("meta"):  # shapes alone
-            require_prunable(data.task.auto_model.from_config(student), settings.sparsify)
+            require_constrainable(data.task.auto_model.from_config(student), settings)
     return data
 
 

@@ -162,7 +162,7 @@ def _train(
     progress: Progress,
 ) -> Generator[FinetuneStep, None, TrainState]:
     """Makes the steps of one seed from its last checkpoint on, evaluating on the way."""
-    model, batches, sparsifier = training.model, training.batches, training.sparsifier
+    model, batches, constraint = training.model, training.batches, training.constraint
     budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
 
     def evaluate(step: int) -> dict[str, float]:
@@ -176,10 +176,10 @@ def _train(
         shown = ", ".join(f"{name} {scores[name]:.4f}" for name in names)
         shown += "" if favourite is None else f"; it predicts {favourite}"
         further: dict[str, float] = {}
-        if sparsifier is not None:
+        if settings.sparsify is not None:
             further["density"] = measure_density(plain)
             shown += f"; {percent(further['density'])} of the weights left"
-        if sparsifier is None or sparsifier.is_final(step):
+        if constraint is None or constraint.is_final(step):
             best.offer(
                 plain,
                 step=step,
@@ -214,8 +214,8 @@ def _train(
         run.extra.update({**asked, **best.state()})
         if best.is_overdue(settings.patience):
             run.stop()
-        if sparsifier is not None:
-            sparsifier.advance(run.state.step)
+        if constraint is not None:
+            constraint.advance(run.state.step)
         model.train()
         for step in run.steps(
             training.objective,
@@ -225,8 +225,8 @@ def _train(
             max_grad_norm=settings.max_grad_norm,
             precision=settings.precision,
         ):
-            if sparsifier is not None:
-                sparsifier.advance(step.number)
+            if constraint is not None:
+                constraint.advance(step.number)
             is_due = step.number == budget.max_steps or is_evaluation_due(
                 step.number,
                 steps_per_epoch=batches.steps_per_epoch,

@@ -80,6 +80,32 @@ class ReplacingSettings(Settings):
     """End of the phase in optimiser steps, if that comes first."""
 
 
+class GridSettings(Settings):
+    """Weights that are trained as a file of few bits holds them.
+
+    Source:
+        Zhang et al., "TernaryBERT: Distillation-aware Ultra-low Bit BERT", EMNLP 2020.
+    """
+
+    weights: Literal[8, 4, 2]
+    """Bits of a weight: 8 as `onnx-int8` has them, 4 as `onnx-int4`, 2 for the three values of
+    `onnx-int2` (TernaryBERT). `limbeck export` to that target writes the trained weights as they
+    are."""
+    activations: Literal[8, 32] = 8
+    """Bits of what weights are multiplied by: 8 as the file's runtime brings them to bytes at each
+    call, 32 for floats."""
+
+    @property
+    def target(self) -> str:
+        """The target of an export that writes such weights."""
+        return f"onnx_int{self.weights}"
+
+    @property
+    def narrows_inputs(self) -> bool:
+        """Whether what weights are multiplied by is narrowed too."""
+        return self.activations == 8
+
+
 class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     """One model, one task, one or more seeds."""
 
@@ -117,6 +143,10 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
     of those of the encoder's layers; `limbeck list sparsity` shows the methods, `limbeck init
     movement` their settings. Of epochs after the last weight has gone the best is kept. The model
     has zeros, and is as large and fast as before; `limbeck export --to sparse` makes it small."""
+    quantise: GridSettings | None = None
+    """Train the weights as a file of few bits holds them: `quantise.weights=4`, 8 or 2. The model
+    is as large and fast as before; `limbeck export` to the target of those bits writes the small
+    file. With a `teacher` in full precision, best the model itself, less is lost."""
     augment: AugmentSettings | None = None
     """Makes further training texts that the teacher labels, by a masked LM: `augment.model=MODEL`
     and how."""
@@ -250,6 +280,25 @@ class FinetuneSettings(TrainingSettings, LearningSettings, TaskRunSettings):
             raise SettingsError(
                 f"sparsify prunes by the number of steps, and max_minutes = {self.max_minutes:g} "
                 "could end the run before the last weight has gone; accepted: epochs or max_steps"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _require_one_form(self) -> Self:
+        if self.quantise is None:
+            return self
+        if self.sparsify is not None:
+            raise SettingsError(
+                f"quantise.weights = {self.quantise.weights} and sparsify.method = "
+                f"'{self.sparsify.method}' are both given, and a model's weights are held to one "
+                "form; leave one of them out: no file has both"
+            )
+        if self.replacing is not None:
+            raise SettingsError(
+                f"quantise.weights = {self.quantise.weights} narrows all layers, and replacing "
+                "lets a student's stand among its model's, which are not; run finetune with "
+                "replacing first, then with quantise on the model that it made, with new_head = "
+                "false"
             )
         return self
 

@@ -14,10 +14,10 @@ from limbeck.models import Model
 from limbeck.objectives import TaskObjective, TaskTeacher
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.memory import write_memory
+from limbeck.recipes.finetune.constraints import constrain
 from limbeck.recipes.finetune.settings import FinetuneSettings
-from limbeck.sparsity import Sparsifier
 from limbeck.tasks import TrainBatches
-from limbeck.train import Budget, build_adamw, choose_device
+from limbeck.train import Budget, Constraint, build_adamw, choose_device
 
 Phase = Literal["intermediate", "replacing", "task"]
 """Part of a fine-tuning; those before the last have a folder of that name in the seed's, for their
@@ -33,14 +33,14 @@ class Training:
         objective: What the steps make small; holds the model.
         optimizer: Over the objective's parameters.
         batches: The training examples, in the seed's order.
-        sparsifier: Prunes the model meanwhile; None if nothing is pruned.
+        constraint: Holds its weights to a form meanwhile; None where they are free.
     """
 
     model: Model
     objective: TaskObjective
     optimizer: torch.optim.Optimizer
     batches: TrainBatches
-    sparsifier: Sparsifier | None = None
+    constraint: Constraint[Model] | None = None
 
     @classmethod
     def prepare(
@@ -73,17 +73,14 @@ class Training:
             pad_token_id=data.tokenizer.pad_token_id,
             seed=seed,
         )
-        sparsifier = None
-        if settings.sparsify is not None:
-            budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
-            assert budget.max_steps is not None
-            sparsifier = Sparsifier(model, settings.sparsify, num_steps=budget.max_steps, seed=seed)
+        budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
+        constraint = constrain(model, settings, num_steps=budget.max_steps, seed=seed)
         objective = TaskObjective(
             data.task,
             model,
             teacher=teacher,
             label_weight=label_weight,
-            penalty=None if sparsifier is None else sparsifier.penalty,
+            penalty=None if constraint is None else constraint.penalty,
         )
         optimizer = build_adamw(
             [objective],
@@ -92,19 +89,19 @@ class Training:
             eps=settings.eps,
             weight_decay=settings.weight_decay,
             layer_decay=settings.layer_decay,
-            own_rates=None if sparsifier is None else sparsifier.rates(),
+            own_rates=None if constraint is None else constraint.rates(),
         )
         return cls(
             model=model,
             objective=objective,
             optimizer=optimizer,
             batches=batches,
-            sparsifier=sparsifier,
+            constraint=constraint,
         )
 
     def plain_model(self) -> Model:
-        """Returns the model as it is scored and saved, of one that is pruned a copy."""
-        return self.model if self.sparsifier is None else self.sparsifier.fold()
+        """Returns the model as it is scored and saved, of one under a constraint a copy."""
+        return self.model if self.constraint is None else self.constraint.fold()
 
 
 def start_model(settings: FinetuneSettings, data: TaskData) -> Model:
