@@ -18,7 +18,7 @@ from limbeck.train import Progress
 @takes_settings(quantise.SettingsType)
 def quantise_model(
     model: ModelLike,
-    method: str | tuple[str, ...] | list[str],
+    method: str | tuple[str, ...] | list[str] | None = None,
     data: DataSet | Rows | None = None,
     *,
     texts: Any = None,
@@ -33,7 +33,7 @@ def quantise_model(
 
     Args:
         model: A Hub id, a folder, a result of another call, or a model in memory.
-        method: Method, or several: `int8`, `int8-static`, `int4` or `gptq`.
+        method: Method, or several: `int8`, `int8-static`, `int4` or `gptq`; none with `bits`.
         data: As for `export_model`; its training rows are what is calibrated on.
         texts: As for `export_model`; where given, these are what is calibrated on.
         tokenizer: Of a model in memory.
@@ -48,10 +48,13 @@ def quantise_model(
         SettingsError: If a setting is wrong, or there is no such method.
         LimbeckError: As `export_model`.
     """
-    methods = (method,) if isinstance(method, str) else tuple(method)
+    methods = (method,) if isinstance(method, str) else tuple(method or ())
+    bits = settings.pop("bits", None)
+    if bits is not None:
+        settings["repair"] = True
     return export_model(
         model,
-        quantise.find_targets(methods),
+        quantise.find_targets(quantise.name_methods(methods, bits)),
         data,
         texts=texts,
         tokenizer=tokenizer,

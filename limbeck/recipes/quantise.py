@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
 
@@ -22,8 +22,11 @@ from limbeck.train import Progress
 class _ByMethods(RunSettings):
     model: Shown[str]
     """Model folder or Hub id, with its tokenizer; in float, as it was trained."""
-    method: Shown[tuple[str, ...]]
+    method: Shown[tuple[str, ...]] = ()
     """Method, or several: int8, int8-static, int4 or gptq."""
+    bits: Shown[Literal[8, 4] | None] = None
+    """In place of a method, the bits of most weights: 8 or 4, each rounded by itself. Matrices that
+    are sensitive to it get 8, then float, the fewest that `max_drop` needs, as with `repair`."""
     out: Shown[Path]
     """Run folder; the model is in its folder `model`, several are in `models`."""
 
@@ -34,7 +37,7 @@ class _ByMethods(RunSettings):
 
     @model_validator(mode="after")
     def _require_methods(self) -> Self:
-        require_each_once(self.method, setting="method", what="method")
+        name_methods(self.method, self.bits)
         return self
 
 
@@ -47,9 +50,10 @@ class QuantiseSettings(ProofSettings, _ByMethods):
         Raises:
             SettingsError: If there is no such method, or not each is given once.
         """
-        values = self.model_dump(exclude={"method"}, exclude_unset=True)
-        to = find_targets(self.method)
-        return ExportSettings.from_values(values | {"to": to}, where="quantise")
+        values = self.model_dump(exclude={"method", "bits"}, exclude_unset=True)
+        values |= {"to": find_targets(name_methods(self.method, self.bits))}
+        values |= {} if self.bits is None else {"repair": True}
+        return ExportSettings.from_values(values, where="quantise")
 
 
 SettingsType = QuantiseSettings
@@ -68,6 +72,28 @@ def run(settings: QuantiseSettings, *, progress: Progress) -> ExportRecord:
 def plan(settings: QuantiseSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     return export.plan(settings.to_export())
+
+
+def name_methods(method: Sequence[str], bits: int | None) -> Sequence[str]:
+    """Returns the methods that are asked for, by their names or by the bits of most weights.
+
+    Raises:
+        SettingsError: If it is neither or both, or a method twice.
+    """
+    if bits is None and not method:
+        raise SettingsError(
+            "method names nothing, and there are no bits; accepted: one method or several, each "
+            "once, such as int8, or bits = 8 or 4"
+        )
+    if bits is None:
+        require_each_once(method, setting="method", what="method")
+        return method
+    if method:
+        raise SettingsError(
+            f"method = {', '.join(method)} and bits = {bits} are both given; accepted: one of "
+            f"them, as bits = {bits} is method = int{bits} with repair = true"
+        )
+    return (f"int{bits}",)
 
 
 def find_targets(methods: Sequence[str]) -> list[str]:

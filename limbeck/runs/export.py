@@ -44,6 +44,8 @@ class Repair(Part):
 
     kept_float: tuple[str, ...]
     """Modules whose weights stayed in float, the most sensitive first."""
+    kept_int8: tuple[str, ...] = ()
+    """Modules whose weights got eight bits where the others have fewer, likewise."""
     num_exports: int
     """Exports that were tried."""
     file_bytes_before: int

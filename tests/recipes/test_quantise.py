@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import onnx
 import pytest
-from tiny_task import write_model
+import torch
+from tiny_task import Lines, write_model
 
-from limbeck import listing
+from limbeck import AutoModelForSequenceClassification, AutoTokenizer, listing
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.cli import main
 from limbeck.errors import DataError, ExportError, SettingsError
@@ -62,7 +64,7 @@ def test_each_method_is_one_target():
 
 def test_settings_are_those_of_export_but_for_the_target():
     fields = {*quantise.SettingsType.model_fields} ^ {*export.SettingsType.model_fields}
-    assert fields == {"method", "to"}
+    assert fields == {"method", "bits", "to"}
     assert [*quantise.SettingsType.model_fields][:3] == ["model", "method", "out"]
     assert [*export.SettingsType.model_fields][:3] == ["model", "to", "out"]
 
@@ -81,6 +83,13 @@ def test_settings_are_those_of_export_but_for_the_target():
             "method names int4 twice; accepted: one",
         ),
         ({"method": ()}, SettingsError, "method names nothing"),
+        ({}, SettingsError, "method names nothing, and there are no bits; accepted: one method or"),
+        ({"bits": 5}, SettingsError, r"bits = 5 is not accepted.*8 or 4"),
+        (
+            {"bits": 4, "method": "gptq"},
+            SettingsError,
+            r"method = gptq and bits = 4 are both given; .*bits = 4 is method = int4 with repair",
+        ),
         ({"method": "gptq", "max_drop": 0.1}, SettingsError, r"max_drop = 0\.1 bounds a score"),
     ],
 )
@@ -105,3 +114,52 @@ def test_nothing_is_calibrated_on_texts_that_the_vocabulary_does_not_know(small,
     texts.write_text(" \n\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"texts = .*texts\.txt'.* have no words"):
         quantise.plan(settings)
+
+
+def damage(teacher, folder, *, size):
+    """Writes the same model, with every other value of a layer so many times as large."""
+    model = AutoModelForSequenceClassification.from_pretrained(teacher)
+    attention = model.encoder.layers[1].attention
+    with torch.no_grad():  # what one weight gains the next one loses: it computes the same
+        attention.value.weight[::2] *= size
+        attention.value.bias[::2] *= size
+        attention.output.weight[:, ::2] /= size
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(teacher).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "width"), [(30, "int8"), (1000, "float")])
+def test_four_bits_are_widened_where_a_layer_needs_it(size, width, deep_teacher, data, tmp_path):
+    """To eight, and where these are too few to float, with all others as they were."""
+    model, progress = damage(deep_teacher, tmp_path / "model", size=size), Lines()
+    given = {"bits": 4, "data": data, "max_drop": 0.0}
+    settings = make_settings(model, tmp_path / "run", **given)
+    result = quantise.run(settings, progress=progress)
+    (found,) = result.models
+    name = "encoder.layers.1.attention.output"
+    assert {"int8": found.repair.kept_int8, "float": found.repair.kept_float} == {
+        "int8": (),
+        "float": (),
+        width: (name,),
+    }
+    assert found.repair.score_before < found.score.score == result.score
+    assert found.repair.file_bytes_before < found.file_bytes
+    assert f"kept in {width}: {name}. That took score from 0." in quantise.summarise(result)
+    assert f"onnx-int4 with 1 in {width}, of 23 layers: the bound holds" in progress.lines
+    card = (tmp_path / "run/model/README.md").read_text(encoding="utf-8")
+    assert f"| Kept in {width} | {name} |" in card
+    file = onnx.load(tmp_path / "run/model/onnx/model_q4.onnx")
+    bits = [
+        each.i
+        for node in file.graph.node
+        for each in node.attribute
+        if node.op_type == "MatMulNBits" and each.name == "bits"
+    ]
+    assert sorted(bits) == [4] * 19 + [8] * (width == "int8")
+
+
+def test_bits_are_a_method_that_is_repaired(small, tmp_path):
+    settings = make_settings(small, tmp_path / "run", bits=8).to_export()
+    assert (settings.to, settings.repair) == (("onnx_int8",), True)

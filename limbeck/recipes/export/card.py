@@ -148,7 +148,8 @@ def _describe(
     if record.calibration is not None and load_target(info.target).needs_calibration:
         made["Calibrated on"] = record.calibration
     if model.repair is not None:
-        made["Kept in float"] = ", ".join(model.repair.kept_float)
+        kept = {"int8": model.repair.kept_int8, "float": model.repair.kept_float}
+        made |= {f"Kept in {width}": ", ".join(names) for width, names in kept.items() if names}
     return {**made, **_describe_writing(info)}
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
-from limbeck.export import Target, list_modules, measure_sensitivity, steps_told_to, write_export
+from limbeck.export import (
+    Narrowing,
+    Target,
+    list_modules,
+    measure_sensitivity,
+    steps_told_to,
+    write_export,
+)
 from limbeck.recipes._tasks.predictions import count_bytes
 from limbeck.recipes.export.gate import Verdict
 from limbeck.recipes.export.source import Source
@@ -23,7 +32,7 @@ class Made:
         folder: Where it is for now.
         verdict: What is known of it.
         file_bytes: Size of the files that are run.
-        kept_float: Modules that a repair kept in float, the most sensitive first.
+        widths: What a repair kept modules in, the most sensitive first; None stands for float.
         before: What it was before the repair; None if it was not repaired.
         num_exports: How many were made of it.
     """
@@ -32,7 +41,7 @@ class Made:
     folder: Path
     verdict: Verdict
     file_bytes: int
-    kept_float: tuple[str, ...] = ()
+    widths: Mapping[str, Narrowing | None] = field(default_factory=dict)
     before: Made | None = None
     num_exports: int = 1
 
@@ -50,35 +59,36 @@ def make_export(source: Source, target: Target, workshop: Path, progress: Progre
     is_narrow = target.precision != "fp32"
     if first.verdict.refusal is None or not (source.settings.repair and is_narrow):
         return first
-    progress.log(f"{target.shown_name}: {first.verdict.refusal}; looking for what to keep in float")
+    progress.log(f"{target.shown_name}: {first.verdict.refusal}; looking for what to keep wider")
     return _repair(source, first, workshop, progress)
 
 
 def _repair(source: Source, first: Made, workshop: Path, progress: Progress) -> Made:
-    """Keeps the most sensitive modules in float: as few of them as the bound needs.
+    """Widens the most sensitive modules, each by a step at a time: as few as the bound needs.
 
-    How many is doubled until the bound holds, and then halved back to the fewest: of n modules some
-    2 log2(n) exports are made, most often one or two.
+    How many steps is doubled until the bound holds, and then halved back to the fewest: of n steps
+    some 2 log2(n) exports are made, most often one or two.
     """
-    ranked = _rank(source, first.target, progress)
+    steps = _rank(source, first.target, progress)
     made: dict[int, Made] = {}
 
     def holds(count: int) -> bool:
-        kept = tuple(ranked[:count])
+        widths = _widen(steps[:count], first.target)
         folder = workshop / f"{first.target.name}-{count}"
-        made[count] = _export(source, first.target, folder, progress, keep_float=kept)
+        made[count] = _export(source, first.target, folder, progress, widths=widths)
         refusal = made[count].verdict.refusal
+        told = ", ".join(f"{len(n)} in {p}" for p, n in group_widths(widths).items())
         progress.log(
-            f"{first.target.shown_name} with {count} of {len(ranked)} layers in float: "
+            f"{first.target.shown_name} with {told}, of {len({*steps})} layers: "
             f"{refusal or 'the bound holds'}"
         )
         return refusal is None
 
     low, high = 0, 1
     while not holds(high):
-        if high == len(ranked):
+        if high == len(steps):
             return replace(first, num_exports=1 + len(made))
-        low, high = high, min(2 * high, len(ranked))
+        low, high = high, min(2 * high, len(steps))
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle, high)
@@ -86,16 +96,49 @@ def _repair(source: Source, first: Made, workshop: Path, progress: Progress) -> 
 
 
 def _rank(source: Source, target: Target, progress: Progress) -> list[str]:
-    """Returns the modules that may still be kept in float, the most sensitive first."""
+    """Returns the modules in the order in which they are widened, each once for each step.
+
+    What a module costs as it is now decides: the one that costs most is the next. One that eight
+    bits don't help is so in float before others are touched.
+    """
     batches = source.sensitivity_rows.batches
-    found = []
-    name, total = target.shown_name, len(list_modules(source.graph))
-    with progress.stage(f"{name}: measuring sensitivity", total=total, unit="layers") as stage:
-        for one in measure_sensitivity(source.graph, target, batches):
-            if one.name not in source.keep_float:
-                found.append(one)
-            stage.advance()
-    return [one.name for one in sorted(found, key=lambda one: -one.cost)]
+    widths = (target, *target.wider)
+    total = len(list_modules(source.graph)) * len(widths)
+    costs: dict[str, list[float]] = {}
+    with progress.stage(
+        f"{target.shown_name}: measuring sensitivity", total=total, unit="layers"
+    ) as stage:
+        for narrowing in widths:
+            for one in measure_sensitivity(source.graph, narrowing, batches):
+                # Wider is no worse; that it was measured so is noise.
+                of_module = costs.setdefault(one.name, [])
+                of_module.append(min([one.cost, *of_module[-1:]]))
+                stage.advance()
+    steps = [
+        (-cost, step, name)
+        for name, of_module in costs.items()
+        for step, cost in enumerate(of_module)
+        if name not in source.keep_float
+    ]
+    return [name for _, _, name in sorted(steps, key=lambda each: each[:2])]
+
+
+def _widen(steps: Sequence[str], target: Target) -> dict[str, Narrowing | None]:
+    """Returns what modules are kept in after some steps, the first that was widened first.
+
+    None stands for float.
+    """
+    counts = Counter(steps)
+    widths = (*target.wider, None)
+    return {name: widths[count - 1] for name, count in counts.items()}
+
+
+def group_widths(widths: Mapping[str, Narrowing | None]) -> dict[str, list[str]]:
+    """Returns modules by what they are kept in, such as int8 or float."""
+    found: dict[str, list[str]] = {}
+    for name, narrowing in widths.items():
+        found.setdefault("float" if narrowing is None else narrowing.precision, []).append(name)
+    return dict(sorted(found.items(), reverse=True))
 
 
 def _export(
@@ -104,17 +147,19 @@ def _export(
     folder: Path,
     progress: Progress,
     *,
-    keep_float: Sequence[str] = (),
+    widths: Mapping[str, Narrowing | None] = MappingProxyType({}),
 ) -> Made:
+    in_float = [name for name, narrowing in widths.items() if narrowing is None]
+    widened = {name: narrowing for name, narrowing in widths.items() if narrowing is not None}
     with showing_steps(target, progress):
         calibration = source.calibration.batches if target.needs_calibration else ()
         write_export(
             source.folder,
             folder,
-            target,
+            target.widen(widened) if widened else target,
             graph=source.graph,
             calibration=calibration,
-            keep_float=(*source.keep_float, *keep_float),
+            keep_float=(*source.keep_float, *in_float),
         )
         verdict = source.gate.judge(folder, target)
     return Made(
@@ -122,7 +167,7 @@ def _export(
         folder=folder,
         verdict=verdict,
         file_bytes=count_bytes(folder),
-        kept_float=tuple(keep_float),
+        widths=widths,
     )
 
 

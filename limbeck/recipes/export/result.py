@@ -10,7 +10,7 @@ from limbeck.export import load_target
 from limbeck.recipes._tasks.predictions import count_bytes
 from limbeck.recipes.export.gate import LEAST_AGREEMENT, LEAST_COSINE
 from limbeck.recipes.export.latency import SPEED_UP_NOTE, Latency
-from limbeck.recipes.export.making import Made
+from limbeck.recipes.export.making import Made, group_widths
 from limbeck.recipes.export.source import Source
 from limbeck.report import figures
 from limbeck.report.figures import NONE, or_none
@@ -31,8 +31,10 @@ def describe_model(made: Made, place: Path, latency: Latency | None) -> Exported
     repair = None
     if before is not None:
         score = before.verdict.score
+        kept = group_widths(made.widths)
         repair = Repair(
-            kept_float=made.kept_float,
+            kept_float=tuple(kept.get("float", ())),
+            kept_int8=tuple(kept.get("int8", ())),
             num_exports=made.num_exports,
             file_bytes_before=before.file_bytes,
             score_before=None if score is None else score.score,
@@ -188,7 +190,7 @@ def _word_speed(model: ExportedModel) -> list[str]:
 
 
 def _word_repair(model: ExportedModel, repair: Repair) -> str:
-    """Says what stayed in float, and what that cost."""
+    """Says what stayed wider, and what that cost."""
     size = f"{figures.file_size(repair.file_bytes_before)} to {figures.file_size(model.file_bytes)}"
     latency = ""
     if repair.latency_ms_before is not None and model.latency_ms is not None:
@@ -198,7 +200,9 @@ def _word_repair(model: ExportedModel, repair: Repair) -> str:
     if repair.score_before is not None and model.score is not None:
         score = f"score from {repair.score_before:.4f} to {model.score.score:.4f}, "
     flattered = ", on the examples that the score is of, which flatters it" if score else ""
+    kept = {"int8": repair.kept_int8, "float": repair.kept_float}
+    named = "; ".join(f"in {width}: {', '.join(names)}" for width, names in kept.items() if names)
     return (
-        f"kept in float: {', '.join(repair.kept_float)}. That took {score}size from {size}"
+        f"kept {named}. That took {score}size from {size}"
         f"{latency}; {repair.num_exports} exports were tried{flattered}"
     )

@@ -47,7 +47,8 @@ class ProofSettings(RunSettings):
     """The most that the score may be lower than the model's, in the metric's own unit; an export
     that loses more is refused. By default 0.01 where there are data."""
     repair: Shown[bool] = False
-    """Find by measurement which layers have to stay in float, until the bound is kept."""
+    """Find by measurement which layers have to stay in float, or of four bits in eight first, until
+    the bound is kept."""
     keep_float: tuple[str, ...] = ()
     """Modules whose weights stay in float, such as `encoder.layers.0.feed_forward.output`."""
     texts: Shown[str | tuple[str, ...] | None] = None
