@@ -15,13 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limbeck.errors import SettingsError
+from limbeck.export._graph import Graph
 from limbeck.export._narrowing import Narrowing, Role
-from limbeck.export._sensitivity import find_role_within
+from limbeck.export._sensitivity import find_role_within, list_modules
+from limbeck.export._target import load_target
 from limbeck.models import Model
 from limbeck.nn import Encoder
 from limbeck.nn.embeddings import FactorisedEmbedding
 from limbeck.train import Constraint
 
+GRIDS: Final = ("onnx_int2", "onnx_int4", "onnx_int8")
+"""Targets that write weights as they were trained."""
 _MOST_PASSES: Final = 8  # one or two, as what is on a grid is narrowed to itself but for rounding
 
 
@@ -144,6 +148,19 @@ def require_quantisable(model: Model) -> None:
             f"{model.config.embedding_rank}); accepted: a model with a whole one, or leave "
             "quantise out and quantise the model when it is trained"
         )
+
+
+def find_trained_grid(graph: Graph) -> str | None:
+    """Returns the target whose grid all matrices of a model are on, as a training leaves them.
+
+    None for one that is on none, as any that was not trained so.
+    """
+    matrices = [m.weight.data for m in list_modules(graph).values() if isinstance(m, nn.Linear)]
+    for name in GRIDS:
+        target = load_target(name)
+        if all(torch.equal(target.narrow(matrix), matrix) for matrix in matrices):
+            return name
+    return None
 
 
 def _list_children(model: Model) -> Iterator[tuple[nn.Module, str, nn.Linear | nn.Embedding]]:

@@ -24,11 +24,11 @@ class _ByMethods(RunSettings):
     """Model folder or Hub id, with its tokenizer; in float, as it was trained."""
     method: Shown[tuple[str, ...]] = ()
     """Method, or several: int8, int8-static, int4 or gptq."""
+    out: Shown[Path]
+    """Run folder; the model is in its folder `model`, several are in `models`."""
     bits: Shown[Literal[8, 4] | None] = None
     """In place of a method, the bits of most weights: 8 or 4, each rounded by itself. Matrices that
     are sensitive to it get 8, then float, the fewest that `max_drop` needs, as with `repair`."""
-    out: Shown[Path]
-    """Run folder; the model is in its folder `model`, several are in `models`."""
 
     @field_validator("method", mode="before")
     @classmethod

@@ -95,7 +95,9 @@ class ExportRecord(ResultRecord):
     model: str
     """The model that was exported."""
     model_class: str
-    """Its class."""
+    """Its class, or that of what it was held against."""
+    compared_with: str | None = None
+    """The model that exports were held against; None for the model itself."""
     file_bytes: int
     """Size of its weight files."""
     rows: str

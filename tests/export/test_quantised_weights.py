@@ -14,7 +14,6 @@ from torch import nn
 
 from limbeck.export import (
     _onnx,
-    _onnx_int4,
     _onnx_smooth,
     find_role,
     list_modules,
@@ -132,7 +131,9 @@ def test_int4_computes_what_torch_does_with_our_numbers(name, graph, written):
         weight, role = module.weight.data, find_role(narrow, module)
         is_rounded = place in rounded
         module.weight.data = (
-            rounded[place].to_float() if is_rounded else _onnx_int4.narrow(weight, role)
+            rounded[place].to_float()
+            if is_rounded
+            else load_target("onnx_int4").narrow(weight, role=role)
         )
     model, _ = read(written[name])
     for node in model.graph.node:  # in float, where inputs of products are else brought to int8

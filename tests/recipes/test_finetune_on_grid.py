@@ -33,9 +33,23 @@ def test_a_run_gives_what_the_export_holds(bits, deep_teacher, data, tmp_path):
         held = target.narrow(module.weight.data, role=find_role(graph, module))
         assert torch.equal(held, module.weight.data), name
     values = {"model": str(folder), "to": target.name, "data": data, "out": tmp_path / "exported"}
-    settings = export.SettingsType.from_values({**values, "max_drop": 0.05, "measure": False})
-    (exported,) = export.run(settings, progress=SilentProgress()).models
+    values |= {"max_drop": 0.05, "measure": False, "compare_with": deep_teacher}
+    result = export.run(export.SettingsType.from_values(values), progress=SilentProgress())
+    (exported,) = result.models
     assert exported.score.score >= record.best.validation["accuracy"] - 0.05
+    assert exported.score.drop == result.score - exported.score.score
+    assert f"They are held against {deep_teacher}, not" in export.summarise(result)
+    told = (tmp_path / "exported/model/README.md").read_text(encoding="utf-8")
+    assert "It was held against run. run has " in " ".join(told.split())
+    other = "onnx-int8" if bits == 2 else "onnx-int2"
+    changed = {**values, "to": (target.name, other), "out": tmp_path / "other"}
+    planned = export.plan(export.SettingsType.from_values(changed))
+    assert planned["compare_with"] == deep_teacher
+    assert "note" not in planned["targets"][f"onnx-int{bits}"]
+    assert planned["targets"][other]["note"] == (
+        f"weights are quantised already, as onnx-int{bits} holds them, and {other} rounds them "
+        f"once more; limbeck export --to onnx-int{bits} writes them as they are"
+    )
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert f"| Weights trained as | int{bits}, which onnx-int{bits} writes |" in card
     assert f"limbeck export --to onnx-int{bits} writes that file, with these weights" in card
@@ -68,6 +82,20 @@ def test_a_dry_run_and_a_settings_file(encoder, data, tmp_path):
     given = ["quantise.weights=2", "quantise.activations=32"]
     found = read_settings(FinetuneSettings, None, ["model=M", "task=sst2", "out=O", *given])
     assert (found.quantise.target, found.quantise.narrows_inputs) == ("onnx_int2", False)
+
+
+def test_exports_are_held_against_a_model_that_they_can_stand_in_for(
+    encoder, deep_teacher, tmp_path
+):
+    values = {"model": encoder, "to": "onnx-int4", "out": tmp_path / "run"}
+    settings = export.SettingsType.from_values({**values, "compare_with": deep_teacher})
+    with pytest.raises(
+        SettingsError,
+        match=r"compare_with = .* has outputs logits of labels NEGATIVE, POSITIVE, and model = .* "
+        r"has outputs last_hidden_state; accepted: a model that it can stand in for",
+    ):
+        export.run(settings, progress=SilentProgress())
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

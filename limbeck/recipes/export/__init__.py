@@ -83,6 +83,7 @@ def plan(settings: ExportSettings) -> dict[str, Any]:
     return {
         "recipe": "export",
         "model": f"{settings.model}, {source.graph.class_name}",
+        **({} if settings.compare_with is None else {"compare_with": settings.compare_with}),
         "out": str(settings.out),
         "run": describe_start(settings.out, "export", settings, inputs=inputs),
         "targets": {target.shown_name: _plan_target(source, target) for target in source.targets},
@@ -104,12 +105,14 @@ def _plan_target(source: Source, target: Target) -> Mapping[str, str]:
     except MissingExtraError as error:
         return {**found, "missing": str(error)}
     found["packages"] = f"{', '.join(target.packages) or 'none'}: installed"
-    runtime = target.describe_runtime()
-    return found if runtime is None else {**found, "runtime": runtime}
+    further = {"runtime": target.describe_runtime(), "note": source.explain_grid(target)}
+    return {**found, **{name: said for name, said in further.items() if said is not None}}
 
 
 def _export_all(source: Source, workshop: Path, progress: Progress) -> ExportRecord:
     """Exports to each target, measures all side by side, and puts up those that may be used."""
+    for note in filter(None, map(source.explain_grid, source.targets)):
+        progress.log(f"{source.settings.model}: {note}")
     made = [make_export(source, target, workshop, progress) for target in source.targets]
     latency = None
     if source.settings.measure:

@@ -104,11 +104,14 @@ def _scores(model: ExportedModel, record: ExportRecord) -> list[CardScore]:
 
 
 def _notes(model: ExportedModel, record: ExportRecord) -> list[str]:
+    other = record.compared_with
+    held = [] if other is None else [f"It was held against {show_model(other)}."]
     if model.score is None:
-        return []
+        return held
     ends = model.score.interval
     interval = "" if ends is None else f" (95 % interval {ends[0]:.4f} to {ends[1]:.4f}, paired)"
-    return [f"The model itself has {record.score:.4f}: {model.score.drop:.4f} more{interval}."]
+    named = "The model itself" if other is None else show_model(other)
+    return [*held, f"{named} has {record.score:.4f}: {model.score.drop:.4f} more{interval}."]
 
 
 def _compare(model: ExportedModel, record: ExportRecord) -> Table:

@@ -67,7 +67,8 @@ def describe_export(
     return ExportRecord(
         model=source.settings.model,
         model_class=gate.graph.class_name,
-        file_bytes=count_bytes(source.folder),
+        compared_with=source.settings.compare_with,
+        file_bytes=count_bytes(source.compared),
         rows=gate.rows.source,
         num_rows=gate.rows.num_rows,
         calibration=calibration,
@@ -124,6 +125,8 @@ def summarise_result(result: ExportRecord) -> str:
     is_compared = any(model.outputs is not None for model in result.models)
     if is_compared:
         lines.append(f"Outputs were compared on {result.num_rows} {result.rows}.")
+    if result.compared_with is not None:
+        lines.append(f"They are held against {result.compared_with}, not against the model itself.")
     if result.score is None and is_compared:
         lines.append(
             "Without data nothing was scored, which says less than a score on the task: an export "

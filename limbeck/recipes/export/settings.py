@@ -46,6 +46,9 @@ class ProofSettings(RunSettings):
     max_drop: Shown[float | None] = Field(default=None, ge=0, allow_inf_nan=False)
     """The most that the score may be lower than the model's, in the metric's own unit; an export
     that loses more is refused. By default 0.01 where there are data."""
+    compare_with: str | None = None
+    """Model that score and outputs are held against: of one that was trained for its format, the
+    model in full precision that it learned from. By default the model that is exported."""
     repair: Shown[bool] = False
     """Find by measurement which layers have to stay in float, or of four bits in eight first, until
     the bound is kept."""
@@ -72,7 +75,8 @@ class ProofSettings(RunSettings):
 
     def named_models(self) -> dict[str, str]:
         """Returns the models that the settings name, by setting."""
-        return {"model": self.model}
+        named = {"model": self.model}
+        return named if self.compare_with is None else {**named, "compare_with": self.compare_with}
 
     @model_validator(mode="after")
     def _require_a_score_to_lose(self) -> Self:

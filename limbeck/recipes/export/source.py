@@ -10,7 +10,14 @@ from typing import Self
 
 from limbeck.checkpoints import resolve_folder
 from limbeck.errors import DataError, ExportError, SettingsError, did_you_mean
-from limbeck.export import Graph, Target, list_modules, load_graph, load_target
+from limbeck.export import (
+    Graph,
+    Target,
+    find_trained_grid,
+    list_modules,
+    load_graph,
+    load_target,
+)
 from limbeck.recipes._inputs import Fingerprinted, hash_inputs
 from limbeck.recipes._tasks.data import read_inputs
 from limbeck.recipes._tasks.memory import read_memory
@@ -75,19 +82,20 @@ class Source:
         targets = tuple(load_target(name) for name in settings.to)
         folder = resolve_folder(settings.model)
         graph = load_graph(folder)
+        reference = _load_reference(settings, graph)
         keep_float = find_modules(graph, settings.keep_float)
         tokenizer = read_inputs(folder)[1]
         length = _choose_length(settings, folder, graph)
         task, texts = None, read_texts(settings.texts, text_field=settings.text_field)
         if settings.is_scored:
             needs_training = settings.repair or any(t.needs_calibration for t in targets)
-            task = TaskGate.read(settings, graph, progress, needs_training=needs_training)
+            task = TaskGate.read(settings, reference, progress, needs_training=needs_training)
             length = task.data.settings.max_length
         if task is not None and not texts.is_given:
             rows = take_rows(task.data, task.split, graph, count=settings.num_rows)
         else:
             rows = encode_texts(texts, graph, tokenizer, count=settings.num_rows, max_length=length)
-        gate = Gate(graph=graph, rows=rows, task=task)
+        gate = Gate(graph=reference, rows=rows, task=task)
         return cls(settings, folder, graph, tokenizer, targets, texts, gate, keep_float, length)
 
     def check(self, target: Target) -> None:
@@ -148,6 +156,21 @@ class Source:
             self.texts, self.graph, self.tokenizer, count=count, max_length=self.max_length
         )
 
+    def explain_grid(self, target: Target) -> str | None:
+        """Says of weights that were trained for another format that they are rounded once more."""
+        if target.precision in ("fp32", "fp16") or self._trained_for in (None, target.name):
+            return None
+        assert self._trained_for is not None
+        own = load_target(self._trained_for).shown_name
+        return (
+            f"weights are quantised already, as {own} holds them, and {target.shown_name} rounds "
+            f"them once more; limbeck export --to {own} writes them as they are"
+        )
+
+    @cached_property
+    def _trained_for(self) -> str | None:
+        return find_trained_grid(self.graph)
+
     def hash_inputs(self) -> dict[str, str]:
         """Returns the checksums of what the run is given."""
         others: dict[str, Fingerprinted] = {}
@@ -156,6 +179,12 @@ class Source:
         if self.gate.task is not None:
             others["data"] = self.gate.task.data
         return hash_inputs(self.settings.named_models(), **others)
+
+    @property
+    def compared(self) -> Path:
+        """The folder of what exports are held against."""
+        other = self.settings.compare_with
+        return self.folder if other is None else resolve_folder(other)
 
     def place(self, target: Target) -> Path:
         """Returns where a target's folder stands in the end."""
@@ -182,6 +211,35 @@ def find_modules(graph: Graph, names: Sequence[str]) -> tuple[str, ...]:
             )
         found |= dict.fromkeys(inside)
     return tuple(found)
+
+
+def _load_reference(settings: ExportSettings, graph: Graph) -> Graph:
+    """Returns what the export is held against.
+
+    Raises:
+        SettingsError: If it reads other inputs than the model, or gives other outputs.
+    """
+    if settings.compare_with is None:
+        return graph
+    other = load_graph(resolve_folder(settings.compare_with))
+    for what in (_describe_words, _describe_outputs):
+        own, given = what(graph), what(other)
+        if own != given:
+            raise SettingsError(
+                f"compare_with = {settings.compare_with} has {given}, and model = "
+                f"{settings.model} has {own}; accepted: a model that it can stand in for"
+            )
+    return other
+
+
+def _describe_words(graph: Graph) -> str:
+    return f"{graph.config.vocab_size:,} words as inputs {', '.join(graph.input_names)}"
+
+
+def _describe_outputs(graph: Graph) -> str:
+    labels = getattr(graph.config, "id2label", None) or {}
+    names = f" of labels {', '.join(map(str, labels.values()))}" if graph.kind.has_head else ""
+    return f"outputs {', '.join(graph.output_names)}{names}"
 
 
 def _choose_length(settings: ExportSettings, folder: Path, graph: Graph) -> int:
