@@ -2,6 +2,7 @@
 
 from limbeck.api import ChainResult as ChainResult
 from limbeck.api import CompressResult as CompressResult
+from limbeck.api import EarlyExitResult as EarlyExitResult
 from limbeck.api import EmbeddingsResult as EmbeddingsResult
 from limbeck.api import EvaluateResult as EvaluateResult
 from limbeck.api import ExportResult as ExportResult
@@ -18,6 +19,7 @@ from limbeck.api import chain as chain
 from limbeck.api import compress as compress
 from limbeck.api import distill as distill
 from limbeck.api import distill_embeddings as distill_embeddings
+from limbeck.api import early_exit as early_exit
 from limbeck.api import evaluate as evaluate
 from limbeck.api import export_model as export_model
 from limbeck.api import finetune as finetune

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from limbeck.api._results import (
         ChainResult,
         CompressResult,
+        EarlyExitResult,
         EmbeddingsResult,
         EvaluateResult,
         ExportResult,
@@ -29,7 +30,15 @@ if TYPE_CHECKING:
     )
     from limbeck.api._sentence_encoder import SentenceEncoder
     from limbeck.api._steps import FinetuneSteps
-    from limbeck.api._tasks import compress, evaluate, finetune, finetune_steps, prune, suite
+    from limbeck.api._tasks import (
+        compress,
+        early_exit,
+        evaluate,
+        finetune,
+        finetune_steps,
+        prune,
+        suite,
+    )
     from limbeck.api._text import build_corpus, distill, pretrain, trim
     from limbeck.recipes.finetune import FinetuneStep
 
@@ -39,6 +48,7 @@ FUNCTIONS: Final = {
     "compress": "_tasks",
     "distill": "_text",
     "distill_embeddings": "_embeddings",
+    "early_exit": "_tasks",
     "evaluate": "_tasks",
     "export_model": "_export",
     "finetune": "_tasks",
@@ -54,6 +64,7 @@ FUNCTIONS: Final = {
 CLASSES: Final = {
     "ChainResult": "_results",
     "CompressResult": "_results",
+    "EarlyExitResult": "_results",
     "EmbeddingsResult": "_results",
     "EvaluateResult": "_results",
     "ExportResult": "_results",
@@ -74,6 +85,7 @@ __all__ = [
     "FUNCTIONS",
     "ChainResult",
     "CompressResult",
+    "EarlyExitResult",
     "EmbeddingsResult",
     "EvaluateResult",
     "ExportResult",
@@ -91,6 +103,7 @@ __all__ = [
     "compress",
     "distill",
     "distill_embeddings",
+    "early_exit",
     "evaluate",
     "export_model",
     "finetune",

@@ -23,6 +23,7 @@ from limbeck.runs import (
     ChainRecord,
     CompressRecord,
     DistillEmbeddingsRecord,
+    EarlyExitRecord,
     EvaluateRecord,
     ExportRecord,
     FinetuneRecord,
@@ -209,6 +210,37 @@ class PruneResult(SmallerResult[PruneRecord]):
 
     def _runs(self) -> list[Path]:
         return [Path(model.folder) for model in reversed(self.record.models)]
+
+
+class EarlyExitResult(SmallerResult[EarlyExitRecord]):
+    """A model with early exits; `model` is the model itself, and `pipeline()` takes the exits."""
+
+    def summary(self) -> Summary:
+        """Returns both models side by side."""
+        record = self.record
+        models = (
+            ("full model", record.full_score, record.num_layers, record.full_waits_ms),
+            ("early exit", record.score, record.mean_layers, record.waits_ms),
+        )
+        return Summary(
+            title=f"Early exits for {record.task}",
+            headline=record.headline,
+            columns=("Model", record.metric, "layers run", "latency, mean"),
+            rows=tuple(
+                (
+                    name,
+                    f"{score:.4f}",
+                    f"{layers:.4g}",
+                    "" if waits is None or waits.mean is None else f"{waits.mean:.2f} ms",
+                )
+                for name, score, layers, waits in models
+            ),
+            marked="early exit",
+            links={"page": record.files["html"], "model": str(self.model_folder)},
+        )
+
+    def _runs(self) -> list[Path]:
+        return [Path(self.record.exits_run), Path(self.record.full_run)]
 
 
 class LanguageModelResult(ModelResult[LanguageModelRecord]):

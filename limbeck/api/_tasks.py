@@ -1,4 +1,4 @@
-"""The functions on tasks: `finetune` and its steps, `evaluate`, `compress`, `prune`, `suite`."""
+"""The functions on tasks: `finetune`, `evaluate`, `compress`, `prune`, `early_exit`, `suite`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from limbeck.api._models import ModelLike, are_models, with_tokenizer
 from limbeck.api._progress import choose_progress
 from limbeck.api._results import (
     CompressResult,
+    EarlyExitResult,
     EvaluateResult,
     FinetuneResult,
     PruneResult,
@@ -23,6 +24,7 @@ from limbeck.api._signature import takes_settings
 from limbeck.api._steps import FinetuneSteps
 from limbeck.api._suite import SuiteTasks
 from limbeck.recipes import compress as compress_recipe
+from limbeck.recipes import early_exit as early_exit_recipe
 from limbeck.recipes import evaluate as evaluate_recipe
 from limbeck.recipes import finetune as finetune_recipe
 from limbeck.recipes import prune as prune_recipe
@@ -274,6 +276,60 @@ def prune(
         progress=progress,
     ) as call:
         return PruneResult(call.out, prune_recipe.run(call.settings, progress=call.progress))
+
+
+@takes_settings(early_exit_recipe.SettingsType)
+def early_exit(
+    model: ModelLike,
+    train: Rows | None = None,
+    validation: Rows | None = None,
+    test: Rows | None = None,
+    *,
+    transfer: Rows | None = None,
+    data: DataSet | None = None,
+    tokenizer: Tokenizer | None = None,
+    out: str | Path | None = None,
+    progress: bool | Progress | None = None,
+    **settings: Any,
+) -> EarlyExitResult:
+    """Gives a fine-tuned model heads on inner layers, by which inputs leave that need no more.
+
+    Args:
+        model: A fine-tuned model. A result of `finetune` brings its task, options and data along.
+        train: Rows that exits are trained on.
+        validation: Rows that choose the bound; half of them where `test` has none with labels.
+        test: Rows that are scored at the end.
+        transfer: Rows without labels, for exits to learn what the model says of them.
+        data: All splits at once.
+        tokenizer: Of a model in memory.
+        out: The run's folder, where the same call goes on after a stop; a new one in `runs` if not
+            given.
+        progress: Whether it is shown, as for `finetune`.
+        **settings: Those of the recipe, listed below.
+
+    Returns:
+        The model with exits: `pipeline()`, `tokenizer`, `scores`, `folder`, `record`, `report()`;
+        `model` is the model itself, without them.
+
+    Raises:
+        SettingsError: If a setting is wrong, or the task can't be inferred.
+        DataError: If the data can't be used.
+        MissingHeadError: If the model has no head for the task.
+    """
+    given = GivenData.of(data, train=train, validation=validation, test=test, transfer=transfer)
+    given.require(*_needed(settings, teacher=None), function="limbeck.early_exit")
+    with prepare(
+        "early_exit",
+        early_exit_recipe.SettingsType,
+        {**settings, "model": with_tokenizer(model, tokenizer)},
+        given=given if given.is_there else GivenData.of(data_of(model)),
+        recalls_task=True,
+        out=out,
+        progress=progress,
+    ) as call:
+        return EarlyExitResult(
+            call.out, early_exit_recipe.run(call.settings, progress=call.progress)
+        )
 
 
 @takes_settings(suite_recipe.SettingsType)

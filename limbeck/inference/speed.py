@@ -70,6 +70,9 @@ class Percentiles:
     p50: float
     p95: float
     p99: float
+    mean: float | None = None
+    """What a text takes on average, where texts take different times; None in what was measured
+    before it was kept."""
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Percentiles:
@@ -77,10 +80,10 @@ class Percentiles:
 
         Example:
             >>> Percentiles.of([float(n) for n in range(101)])
-            Percentiles(p50=50.0, p95=95.0, p99=99.0)
+            Percentiles(p50=50.0, p95=95.0, p99=99.0, mean=50.0)
         """
         p50, p95, p99 = np.percentile(values, [50, 95, 99]).tolist()
-        return cls(p50=p50, p95=p95, p99=p99)
+        return cls(p50=p50, p95=p95, p99=p99, mean=float(np.mean(values)))
 
 
 @dataclass(frozen=True, kw_only=True)

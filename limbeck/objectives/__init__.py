@@ -24,6 +24,7 @@ from limbeck.objectives.embeddings import (
     ScoreBy,
     score_pairs,
 )
+from limbeck.objectives.exits import ExitObjective
 from limbeck.objectives.replaced_tokens import ReplacedTokensObjective
 from limbeck.objectives.task import TaskObjective
 from limbeck.objectives.text import TextObjective
@@ -33,6 +34,7 @@ __all__ = [
     "CachedTeacher",
     "EmbeddingBatch",
     "EmbeddingObjective",
+    "ExitObjective",
     "LiveTeacher",
     "Looks",
     "MeanTeacher",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from limbeck.report import figures, plots, tables, wording
 from limbeck.report.distillation import describe_teaching, is_of_vectors
 from limbeck.report.facts import DistillationFacts, Report
@@ -9,11 +11,17 @@ from limbeck.report.page import Page, Paragraph, Plots, Section
 from limbeck.report.parts import fold, make_report_page, show_plots, some
 
 
-def make_page(report: Report) -> Page:
-    """Returns what a report's page says."""
+def make_page(report: Report, further: Sequence[Section] = ()) -> Page:
+    """Returns what a report's page says.
+
+    Args:
+        report: The report.
+        further: What else is shown, before what the models cost.
+    """
     metric, found = wording.metric_name(report.metric), report.distillation
     sections = some(
         _results(report),
+        *further,
         Section(title="What it costs", blocks=(tables.cost_table(report.models),)),
         None if found is None else distillation_section(found),
     )

@@ -14,7 +14,7 @@ from limbeck.report.distillation import read_distillation
 from limbeck.report.facts import ModelFacts, Report
 from limbeck.report.join import join_comparisons, join_models, order_runs
 from limbeck.report.notes import describe_conditions, describe_method
-from limbeck.report.page import Page
+from limbeck.report.page import Page, Section
 from limbeck.report.render import write_page
 from limbeck.report.runs import Measure, choose_split, read_finetune_run
 from limbeck.report.scored import read_scored
@@ -30,6 +30,7 @@ def write_report(
     title: str | None = None,
     shortage: str | None = None,
     notes: Sequence[str] = (),
+    sections: Sequence[Section] = (),
     measure: Measure | None = None,
 ) -> Report:
     """Joins fine-tuning runs into `report.md`, `report.html` and `report.json`.
@@ -48,6 +49,7 @@ def write_report(
         shortage: That the models were trained too briefly for any claim, in a sentence. It is the
             headline then; scores are shown, but neither retention nor differences.
         notes: What else is to be said, in sentences; they stand before those on the method.
+        sections: What else the page shows, before what the models cost.
         measure: Measures the models' speed; None leaves it out.
 
     Raises:
@@ -79,7 +81,8 @@ def write_report(
         notes=(*notes, *describe_method(models, scored)),
         conditions=describe_conditions(read),
     )
-    return replace(report, files=write_files(make_page(report), Path(out), report.to_dict()))
+    page = make_page(report, sections)
+    return replace(report, files=write_files(page, Path(out), report.to_dict()))
 
 
 def _title(models: Sequence[ModelFacts], task: str) -> str:

@@ -4,6 +4,7 @@ from limbeck.runs.adapter import Adapter
 from limbeck.runs.begun import DATA_FOLDER, MODELS_FOLDER, describe_begun
 from limbeck.runs.chain import ChainRecord, ChainStage
 from limbeck.runs.compress import CompressedModel, CompressRecord
+from limbeck.runs.early_exit import BoundTried, EarlyExitRecord, ExitShare
 from limbeck.runs.either import read_task_record
 from limbeck.runs.embeddings import DistillEmbeddingsRecord
 from limbeck.runs.evaluate import EvaluateRecord
@@ -27,14 +28,17 @@ __all__ = [
     "DATA_FOLDER",
     "MODELS_FOLDER",
     "Adapter",
+    "BoundTried",
     "ChainRecord",
     "ChainStage",
     "CompressRecord",
     "CompressedModel",
     "DistillEmbeddingsRecord",
     "DistillRecord",
+    "EarlyExitRecord",
     "EvaluateRecord",
     "ExamplesRecord",
+    "ExitShare",
     "ExportRecord",
     "FinetuneRecord",
     "GitState",

@@ -8,6 +8,7 @@ from tiny_task import write_model
 
 import limbeck
 from limbeck.api._results import _score
+from limbeck.models import EarlyExitModel
 from limbeck.report.facts import Report
 
 SHORT = {"epochs": 1, "batch_size": 8, "learning_rate": 3e-3, "device": "cpu"}
@@ -102,6 +103,21 @@ def test_prune_takes_a_results_task_and_data(teacher, tmp_path):
     report = found.report(teacher, measure=False)
     assert [model.label for model in report.models] == ["teacher", "pruned"]
     assert limbeck.prune(teacher, neurons=0.5, **given).record == found.record
+
+
+@pytest.mark.slow
+def test_early_exit_takes_a_results_task_and_data(teacher, tmp_path):
+    given = {**SHORT, "measure": False, "bound": 0.999, "out": tmp_path / "run"}
+    found = limbeck.early_exit(teacher, **given)
+    assert found.settings["data"] == teacher.settings["data"]
+    assert found.split == "test"
+    assert found.scores["accuracy"] == pytest.approx(found.record.score)
+    assert isinstance(found.pipeline(device="cpu").model, EarlyExitModel)
+    assert found.model.config == teacher.model.config
+    assert "layers run" in found._repr_html_()
+    report = found.report(measure=False)
+    assert [model.label for model in report.models] == ["full model", "early exit"]
+    assert limbeck.early_exit(teacher, **given).record == found.record
 
 
 def test_results_are_frozen(teacher):

@@ -29,6 +29,7 @@ from limbeck.recipes import (
     compress,
     distill,
     distill_embeddings,
+    early_exit,
     evaluate,
     export,
     finetune,
@@ -196,6 +197,10 @@ class Ground:
         """Cuts in two rounds."""
         values = {"model": self.teacher, "data": self.data, "neurons": 0.5, "measure": False}
         self._run(prune, progress, **{**values, **_FAST, "epochs": 1, "out": out})
+
+    def early_exit(self, out: Path, progress: Any = None) -> None:
+        values = {"model": self.teacher, "data": self.data, "measure": False}
+        self._run(early_exit, progress, **{**values, **_FAST, "epochs": 1, "out": out})
 
     def suite(self, out: Path) -> None:
         models = {

@@ -147,6 +147,17 @@ SCENES: dict[str, Scene] = {
         ),
         read=(lambda ground, folder: ground.prune(folder / "run"),),
     ),
+    "early exits": Scene(
+        make=lambda ground, folder: ground.early_exit(folder / "run"),
+        read=(
+            lambda ground, folder: ground.early_exit(folder / "run"),
+            lambda ground, folder: ground.evaluate(str(folder / "run/model"), folder / "judged"),
+        ),
+    ),
+    "early exits whose bound is yet to be chosen": Scene(
+        make=lambda ground, folder: _stopped(ground.early_exit, folder / "run", StopAt("bound ")),
+        read=(lambda ground, folder: ground.early_exit(folder / "run"),),
+    ),
     "a chain": Scene(
         make=lambda ground, folder: ground.chain(folder / "run"),
         read=(lambda ground, folder: ground.chain(folder / "run"),),
@@ -168,6 +179,7 @@ FRESH: dict[str, Act] = {
     "an export": SCENES["an export"].make,
     "a compression": SCENES["a compression"].make,
     "a pruning": SCENES["a pruning"].make,
+    "early exits": SCENES["early exits"].make,
     "a chain": SCENES["a chain"].make,
     "a suite": SCENES["a suite"].make,
 }

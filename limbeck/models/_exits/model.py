@@ -181,7 +181,7 @@ class EarlyExitModel(nn.Module):
                 if not leaves.any():
                     continue
             elif layer == last:
-                scores = self._score_last(hidden, input_ids, attention_mask)
+                scores = self.score_last(hidden, input_ids, attention_mask)
                 leaves = torch.ones_like(rows, dtype=torch.bool)
             else:
                 continue
@@ -218,7 +218,7 @@ class EarlyExitModel(nn.Module):
             states = list(
                 self.model.encode_by_layer(input_ids, attention_mask, token_type_ids, position_ids)
             )
-            last = self._score_last(states[-1], input_ids, attention_mask)
+            last = self.score_last(states[-1], input_ids, attention_mask)
         return (
             *(
                 self.exits[str(layer)](states[layer - 1], input_ids, attention_mask)
@@ -253,9 +253,15 @@ class EarlyExitModel(nn.Module):
         measure = MEASURES[self.info.uncertainty]
         return [measure(a, b, self.problem) for a, b in zip(answers, before, strict=True)]
 
-    def _score_last(
-        self, hidden: Tensor, input_ids: Tensor, attention_mask: Tensor | None
+    def score_last(
+        self, hidden: Tensor, input_ids: Tensor, attention_mask: Tensor | None = None
     ) -> Tensor:
+        """Returns the scores of the model's own head, of the last layer's states.
+
+        Shape:
+            hidden: (batch, sequence, hidden_size).
+            result: (batch, num_scores).
+        """
         return _score(self.model.pooler, self.model.head, hidden, input_ids, attention_mask)
 
     @property

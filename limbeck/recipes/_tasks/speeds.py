@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def measure_runs(
 def measure_once(
     runs: Sequence[FinetuneRun], *, out: Path, split: str, device: str, progress: Progress
 ) -> dict[str, Speed]:
-    """Measures all models in one run, unless all of them were measured so on this machine before.
+    """Does what `measure_runs` does, unless it was done on this machine before.
 
     Args:
         runs: The models; a label stands for the same model as long as the run folder does.
@@ -82,14 +83,37 @@ def measure_once(
         device: Where to measure.
         progress: Where to report.
     """
+    return keep_speeds(
+        [run.label for run in runs],
+        partial(measure_runs, runs, split, device=device, progress=progress),
+        out=out,
+        progress=progress,
+    )
+
+
+def keep_speeds(
+    labels: Sequence[str],
+    measure: Callable[[], dict[str, Speed]],
+    *,
+    out: Path,
+    progress: Progress,
+) -> dict[str, Speed]:
+    """Measures all models in one run, unless all of them were measured so on this machine before.
+
+    Args:
+        labels: The models.
+        measure: Measures them.
+        out: The run folder, which keeps what was measured.
+        progress: Where to report.
+    """
     machine = describe_hardware()
     if SpeedsRecord.exists(out):
         found = SpeedsRecord.read(out)
-        if found.machine == machine and {run.label for run in runs} <= set(found.speeds):
+        if found.machine == machine and set(labels) <= set(found.speeds):
             progress.log("the speed of all was measured before")
-            return {run.label: found.speeds[run.label] for run in runs}
+            return {label: found.speeds[label] for label in labels}
     progress.log("measuring the speed of all, side by side")
-    speeds = measure_runs(runs, split, device=device, progress=progress)
+    speeds = measure()
     SpeedsRecord(machine=machine, speeds=speeds).write(out)
     return speeds
 
