@@ -11,9 +11,7 @@ from limbeck.cli._given import BadRows, Given
 from limbeck.errors import DataError, LimbeckError
 
 if TYPE_CHECKING:
-    from limbeck.inference._base import Pipeline
-
-    AnyPipeline = Pipeline[Any]
+    from limbeck.cli._tasks import AnyPipeline
 
 FoundT = TypeVar("FoundT")
 

@@ -18,6 +18,11 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 """One of AdamW's decay rates."""
 
 
+def take_one(given: object) -> object:
+    """Returns a word or number alone as one of several: for settings that are lists of them."""
+    return (given,) if isinstance(given, str | int | float) else given
+
+
 class RunSettings(Settings):
     """What every run has that may be one among several: a folder, and models that it is given."""
 

@@ -13,7 +13,7 @@ from limbeck.config import Shown
 from limbeck.errors import SettingsError, did_you_mean
 from limbeck.export import load_target
 from limbeck.recipes import export
-from limbeck.recipes._settings import RunSettings
+from limbeck.recipes._settings import RunSettings, take_one
 from limbeck.recipes.export.settings import ExportSettings, ProofSettings, require_each_once
 from limbeck.runs import ExportRecord
 from limbeck.train import Progress
@@ -30,10 +30,7 @@ class _ByMethods(RunSettings):
     """In place of a method, the bits of most weights: 8 or 4, each rounded by itself. Matrices that
     are sensitive to it get 8, then float, the fewest that `max_drop` needs, as with `repair`."""
 
-    @field_validator("method", mode="before")
-    @classmethod
-    def _take_one(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
+    _take_one = field_validator("method", mode="before")(take_one)
 
     @model_validator(mode="after")
     def _require_methods(self) -> Self:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from limbeck.config import Shown
 from limbeck.errors import SettingsError
 from limbeck.recipes._secrets import without_secret
-from limbeck.recipes._settings import LearningSettings
+from limbeck.recipes._settings import LearningSettings, take_one
 from limbeck.recipes._tasks.settings import TaskSettings
 
 _BOUNDS = ("max_latency_ms", "max_size_mb", "max_memory_mb")
@@ -65,6 +65,8 @@ class CompressSettings(LearningSettings, TaskSettings):
     finetune: dict[str, Any] = Field(default_factory=dict)
     """Further settings of `finetune` for every student, such as `finetune.patience=2`."""
 
+    _take_one = field_validator("depths", "widths", "targets", mode="before")(take_one)
+
     @field_validator("model")
     @classmethod
     def _refuse_secret(cls, name: str) -> str:
@@ -76,16 +78,6 @@ class CompressSettings(LearningSettings, TaskSettings):
         if isinstance(retain, int | float) and not isinstance(retain, bool) and 10 <= retain <= 100:
             raise ValueError(f"a share of 1, not per cent; write {retain / 100:g}")
         return retain
-
-    @field_validator("depths", mode="before")
-    @classmethod
-    def _take_one_depth(cls, depths: object) -> object:
-        return (depths,) if isinstance(depths, int) else depths
-
-    @field_validator("widths", mode="before")
-    @classmethod
-    def _take_one_width(cls, widths: object) -> object:
-        return (widths,) if isinstance(widths, int | float) else widths
 
     @field_validator("widths")
     @classmethod
@@ -101,11 +93,6 @@ class CompressSettings(LearningSettings, TaskSettings):
         if depths is not None and (len(set(depths)) < len(depths) or min(depths, default=1) < 1):
             raise ValueError("give each depth once, and none below 1")
         return depths
-
-    @field_validator("targets", mode="before")
-    @classmethod
-    def _take_one_target(cls, targets: object) -> object:
-        return (targets,) if isinstance(targets, str) else targets
 
     @field_validator("targets")
     @classmethod

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from limbeck.config import Shown
 from limbeck.errors import SettingsError
-from limbeck.recipes._settings import RunSettings
+from limbeck.recipes._settings import RunSettings, take_one
 
 USUAL_DROP = 0.01
 
@@ -96,10 +96,7 @@ class _ToTargets(RunSettings):
     out: Shown[Path]
     """Run folder; the exported model is in its folder `model`, several are in `models`."""
 
-    @field_validator("to", mode="before")
-    @classmethod
-    def _take_one(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
+    _take_one = field_validator("to", mode="before")(take_one)
 
     @model_validator(mode="after")
     def _require_targets(self) -> Self:
