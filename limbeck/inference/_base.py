@@ -262,7 +262,7 @@ class Pipeline(Generic[OptionsT]):
         """
         if is_many(inputs):
             return self._answer_all(inputs, steps, on_error=on_error)
-        (result,) = self._answer_all([inputs], steps, on_error=on_error)
+        (result,) = self._stream([inputs], steps, gathers=True, on_error=on_error)
         return result
 
     def _answer_all(
@@ -278,14 +278,20 @@ class Pipeline(Generic[OptionsT]):
         Raises:
             SettingsError: If an input is not accepted; a generator raises it when it gets there.
         """
-        results = run_stream(
+        streams = is_stream(inputs)
+        results = self._stream(inputs, steps, gathers=not streams, on_error=on_error)
+        return results if streams else list(results)
+
+    def _stream(
+        self, inputs: Any, steps: Steps[Any, Any, ResultT], *, gathers: bool, on_error: OnError
+    ) -> Iterator[ResultT | None]:
+        return run_stream(
             read_each(inputs),
             steps,
             batch_size=self._batch_size,
-            gathers=not is_stream(inputs),
+            gathers=gathers,
             on_error=on_error,
         )
-        return results if is_stream(inputs) else list(results)
 
     def _run(
         self,
@@ -339,7 +345,7 @@ class Pipeline(Generic[OptionsT]):
 
     def _pad(self, rows: Sequence[Encoding]) -> dict[str, npt.NDArray[np.int64]]:
         """Stacks rows of tokens into the model's inputs, filled up on the right."""
-        shape = len(rows), max(map(len, rows))
+        longest = max(map(len, rows))
         columns: dict[str, tuple[int, Callable[[Encoding], list[int]]]] = {
             "input_ids": (self.tokenizer.pad_token_id, lambda row: row.ids),
             "token_type_ids": (self.tokenizer.config.pad_token_type_id, lambda row: row.type_ids),
@@ -350,9 +356,8 @@ class Pipeline(Generic[OptionsT]):
             if name not in self.engine.limits.inputs:
                 continue  # a tokenizer of another model's may give more
             padding, values = columns[name]
-            inputs[name] = np.full(shape, padding, dtype=np.int64)
-            for place, row in enumerate(rows):
-                inputs[name][place, : len(row)] = values(row)
+            filled = [values(row) + [padding] * (longest - len(row)) for row in rows]
+            inputs[name] = np.array(filled, dtype=np.int64)
         self._require_embedded(inputs["input_ids"])
         return inputs
 

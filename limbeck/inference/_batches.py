@@ -53,6 +53,9 @@ def divide(lengths: Sequence[int], budget: Budget, *, max_rows: int | None) -> I
         >>> list(divide([3, 90, 4, 100, 3], Budget(tokens=200, call=16), max_rows=None))
         [[3, 1], [2, 0, 4]]
     """
+    if len(lengths) == 1:  # a text alone, whose answer somebody waits for
+        yield [0]
+        return
     order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
     ranked = np.array([lengths[place] for place in order], dtype=np.int64)
     total = len(order)

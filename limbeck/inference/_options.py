@@ -48,7 +48,7 @@ class Options:
                 raise unknown_option(name, self.names(), task=task)
             if value is not None or name in self.means_something:
                 chosen[name] = value
-        return replace(self, **chosen)
+        return replace(self, **chosen) if chosen else self
 
 
 _DONE_ANYWAY: dict[str, tuple[Any, ...]] = {

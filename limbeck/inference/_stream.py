@@ -14,6 +14,7 @@ from limbeck.errors import LimbeckError, SettingsError, did_you_mean, shorten
 logger = logging.getLogger(__name__)
 
 _Known = Literal["raise", "skip"]
+_KNOWN = get_args(_Known)
 OnError = _Known | Callable[[int, LimbeckError], None]
 """What becomes of a bad input: it ends the call (`raise`), or None stands in the place of its
 result (`skip`), unless a function that is told its number and its error raises one."""
@@ -87,11 +88,10 @@ def check_on_error(on_error: object) -> OnError:
     Raises:
         SettingsError: If it is neither `raise` nor `skip` nor a function.
     """
-    known = get_args(_Known)
-    if not callable(on_error) and on_error not in known:
+    if on_error not in _KNOWN and not callable(on_error):
         raise SettingsError(
-            f"on_error = {shorten(on_error)}; accepted: {', '.join(known)}, or a function of an "
-            f"input's number and its error.{did_you_mean(str(on_error), known)}"
+            f"on_error = {shorten(on_error)}; accepted: {', '.join(_KNOWN)}, or a function of an "
+            f"input's number and its error.{did_you_mean(str(on_error), _KNOWN)}"
         )
     return cast(OnError, on_error)
 

@@ -83,7 +83,7 @@ class VectorPipeline(Pipeline[OptionsT]):
 
     def _tokenize(self, texts: Sequence[str], *, prompt: str) -> list[Encoding]:
         read = [self.sentence.as_read(prompt + text) for text in texts]
-        rows = self.tokenizer(read, truncation=True, max_length=self._max_length).encodings
+        rows = self.tokenizer.encode_rows(read, max_length=self._max_length)
         for text, row in zip(texts, rows, strict=True):
             if not len(row):
                 raise SettingsError(

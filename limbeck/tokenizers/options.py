@@ -64,12 +64,12 @@ class Options:
 class Request:
     """The arguments of a call that concern length, as given."""
 
-    truncation: bool | str | None
-    padding: bool | str | None
-    max_length: int | None
-    stride: int
-    pad_to_multiple_of: int | None
-    overflow: bool
+    truncation: bool | str | None = False
+    padding: bool | str | None = False
+    max_length: int | None = None
+    stride: int = 0
+    pad_to_multiple_of: int | None = None
+    overflow: bool = False
 
 
 def resolve_options(

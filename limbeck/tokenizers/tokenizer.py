@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from tokenizers import Encoding
 from tokenizers import Tokenizer as Backend
 
 from limbeck.checkpoints import resolve_folder
@@ -200,34 +201,17 @@ class Tokenizer(Vocabulary):
         if pair:
             seconds, both = as_batch(text_pair, name="text_pair", words=is_split_into_words)
             inputs = pair_up(inputs, seconds, batched=(batched, both))
-        num_special = self.num_special_tokens(pair=pair) if add_special_tokens else 0
-        options = resolve_options(
-            Request(
-                truncation=truncation,
-                padding=padding,
-                max_length=max_length,
-                stride=stride,
-                pad_to_multiple_of=pad_to_multiple_of,
-                overflow=return_overflowing_tokens,
-            ),
-            self.config,
-            pad_token_id=None if self.config.pad_token is None else self.pad_token_id,
-            num_special=num_special,
-            framed=self.num_special_tokens(),
-            pair=pair,
+        request = Request(
+            truncation=truncation,
+            padding=padding,
+            max_length=max_length,
+            stride=stride,
+            pad_to_multiple_of=pad_to_multiple_of,
+            overflow=return_overflowing_tokens,
         )
-        words = is_split_into_words
-        if pair and options.truncation:
-            check_pair_truncation(
-                self._backend, inputs, options.truncation, num_special=num_special, words=words
-            )
-        if options.truncation and not words and not return_overflowing_tokens:
-            inputs = self._leave_out_unread(
-                inputs, options.truncation, num_special=num_special, pair=pair
-            )
         batch = collect(
-            encode_batch(
-                self._pipeline(options), inputs, add_special_tokens=add_special_tokens, words=words
+            self._encode(
+                inputs, request, pair=pair, framed=add_special_tokens, words=is_split_into_words
             ),
             names=self.config.model_input_names,
             overflow=return_overflowing_tokens,
@@ -236,6 +220,70 @@ class Tokenizer(Vocabulary):
         if return_tensors is not None:
             return as_tensors(batch, return_tensors)
         return batch if batched or return_overflowing_tokens else unbatch(batch)
+
+    def encode_rows(
+        self,
+        texts: Sequence[str],
+        seconds: Sequence[str] | None = None,
+        *,
+        max_length: int,
+        truncation: bool | TruncationName = True,
+    ) -> list[Encoding]:
+        """Encodes texts, or pairs of them, as a call does, without making lists of the tokens.
+
+        Args:
+            texts: The texts.
+            seconds: The second text of each.
+            max_length: Where they are cut, in tokens, special ones included.
+            truncation: Which text of a pair is cut, as in a call.
+
+        Raises:
+            DataError: If a text is not a str, or a pair can't be cut as asked.
+            SettingsError: If the options are wrong.
+        """
+        inputs, _ = as_batch(texts, name="texts", words=False)
+        if seconds is not None:
+            others, _ = as_batch(seconds, name="seconds", words=False)
+            inputs = pair_up(inputs, others, batched=(True, True))
+        request = Request(truncation=truncation, max_length=max_length)
+        return self._encode(inputs, request, pair=seconds is not None)
+
+    def _encode(
+        self,
+        inputs: list[Any],
+        request: Request,
+        *,
+        pair: bool,
+        framed: bool = True,
+        words: bool = False,
+    ) -> list[Encoding]:
+        """Encodes checked texts.
+
+        Args:
+            inputs: Texts, pairs, or lists of words.
+            request: What is to become of their length.
+            pair: Whether they are pairs.
+            framed: Whether special tokens are put around them.
+            words: Whether each is a list of words.
+        """
+        num_special = self.num_special_tokens(pair=pair) if framed else 0
+        options = resolve_options(
+            request,
+            self.config,
+            pad_token_id=None if self.config.pad_token is None else self.pad_token_id,
+            num_special=num_special,
+            framed=self.num_special_tokens(),
+            pair=pair,
+        )
+        if pair and options.truncation:
+            check_pair_truncation(
+                self._backend, inputs, options.truncation, num_special=num_special, words=words
+            )
+        if options.truncation and not words and not request.overflow:
+            inputs = self._leave_out_unread(
+                inputs, options.truncation, num_special=num_special, pair=pair
+            )
+        return encode_batch(self._pipeline(options), inputs, add_special_tokens=framed, words=words)
 
     def encode(self, text: str, text_pair: str | None = None, **options: Any) -> list[int]:
         """Returns the ids of a text or pair alone; options and errors are those of a call."""

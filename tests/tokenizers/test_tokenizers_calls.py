@@ -42,6 +42,21 @@ def test_a_call_leaves_no_settings_behind(tokenizer: Tokenizer) -> None:
     assert tokenizer._backend.padding is None
 
 
+def test_rows_are_those_of_a_call(tokenizer: Tokenizer) -> None:
+    texts = [f"{text} a" for text in STRINGS]
+    pairs: list[tuple[list[str] | None, Any]] = [(None, True), (["a"] * len(texts), "only_first")]
+    for seconds, truncation in pairs:
+        options: dict[str, Any] = {"truncation": truncation, "max_length": 9}
+        rows = tokenizer.encode_rows(texts, seconds, **options)
+        expected = tokenizer(texts, seconds, **options)
+        assert [row.ids for row in rows] == expected["input_ids"]
+        assert [row.type_ids for row in rows] == [row.type_ids for row in expected.encodings]
+    with pytest.raises(DataError, match=r"texts\[1\] is 3 \(int\); every text must be a str"):
+        tokenizer.encode_rows(["a", 3], max_length=9)  # type: ignore[list-item]
+    with pytest.raises(SettingsError, match=r"truncation='only_second' needs text_pair"):
+        tokenizer.encode_rows(["a"], max_length=9, truncation="only_second")
+
+
 def test_many_different_options_do_not_pile_up(tokenizer: Tokenizer) -> None:
     for length in range(3, 203):
         row = tokenizer("a " * 300, truncation=True, max_length=length)["input_ids"]

@@ -87,13 +87,13 @@ def encode_pairs(
     for has_second in (False, True):
         chosen = [i for i, (_, second) in enumerate(pairs) if (second is not None) == has_second]
         if chosen:
-            encoded = tokenizer(
+            rows = tokenizer.encode_rows(
                 [pairs[i][0] for i in chosen],
                 [pairs[i][1] or "" for i in chosen] if has_second else None,
                 truncation=truncation if has_second else True,  # type: ignore[arg-type]
                 max_length=max_length,
             )
-            found.update(zip(chosen, encoded.encodings, strict=True))
+            found.update(zip(chosen, rows, strict=True))
     for place, (text, _) in enumerate(pairs):
         if not len(found[place]):
             raise DataError(
