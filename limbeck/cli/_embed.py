@@ -73,9 +73,7 @@ def embed(
     opened = open_given(texts, data=data, names=names)
     found = run_rows(opened.rows(bad), ask, read=lambda row: row.shown, bad=bad)
     if data is not None or out is not None:
-        found = show_progress(
-            found, description="embedding", data=data, total=len(texts) or None, common=common
-        )
+        found = show_progress(found, description="embedding", opened=opened, common=common)
     embedded = (
         {**require_new([_COLUMN], row, written_by="embed").row, _COLUMN: finish(vector)}
         for row, vector in found

@@ -29,12 +29,14 @@ class Opened:
         data: The file; None for arguments and standard input.
         items: Gives rows, lines or texts.
         take: Returns what one of them gives.
+        reads_once: Whether they are gone when they were read.
     """
 
     columns: Columns | None
     data: Path | None
     items: Callable[[], Iterable[Any]]
     take: Callable[[Any], Given]
+    reads_once: bool = False
 
     def rows(self, bad: BadRows) -> Iterator[Given]:
         """Yields what is read.
@@ -54,6 +56,19 @@ class Opened:
         if not found and self.data is not None:
             reason = "none that can be used" if bad.count else "it is empty"
             raise DataError(f"--data {self.data} has no rows: {reason}")
+
+    def count_rows(self) -> int | None:
+        """Returns how many rows there are to use; None if nobody knows before they are read.
+
+        A file is read for it, without a word on what is wrong with it: who reads it in earnest
+        tells.
+        """
+        if self.reads_once:
+            return None
+        try:
+            return sum(1 for _ in self.rows(BadRows(skip=True, tells=False)))
+        except DataError:
+            return None
 
     def rows_ahead(self) -> Iterator[Given]:
         """Yields the good rows of a file in which they need not be alike, before they are needed.
@@ -127,10 +142,10 @@ def _open_stdin(names: Names) -> Opened:
     first = parse_line(seen[-1], _STDIN) if seen else None
     is_json = first is not None and first.problem is None
     if names.text is None and not is_json:
-        return Opened(None, None, lambda: together, _take_stdin)
+        return Opened(None, None, lambda: together, _take_stdin, reads_once=True)
     columns = names.find({} if first is None else first.values)
     rows = (parse_line(line, _STDIN) for line in together if line.content.strip())
-    return Opened(columns, None, lambda: rows, lambda row: take_row(row, columns))
+    return Opened(columns, None, lambda: rows, lambda row: take_row(row, columns), reads_once=True)
 
 
 def _take_line(line: Line, path: Path) -> Given:

@@ -79,10 +79,7 @@ def predict(
     bad = BadRows(skip=rows.skip_bad)
     found = _answer(run, opened.rows(bad), given, bad=bad)
     if data is not None or out is not None:
-        total = len(texts) or None
-        found = show_progress(
-            found, description="predicting", data=data, total=total, common=common
-        )
+        found = show_progress(found, description="predicting", opened=opened, common=common)
     key = run.found
     asked = {run.second: given[run.second]} if run.second in given else {}
     said: dict[str, Any] = {"model": model, "task": run.task, **asked}

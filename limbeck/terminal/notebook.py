@@ -55,6 +55,10 @@ class _NotebookStage:
             self._drawn = now
             self._draw(self._bar(), plain=self._words())
 
+    def reach(self, share: float) -> None:
+        """Sets the share that is done."""
+        self._meter.share = share
+
     def update(self, **fields: str | float) -> None:
         """Sets figures shown beside the bar."""
         self._meter.fields.update(fields)
@@ -65,8 +69,9 @@ class _NotebookStage:
         self._draw(f"<div>{html.escape(line)}</div>", plain=line)
 
     def _bar(self) -> str:
-        total = f' max="{self._meter.total:g}" value="{self._meter.done:g}"'
-        bar = f"<progress{total if self._meter.total else ''}></progress>"
+        total, done = self._meter.extent()
+        extent = f' max="{total:g}" value="{done:g}"' if total else ""
+        bar = f"<progress{extent}></progress>"
         return f"<div>{bar} {html.escape(self._words())}</div>"
 
     def _words(self) -> str:

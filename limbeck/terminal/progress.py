@@ -46,13 +46,15 @@ class Meter:
 
     def __init__(self, total: float | None, unit: str, *, clock: Clock = time.monotonic) -> None:
         self.total = total
-        is_bytes = unit in ("byte", "bytes")
         self.counts = unit != ""
         self._is_time = unit == "s"
         self._is_share = unit == "%"
-        self._scale = 1e6 if is_bytes else 1
-        self._units = "MB" if is_bytes else unit if self._is_share else f"{unit.removesuffix('s')}s"
+        self._scale, self._units = 1.0, unit if self._is_share else f"{unit.removesuffix('s')}s"
+        if self._units == "bytes":
+            is_small = total is not None and total < 1e6
+            self._scale, self._units = (1e3, "kB") if is_small else (1e6, "MB")
         self.done = 0.0
+        self.share: float | None = None
         self.fields: dict[str, str | float] = {}
         self._clock = clock
         self._started = clock()
@@ -62,6 +64,10 @@ class Meter:
     def elapsed_seconds(self) -> float:
         """Seconds since the stage began."""
         return self._clock() - self._started
+
+    def extent(self) -> tuple[float | None, float]:
+        """Returns how long a bar is, None if nobody knows, and how much of it is filled."""
+        return (self.total, self.done) if self.share is None else (1.0, self.share)
 
     def advance(self, amount: float) -> None:
         """Adds work done."""
@@ -82,18 +88,22 @@ class Meter:
     def describe(self) -> str:
         """Says all of it in one line: `120/1,000 steps, 3.1 steps/s, 4:44 left, loss 1.5`.
 
+        Where the units in all aren't known, but the share that is done, it has a place of its own:
+        `120 rows, 12 %, 3.1 rows/s, 4:44 left`.
+
         A stage bounded by time has no rate: `5:37/62:00, 56:23 left, loss 1.5`. What is left is the
         stage's own time, without pauses such as evaluations.
         """
         amount = [self.amount(of_total=True)] if self.counts else []
-        return ", ".join([*amount, *self._outlook(), *self._figures()])
+        share = [] if self.share is None else [f"{100 * self.share:.0f} %"]
+        return ", ".join([*amount, *share, *self._outlook(), *self._figures()])
 
     def _outlook(self) -> Iterator[str]:
         """Yields the rate and the time left, as far as they are known, and there is any left.
 
         After the last unit there may be more to do, such as an evaluation; nothing is known of it.
         """
-        left = None if self.total is None or self.done >= self.total else self.total - self.done
+        left = self._left()
         if self._is_time:
             if left is not None:
                 yield f"{_minutes(left)} left"
@@ -104,6 +114,13 @@ class Meter:
                 yield f"{_number(rate / self._scale)} {self._units}/s"
             if left is not None and self._is_settled():
                 yield f"{format_seconds(left / rate)} left"
+
+    def _left(self) -> float | None:
+        """Returns the units that are left, None if none are or their number is not known."""
+        total = self.total
+        if total is None and self.share:
+            total = self.done / self.share
+        return None if total is None or self.done >= total else total - self.done
 
     def _is_settled(self) -> bool:
         """Tells whether enough was seen to guess from."""
@@ -217,6 +234,10 @@ class _PlainStage:
             self._next = self._meter.elapsed_seconds + self._every_seconds
             self._owner.log(f"{self._description}: {self._meter.describe()}")
 
+    def reach(self, share: float) -> None:
+        """Sets the share that the next line shows."""
+        self._meter.share = share
+
     def update(self, **fields: str | float) -> None:
         """Sets figures that the next line shows."""
         self._meter.fields.update(fields)
@@ -270,9 +291,19 @@ class _BarStage:
     def advance(self, amount: float = 1) -> None:
         """Adds work done."""
         self._meter.advance(amount)
-        self._bars.update(self._number, completed=self._meter.done, words=self._meter.describe())
+        self._draw()
+
+    def reach(self, share: float) -> None:
+        """Sets the share that is done."""
+        self._meter.share = share
+        self._draw()
 
     def update(self, **fields: str | float) -> None:
         """Sets figures shown beside the bar."""
         self._meter.fields.update(fields)
-        self._bars.update(self._number, words=self._meter.describe())
+        self._draw()
+
+    def _draw(self) -> None:
+        total, done = self._meter.extent()
+        words = self._meter.describe()
+        self._bars.update(self._number, total=total, completed=done, words=words)

@@ -13,6 +13,9 @@ class Stage(Protocol):
     def advance(self, amount: float = 1) -> None:
         """Adds to the work done, in the stage's unit."""
 
+    def reach(self, share: float) -> None:
+        """Tells which part of all is done, where the units in all aren't known."""
+
     def update(self, **fields: str | float) -> None:
         """Shows named figures beside the work done, such as `loss=1.5`."""
 
@@ -34,6 +37,9 @@ class Progress(Protocol):
 
 class _SilentStage:
     def advance(self, amount: float = 1) -> None:
+        """Shows nothing."""
+
+    def reach(self, share: float) -> None:
         """Shows nothing."""
 
     def update(self, **fields: str | float) -> None:

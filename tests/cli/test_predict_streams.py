@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -16,8 +17,13 @@ import torch
 
 import limbeck
 from limbeck.cli import main
+from limbeck.cli._common import Common
+from limbeck.cli._given import BadRows, Names
+from limbeck.cli._opened import open_given
+from limbeck.cli._rows import show_progress
 from limbeck.inference import TextClassificationPipeline
 from limbeck.sources import open_file
+from limbeck.terminal import PlainProgress
 from limbeck.tokenizers.training import train_wordpiece
 
 TEXTS = ["the still divides", "what is left in the pot", "nobody could say when", "who owned it"]
@@ -240,6 +246,45 @@ def test_an_interrupted_command_leaves_nothing(
     assert "interrupted; nothing was written to found.csv" in capsys.readouterr().err
     assert seen
     assert [path.name for path in Path().iterdir()] == ["lines.txt"]
+
+
+class Watched(Common):
+    """Options with which every report is a line."""
+
+    def progress(self) -> PlainProgress:
+        return PlainProgress(every_seconds=0)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.jsonl.gz", "a.csv", "standard input"])
+def test_progress_counts_rows(name: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = name.removesuffix(".gz")
+    if plain.endswith(".jsonl"):
+        write_lines(plain, [{"text": text} for text in [*TEXTS, ""]])
+    else:
+        Path(plain).write_text("\n".join(["text", *TEXTS[1:]]) + "\n")
+    if name.endswith(".gz"):
+        Path(name).write_bytes(gzip.compress(Path(plain).read_bytes()))
+    data = None if name == "standard input" else Path(name)
+    if data is None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(Path(plain).read_bytes())))
+    opened = open_given([], data=data, names=Names(["text"]))
+    bad = BadRows(skip=True, tells=False)
+    found = [(row, None) for row in opened.rows(bad)]
+    count = {"a.csv": 3}.get(name, 4)
+    watched = show_progress(found, description="reading", opened=opened, common=Watched())
+    assert list(watched) == found
+    *lines, last = capsys.readouterr().err.splitlines()
+    of = "" if data is None else f"/{count}"
+    assert [line.split(",")[0] for line in lines] == [
+        f"reading: {done}{of} rows" for done in range(count + 1)
+    ]
+    assert last.startswith(f"reading: {count} rows in ")
+    monkeypatch.setattr("limbeck.cli._rows._COUNTED_BYTES", 0)
+    list(show_progress(found, description="reading", opened=opened, common=Watched()))
+    shares = [line.split(", ")[1] for line in capsys.readouterr().err.splitlines()[1:-1]]
+    if data is not None:
+        size = data.stat().st_size
+        assert shares == [f"{100 * row.position / size:.0f} %" for row, _ in found]
 
 
 def test_odd_texts_are_texts(models: Path, capsys: Captured) -> None:

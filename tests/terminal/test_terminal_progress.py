@@ -68,6 +68,28 @@ def test_meter_forgets_what_is_over_a_minute_old() -> None:
     assert meter.describe() == "106.0 MB, 0.1 MB/s"
 
 
+def test_meter_counts_a_small_file_in_kilobytes() -> None:
+    meter = Meter(42_531, "bytes", clock=Clock())
+    meter.advance(21_265)
+    assert meter.describe() == "21.3/42.5 kB"
+    assert Meter(1_000_000, "bytes", clock=Clock()).describe() == "0.0/1.0 MB"
+
+
+def test_meter_says_the_share_where_the_total_is_not_known() -> None:
+    clock = Clock()
+    meter = Meter(None, "rows", clock=clock)
+    meter.advance(0)
+    clock.now = 10
+    meter.advance(50)
+    assert meter.describe() == "50 rows, 5 rows/s"
+    meter.share = 0.25
+    assert meter.describe() == "50 rows, 25 %, 5 rows/s, 30 s left"
+    assert meter.extent() == (1.0, 0.25)
+    meter.share = 1.0
+    assert meter.describe() == "50 rows, 100 %, 5 rows/s"
+    assert meter.summarise() == "50 rows in 10 s"
+
+
 def test_meter_of_a_task_that_time_bounds_has_no_rate() -> None:
     clock = Clock()
     meter = Meter(3720, "s", clock=clock)
@@ -141,6 +163,11 @@ def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a [line] that stays" in text
     assert re.search(r"measuring: 3 rows in [\d.]+ s", text)
     assert re.search(r"training: 1 steps in [\d.]+ s, loss 1\.5", text)
+    with progress.stage("reading", total=None, unit="rows") as stage:
+        stage.advance(3)
+        stage.reach(0.25)
+        progress._bars.refresh()  # which is else done by time
+    assert "25% 3 rows, 25 %" in re.sub(r"\x1b\[[\d;?]*\w", "", screen.getvalue())
     with progress.stage("again", total=1, unit="step"):
         pass
     assert "again: 0 steps" in screen.getvalue()
