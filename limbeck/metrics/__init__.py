@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from limbeck.listing import list_names, load
 from limbeck.metrics._answers import Answers, answer_scores, best_threshold
 from limbeck.metrics._classes import Classes
-from limbeck.metrics._constant import Constant, best_constant
+from limbeck.metrics._constant import ANY, Constant, best_constant, name_constant
 from limbeck.metrics._label_sets import LabelSets
 from limbeck.metrics._metric import (
     Favourite,
@@ -27,6 +27,7 @@ from limbeck.metrics._rankings import Rankings
 from limbeck.metrics._tags import Tags
 
 __all__ = [
+    "ANY",
     "Answers",
     "Classes",
     "Constant",
@@ -47,6 +48,7 @@ __all__ = [
     "find_metric",
     "load_metric",
     "main_metrics_of",
+    "name_constant",
     "score",
 ]
 

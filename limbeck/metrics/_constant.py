@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic
+from typing import Final, Generic
 
 from limbeck.metrics._metric import Form, Metric, P, answer_in_words
+
+ANY: Final = "any constant answer"
+"""Stands for the best answer where a metric tells none from another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +16,7 @@ class Constant(Generic[P]):
     """The best that one and the same answer to every example reaches.
 
     Attributes:
-        answer: In words.
+        answer: In words; `ANY` where all score the same.
         score: By the metric's own definition.
         predictions: It beside what is right.
     """
@@ -49,9 +52,21 @@ def best_constant(found: P, metric: Metric) -> Constant[P] | None:
         return None
     scored = [
         Constant(
-            answer=answer_in_words(answer), score=form.score(predictions), predictions=predictions
+            answer=ANY if metric.constants_are_equal else answer_in_words(answer),
+            score=form.score(predictions),
+            predictions=predictions,
         )
         for answer, predictions in found.constants()
     ]
     choose = max if metric.higher_is_better else min
     return choose(scored, key=lambda constant: constant.score)
+
+
+def name_constant(answer: str) -> str:
+    """Returns what a constant answer is called in sentences.
+
+    Example:
+        >>> name_constant("no"), name_constant(ANY)
+        ('always “no”', 'any constant answer')
+    """
+    return answer if answer == ANY else f"always “{answer}”"

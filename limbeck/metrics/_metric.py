@@ -165,6 +165,7 @@ class Metric:
         forms: One for each kind of predictions that it judges.
         best: Its value where every prediction is right.
         higher_is_better: Whether more is better: only such a metric can choose the best epoch.
+        constants_are_equal: Whether one answer for all scores the same, whichever it is.
     """
 
     title: str
@@ -173,6 +174,7 @@ class Metric:
     short_title: str | None = None
     best: float = 1.0
     higher_is_better: bool = True
+    constants_are_equal: bool = False
 
     def form_of(self, kind: type[Predictions]) -> Form[Any] | None:
         """Returns how a kind of predictions is scored; None if the metric is not for it."""

@@ -32,5 +32,6 @@ def _count(counts: Counts) -> Floats:
 METRIC = Metric(
     title="balanced accuracy",
     hub_type="balanced_accuracy",
+    constants_are_equal=True,
     forms=(Form(of=Classes, score=_score, weigh=lambda found: found.count(_count)),),
 )

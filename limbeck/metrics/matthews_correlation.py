@@ -35,5 +35,6 @@ METRIC = Metric(
     title="Matthews correlation",
     short_title="Matthews",
     hub_type="matthews_correlation",
+    constants_are_equal=True,
     forms=(Form(of=Classes, score=_score, weigh=lambda found: found.count(_count)),),
 )

@@ -60,5 +60,6 @@ def _from_differences(weights: Floats, values: Floats) -> Floats:
 METRIC = Metric(
     title="Pearson correlation",
     hub_type="pearsonr",
+    constants_are_equal=True,
     forms=(Form(of=Numbers, score=of_numbers, weigh=lambda found: found.weigh(weighted)),),
 )

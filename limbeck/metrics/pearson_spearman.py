@@ -24,5 +24,6 @@ METRIC = Metric(
     title="mean of Pearson and Spearman correlation",
     short_title="Pearson and Spearman",
     hub_type="pearson_spearman",
+    constants_are_equal=True,
     forms=(Form(of=Numbers, score=_score, weigh=lambda found: found.weigh(_weighted)),),
 )

@@ -80,5 +80,6 @@ def _correlate(weights: Floats, first: _Groups, second: _Groups) -> Floats:
 METRIC = Metric(
     title="Spearman correlation",
     hub_type="spearmanr",
+    constants_are_equal=True,
     forms=(Form(of=Numbers, score=of_numbers, weigh=lambda found: found.weigh(weighted)),),
 )

@@ -13,8 +13,10 @@ from huggingface_hub import EvalResult, ModelCardData
 from limbeck.checkpoints import CONFIG_NAME, read_config, write_readme
 from limbeck.metrics import find_metric
 from limbeck.models import AutoConfig, Kind, ModelConfig, find_foreign_family
+from limbeck.report.figures import capitalise
 from limbeck.report.page import Table
 from limbeck.report.render import render_markdown
+from limbeck.report.wording import metric_name
 
 SENTENCE_ENCODER = "SentenceEncoder"
 """Stands for the class of a model that makes vectors of texts; sentence-transformers loads it."""
@@ -239,7 +241,7 @@ def _score_table(scores: Sequence[CardScore]) -> Table:
     columns += ["Seeds", "Median over seeds", "Lowest to highest"] if has_seeds else []
     rows = []
     for score in scores:
-        name = score.metric.replace("_", " ")
+        name = capitalise(metric_name(score.metric))
         row = [score.split, name, f"{score.value:.4f}", f"{score.num_examples:,}"]
         if has_seeds:
             values = score.seed_values or (score.value,)

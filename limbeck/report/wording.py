@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limbeck.inference.speed import Quartiles
-from limbeck.metrics import find_metric
+from limbeck.metrics import find_metric, name_constant
 from limbeck.report.facts import Comparison, ConstantFacts, ModelFacts, Verdict
 from limbeck.report.figures import capitalise, count, interval, points, quoted
 from limbeck.report.scored import Scores
@@ -153,7 +153,7 @@ def describe_trivial(models: Sequence[ModelFacts], constant: ConstantFacts | Non
 
 def constant_name(constant: ConstantFacts) -> str:
     """Returns what a constant answer is called in sentences."""
-    return "one answer for all" if constant.answer is None else f"always “{constant.answer}”"
+    return "one answer for all" if constant.answer is None else name_constant(constant.answer)
 
 
 def describe_limits(

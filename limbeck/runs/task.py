@@ -36,7 +36,7 @@ class Trivial(Part):
     """What a split gives to a model that never looks at its input."""
 
     answer: str
-    """The answer that scores best where every example gets it."""
+    """The answer that scores best where every example gets it; of any where all score the same."""
     score: float
     """Its score by the main metric."""
     favourite: str | None

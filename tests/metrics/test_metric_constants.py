@@ -1,5 +1,7 @@
 """What one answer to every example reaches, and which predictions are nearly that."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from metric_examples import NAMES
@@ -7,7 +9,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import f1_score
 from test_metric_contract import FORMS, make
 
-from limbeck.metrics import Classes, LabelSets, Numbers, Tags, best_constant, load_metric
+from limbeck.metrics import ANY, Classes, LabelSets, Numbers, Tags, best_constant, load_metric
 
 
 def classes(labels, predictions, names=("no", "yes")):
@@ -61,11 +63,27 @@ def test_the_best_labels_of_micro_f1_are_found():
     assert best_constant(found, load_metric("micro_f1")).score == pytest.approx(max(scores))
 
 
+@pytest.mark.parametrize("name", ["matthews_correlation", "balanced_accuracy", "accuracy"])
+def test_no_answer_is_named_where_all_score_the_same(name):
+    metric = load_metric(name)
+    labels = ["a"] * 3 + ["b"] * 5 + ["c"] * 2
+    found = classes(labels, labels, ("a", "b", "c"))
+    form = metric.form_of(Classes)
+    scores = {
+        form.score(replace(found, predictions=np.full_like(found.labels, n))) for n in range(3)
+    }
+    assert metric.constants_are_equal == (len(scores) == 1)
+    best = best_constant(found, metric)
+    assert (best.answer == ANY) == metric.constants_are_equal
+    assert best.score == max(scores)
+
+
 def test_nothing_correlates_with_the_mean():
     numbers = np.array([0.1, 0.7, 0.3])
     found = Numbers(numbers, numbers)
     for name in ("pearson", "spearman"):
-        assert best_constant(found, load_metric(name)).score == 0
+        best = best_constant(found, load_metric(name))
+        assert (best.answer, best.score) == (ANY, 0)
     error = best_constant(found, load_metric("mean_squared_error"))
     assert error.score == pytest.approx(numbers.var())
 

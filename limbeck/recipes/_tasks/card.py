@@ -13,6 +13,7 @@ from limbeck.recipes._tasks.losses import build_task_losses
 from limbeck.recipes._tasks.predictions import describe_favourites, describe_trivial
 from limbeck.report.card import Card, CardScore
 from limbeck.report.figures import percent
+from limbeck.report.wording import metric_name
 from limbeck.runs import SeedRecord
 from limbeck.tasks import Task, load_task
 from limbeck.version import __version__
@@ -56,7 +57,7 @@ def make_card(
         made=_describe(settings, data.task, record),
         notes=[
             *(line.strip() for line in describe_favourites(record.trivial)),
-            *describe_trivial(record.trivial, data.task.metric),
+            *describe_trivial(record.trivial, metric_name(data.task.metric)),
             "Validation chose the best epoch: its scores are somewhat too high.",
             *([] if record.density is None else [_ABOUT_ZEROS]),
             *([] if settings.quantise is None else [_about_grid(settings.quantise)]),

@@ -13,8 +13,10 @@ from torch import Tensor
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import CheckpointError
 from limbeck.inference import Engine
+from limbeck.metrics import name_constant
 from limbeck.models import AnyModel, AutoConfig, EarlyExitModel, ModelConfig, find_class
 from limbeck.nn import evaluation
+from limbeck.report import figures
 from limbeck.runs import ModelSize, Trivial
 from limbeck.tasks import EncodedExamples, Task, TaskBatch, evaluation_batches, remove_padding
 from limbeck.train import Precision, autocast
@@ -125,14 +127,20 @@ def describe_trivial(trivial: Mapping[str, Trivial], metric: str) -> list[str]:
     """Says what a model that never looks would have scored on each split, in a line.
 
     Example:
+        >>> from limbeck.metrics import ANY
         >>> from limbeck.runs import Trivial
         >>> describe_trivial({"test": Trivial(answer="no", score=0.6, favourite=None)}, "accuracy")
         ['Always “no”: test accuracy 0.600']
+        >>> describe_trivial({"test": Trivial(answer=ANY, score=0, favourite=None)}, "pearson")
+        ['Any constant answer: test pearson 0.000']
     """
     by_answer: dict[str, list[str]] = {}
     for split, found in trivial.items():
         by_answer.setdefault(found.answer, []).append(f"{split} {metric} {found.score:.3f}")
-    return [f"Always “{answer}”: {', '.join(scores)}" for answer, scores in by_answer.items()]
+    return [
+        f"{figures.capitalise(name_constant(answer))}: {', '.join(scores)}"
+        for answer, scores in by_answer.items()
+    ]
 
 
 def describe_favourites(trivial: Mapping[str, Trivial]) -> list[str]:
