@@ -125,6 +125,19 @@ def _names_by_shard(index: Path) -> dict[str, set[str]]:
 
 
 def _explain_absence(folder: Path) -> str:
+    from limbeck.checkpoints.exported import ExportInfo  # which reads no weights
+
+    if ExportInfo.exists(folder):
+        info = ExportInfo.read(folder)
+        runs = (
+            f"engine {info.engine}, which runs it (--engine {info.engine}, or none named)"
+            if info.engine
+            else "what runs such a file"
+        )
+        return (
+            f"{folder} was exported to {info.target.replace('_', '-')} and has no weights for "
+            f"torch; accepted: {runs}, or the folder that it was exported from"
+        )
     there = sorted(path.name for path in folder.iterdir())
     pickles = [name for name in there if name.endswith(_TORCH_SUFFIXES)]
     # Beside the weights, trainers leave pickles of other things.

@@ -408,7 +408,7 @@ def test_an_engine_of_files_names_a_target_that_it_runs(name, tmp_path):
     write_model(tmp_path)
     with pytest.raises(
         CheckpointError,
-        match=rf"has nothing that {name} runs; accepted: .*limbeck export .* --to {target} --out",
+        match=rf"has nothing that {name} runs\. Export .*: limbeck export .* --to {target} --out",
     ):
         load_engine(name, tmp_path)
 

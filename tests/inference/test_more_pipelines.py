@@ -193,6 +193,7 @@ def test_folders_say_that_they_rank(ranker, tmp_path):
 
 def test_embeddings_are_those_of_the_sentence_encoder(encoder):
     embed = pipeline("embeddings", encoder, device="cpu")
+    assert "engine='torch', precision='fp32'" in repr(embed)
     theirs = limbeck.SentenceEncoder(encoder, device="cpu")
     expected = theirs.encode(TEXTS)
     found = embed(TEXTS)

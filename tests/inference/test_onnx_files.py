@@ -367,8 +367,9 @@ def test_what_is_missing_is_said(folder, monkeypatch, tmp_path):
     weights = write_model(tmp_path / "weights")
     with pytest.raises(
         CheckpointError,
-        match=r"weights has nothing that onnxruntime runs; .*Export the model first: limbeck "
-        r"export \S+weights --to onnx --out RUN, then give RUN/model",
+        match=r"weights has nothing that onnxruntime runs\. Export the model first: limbeck "
+        r"export \S+weights --to onnx --out RUN, then give RUN/model\. Other libraries' files are "
+        r"found as [^,]+\.onnx, [^,]+\.onnx, \.\.\. \(\d+ in all\)$",
     ):
         pipeline(model=weights, engine="onnxruntime")
 
@@ -391,6 +392,12 @@ def test_an_export_of_ours_is_as_it_was_written(folder):
         load_engine(None, folder, precision="fp32")
     with pytest.raises(MissingHeadError, match=r"a head for token classification was asked for"):
         load_engine(None, folder, kind=TOKEN_CLASSIFICATION)
+    with pytest.raises(
+        CheckpointError,
+        match=r"was exported to onnx-int8 and has no weights for torch; accepted: engine "
+        r"onnxruntime, which runs it \(--engine onnxruntime, or none named\), or the folder that",
+    ):
+        load_engine("torch", folder)
     (folder / "model.onnx").write_bytes(b"other")
     with pytest.raises(
         CheckpointError,
@@ -403,6 +410,8 @@ def test_an_export_of_ours_is_as_it_was_written(folder):
         pipeline(model=folder)
     elsewhere = {"engine": None, "target": "coreml", "precision": "fp16"}
     info.model_copy(update=elsewhere).write(folder)
+    with pytest.raises(CheckpointError, match=r"coreml and has no weights.*: what runs such a"):
+        load_engine("torch", folder)
     with pytest.raises(CheckpointError, match=r"was exported to coreml, which runs elsewhere only"):
         pipeline(model=folder)
     with pytest.raises(

@@ -68,6 +68,8 @@ class Engine(ABC):
     """The extra that installs them."""
     target: ClassVar[str] = ""
     """The target whose files it runs, as `limbeck export --to` takes it; none for weights."""
+    part_of: ClassVar[str] = ""
+    """The engine that it is a part of, where it is none to choose by itself."""
     takes_threads: ClassVar[bool] = True
     """Whether it can be told how many threads to take."""
 
@@ -129,5 +131,5 @@ class Engine(ABC):
 
 
 def engine_name(engine: type[Engine]) -> str:
-    """Returns an engine's name, which is its module's."""
-    return engine.__module__.rpartition(".")[2]
+    """Returns an engine's name, which is its module's, or that of the one that it is a part of."""
+    return engine.part_of or engine.__module__.rpartition(".")[2]

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limbeck.checkpoints.exported import ExportInfo
-from limbeck.errors import CheckpointError, MissingHeadError, SettingsError
+from limbeck.errors import CheckpointError, MissingHeadError, SettingsError, shorten_names
 from limbeck.inference.engines._engine import Engine, engine_name
 from limbeck.inference.engines._facts import ModelFacts, read_facts
 from limbeck.models import Kind
+
+_SHOWN_FILES = 2  # of up to fifteen names that a file of another library's may have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +128,9 @@ def _explain_absence(folder: Path, engine: type[Engine]) -> str:
             f"{folder} was exported to {info.target.replace('_', '-')}, which {name} does not run; "
             f"accepted: {runs}"
         )
+    known = shorten_names(engine.files, count=_SHOWN_FILES)
+    others = f". Other libraries' files are found as {known}" if engine.files else ""
     return (
-        f"{folder} has nothing that {name} runs; accepted: {', '.join(engine.files) or 'an export'}"
-        f". Export the model first: limbeck export {folder} --to {engine.target} --out RUN, then "
-        "give RUN/model"
+        f"{folder} has nothing that {name} runs. Export the model first: limbeck export {folder} "
+        f"--to {engine.target} --out RUN, then give RUN/model{others}"
     )

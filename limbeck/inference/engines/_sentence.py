@@ -23,6 +23,8 @@ class SentenceEngine(Engine):
         num_threads: Threads of the CPU, which torch has one number of for the whole process.
     """
 
+    part_of = "torch"
+
     def __init__(
         self, model: SentenceModel, *, device: str = "auto", num_threads: int | None = None
     ) -> None:
