@@ -13,6 +13,7 @@ from limbeck.export._sensitivity import (
     list_modules,
     measure_sensitivity,
     narrowed,
+    time_run,
 )
 from limbeck.export._steps import begin_step, steps_told_to
 from limbeck.export._target import Calibration, Target, Written, load_target
@@ -38,5 +39,6 @@ __all__ = [
     "narrowed",
     "require_quantisable",
     "steps_told_to",
+    "time_run",
     "write_export",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,7 @@ def find_role_within(encoder: Encoder, module: nn.Module) -> Role:
 
 
 def measure_sensitivity(
-    graph: Graph, narrowing: Narrowing, batches: Batches
+    graph: Graph, narrowing: Narrowing, batches: Batches, *, skip: Container[str] = ()
 ) -> Iterator[Sensitivity]:
     """Narrows the modules in turn, all others in float, and yields what each costs.
 
@@ -62,14 +63,27 @@ def measure_sensitivity(
         graph: The model; it is left as it was.
         narrowing: Says how weights are narrowed, and inputs.
         batches: Inputs by name, the attention mask among them.
+        skip: Modules of which nobody wants to know.
     """
     expected = [_run(graph, batch) for batch in batches]
     for name, module in list_modules(graph).items():
+        if name in skip:
+            continue
         costs = []
         with narrowed(module, narrowing, find_role(graph, module)):
             for batch, known in zip(batches, expected, strict=True):
                 costs.append(_distance(_run(graph, batch), known))
         yield Sensitivity(name=name, cost=sum(costs) / len(costs))
+
+
+def time_run(graph: Graph, batches: Batches) -> float:
+    """Returns the seconds that a run of the model takes, of which each module's cost is one."""
+    for batch in batches[:1]:
+        _run(graph, batch)  # the first one takes longer
+    began = time.perf_counter()
+    for batch in batches:
+        _run(graph, batch)
+    return time.perf_counter() - began
 
 
 @contextmanager

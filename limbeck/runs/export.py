@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from limbeck.files.typed import Part
+from limbeck.files.typed import Part, TypedFile
 from limbeck.runs.result import ResultRecord, move_path
 
 
@@ -54,6 +54,20 @@ class Repair(Part):
     """Its score; None without data."""
     latency_ms_before: float | None
     """Its latency; None if that was not measured."""
+
+
+class RepairRecord(TypedFile):
+    """What a repair has found so far, from which one that was interrupted goes on."""
+
+    FILE_NAME: ClassVar[str] = "repair.json"
+    REMEDY: ClassVar[str] = "remove it to measure again"
+
+    costs: dict[str, tuple[float, ...]]
+    """What narrowing each module alone costs, to the target's precision and then to wider ones:
+    squared error over the outputs' variance."""
+    refusals: dict[int, str | None]
+    """By the number of steps in which the most sensitive modules were widened, why the export may
+    not be used; None where it may."""
 
 
 class ExportedModel(Part):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -26,16 +28,17 @@ from limbeck.errors import (
     MissingExtraError,
     SettingsError,
 )
-from limbeck.export import load_target
+from limbeck.export import load_target, measure_sensitivity
 from limbeck.inference import load_engine
 from limbeck.recipes import evaluate
 from limbeck.recipes._tasks.speeds import measure_runs
-from limbeck.recipes.export import ExportSettings, plan, run, summarise
+from limbeck.recipes.export import ExportSettings, making, plan, run, summarise
 from limbeck.recipes.export.gate import refuse_outputs
+from limbeck.recipes.export.result import require_kept
 from limbeck.recipes.export.source import Source, find_modules
 from limbeck.report import write_report
-from limbeck.runs import ExportRecord
-from limbeck.runs.export import OutputsCompared
+from limbeck.runs import ExportRecord, describe_begun
+from limbeck.runs.export import ExportedModel, OutputsCompared, RepairRecord, ScoreCompared
 from limbeck.train import SilentProgress
 
 pytestmark = pytest.mark.slow
@@ -115,7 +118,7 @@ def test_the_table_and_the_card_say_what_was_measured(exported):
     assert "compared on 16 validation rows of sst2" in table
     card = (settings.out / "model/README.md").read_text(encoding="utf-8")
     for words in (
-        f"| accuracy | {result.score:.4f} | {result.score:.4f} |",
+        f"| Accuracy | {result.score:.4f} | {result.score:.4f} |",
         "(95 % interval 0.0000 to 0.0000, paired)",
         "| Same answers | – | 100.0 % |",
         f"| Latency at batch 1, median, {torch.get_num_threads()} thread",
@@ -149,7 +152,7 @@ def test_each_step_is_shown_with_the_target_when_it_begins(deep_teacher, data, t
         "scoring 24 validation examples",
         "scoring the model beside it",
     ]
-    assert any("of torch, onnx_int8" in line for line in lines)
+    assert any("of torch, onnx-int8" in line for line in lines)
     assert any(
         re.match(r"Latency is that of single texts, \d+ threads?\. A speed-up is", li)
         for li in lines
@@ -206,6 +209,13 @@ def test_evaluate_scores_an_exported_folder_and_reports_hold_it(exported, data, 
     assert other.scores["accuracy"] == result.score == own.scores["accuracy"]
     assert other.file_bytes == result.models[0].file_bytes
     assert other.num_parameters == own.num_parameters
+    given = {"model": str(settings.out), "data": data, "out": str(tmp_path / "no")}
+    with pytest.raises(CheckpointError, match=r"onnx and has no weights for torch.*onnxruntime"):
+        evaluate.run(
+            evaluate.EvaluateSettings.from_values(given | {"engine": "torch"}),
+            progress=SilentProgress(),
+        )
+    assert not (tmp_path / "no").exists()
     runs = [tmp_path / label for label in found]
     measure = partial(measure_runs, num_examples=2, repeats=3)
     report = write_report(runs, out=tmp_path / "report", teacher="torch", measure=measure)
@@ -235,7 +245,8 @@ def test_a_damaged_export_is_refused(deep_teacher, data, tmp_path, narrow_target
     out = tmp_path / "run"
     expected = (
         r"refused tiny-nothing: accuracy falls from [01]\.\d+ to 0\.\d+, by 0\.\d+, and "
-        r"max_drop is 0\.005\. Nothing was left\. What would help: repair=true[^;]*; more examples"
+        r"max_drop is 0\.005\. Nothing was left\. What would help: repair=true[^;]*; a wider "
+        r"precision$"
     )
     with pytest.raises(ContractError, match=expected) as caught:
         export(deep_teacher, out, to="tiny_nothing", data=data, max_drop=0.005)
@@ -304,6 +315,115 @@ def test_a_repair_finds_the_layer_that_has_to_stay_in_float(outlier, tmp_path, n
     card = (tmp_path / "run/model/README.md").read_text(encoding="utf-8")
     assert "| Kept in float | encoder.layers.1.attention.value |" in card
     assert card.count("Kept in float") == 1
+
+
+class StopsInStage(Lines):
+    """Interrupts where a stage has come to a number of units, and counts the stages' totals."""
+
+    def __init__(self, stop_at=None):
+        super().__init__()
+        self.stop_at, self.done = stop_at, 0
+
+    @contextmanager
+    def stage(self, description, *, total, unit):
+        self.done = 0
+        yield self
+
+    def advance(self, amount=1):
+        self.done += amount
+        if self.done == self.stop_at:
+            raise KeyboardInterrupt
+
+    def update(self, **fields):
+        pass
+
+
+def test_a_repair_that_was_interrupted_goes_on(outlier, tmp_path, narrow_targets):
+    out = tmp_path / "run"
+    settings = make_settings(outlier, out, to="tiny_int8", repair=True, measure=False)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, progress=StopsInStage(stop_at=4))
+    assert {path.name for path in out.iterdir()} == {"run.json", ".lock", "repairs"}
+    assert "the same command goes on with what stands in" in describe_begun(out)
+    place = out / "repairs/tiny-int8"
+    found = RepairRecord.read(place)
+    assert len(found.costs) == 4
+    path = place / RepairRecord.FILE_NAME
+    content = path.read_text()
+    path.write_text(content.replace('"costs": {', '"costs": {"another": [1.0],'))
+    with pytest.raises(DataError, match=r"repair\.json is damaged: .*; remove it to measure again"):
+        run(settings, progress=SilentProgress())
+    # As if it had been stopped again, after the first layer alone was too few.
+    ranked = {**found.costs, "encoder.layers.1.attention.value": (1e9,)}
+    found.model_copy(update={"costs": ranked, "refusals": {1: "it is too far off"}}).write(place)
+    measured, progress = [], Lines()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "measure_sensitivity", spy(measure_sensitivity, measured))
+        (model,) = run(settings, progress=progress).models
+    total = len(limbeck.export.list_modules(limbeck.export.load_graph(Path(outlier))))
+    assert not set(measured) & set(ranked)
+    assert len(measured) == total - len(ranked)
+    expected = f"{len(ranked)} of {total} sensitivities and 1 export"
+    assert any(line.endswith(expected) for line in progress.lines)
+    assert len(model.repair.kept_float) == 2
+    assert model.repair.kept_float[0] == "encoder.layers.1.attention.value"
+    assert model.repair.num_exports == 3
+    assert {path.name for path in out.iterdir()} <= {"model", "result.json", "run.json", ".lock"}
+
+
+def spy(measure, names):
+    def measured(*given, **more):
+        for one in measure(*given, **more):
+            names.append(one.name)
+            yield one
+
+    return measured
+
+
+def test_a_dry_run_says_what_a_repair_would_do(outlier, tmp_path, narrow_targets):
+    names = ["onnx", "tiny_int8", "elsewhere"]
+    found = plan(make_settings(outlier, tmp_path / "run", to=names, repair=True))["targets"]
+    total = len(limbeck.export.list_modules(limbeck.export.load_graph(Path(outlier))))
+    assert re.fullmatch(
+        rf"if the bound is broken, {total} layers narrowed in turn and compared on 16 texts that "
+        r"come with Limbeck, some \d+ s here; then exports with the most sensitive ones wider, "
+        rf"most often one or two and up to {2 * math.ceil(math.log2(total))}, each judged as the "
+        "first",
+        found["tiny-int8"]["repair"],
+    )
+    assert found["onnx"]["repair"] == "none: there is nothing to keep wider, as all is in float"
+    plain = plan(make_settings(outlier, tmp_path / "run", to="tiny_int8"))["targets"]
+    assert "repair" not in plain["tiny-int8"]
+
+
+def test_remedies_are_those_that_would_help():
+    def refusal(*, low, precision="int8", was_repaired=False):
+        score = ScoreCompared(
+            score=0.78, drop=0.02, interval=(low, 0.05), is_distinguishable=low > 0
+        )
+        name = "onnx" if precision == "fp32" else "onnx-int8"
+        model = {
+            "target": name, "engine": "onnxruntime", "precision": precision, "folder": None,
+            "refusal": "accuracy falls", "not_run": None, "file_bytes": 1, "outputs": None,
+            "score": score, "latency_ms": None, "speed_up": None, "repair": None,
+            "model_files": {},
+        }  # fmt: skip
+        result = ExportRecord(
+            model="m", model_class="M", file_bytes=1, rows="texts", num_rows=1, calibration=None,
+            task="sst2", metric="accuracy", split="validation", num_examples=1200, score=0.8,
+            max_drop=0.01, latency_ms=None, num_threads=None, models=(ExportedModel(**model),),
+        )  # fmt: skip
+        with pytest.raises(ContractError, match="refused onnx") as caught:
+            require_kept(result, was_repaired=was_repaired)
+        return str(caught.value).partition("What would help: ")[2]
+
+    repair = "repair=true, which finds the layers that have to stay wider"
+    assert refusal(low=0.011) == f"{repair}; a wider precision"
+    assert refusal(low=-0.01, was_repaired=True) == (
+        "more examples, since 1,200 don't tell whether onnx-int8 loses so much (95 % interval of "
+        "the drop -0.0100 to 0.0500); a wider precision"
+    )
+    assert refusal(low=0.02, precision="fp32") == "another target"
 
 
 def test_modules_are_named_one_by_one_or_as_what_they_are_in(outlier):

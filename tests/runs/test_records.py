@@ -35,6 +35,7 @@ from limbeck.runs import (
     read_task_record,
 )
 from limbeck.runs.costs import CostsRecord, FootprintsRecord, Probe
+from limbeck.runs.export import RepairRecord
 
 SIZE = {"num_layers": 2, "num_parameters": 100, "file_bytes": 400}
 NAMES = {
@@ -203,6 +204,10 @@ RECORDS: list[TypedFile] = [
                 loaded_bytes=None,
             ),
         ),
+    ),
+    RepairRecord(
+        costs={"encoder.layers.0.attention.query": (0.25, 0.125), "classifier": (0.5,)},
+        refusals={2: "accuracy falls", 10: None},
     ),
     FootprintsRecord(
         machine=MACHINE,

@@ -13,7 +13,7 @@ from limbeck.files import partial_path, replace_folder
 from limbeck.inference import Engine
 from limbeck.recipes.export.card import write_export_card
 from limbeck.recipes.export.latency import measure_latency
-from limbeck.recipes.export.making import Made, make_export
+from limbeck.recipes.export.making import Made, describe_repair, make_export
 from limbeck.recipes.export.result import (
     describe_export,
     describe_model,
@@ -21,7 +21,7 @@ from limbeck.recipes.export.result import (
     summarise_result,
 )
 from limbeck.recipes.export.settings import ExportSettings
-from limbeck.recipes.export.source import Source
+from limbeck.recipes.export.source import REPAIRS_FOLDER, Source
 from limbeck.runs import (
     ExportRecord,
     describe_start,
@@ -40,7 +40,8 @@ def run(settings: ExportSettings, *, progress: Progress) -> ExportRecord:
     """Exports the model to each target, compares it with the model, and keeps what kept enough.
 
     One target's folder is `out/model`, those of several are `out/models/TARGET`. Nothing stands
-    there before it was compared; what is refused never does.
+    there before it was compared; what is refused never does. A repair that is interrupted leaves
+    what it has found, and the same settings go on from there.
 
     Raises:
         CheckpointError: If the model can't be read, or the folder can't be written.
@@ -59,15 +60,17 @@ def run(settings: ExportSettings, *, progress: Progress) -> ExportRecord:
         if earlier is not None:
             _require_files(earlier, settings)
             progress.log(f"{settings.out} is already complete")
-            return require_kept(earlier)
+            return require_kept(earlier, was_repaired=settings.repair)
         workshop = partial_path(settings.out / "exports")
         try:
             record = _export_all(source, workshop, progress)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
+        shutil.rmtree(settings.out / REPAIRS_FOLDER, ignore_errors=True)  # what it took, no more
         if all(model.folder is None for model in record.models):
-            return require_kept(record)  # nothing is left that would stand in another try's way
-        return require_kept(record.write(settings.out))
+            # Nothing is left that would stand in another try's way.
+            return require_kept(record, was_repaired=settings.repair)
+        return require_kept(record.write(settings.out), was_repaired=settings.repair)
 
 
 def plan(settings: ExportSettings) -> dict[str, Any]:
@@ -105,6 +108,8 @@ def _plan_target(source: Source, target: Target) -> Mapping[str, str]:
     except MissingExtraError as error:
         return {**found, "missing": str(error)}
     found["packages"] = f"{', '.join(target.packages) or 'none'}: installed"
+    if source.settings.repair:
+        found["repair"] = describe_repair(source, target)
     further = {"runtime": target.describe_runtime(), "note": source.explain_grid(target)}
     return {**found, **{name: said for name, said in further.items() if said is not None}}
 

@@ -14,6 +14,7 @@ from limbeck.recipes.export.latency import SPEED_UP_NOTE
 from limbeck.report import figures
 from limbeck.report.card import Card, CardScore, ExportUse, name_class, write_card
 from limbeck.report.page import Table
+from limbeck.report.wording import metric_name
 from limbeck.runs.export import ExportedModel, ExportRecord
 from limbeck.version import __version__
 
@@ -119,7 +120,8 @@ def _compare(model: ExportedModel, record: ExportRecord) -> Table:
     none = figures.NONE
     rows = [("Size", figures.file_size(record.file_bytes), figures.file_size(model.file_bytes))]
     if model.score is not None:
-        rows.append((str(record.metric), f"{record.score:.4f}", f"{model.score.score:.4f}"))
+        metric = figures.capitalise(metric_name(str(record.metric)))
+        rows.append((metric, f"{record.score:.4f}", f"{model.score.score:.4f}"))
     if model.latency_ms is not None and record.latency_ms is not None:
         own, given = map(figures.milliseconds, (record.latency_ms, model.latency_ms))
         threads = record.num_threads
@@ -157,7 +159,8 @@ def _describe(
 
 
 def _describe_writing(info: ExportInfo) -> dict[str, str]:
-    made = {library.capitalize(): version for library, version in info.made_with.items()}
+    libraries = ", ".join(f"{library} {version}" for library, version in info.made_with.items())
+    made = {"Written with": libraries} if libraries else {}
     for word, value in info.options.items():
         if value:
             shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)

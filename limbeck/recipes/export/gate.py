@@ -23,7 +23,7 @@ from limbeck.recipes._tasks.predictions import Runner
 from limbeck.recipes.evaluate import EvaluateSettings
 from limbeck.recipes.export.rows import Rows
 from limbeck.recipes.export.settings import USUAL_DROP, ExportSettings
-from limbeck.report import figures
+from limbeck.report import figures, wording
 from limbeck.report.scoring import make_statistics
 from limbeck.report.statistics import Statistics, compare, resample
 from limbeck.runs.export import OutputsCompared, ScoreCompared
@@ -98,6 +98,11 @@ class TaskGate:
             )
         bound = USUAL_DROP if settings.max_drop is None else settings.max_drop
         return cls(data, graph, settings.split, bound)
+
+    @property
+    def metric(self) -> str:
+        """What it is scored by, in words."""
+        return wording.metric_name(self.data.task.metric)
 
     @property
     def num_examples(self) -> int:
@@ -214,7 +219,7 @@ def _refuse_score(found: ScoreCompared, task: TaskGate) -> str | None:
     if found.drop <= task.max_drop + 1e-12:  # scores are sums of floats
         return None
     return (
-        f"{task.data.task.metric} falls from {task.score:.4f} to {found.score:.4f}, by "
+        f"{task.metric} falls from {task.score:.4f} to {found.score:.4f}, by "
         f"{found.drop:.4f}, and max_drop is {task.max_drop:g}"
     )
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
+from limbeck.errors import ExportError
 from limbeck.export import (
     Narrowing,
     Target,
     list_modules,
     measure_sensitivity,
     steps_told_to,
+    time_run,
     write_export,
 )
 from limbeck.recipes._tasks.predictions import count_bytes
 from limbeck.recipes.export.gate import Verdict
 from limbeck.recipes.export.source import Source
+from limbeck.report import figures
+from limbeck.runs.export import RepairRecord
 from limbeck.train import Progress
 
 
@@ -55,7 +62,7 @@ def make_export(source: Source, target: Target, workshop: Path, progress: Progre
         workshop: Folder to work in.
         progress: Where it is told.
     """
-    first = _export(source, target, workshop / target.name, progress)
+    first = _export(source, target, workshop / target.shown_name, progress)
     is_narrow = target.precision != "fp32"
     if first.verdict.refusal is None or not (source.settings.repair and is_narrow):
         return first
@@ -67,60 +74,111 @@ def _repair(source: Source, first: Made, workshop: Path, progress: Progress) -> 
     """Widens the most sensitive modules, each by a step at a time: as few as the bound needs.
 
     How many steps is doubled until the bound holds, and then halved back to the fewest: of n steps
-    some 2 log2(n) exports are made, most often one or two.
+    some 2 log2(n) exports are made, most often one or two. What is found is kept at once in the
+    run's folder, so that a repair that was interrupted goes on from there.
     """
-    steps = _rank(source, first.target, progress)
+    target, place = first.target, source.place_repair(first.target)
+    found = RepairRecord(costs={}, refusals={})
+    if RepairRecord.exists(place):
+        found = RepairRecord.read(place)
+    found = _measure(source, target, found, progress)
+    steps = _rank(found)
     made: dict[int, Made] = {}
 
+    def export(count: int) -> Made:
+        folder = workshop / f"{target.shown_name}-{count}"
+        return _export(source, target, folder, progress, widths=_widen(steps[:count], target))
+
     def holds(count: int) -> bool:
-        widths = _widen(steps[:count], first.target)
-        folder = workshop / f"{first.target.name}-{count}"
-        made[count] = _export(source, first.target, folder, progress, widths=widths)
-        refusal = made[count].verdict.refusal
-        told = ", ".join(f"{len(n)} in {p}" for p, n in group_widths(widths).items())
-        progress.log(
-            f"{first.target.shown_name} with {told}, of {len({*steps})} layers: "
-            f"{refusal or 'the bound holds'}"
-        )
-        return refusal is None
+        nonlocal found
+        if count not in found.refusals:
+            made[count] = export(count)
+            refusal = made[count].verdict.refusal
+            found = _keep(found, place, refusals={**found.refusals, count: refusal})
+            kept = group_widths(made[count].widths)
+            told = ", ".join(f"{len(names)} in {precision}" for precision, names in kept.items())
+            progress.log(
+                f"{target.shown_name} with {told}, of {len({*steps})} layers: "
+                f"{refusal or 'the bound holds'}"
+            )
+        return found.refusals[count] is None
 
     low, high = 0, 1
     while not holds(high):
         if high == len(steps):
-            return replace(first, num_exports=1 + len(made))
+            return replace(first, num_exports=1 + len(found.refusals))
         low, high = high, min(2 * high, len(steps))
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle, high)
-    return replace(made[high], before=first, num_exports=1 + len(made))
+    best = made[high] if high in made else export(high)
+    return replace(best, before=first, num_exports=1 + len(found.refusals))
 
 
-def _rank(source: Source, target: Target, progress: Progress) -> list[str]:
+def _measure(
+    source: Source, target: Target, found: RepairRecord, progress: Progress
+) -> RepairRecord:
+    """Returns what is found once it has the costs of every module that may be kept wider."""
+    place, widths = source.place_repair(target), (target, *target.wider)
+    wanted = [name for name in list_modules(source.graph) if name not in source.keep_float]
+    total, done = len(wanted) * len(widths), sum(map(len, found.costs.values()))
+    if done:
+        progress.log(
+            f"{target.shown_name}: goes on with what was found before, {done} of {total} "
+            f"sensitivities and {figures.number_of(len(found.refusals), 'export')}"
+        )
+    batches = source.sensitivity_rows.batches
+    with progress.stage(
+        f"{target.shown_name}: measuring sensitivity", total=total, unit="layers"
+    ) as stage:
+        stage.advance(done)
+        for number, narrowing in enumerate(widths):
+            known = {name for name, costs in found.costs.items() if len(costs) > number}
+            skip = {*source.keep_float, *known}
+            for one in measure_sensitivity(source.graph, narrowing, batches, skip=skip):
+                before = found.costs.get(one.name, ())
+                # Wider is no worse; that it was measured so is noise. JSON has no infinity.
+                cost = min([one.cost, sys.float_info.max, *before[-1:]])
+                found = _keep(found, place, costs={**found.costs, one.name: (*before, cost)})
+                stage.advance()
+    return found
+
+
+def _keep(found: RepairRecord, place: Path, **changes: Any) -> RepairRecord:
+    return found.model_copy(update=changes).write(place, error=ExportError)
+
+
+def _rank(found: RepairRecord) -> list[str]:
     """Returns the modules in the order in which they are widened, each once for each step.
 
     What a module costs as it is now decides: the one that costs most is the next. One that eight
     bits don't help is so in float before others are touched.
     """
-    batches = source.sensitivity_rows.batches
-    widths = (target, *target.wider)
-    total = len(list_modules(source.graph)) * len(widths)
-    costs: dict[str, list[float]] = {}
-    with progress.stage(
-        f"{target.shown_name}: measuring sensitivity", total=total, unit="layers"
-    ) as stage:
-        for narrowing in widths:
-            for one in measure_sensitivity(source.graph, narrowing, batches):
-                # Wider is no worse; that it was measured so is noise.
-                of_module = costs.setdefault(one.name, [])
-                of_module.append(min([one.cost, *of_module[-1:]]))
-                stage.advance()
     steps = [
         (-cost, step, name)
-        for name, of_module in costs.items()
-        for step, cost in enumerate(of_module)
-        if name not in source.keep_float
+        for name, costs in found.costs.items()
+        for step, cost in enumerate(costs)
     ]
     return [name for _, _, name in sorted(steps, key=lambda each: each[:2])]
+
+
+def describe_repair(source: Source, target: Target) -> str:
+    """Says, for a dry run, what a repair would do if the bound were broken."""
+    if target.precision == "fp32":
+        return "none: there is nothing to keep wider, as all is in float"
+    if target.engine is None:
+        return "none: it can't be run here, so that nothing can break the bound"
+    rows, widths = source.sensitivity_rows, 1 + len(target.wider)
+    count = len(list_modules(source.graph)) - len(source.keep_float)
+    seconds = time_run(source.graph, rows.batches) * (1 + count) * widths
+    most = 2 * math.ceil(math.log2(max(count * widths, 2)))
+    times = "" if widths == 1 else f" in {widths} precisions"
+    return (
+        f"if the bound is broken, {figures.number_of(count, 'layer')} narrowed in turn{times} and "
+        f"compared on {rows.num_rows} {rows.source}, some {figures.duration(max(seconds, 1))} "
+        f"here; then exports with the most sensitive ones wider, most often one or two and up to "
+        f"{most}, each judged as the first"
+    )
 
 
 def _widen(steps: Sequence[str], target: Target) -> dict[str, Narrowing | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from limbeck.errors import ContractError
@@ -12,7 +12,7 @@ from limbeck.recipes.export.gate import LEAST_AGREEMENT, LEAST_COSINE
 from limbeck.recipes.export.latency import SPEED_UP_NOTE, Latency
 from limbeck.recipes.export.making import Made, group_widths
 from limbeck.recipes.export.source import Source
-from limbeck.report import figures
+from limbeck.report import figures, wording
 from limbeck.report.figures import NONE, or_none
 from limbeck.report.tables import align_rows
 from limbeck.runs.export import ExportedModel, ExportRecord, Repair, ScoreCompared
@@ -84,8 +84,12 @@ def describe_export(
     )
 
 
-def require_kept(result: ExportRecord) -> ExportRecord:
+def require_kept(result: ExportRecord, *, was_repaired: bool) -> ExportRecord:
     """Returns a result of which nothing was refused.
+
+    Args:
+        result: Of the run.
+        was_repaired: Whether it was looked for what to keep in float.
 
     Raises:
         ContractError: If something was.
@@ -96,21 +100,35 @@ def require_kept(result: ExportRecord) -> ExportRecord:
     reasons = "; ".join(f"{model.target}: {model.refusal}" for model in refused)
     kept = [model.target for model in result.models if model.refusal is None]
     rest = f" The others stand: {', '.join(kept)}." if kept else " Nothing was left."
-    is_calibrated = any(load_target(model.target).needs_calibration for model in refused)
-    own_texts = "ranges of texts of the task's own (data or texts); " if is_calibrated else ""
-    raise ContractError(
-        f"refused {reasons}.{rest} What would help: repair=true, which finds the layers that have "
-        f"to stay in float; {own_texts}more examples, where the interval is wide; a wider "
-        "precision",
-        result=result,
-    )
+    helps = "; ".join(_list_remedies(result, refused, was_repaired=was_repaired))
+    raise ContractError(f"refused {reasons}.{rest} What would help: {helps}", result=result)
+
+
+def _list_remedies(
+    result: ExportRecord, refused: Sequence[ExportedModel], *, was_repaired: bool
+) -> Iterator[str]:
+    """Yields what would help against refusals, and no more than does."""
+    is_narrow = any(model.precision != "fp32" for model in refused)
+    if is_narrow and not was_repaired:
+        yield "repair=true, which finds the layers that have to stay wider"
+    if any(load_target(model.target).needs_calibration for model in refused):
+        yield "ranges of texts of the task's own (data or texts)"
+    for model in refused:
+        ends = None if model.score is None else model.score.interval
+        if ends is not None and result.max_drop is not None and ends[0] <= result.max_drop:
+            yield (
+                f"more examples, since {result.num_examples:,} don't tell whether {model.target} "
+                f"loses so much (95 % interval of the drop {ends[0]:.4f} to {ends[1]:.4f})"
+            )
+    yield "a wider precision" if is_narrow else "another target"
 
 
 def summarise_result(result: ExportRecord) -> str:
     """Formats a result: a table of the model and its exports, and what the figures are of."""
     is_scored, is_measured = result.score is not None, result.latency_ms is not None
     head = ["", "size", "largest difference", "same answers"]
-    head += [str(result.metric), "drop", "95 % interval"] if is_scored else []
+    metric = wording.metric_name(str(result.metric))
+    head += [metric, "drop", "95 % interval"] if is_scored else []
     head += ["latency", "speed-up"] if is_measured else []
     own = [result.model_class, figures.file_size(result.file_bytes), NONE, NONE]
     own += [f"{result.score:.4f}", NONE, NONE] if is_scored else []

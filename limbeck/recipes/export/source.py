@@ -35,6 +35,8 @@ from limbeck.report import figures
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import Progress
 
+REPAIRS_FOLDER = "repairs"
+
 _USUAL_LENGTH = 128
 _MOST_UNKNOWN = 0.2  # English in BERT's vocabulary has less than one in a thousand
 _LEAST_TOLD = 0.005
@@ -179,6 +181,10 @@ class Source:
         if self.gate.task is not None:
             others["data"] = self.gate.task.data
         return hash_inputs(self.settings.named_models(), **others)
+
+    def place_repair(self, target: Target) -> Path:
+        """Returns the folder that keeps what a repair has found until the run is through."""
+        return self.settings.out / REPAIRS_FOLDER / target.shown_name
 
     @property
     def compared(self) -> Path:
