@@ -263,8 +263,10 @@ def test_what_cannot_be_pruned(changes, message, deep_teacher, data, tmp_path):
 
 
 def test_a_model_that_is_not_fine_tuned(encoder, data, tmp_path):
-    with pytest.raises(MissingHeadError, match=r"has no head that is fine-tuned for sst2"):
+    with pytest.raises(MissingHeadError, match=r"has no head, and nothing says .*--task NAME"):
         prune(encoder, data, tmp_path / "run", **HALF)
+    with pytest.raises(MissingHeadError, match=r"has no head that is fine-tuned for sst2"):
+        prune(encoder, data, tmp_path / "run", **HALF, task="sst2")
     assert not (tmp_path / "run").exists()
 
 

@@ -14,6 +14,7 @@ from limbeck.models import (
     find_kind,
     find_own_kind,
 )
+from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
 from limbeck.tasks import Task
 
 
@@ -38,6 +39,31 @@ def require_head(task: Task, folder: Path, *, name: str, setting: str = "") -> N
     raise MissingHeadError(
         f"{setting}{describe_missing_head(task, name=name)} (it holds a "
         f"{_name_class(folder)}; needed is a {_name_needed(folder, wanted)})"
+    )
+
+
+def require_named_task(folder: Path, *, name: str) -> None:
+    """Refuses to take a model for one of the usual task where nobody named any, and it is not.
+
+    Args:
+        folder: The model's folder, which does not say what it was fine-tuned for.
+        name: The model's name, as the user gave it.
+
+    Raises:
+        MissingHeadError: Says what it has instead of a head for whole texts.
+    """
+    kind = find_head(folder)
+    if kind in (None, SEQUENCE_CLASSIFICATION):  # as the usual task wants it
+        return
+    if not kind.has_head:
+        raise MissingHeadError(
+            f"{name} has no head, and nothing says for which task it is. Fine-tune it first: "
+            f"limbeck finetune {name} --task NAME --data ... --out RUN, then give RUN/model; "
+            "limbeck list tasks shows the names"
+        )
+    raise MissingHeadError(
+        f"{name} holds a {_name_class(folder)}, and nothing says for which task; accepted: "
+        "task=NAME, as limbeck list tasks shows them"
     )
 
 

@@ -13,6 +13,7 @@ from limbeck.config import Settings
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.files import read_json, write_json
 from limbeck.models import read_any_config, read_sentence_config
+from limbeck.recipes._tasks.heads import require_named_task
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.tasks import load_task
 from limbeck.train import Progress
@@ -86,6 +87,7 @@ def recall_task(settings: SettingsT, progress: Progress) -> SettingsT:
 
     Raises:
         CheckpointError: If there is no such model, or its `limbeck.json` is wrong.
+        MissingHeadError: If nobody names a task, and the model has no head for the usual one.
     """
     found = _recall(settings, progress)
     return found if "max_length" in settings.model_fields_set else _fit_length(found, progress)
@@ -97,6 +99,8 @@ def _recall(settings: SettingsT, progress: Progress) -> SettingsT:
     is_needed = any(name in open_names for name in _NEEDED)
     memory = read_memory(resolve_folder(settings.model)) if is_needed else None
     if memory is None:
+        if "task" in open_names:
+            require_named_task(resolve_folder(settings.model), name=settings.model)
         return _recall_length(settings, progress) if "max_length" in open_names else settings
     found = {name: getattr(memory, name) for name in open_names}
     taken = {name: value for name, value in found.items() if value is not None}
