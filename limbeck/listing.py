@@ -23,8 +23,26 @@ ROOMS = {
 """The rooms that `limbeck list` shows, by what their files are called."""
 
 
+_HYPHENATED = tuple(ROOMS[kind] for kind in ("pipelines", "targets", "recipes"))
+"""Rooms whose names are shown with hyphens, as users know them; both ways are taken everywhere."""
+
+
+def spell_name(room: str, name: str) -> str:
+    """Returns an entry's name as it is shown.
+
+    Args:
+        room: Dotted package name.
+        name: That of its module.
+
+    Example:
+        >>> spell_name("limbeck.export", "onnx_int8"), spell_name("limbeck.losses", "hidden_mse")
+        ('onnx-int8', 'hidden_mse')
+    """
+    return name.replace("_", "-") if room in _HYPHENATED else name
+
+
 def list_names(room: str) -> list[str]:
-    """Returns the names that a room offers, in alphabetical order, as users write them.
+    """Returns the names that a room offers, in alphabetical order, as its files have them.
 
     Args:
         room: Dotted package name, such as `limbeck.losses`. Modules whose name starts with an
@@ -44,8 +62,9 @@ def load(room: str, name: str) -> ModuleType:
     wanted = name.replace("-", "_")
     if wanted not in names:
         kind = next((k for k, package in ROOMS.items() if package == room), room.split(".")[-1])
+        shown = [spell_name(room, known) for known in names]
         raise SettingsError(
-            f"there is no '{name}' among the {kind}; accepted: {', '.join(names)}."
-            + did_you_mean(wanted, names)
+            f"there is no '{name}' among the {kind}; accepted: {', '.join(shown)}."
+            + did_you_mean(spell_name(room, wanted), shown)
         )
     return importlib.import_module(f"{room}.{wanted}")

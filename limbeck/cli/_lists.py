@@ -35,7 +35,7 @@ def list_room(
     from limbeck.recipes._presets import list_presets
 
     if kind is None:
-        names = {room: listing.list_names(package) for room, package in listing.ROOMS.items()}
+        names = {room: _shown_names(package) for room, package in listing.ROOMS.items()}
         names[PRESETS] = list(list_presets())
         common.tell(*align((f"limbeck list {room}", ", ".join(n)) for room, n in names.items()))
         return {"kinds": names}
@@ -45,11 +45,16 @@ def list_room(
     else:
         room = listing.ROOMS[kind]
         entries = [
-            {"name": n, "summary": summary_of(f"{room}.{n}")} for n in listing.list_names(room)
+            {"name": listing.spell_name(room, n), "summary": summary_of(f"{room}.{n}")}
+            for n in listing.list_names(room)
         ]
     if entries:
         common.tell(*align(list(entry.values()) for entry in entries))
     return {kind: entries}
+
+
+def _shown_names(room: str) -> list[str]:
+    return [listing.spell_name(room, name) for name in listing.list_names(room)]
 
 
 def init(
@@ -63,7 +68,7 @@ def init(
     from limbeck.tasks import load_task
 
     presets, rooms = list_presets(), listing.ROOMS
-    recipes = [recipe.replace("_", "-") for recipe in listing.list_names(rooms["recipes"])]
+    recipes = _shown_names(rooms["recipes"])
     tasks = listing.list_names(rooms["tasks"])
     if name.replace("-", "_") in tasks:
         options = dump_toml(load_task(name).settings)

@@ -150,9 +150,10 @@ def _require_second(
     flag = f"--{str(run.second).replace('_', '-')}"
     read_as = f"is read as a model for {run.task}" if run.needs_second else "has learned from pairs"
     column = f" and a column '{run.second}'" if run.reads_list else " --pair-column NAME"
+    given_as = " ".join([f'{flag} "..."'] * (2 if run.reads_list else 1))
     raise SettingsError(
         f"command line: {model} {read_as}, which needs {flag}; accepted: limbeck predict {model} "
-        f'{flag} "..." TEXT ..., or a file with it in each row: --data FILE{column}'
+        f"{given_as} TEXT ..., or a file with it in each row: --data FILE{column}"
     )
 
 

@@ -45,6 +45,12 @@ class TaskOption:
         """How it is written on the command line."""
         return f"--{self.name.replace('_', '-')}"
 
+    @property
+    def help(self) -> str:
+        """What it is, how several are given, and to which pipelines."""
+        several = f" Once for each: {self.flag} A {self.flag} B." if self.type == list[str] else ""
+        return f"{self.about}{several} ({', '.join(self.tasks)})"
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def make_options(words: Container[str], command: str) -> type[TaskOptions]:
             Annotated[
                 option.type | None,
                 Parameter(
-                    help=f"{option.about} ({', '.join(option.tasks)})",
+                    help=option.help,
                     show=not option.is_rare,
                     negative="",
                 ),

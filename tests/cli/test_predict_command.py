@@ -210,7 +210,7 @@ def test_bytes_on_standard_input_that_are_not_text_are_named_by_line(
         ),
         (
             ["predict", "choices", "x"],
-            "which needs --choices; accepted: limbeck predict choices --",
+            'accepted: limbeck predict choices --choices "..." --choices "..." TEXT ..., or a file',
         ),
         (
             ["predict", "bare", "x", "--task", "embeddings"],
