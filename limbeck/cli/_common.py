@@ -23,7 +23,9 @@ class Common:
     """Options of every command."""
 
     json: Annotated[bool, Flag, Parameter(help="Print one JSON object on stdout.")] = False
-    quiet: Annotated[bool, Flag, Parameter(help="Show no progress.")] = False
+    quiet: Annotated[bool, Flag, Parameter(help="Show no progress and no notes on the way.")] = (
+        False
+    )
     debug: Annotated[bool, Flag, Parameter(help="Show the traceback of an error.")] = False
 
     def progress(self) -> Progress:

@@ -195,16 +195,16 @@ def _cutoff_lines(at: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def _confusion_lines(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[str]:
-    """Lays out a confusion matrix, predicted labels over the columns.
+    """Lays out a confusion matrix, predicted labels over the columns, the right ones before rows.
 
     Example:
         >>> for line in _confusion_lines(["no", "yes"], [[8, 1], [20, 3]]):
         ...     print(line)
-        predicted:  no  yes
-        no           8    1
-        yes         20    3
+        true ↓ predicted →  no  yes
+        no                   8    1
+        yes                 20    3
     """
-    head = "predicted:"
+    head = "true ↓ predicted →"
     first = max(len(name) for name in (head, *labels))
     widths = [
         max(len(name), *(len(str(row[i])) for row in matrix)) for i, name in enumerate(labels)

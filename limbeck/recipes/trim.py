@@ -318,9 +318,23 @@ def _word_sizes(sizes: Mapping[str, Any]) -> dict[str, str]:
     ):
         before, after = sizes[f"{number}_before"], sizes[number]
         if before is not None:
-            found[name] = f"{after:,} of {before:,}, {1 - after / before:.1%} less"
+            found[name] = _word_size(before, after)
     rank = sizes["embedding_rank"]
     return found if rank is None else {**found, "rank of the table": f"{rank:,}"}
+
+
+def _word_size(before: int, after: int) -> str:
+    """Says what stayed of a number.
+
+    Example:
+        >>> _word_size(32, 12), _word_size(30_522, 30_520), _word_size(512, 512)
+        ('12 of 32, 62.5% less', '30,520 of 30,522, 2 less', '512, none removed')
+    """
+    removed = before - after
+    if not removed:
+        return f"{after:,}, none removed"
+    share = removed / before
+    return f"{after:,} of {before:,}, {f'{removed:,}' if share < 0.0005 else f'{share:.1%}'} less"
 
 
 def _count(

@@ -20,7 +20,7 @@ _LIGHT = _STYLE.read_text(encoding="utf-8").partition("@media")[0]
 _COLORS: dict[str, str] = dict(re.findall(r"--([\w-]+): (#\w{6});", _LIGHT))
 _VARIABLES = {color: f"var(--{name})" for name, color in _COLORS.items()}
 
-INK, MUTED, _GRID, _PAPER = (_COLORS[name] for name in ("ink", "muted", "line", "card"))
+INK, MUTED, _GRID, PAPER = (_COLORS[name] for name in ("ink", "muted", "line", "card"))
 SERIES = [color for name, color in _COLORS.items() if name.startswith("series-")]
 """Distinct colours; more models than these reuse them."""
 MARKERS = "oDs^vPX*"
@@ -46,8 +46,8 @@ _RC: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.formatter.useoffset": False,
     "axes.facecolor": "none",
-    "figure.facecolor": _PAPER,
-    "savefig.facecolor": _PAPER,
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
     "grid.color": _GRID,
     "grid.linewidth": 0.7,
     "xtick.color": MUTED,
@@ -123,7 +123,7 @@ def point_style(number: int) -> dict[str, Any]:
         "color": SERIES[number % len(SERIES)],
         "marker": MARKERS[number % len(MARKERS)],
         "markersize": 7.5,
-        "markeredgecolor": _PAPER,
+        "markeredgecolor": PAPER,
         "markeredgewidth": 0.8,
         "linestyle": "none",
     }

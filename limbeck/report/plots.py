@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.report import figures, wording
 from limbeck.report.distillation import is_of_vectors, name_own_losses
-from limbeck.report.drawing import INK, MUTED, NARROW, SERIES, draw, point_style
+from limbeck.report.drawing import INK, MUTED, NARROW, PAPER, SERIES, draw, point_style
 from limbeck.report.facts import DistillationFacts, ModelFacts, Report
 from limbeck.report.page import Plot
 
@@ -284,6 +284,8 @@ def label_row(axes: Axes, row: int, text: str, *, value: str) -> None:
         "transform": axes.get_yaxis_transform(),
         "va": "baseline",
         "clip_on": False,
+        # No line strikes it, such as that of no difference.
+        "bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},
     }
     axes.text(0, row - 0.3, shown, ha="left", color=INK, **place)
     axes.text(1, row - 0.3, value, ha="right", color=MUTED, **place)

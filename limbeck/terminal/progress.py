@@ -189,7 +189,7 @@ class PlainProgress:
 
     Args:
         every_seconds: Time between two lines of one stage.
-        announce: Whether to write anything but `log` lines.
+        announce: Whether to write anything.
         clock: Gives the time in seconds.
     """
 
@@ -207,14 +207,16 @@ class PlainProgress:
         """Opens a stage."""
         meter = Meter(total, unit, clock=self._clock)
         stage = _PlainStage(self, description, meter, every_seconds=self._every_seconds)
-        if self._announce and not meter.counts:
+        if not meter.counts:
             self.log(description)
         yield stage
-        if self._announce and meter.counts:
+        if meter.counts:
             self.log(f"{description}: {meter.summarise()}")
 
     def log(self, message: str) -> None:
         """Writes one line."""
+        if not self._announce:
+            return
         sys.stderr.write(f"{printable(message)}\n")
         sys.stderr.flush()
 

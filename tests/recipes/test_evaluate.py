@@ -56,9 +56,9 @@ def test_scores_equal_those_of_fine_tuning(tmp_path):
         lines = summarise(result).splitlines()
         trivial = result.trivial[split]
         assert f"Always “{trivial.answer}”: {split} accuracy {trivial.score:.3f}" in lines
-        start = next(i for i, line in enumerate(lines) if line.startswith("predicted:"))
+        start = next(i for i, line in enumerate(lines) if line.startswith("true ↓"))
         table = [line.split() for line in lines[start : start + 3]]
-        assert table[0] == ["predicted:", "NEGATIVE", "POSITIVE"]
+        assert table[0] == ["true", "↓", "predicted", "→", "NEGATIVE", "POSITIVE"]
         counts = [int(number) for row in table[1:] for number in row[1:]]
         assert sum(counts) == result.num_examples
         assert (counts[0] + counts[3]) / sum(counts) == result.scores["accuracy"]
@@ -127,6 +127,9 @@ def test_another_head_is_named_before_the_labels_of_the_data(tmp_path):
     )
     with pytest.raises(MissingHeadError, match=message):
         evaluate(tmp_path / "tags", data, tmp_path / "run", task="text-classification")
+    message = r"tags holds a BertForTokenClassification, and nothing says.*; accepted: task=NAME"
+    with pytest.raises(MissingHeadError, match=message):
+        evaluate(tmp_path / "tags", data, tmp_path / "run")
     with pytest.raises(DataError, match=r"unknown label 'glad'.*known: O, B-PER"):
         evaluate(base, data, tmp_path / "run", task="text-classification")
 
@@ -138,6 +141,12 @@ def test_what_cannot_work_is_refused(tmp_path):
         evaluate(model, data, tmp_path / "run", split="test")
     encoder = write_model(tmp_path / "encoder")
     message = r"encoder has no head that is fine-tuned for sst2\. .* limbeck finetune .*encoder --"
+    with pytest.raises(MissingHeadError, match=message):
+        evaluate(encoder, data, tmp_path / "run", task="sst2")
+    message = (
+        r"encoder has no head, and nothing says for which task it is\. Fine-tune it first: limbeck "
+        r"finetune \S+encoder --task NAME --data \.\.\. --out RUN"
+    )
     with pytest.raises(MissingHeadError, match=message):
         evaluate(encoder, data, tmp_path / "run")
     choices = {"sent1": "a", "sent2": "film", "ending0": "is", "ending1": "seen", "label": 0}

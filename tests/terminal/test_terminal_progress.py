@@ -124,8 +124,12 @@ def test_a_stage_of_which_nothing_is_counted_is_told_when_it_begins(
     with PlainProgress().stage("onnx: tracing", total=None, unit=""):
         assert capsys.readouterr().err == "onnx: tracing\n"
     assert capsys.readouterr().err == ""
-    with open_progress(quiet=True).stage("onnx: tracing", total=None, unit=""):
-        assert capsys.readouterr().err == ""
+    quiet = open_progress(quiet=True)
+    with quiet.stage("onnx: tracing", total=None, unit=""):
+        quiet.log("task sst2: as the model was fine-tuned")
+    with quiet.stage("reading", total=1, unit="row") as stage:
+        stage.advance()
+    assert capsys.readouterr().err == ""
     clock = Clock()
     meter = Meter(None, "", clock=clock)
     assert meter.describe() == ""
