@@ -70,8 +70,11 @@ def test_the_hub_reads_the_results(tmp_path):
 def test_people_read_the_same(tmp_path):
     write_card(tmp_path, make_card())
     text = ModelCard.load(tmp_path / "README.md").text
-    assert "| validation | spearman | 0.8765 | 1,500 | 3 | 0.8500 | 0.8000 to 0.8765 |" in text
-    assert "| test | spearman | 0.8000 | 1,379 | 1 | 0.8000 | 0.8000 to 0.8000 |" in text
+    row = "Spearman correlation | 0.8765 | 1,500 | 3 | 0.8500 | 0.8000 to 0.8765 |"
+    assert f"| validation | {row}" in text
+    assert (
+        "| test | Spearman correlation | 0.8000 | 1,379 | 1 | 0.8000 | 0.8000 to 0.8000 |" in text
+    )
     assert r"| Seeds | 0 \| 1 |" in text
     assert "Scores &lt; 1." in text
     code = text.partition("```python\n")[2].partition("```")[0]
