@@ -36,6 +36,7 @@ _SHARED = (
     "pad_token_id",
     "hidden_size",
     "num_attention_heads",
+    "head_dim",
     "intermediate_size",
     "hidden_act",
     "hidden_dropout_prob",

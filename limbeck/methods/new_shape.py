@@ -72,4 +72,4 @@ def shape_config(teacher: ModelConfig, settings: NewShapeSettings) -> ModelConfi
     given = {name: size for name, size in sizes.items() if size is not None}
     if depth > len(layers):
         given["num_hidden_layers"] = depth
-    return config.replace(layer_shapes=None, **given)
+    return config.replace(layer_shapes=None, **({"head_dim": None} if given else {}), **given)

@@ -33,6 +33,8 @@ class BertLike(Protocol):
     @property
     def num_attention_heads(self) -> int: ...
     @property
+    def head_size(self) -> int: ...
+    @property
     def intermediate_size(self) -> int: ...
     @property
     def hidden_act(self) -> str: ...
@@ -66,6 +68,7 @@ def build_layer(config: BertLike, **attention: Any) -> EncoderLayer:
         attention=SelfAttention(
             size,
             num_heads=config.num_attention_heads,
+            head_size=config.head_size,
             dropout=config.attention_probs_dropout_prob,
             **attention,
         ),

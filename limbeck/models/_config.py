@@ -22,6 +22,7 @@ _OWN_PARTS = {
     "layer_shapes": "layers that differ in heads and inner neurons",
     "embedding_rank": "a table of words in two factors",
     "num_hidden_groups": "layers that share weights, of which as many run as if they did not",
+    "head_dim": "hidden states of another width than its heads side by side",
 }
 _WRITTEN_IF_GIVEN = ("problem_type", *_OWN_PARTS)
 
@@ -120,6 +121,8 @@ class ModelConfig:
     """Keys of `config.json` that would change what is computed -> the values that don't."""
     why_alike: ClassVar[str | None] = None
     """Why layers can't differ in heads and neurons; None in families where they can."""
+    why_wide: ClassVar[str | None] = None
+    """Why heads side by side are as wide as `hidden_size`; None in families where they needn't."""
 
     vocab_size: int = size(30522)
     max_position_embeddings: int = size(512)
@@ -133,6 +136,9 @@ class ModelConfig:
     num_hidden_groups: int | None = size(None, optional=True)
     """How many groups of layers there are, one after another, of which each has the weights of one
     layer; None for layers that share nothing. Written to files only where it is given."""
+    head_dim: int | None = size(None, optional=True)
+    """Width of an attention head; None for `hidden_size / num_attention_heads`. Written to files
+    only where it is given."""
     tie_word_embeddings: bool = flag(default=True)
     """Whether the masked-LM decoder is the word embedding; no head is built where it is not."""
     problem_type: str | None = checked(
@@ -314,7 +320,14 @@ class ModelConfig:
     @property
     def attention_size(self) -> int:
         """Width of queries, keys or values in a layer with all heads, which stand side by side."""
-        return self.hidden_size
+        if self.head_dim is None:
+            return self.hidden_size
+        return self.head_dim * self.num_attention_heads
+
+    @property
+    def head_size(self) -> int:
+        """Width of an attention head."""
+        return self.attention_size // self.num_attention_heads
 
     def keep_layers(self, layers: Sequence[int]) -> Self:
         """Returns the configuration of a model that has these layers of it alone, in this order.
@@ -368,8 +381,7 @@ class ModelConfig:
 
     def attention_size_at(self, place: int) -> int:
         """Width of the queries, keys or values of the layer in a place."""
-        head_size = self.attention_size // self.num_attention_heads
-        return head_size * len(self.layer_shape(place).heads)
+        return self.head_size * len(self.layer_shape(place).heads)
 
     @property
     def max_tokens(self) -> int | None:
@@ -410,7 +422,12 @@ class ModelConfig:
 
     def _find_contradictions(self) -> list[str]:
         faults = []
-        if self.hidden_size % self.num_attention_heads:
+        if self.head_dim is not None and self.why_wide is not None:
+            faults.append(
+                f"head_dim is {self.head_dim}; accepted for {self.model_type}: null, since "
+                f"{self.why_wide}"
+            )
+        if self.head_dim is None and self.hidden_size % self.num_attention_heads:
             faults.append(
                 f"{self.common_names.get('hidden_size', 'hidden_size')} {self.hidden_size} is not "
                 f"divisible by {self.num_attention_heads}, the number of attention heads"
@@ -445,7 +462,9 @@ class ModelConfig:
         )
 
     def _make_plain(self) -> None:
-        """Says by `intermediate_size`, as `transformers` does, what needs no shapes of layers."""
+        """Says as `transformers` does what needs no field of ours: alike shapes, heads as wide."""
+        if self.head_dim is not None and self.attention_size == self.hidden_size:
+            object.__setattr__(self, "head_dim", None)
         shapes = self.layer_shapes
         if shapes is None or not _layer_shapes.are_plain(
             shapes, num_heads=self.num_attention_heads

@@ -110,11 +110,10 @@ class DebertaV2Config(ModelConfig):
                 own.
         """
         config = super().from_dict(values)
-        head_size = config.hidden_size // config.num_attention_heads
         widths = {
             "embedding_size": config.embedding_rank or config.hidden_size,
             "pooler_hidden_size": config.hidden_size,
-            "attention_head_size": head_size,
+            "attention_head_size": config.head_size,
         }
         for key, width in widths.items():
             if values.get(key, width) != width:
@@ -305,8 +304,7 @@ class DisentangledScores(nn.Module):
 
 def build_encoder(config: DebertaV2Config) -> Encoder:
     """Composes the embeddings, the layers and the vectors of distances."""
-    head_size = config.hidden_size // config.num_attention_heads
-    scale = (head_size * (1 + len(config.score_terms))) ** -0.5
+    scale = (config.head_size * (1 + len(config.score_terms))) ** -0.5
     return Encoder(
         embeddings=build_embeddings(
             config,
@@ -364,7 +362,8 @@ def _build_scores(config: DebertaV2Config) -> DisentangledScores | None:
     for name, term in _TERMS.items():
         if name in config.score_terms:
             size = config.hidden_size
-            terms[name] = term(None if config.share_att_key else nn.Linear(size, size))
+            projection = nn.Linear(size, config.attention_size)
+            terms[name] = term(None if config.share_att_key else projection)
     return DisentangledScores(terms=terms, dropout=nn.Dropout(config.hidden_dropout_prob))
 
 

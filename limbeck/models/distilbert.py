@@ -99,7 +99,10 @@ def build_layer(config: DistilBertConfig) -> EncoderLayer:
     """Composes one layer; in this family they are all alike."""
     return EncoderLayer(
         attention=SelfAttention(
-            config.dim, num_heads=config.n_heads, dropout=config.attention_dropout
+            config.dim,
+            num_heads=config.n_heads,
+            head_size=config.head_size,
+            dropout=config.attention_dropout,
         ),
         # The article says nothing of it, but the released code has no dropout in this place.
         attention_dropout=nn.Identity(),

@@ -133,7 +133,12 @@ def build_encoder(config: GPT2Config) -> Encoder:
 def build_layer(config: GPT2Config) -> PreNormLayer:
     """Composes one layer; in this family they are all alike."""
     return PreNormLayer(
-        attention=SelfAttention(config.n_embd, num_heads=config.n_head, dropout=config.attn_pdrop),
+        attention=SelfAttention(
+            config.n_embd,
+            num_heads=config.n_head,
+            head_size=config.head_size,
+            dropout=config.attn_pdrop,
+        ),
         attention_dropout=nn.Dropout(config.resid_pdrop),
         attention_norm=_build_norm(config),
         feed_forward=FeedForward(

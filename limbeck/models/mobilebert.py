@@ -48,6 +48,7 @@ class MobileBertConfig(ModelConfig):
 
     model_type: ClassVar[str] = "mobilebert"
     why_alike: ClassVar[str] = "a layer has several feed-forwards, behind a bottleneck"
+    why_wide: ClassVar[str] = "its layers have a width of their own behind a bottleneck"
     tiny_values: ClassVar = {
         "embedding_size": 10,
         "intra_bottleneck_size": 12,

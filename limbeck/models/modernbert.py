@@ -220,11 +220,10 @@ class ModernBertConfig(ModelConfig):
             for name, given in (self.rope_parameters or {}).items()
             if not _is_rotation(given)
         ]
-        if not faults and self.hidden_size // self.num_attention_heads % 2:
+        if not faults and self.head_size % 2:
             faults.append(
-                f"hidden_size {self.hidden_size} gives heads of "
-                f"{self.hidden_size // self.num_attention_heads}; accepted: an even number, whose "
-                "halves are turned together"
+                f"hidden_size {self.hidden_size} gives heads of {self.head_size}; accepted: an "
+                "even number, whose halves are turned together"
             )
         return faults
 
@@ -247,7 +246,7 @@ def build_encoder(config: ModernBertConfig) -> Encoder:
         ),
         layers=[build_layer(config, index) for index in range(config.num_hidden_layers)],
         relative_positions=RotaryPositions(
-            config.hidden_size // config.num_attention_heads,
+            config.head_size,
             bases=[config.rope_parameters[name]["rope_theta"] for name in _LAYER_TYPES],
         ),
         reaches=[reaches[name] for name in config.layer_types],
@@ -263,6 +262,7 @@ def build_layer(config: ModernBertConfig, index: int) -> PreNormLayer:
         attention=SelfAttention(
             size,
             num_heads=config.num_attention_heads,
+            head_size=config.head_size,
             dropout=config.attention_dropout,
             rotation=Rotation(base=_LAYER_TYPES.index(config.layer_types[index])),
             bias=config.attention_bias,

@@ -102,7 +102,8 @@ def narrow_config(config: ModelConfig, *, ratio: float) -> ModelConfig:
     """
     heads = max(1, round(config.num_attention_heads * ratio))
     return config.replace(
-        hidden_size=heads * (config.hidden_size // config.num_attention_heads),
+        hidden_size=heads * config.head_size,
+        head_dim=None,
         num_attention_heads=heads,
         intermediate_size=max(1, round(config.intermediate_size * ratio)),
         layer_shapes=None,

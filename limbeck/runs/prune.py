@@ -38,6 +38,11 @@ class PrunedModel(Part):
     """Milliseconds a text, one at a time; None where it was not measured."""
     texts_per_second: float | None
     """Texts a second in batches; likewise."""
+    loaded_bytes: int | None = None
+    """By how much a process grows that loads it in torch; likewise."""
+    peak_bytes: int | None = None
+    """Most memory that such a process has, a batch of 8 rows of 128 tokens and all libraries
+    included; likewise."""
 
 
 class Estimate(Part):

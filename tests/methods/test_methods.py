@@ -29,6 +29,7 @@ def give_corpus(folder):
 NEEDED = {
     "new_shape": lambda _: {"hidden_size": 8},
     "prune_units": lambda _: {"heads": 0.5, "neurons": 0.5},
+    "prune_width": lambda _: {"width": 0.75},
     "trim_positions": lambda _: {"max_tokens": 12},
     "trim_vocabulary": give_corpus,
 }

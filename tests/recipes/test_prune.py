@@ -1,6 +1,7 @@
 """`limbeck prune`: a fine-tuned model in, one of fewer heads, neurons and layers out."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,6 +73,9 @@ def test_it_says_what_it_kept(halved):
     page = (settings.out / "report/report.md").read_text(encoding="utf-8")
     assert "3 of 6 heads (1 a layer) and 48 of 96 feed-forward neurons (16 a layer)" in page
     assert "cut in 2 steps, by importance = taylor; after each, what was left learned" in page
+    is_told = Path("/proc/self/status").exists()
+    assert (result.after.loaded_bytes is not None) == is_told
+    assert ("Loaded in torch it takes" in page) == is_told
     card = (settings.out / "model/README.md").read_text(encoding="utf-8")
     assert "all 3 layers, 3 of 6 heads" in card
     assert json.loads((settings.out / "model/limbeck.json").read_text())["task"] == "sst2"

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from limbeck.checkpoints import copy_beside
 from limbeck.errors import SettingsError
+from limbeck.inference.footprint import Footprint, measure_footprint
 from limbeck.methods._importance import UnitScores
 from limbeck.methods.prune_units import measure_norms, require_cuttable
 from limbeck.models import Model
@@ -34,6 +35,7 @@ from limbeck.recipes.prune.choosing import choose_best
 from limbeck.recipes.prune.cutting import Schedule, Shape
 from limbeck.recipes.prune.result import (
     describe_kept,
+    describe_memory,
     describe_model,
     describe_round,
     describe_stored,
@@ -184,10 +186,11 @@ def run(settings: PruneSettings, *, progress: Progress) -> PruneRecord:
                 round_.train(progress=progress)
         trained = last.find_trained()
         after, stored = _read_model(pruning, trained)
-        report = _write_report(pruning, teacher, after, stored, progress)
+        memory = _measure_memory(pruning, trained, progress) if settings.measure else None
+        report = _write_report(pruning, teacher, after, stored, memory, progress)
         share_folder(trained, folder)
         _write_card(pruning, after, report)
-        return _make_record(pruning, after, stored, report).write(settings.out)
+        return _make_record(pruning, after, stored, memory, report).write(settings.out)
 
 
 def plan(settings: PruneSettings) -> dict[str, Any]:
@@ -278,10 +281,29 @@ def _read_model(pruning: _Pruning, folder: Path) -> tuple[Shape, Stored | None]:
     return Shape.of(model, num_tokens=pruning.schedule.num_tokens), stored
 
 
+def _measure_memory(
+    pruning: _Pruning, folder: Path, progress: Progress
+) -> tuple[Footprint, Footprint]:
+    """Loads the model as it was given, and what is left, each in a process of its own."""
+    progress.log("measuring memory")
+    device = pruning.settings.device
+    name = "cpu" if device == "auto" else device
+    before, after = (
+        measure_footprint(one, name="torch", device=name) for one in (pruning.data.folder, folder)
+    )
+    return before, after
+
+
 def _write_report(
-    pruning: _Pruning, teacher: Path, after: Shape, stored: Stored | None, progress: Progress
+    pruning: _Pruning,
+    teacher: Path,
+    after: Shape,
+    stored: Stored | None,
+    memory: tuple[Footprint, Footprint] | None,
+    progress: Progress,
 ) -> Report:
     settings = pruning.settings
+    of_memory = None if memory is None else describe_memory(*memory)
     measure = partial(measure_once, out=settings.out, device=settings.device, progress=progress)
     name = show_model(settings.model)
     return write_report(
@@ -293,6 +315,7 @@ def _write_report(
             describe_kept(pruning.before, after, num_tokens=pruning.schedule.num_tokens),
             describe_way(settings, pruning.rounds[-1].settings),
             *([] if stored is None else [describe_stored(stored)]),
+            *([] if of_memory is None else [of_memory]),
         ],
         measure=(lambda runs, split: measure(runs, split=split)) if settings.measure else None,
     )
@@ -316,9 +339,14 @@ def _write_card(pruning: _Pruning, after: Shape, report: Report) -> None:
 
 
 def _make_record(
-    pruning: _Pruning, after: Shape, stored: Stored | None, report: Report
+    pruning: _Pruning,
+    after: Shape,
+    stored: Stored | None,
+    memory: tuple[Footprint, Footprint] | None,
+    report: Report,
 ) -> PruneRecord:
     settings = pruning.settings
+    of_teacher, of_student = memory or (None, None)
     teacher, student = report.models[0], report.model(LABEL)
     faster = student.speed_up
     return PruneRecord(
@@ -328,7 +356,10 @@ def _make_record(
         split=report.split,
         num_examples=report.num_examples,
         num_tokens=pruning.schedule.num_tokens,
-        models=(describe_model(teacher, pruning.before), describe_model(student, after)),
+        models=(
+            describe_model(teacher, pruning.before, of_teacher),
+            describe_model(student, after, of_student),
+        ),
         rounds=tuple(
             describe_round(r, pruning.before, metric=report.metric) for r in pruning.rounds
         ),

@@ -68,7 +68,7 @@ class PruneSettings(LearningSettings, TaskSettings):
     """Whether each round learns from the model as it was given, beside the labels; false learns
     from the labels alone."""
     measure: bool = True
-    """Measure the speed of both models at the end."""
+    """Measure the speed and memory of both models at the end."""
     finetune: dict[str, Any] = Field(default_factory=dict)
     """Further settings of `finetune` for every round, such as `finetune.patience=2`."""
 
