@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from limbeck.api._results import ExportResult
 from limbeck.api._signature import takes_settings
 from limbeck.api._tasks import data_of
 from limbeck.recipes import export as export_recipe
+from limbeck.recipes.export.training import TrainingForFormat
 from limbeck.runs import DATA_FOLDER
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import Progress
@@ -57,6 +58,24 @@ def export_model(
         DataError: If data or texts can't be used.
         CheckpointError: If the model can't be read.
     """
+    return write_exports(
+        model, to, data, texts=texts, tokenizer=tokenizer, out=out, progress=progress, **settings
+    )
+
+
+def write_exports(
+    model: ModelLike,
+    to: Sequence[str] | str,
+    data: DataSet | Rows | None,
+    *,
+    texts: Any,
+    tokenizer: Tokenizer | None,
+    out: str | Path | None,
+    progress: bool | Progress | None,
+    training: TrainingForFormat | None = None,
+    **settings: Any,
+) -> ExportResult:
+    """Does what `export_model` does, of a model that may be trained for it first."""
     folder = choose_folder("export", out)
     place = folder / DATA_FOLDER / "texts.jsonl"
     in_memory = texts is not None and not isinstance(texts, str | Path)
@@ -81,4 +100,6 @@ def export_model(
     ) as call:
         if in_memory:
             put(place, lambda path: write_texts(texts, path, field=field), out=folder)
-        return ExportResult(call.out, export_recipe.run(call.settings, progress=call.progress))
+        return ExportResult(
+            call.out, export_recipe.run(call.settings, progress=call.progress, training=training)
+        )

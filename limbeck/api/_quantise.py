@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.api._data import DataSet, Rows
-from limbeck.api._export import export_model
+from limbeck.api._export import write_exports
 from limbeck.api._models import ModelLike
 from limbeck.api._results import ExportResult
 from limbeck.api._signature import takes_settings
@@ -33,7 +33,8 @@ def quantise_model(
 
     Args:
         model: A Hub id, a folder, a result of another call, or a model in memory.
-        method: Method, or several: `int8`, `int8-static`, `int4` or `gptq`; none with `bits`.
+        method: Method, or several: `int8`, `int8-static`, `int4` or `gptq`; or
+            `aware`, which trains the model on `data` first; none with `bits` alone.
         data: As for `export_model`; its training rows are what is calibrated on.
         texts: As for `export_model`; where given, these are what is calibrated on.
         tokenizer: Of a model in memory.
@@ -49,16 +50,15 @@ def quantise_model(
         LimbeckError: As `export_model`.
     """
     methods = (method,) if isinstance(method, str) else tuple(method or ())
-    bits = settings.pop("bits", None)
-    if bits is not None:
-        settings["repair"] = True
-    return export_model(
+    bits, finetune = settings.pop("bits", None), settings.pop("finetune", {})
+    way = quantise.choose_way(methods, bits=bits, finetune=finetune)
+    return write_exports(
         model,
-        quantise.find_targets(quantise.name_methods(methods, bits)),
-        data,
+        data=data,
         texts=texts,
         tokenizer=tokenizer,
         out=out,
         progress=progress,
-        **settings,
+        training=way.training,
+        **{**settings, **way.settings},
     )

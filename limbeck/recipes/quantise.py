@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from limbeck import listing
 from limbeck.config import Shown
@@ -15,42 +16,54 @@ from limbeck.export import load_target
 from limbeck.recipes import export
 from limbeck.recipes._settings import RunSettings, take_one
 from limbeck.recipes.export.settings import ExportSettings, ProofSettings, require_each_once
+from limbeck.recipes.export.training import TrainingForFormat
 from limbeck.runs import ExportRecord
 from limbeck.train import Progress
+
+_AWARE: Final = "aware"
+"""The method that trains the model for what it is exported to."""
+_USUAL_BITS: Final = 4
+_ROUNDED: Final = (8, 4)
 
 
 class _ByMethods(RunSettings):
     model: Shown[str]
     """Model folder or Hub id, with its tokenizer; in float, as it was trained."""
     method: Shown[tuple[str, ...]] = ()
-    """Method, or several: int8, int8-static, int4 or gptq."""
+    """Method, or several: int8, int8-static, int4 or gptq; or aware, which trains the model."""
     out: Shown[Path]
     """Run folder; the model is in its folder `model`, several are in `models`."""
-    bits: Shown[Literal[8, 4] | None] = None
+    bits: Shown[Literal[8, 4, 2] | None] = None
     """In place of a method, the bits of most weights: 8 or 4, each rounded by itself. Matrices that
-    are sensitive to it get 8, then float, the fewest that `max_drop` needs, as with `repair`."""
+    are sensitive to it get 8, then float, the fewest that `max_drop` needs, as with `repair`. Of
+    `aware` what is trained for: 8, 4 or 2, by default 4."""
+    finetune: dict[str, Any] = Field(default_factory=dict)
+    """Further settings of the training of `aware`, as those of `finetune`: `finetune.epochs=5`."""
 
     _take_one = field_validator("method", mode="before")(take_one)
 
     @model_validator(mode="after")
-    def _require_methods(self) -> Self:
-        name_methods(self.method, self.bits)
+    def _require_a_way(self) -> Self:
+        choose_way(self.method, bits=self.bits, finetune=self.finetune)
         return self
 
 
 class QuantiseSettings(ProofSettings, _ByMethods):
     """A model, how its weights are narrowed, and what may be lost by that."""
 
-    def to_export(self) -> ExportSettings:
-        """Returns the export that it is: to the files that ONNX Runtime runs.
+    @property
+    def way(self) -> Way:
+        """What the method and the bits come to.
 
         Raises:
             SettingsError: If there is no such method, or not each is given once.
         """
-        values = self.model_dump(exclude={"method", "bits"}, exclude_unset=True)
-        values |= {"to": find_targets(name_methods(self.method, self.bits))}
-        values |= {} if self.bits is None else {"repair": True}
-        return ExportSettings.from_values(values, where="quantise")
+        return choose_way(self.method, bits=self.bits, finetune=self.finetune)
+
+    def to_export(self) -> ExportSettings:
+        """Returns the export that it is: to the files that ONNX Runtime runs."""
+        values = self.model_dump(exclude={"method", "bits", "finetune"}, exclude_unset=True)
+        return ExportSettings.from_values({**values, **self.way.settings}, where="quantise")
 
 
 SettingsType = QuantiseSettings
@@ -63,34 +76,66 @@ def run(settings: QuantiseSettings, *, progress: Progress) -> ExportRecord:
     Raises:
         SettingsError: If there is no such method.
     """
-    return export.run(settings.to_export(), progress=progress)
+    return export.run(settings.to_export(), progress=progress, training=settings.way.training)
 
 
 def plan(settings: QuantiseSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
-    return export.plan(settings.to_export())
+    return export.plan(settings.to_export(), training=settings.way.training)
 
 
-def name_methods(method: Sequence[str], bits: int | None) -> Sequence[str]:
-    """Returns the methods that are asked for, by their names or by the bits of most weights.
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """What methods and bits come to.
+
+    Attributes:
+        settings: Those of the export that they decide.
+        training: What the model learns before it; None for nothing.
+    """
+
+    settings: Mapping[str, Any]
+    training: TrainingForFormat | None = None
+
+
+def choose_way(method: Sequence[str], *, bits: int | None, finetune: Mapping[str, Any]) -> Way:
+    """Returns what methods come to, or the bits that most weights are to have.
+
+    Args:
+        method: Names of methods; none with bits alone.
+        bits: Of most weights, or of all where they are trained for it.
+        finetune: Settings of that training.
 
     Raises:
-        SettingsError: If it is neither or both, or a method twice.
+        SettingsError: If it is neither or both, a method twice, or one that there is not.
     """
-    if bits is None and not method:
+    if _AWARE in method and len(method) == 1:
+        width = bits or _USUAL_BITS
+        training = TrainingForFormat(bits=width, finetune=dict(finetune))
+        return Way(settings={"to": [f"onnx_int{width}"]}, training=training)
+    if finetune:
         raise SettingsError(
-            "method names nothing, and there are no bits; accepted: one method or several, each "
-            "once, such as int8, or bits = 8 or 4"
+            f"finetune.{next(iter(finetune))} is a setting of a training, and method = "
+            f"{', '.join(method) or 'none'} has none; accepted: method = {_AWARE}"
+        )
+    if _AWARE in method:
+        raise SettingsError(
+            f"method = {', '.join(method)} has {_AWARE} among others, which trains the model and "
+            "exports what came of it; accepted: it alone"
         )
     if bits is None:
-        require_each_once(method, setting="method", what="method")
-        return method
+        require_each_once(method, setting="method", what="method", or_else="bits = 8 or 4")
+        return Way(settings={"to": find_targets(method)})
     if method:
         raise SettingsError(
             f"method = {', '.join(method)} and bits = {bits} are both given; accepted: one of "
-            f"them, as bits = {bits} is method = int{bits} with repair = true"
+            f"them, as bits = 8 and 4 are int8 and int4 with repair = true; {_AWARE} takes both"
         )
-    return (f"int{bits}",)
+    if bits not in _ROUNDED:
+        raise SettingsError(
+            f"bits = {bits} ruins a model that was not trained for it; accepted: bits = 8 or 4, or "
+            f"method = {_AWARE} with bits = {bits}"
+        )
+    return Way(settings={"to": find_targets([f"int{bits}"]), "repair": True})
 
 
 def find_targets(methods: Sequence[str]) -> list[str]:
@@ -100,7 +145,7 @@ def find_targets(methods: Sequence[str]) -> list[str]:
         SettingsError: If there is no such method; the message lists those there are.
     """
     targets = {load_target(n).method: n for n in listing.list_names(listing.ROOMS["targets"])}
-    known = sorted(name for name in targets if name is not None)
+    known = sorted([_AWARE, *(name for name in targets if name is not None)])
     for method in methods:
         if method not in known:
             raise SettingsError(

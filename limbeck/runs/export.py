@@ -112,6 +112,8 @@ class ExportRecord(ResultRecord):
     """Its class, or that of what it was held against."""
     compared_with: str | None = None
     """The model that exports were held against; None for the model itself."""
+    training: str | None = None
+    """How the model was trained for its format first; None if it was not."""
     file_bytes: int
     """Size of its weight files."""
     rows: str

@@ -15,7 +15,7 @@ from limbeck.cli import main
 from limbeck.errors import DataError, ExportError, SettingsError
 from limbeck.export import load_target
 from limbeck.recipes import export, quantise
-from limbeck.runs import RunRecord
+from limbeck.runs import FinetuneRecord, RunRecord
 from limbeck.train import SilentProgress
 
 
@@ -64,7 +64,7 @@ def test_each_method_is_one_target():
 
 def test_settings_are_those_of_export_but_for_the_target():
     fields = {*quantise.SettingsType.model_fields} ^ {*export.SettingsType.model_fields}
-    assert fields == {"method", "bits", "to"}
+    assert fields == {"method", "bits", "finetune", "to"}
     assert [*quantise.SettingsType.model_fields][:3] == ["model", "method", "out"]
     assert [*export.SettingsType.model_fields][:3] == ["model", "to", "out"]
 
@@ -75,7 +75,7 @@ def test_settings_are_those_of_export_but_for_the_target():
         (
             {"method": "gtpq"},
             SettingsError,
-            r"method names 'gtpq', .*accepted: gptq, int4, int8, int8-static\..*mean 'gptq'",
+            r"method names 'gtpq', .*accepted: aware, gptq, int4, int8, int8-static\..*mean 'gptq'",
         ),
         (
             {"method": ("int4", "int4")},
@@ -83,12 +83,32 @@ def test_settings_are_those_of_export_but_for_the_target():
             "method names int4 twice; accepted: one",
         ),
         ({"method": ()}, SettingsError, "method names nothing"),
-        ({}, SettingsError, "method names nothing, and there are no bits; accepted: one method or"),
-        ({"bits": 5}, SettingsError, r"bits = 5 is not accepted.*8 or 4"),
+        ({}, SettingsError, "method names nothing; accepted: one method or several, .*or bits = 8"),
+        ({"bits": 5}, SettingsError, r"bits = 5 is not accepted.*8, 4 or 2"),
+        (
+            {"bits": 2},
+            SettingsError,
+            r"bits = 2 ruins .*not trained for it; accepted: .*method = aware with bits = 2",
+        ),
+        (
+            {"method": ("aware", "int4")},
+            SettingsError,
+            "method = aware, int4 has aware among others.*; accepted: it alone",
+        ),
+        (
+            {"method": "int4", "finetune": {"epochs": 1}},
+            SettingsError,
+            r"finetune\.epochs is a setting of a training, and method = int4 has none; .*= aware",
+        ),
+        (
+            {"method": "aware"},
+            SettingsError,
+            "method = aware trains .*model on its task, and there is nothing to train on; give",
+        ),
         (
             {"bits": 4, "method": "gptq"},
             SettingsError,
-            r"method = gptq and bits = 4 are both given; .*bits = 4 is method = int4 with repair",
+            r"method = gptq and bits = 4 are both given; .*8 and 4 are int8 and int4 with repair",
         ),
         ({"method": "gptq", "max_drop": 0.1}, SettingsError, r"max_drop = 0\.1 bounds a score"),
     ],
@@ -163,3 +183,35 @@ def test_four_bits_are_widened_where_a_layer_needs_it(size, width, deep_teacher,
 def test_bits_are_a_method_that_is_repaired(small, tmp_path):
     settings = make_settings(small, tmp_path / "run", bits=8).to_export()
     assert (settings.to, settings.repair) == (("onnx_int8",), True)
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_for_its_bits_and_held_against_itself(
+    deep_teacher, data, tmp_path, capsys
+):
+    out = tmp_path / "run"
+    arguments = ["quantise", deep_teacher, "--method", "aware", "--bits", "2", "--data", data]
+    given = ["--max_drop", "0.5", "--measure", "false", "--out", str(out), "finetune.epochs=1"]
+    given += ["finetune.batch_size=8", "finetune.learning_rate=1e-3"]
+    assert main([*arguments, *given, "--dry-run", "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)["plan"]
+    assert planned["training"]["quantise"]["weights"] == 2
+    assert (planned["training"]["max_steps"], [*planned["targets"]]) == (8, ["onnx-int2"])
+    assert not out.exists()
+    assert main([*arguments, *given, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    trained = FinetuneRecord.read(out / "training")
+    assert result["models"][0]["target"] == "onnx-int2"
+    assert result["score"] == 1.0  # the model's own, not that of what was trained
+    words = "as int2, 8 steps with the model in full precision as the teacher"
+    assert result["training"] == words
+    card = (out / "model/README.md").read_text(encoding="utf-8")
+    assert f"| Trained | {words} |" in card
+    settings = RunRecord.read(out / "training").settings
+    assert {*settings["losses"]} == {"hidden_mse", "attention_mse", "soft_targets"}
+    assert settings["teacher"] == deep_teacher
+    assert trained.best.num_steps == 8
+    assert main([*arguments, *given, "--quiet"]) == 0  # complete already
+    capsys.readouterr()
+    assert main([*arguments, *given, "finetune.seeds=[1]", "--quiet"]) != 0
+    assert "training" in capsys.readouterr().err

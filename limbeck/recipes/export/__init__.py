@@ -22,6 +22,7 @@ from limbeck.recipes.export.result import (
 )
 from limbeck.recipes.export.settings import ExportSettings
 from limbeck.recipes.export.source import REPAIRS_FOLDER, Source
+from limbeck.recipes.export.training import TrainingForFormat
 from limbeck.runs import (
     ExportRecord,
     describe_start,
@@ -36,12 +37,19 @@ SettingsType = ExportSettings
 summarise = summarise_result
 
 
-def run(settings: ExportSettings, *, progress: Progress) -> ExportRecord:
+def run(
+    settings: ExportSettings, *, progress: Progress, training: TrainingForFormat | None = None
+) -> ExportRecord:
     """Exports the model to each target, compares it with the model, and keeps what kept enough.
 
     One target's folder is `out/model`, those of several are `out/models/TARGET`. Nothing stands
     there before it was compared; what is refused never does. A repair that is interrupted leaves
     what it has found, and the same settings go on from there.
+
+    Args:
+        settings: Of the export.
+        progress: Where it reports.
+        training: What the model learns before that, in `out/training`; None for nothing.
 
     Raises:
         CheckpointError: If the model can't be read, or the folder can't be written.
@@ -55,12 +63,17 @@ def run(settings: ExportSettings, *, progress: Progress) -> ExportRecord:
     source = Source.read(settings, progress)
     for target in source.targets:
         source.check(target)
-    with start_run(settings.out, "export", settings, inputs=source.hash_inputs()) as run_folder:
+    if training is not None:
+        training.plan(source)
+    inputs = _hash_inputs(source, training)
+    with start_run(settings.out, "export", settings, inputs=inputs) as run_folder:
         earlier = run_folder.finished(ExportRecord)
         if earlier is not None:
             _require_files(earlier, settings)
             progress.log(f"{settings.out} is already complete")
             return require_kept(earlier, was_repaired=settings.repair)
+        if training is not None:
+            source = training.run(source, progress)
         workshop = partial_path(settings.out / "exports")
         try:
             record = _export_all(source, workshop, progress)
@@ -73,10 +86,15 @@ def run(settings: ExportSettings, *, progress: Progress) -> ExportRecord:
         return require_kept(record.write(settings.out), was_repaired=settings.repair)
 
 
-def plan(settings: ExportSettings) -> dict[str, Any]:
+def _hash_inputs(source: Source, training: TrainingForFormat | None) -> dict[str, str]:
+    own = source.hash_inputs()
+    return own if training is None else {**own, "training": training.fingerprint}
+
+
+def plan(settings: ExportSettings, *, training: TrainingForFormat | None = None) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
     source = Source.read(settings, SilentProgress())
-    gate, inputs = source.gate, source.hash_inputs()
+    gate, inputs = source.gate, _hash_inputs(source, training)
     task = gate.task
     if task is None:
         score = {"score": "none, since no data are given; that outputs are alike says less"}
@@ -89,6 +107,7 @@ def plan(settings: ExportSettings) -> dict[str, Any]:
         **({} if settings.compare_with is None else {"compare_with": settings.compare_with}),
         "out": str(settings.out),
         "run": describe_start(settings.out, "export", settings, inputs=inputs),
+        **({} if training is None else {"training": training.plan(source)}),
         "targets": {target.shown_name: _plan_target(source, target) for target in source.targets},
         "outputs": f"compared on {gate.rows.num_rows} {gate.rows.source}",
         **score,

@@ -150,6 +150,8 @@ def _describe(
 ) -> dict[str, str]:
     """Returns how the export was made, a line each."""
     made = {"Recipe": f"limbeck export {__version__}", "Exported from": name}
+    if record.training is not None:
+        made["Trained"] = record.training
     if record.calibration is not None and load_target(info.target).needs_calibration:
         made["Calibrated on"] = record.calibration
     if model.repair is not None:

@@ -68,6 +68,7 @@ def describe_export(
         model=source.settings.model,
         model_class=gate.graph.class_name,
         compared_with=source.settings.compare_with,
+        training=source.training,
         file_bytes=count_bytes(source.compared),
         rows=gate.rows.source,
         num_rows=gate.rows.num_rows,
@@ -143,6 +144,8 @@ def summarise_result(result: ExportRecord) -> str:
     is_compared = any(model.outputs is not None for model in result.models)
     if is_compared:
         lines.append(f"Outputs were compared on {result.num_rows} {result.rows}.")
+    if result.training is not None:
+        lines.append(f"Trained {result.training}.")
     if result.compared_with is not None:
         lines.append(f"They are held against {result.compared_with}, not against the model itself.")
     if result.score is None and is_compared:

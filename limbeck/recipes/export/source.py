@@ -58,6 +58,7 @@ class Source:
         gate: Decides what may be used.
         keep_float: Modules that stay in float whatever is measured.
         max_length: Longest input in tokens.
+        training: How `folder` came of the model that was given, in words; None for that itself.
     """
 
     settings: ExportSettings
@@ -69,6 +70,7 @@ class Source:
     gate: Gate
     keep_float: tuple[str, ...]
     max_length: int
+    training: str | None = None
 
     @classmethod
     def read(cls, settings: ExportSettings, progress: Progress) -> Self:
@@ -189,8 +191,7 @@ class Source:
     @property
     def compared(self) -> Path:
         """The folder of what exports are held against."""
-        other = self.settings.compare_with
-        return self.folder if other is None else resolve_folder(other)
+        return resolve_folder(self.settings.compare_with or self.settings.model)
 
     def place(self, target: Target) -> Path:
         """Returns where a target's folder stands in the end."""
