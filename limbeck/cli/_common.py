@@ -74,15 +74,34 @@ def describe_plan(
     """Lays out a dry run: what would be done, then what was asked for.
 
     Args:
-        planned: What would be done; what is None or empty is left out.
+        planned: What would be done; what is None or empty is left out, and a list of entries of
+            one kind becomes a table.
         changes: The settings that are not at their defaults, one a line.
         all_settings: What shows all of them.
     """
-    rows = [(name, value) for name, value in flatten(planned) if value not in ("None", "")]
+    tables = {name: value for name, value in planned.items() if _is_table(value)}
+    rest = {name: value for name, value in planned.items() if name not in tables}
+    rows = [(name, value) for name, value in flatten(rest) if value not in ("None", "")]
     lines = ["This would be done, and nothing is done now:"]
     lines += [f"  {line}" for line in align((f"{name}:", value) for name, value in rows)]
+    for name, entries in tables.items():
+        cells = [[_word(cell) for cell in entry.values()] for entry in entries]
+        lines += [f"  {name}:", *(f"    {line}" for line in align([list(entries[0]), *cells]))]
     lines += [f"Settings that are not the defaults ({all_settings} shows all):"]
     return [*lines, *(f"  {line}" for line in changes.splitlines())]
+
+
+def _is_table(value: Any) -> bool:
+    """Tells whether a value is a list of entries that all have the same fields, none nested."""
+    if not isinstance(value, list) or not value or not all(isinstance(e, dict) for e in value):
+        return False
+    cells = [cell for entry in value for cell in entry.values()]
+    is_flat = not any(isinstance(cell, dict | list) for cell in cells)
+    return is_flat and len({tuple(entry) for entry in value}) == 1
+
+
+def _word(cell: Any) -> str:
+    return "-" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else str(cell)
 
 
 def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from limbeck.checkpoints import CONFIG_NAME, copy_beside, holds_exits, read_config, short_name
 from limbeck.checkpoints.exported import ExportInfo
-from limbeck.errors import CheckpointError, ExportError
+from limbeck.errors import CheckpointError, ExportError, LimbeckError, shorten
 from limbeck.export._graph import Graph
 from limbeck.export._target import Calibration, Target
 from limbeck.files import sha256_of, write_json
@@ -21,7 +22,7 @@ from limbeck.models import (
     find_foreign_family,
     find_own_kind,
 )
-from limbeck.system_errors import raised_as
+from limbeck.system_errors import is_out_of_memory, raised_as
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.version import __version__
 
@@ -76,6 +77,23 @@ def _name(folder: Path) -> str:
     return folder.parents[1].name.rpartition("--")[2] if is_snapshot else short_name(folder)
 
 
+@contextmanager
+def _in_words(target: Target) -> Iterator[None]:
+    """Raises what a converter raises as an `ExportError`; its own errors have no common base."""
+    try:
+        yield
+    except (LimbeckError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        said = shorten(" ".join(str(error).split()), length=300, quoted=False)
+        raise ExportError(
+            f"{target.shown_name}: what converts the model has failed: "
+            f"{type(error).__name__}: {said}"
+        ) from error
+
+
 def write_export(
     source: Path,
     folder: Path,
@@ -108,7 +126,7 @@ def write_export(
     AutoTokenizer.from_pretrained(source).for_model(graph.config).save_pretrained(folder)
     copy_beside(source, folder)
     # Other libraries write as well, and say of a full disk what they like.
-    with torch.no_grad(), raised_as(CheckpointError, folder, writes=True):
+    with torch.no_grad(), raised_as(CheckpointError, folder, writes=True), _in_words(target):
         written = target.write(graph, folder, calibration=calibration, keep_float=keep_float)
     info = ExportInfo(
         target=target.name,

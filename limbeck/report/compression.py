@@ -101,10 +101,16 @@ class Compression:
         is_within = self.search is None or not self.search.excess(model)
         return is_within and self.keeps_share(model)
 
-    def keeps_share(self, model: ModelFacts) -> bool:
-        """Tells whether a model keeps the share asked for, and more than one answer for all has."""
+    def keeps_share(self, model: ModelFacts, *, retain: float | None = None) -> bool:
+        """Tells whether a model keeps a share, and more than one answer for all has.
+
+        Args:
+            model: The model.
+            retain: The share; None for the one that was asked for.
+        """
+        retain = self.retain if retain is None else retain
         floor = -math.inf if self.constant is None else self.constant.score
-        keeps = model.scores.median >= self.retain * self.teacher.scores.median
+        keeps = model.scores.median >= retain * self.teacher.scores.median
         return keeps and model.favourite is None and model.scores.median > floor
 
     def best(self) -> ModelFacts:
@@ -223,6 +229,46 @@ def find_nearest(found: Compression) -> ModelFacts:
         return max([found.retain / kept, *excess.values()]) + is_blind, -kept
 
     return min(found.candidates, key=distance)
+
+
+def find_looser(found: Compression) -> list[str]:
+    """Returns what would do in place of what was asked, each by itself, with what keeps it.
+
+    Of what was made: a smaller share that something within the bounds keeps, or a wider bound for
+    what keeps the share and the others.
+    """
+    search, words = found.search, []
+    if search is None:
+        return words
+
+    def looks(model: ModelFacts) -> bool:
+        return found.keeps_share(model, retain=0)
+
+    within = [m for m in found.candidates if not search.excess(m) and looks(m)]
+    if within:
+        best = max(within, key=found.kept)
+        share = math.floor(1000 * found.kept(best)) / 1000
+        words.append(f"retain = {share:g}, as {figures.quoted(best.label)} keeps")
+    for name in dict(search.bounds.items()):
+        keeping = [m for m in found.candidates if found.keeps_share(m)]
+        nearly = [m for m in keeping if search.excess(m).keys() == {name}]
+        known = [(search.measure(m).get(name), m.label) for m in nearly]
+        taken = [(value, label) for value, label in known if value is not None]
+        if taken:
+            value, label = min(taken)
+            words.append(f"{name} = {_round_up(value):g}, as {figures.quoted(label)} takes")
+    return words
+
+
+def _round_up(value: float) -> float:
+    """Returns a number with three digits that is not below it.
+
+    Example:
+        >>> _round_up(5.0312), _round_up(112.2), _round_up(0.01)
+        (5.04, 113.0, 0.01)
+    """
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return float(f"{math.ceil(value / step - 1e-9) * step:.3g}")
 
 
 def _list_lacks(found: Compression, model: ModelFacts) -> list[str]:

@@ -11,6 +11,7 @@ from limbeck.report.bounds import Search, word_bound
 from limbeck.report.compression import (
     Compression,
     describe_test,
+    find_looser,
     find_nearest,
     format_percent,
     headline,
@@ -83,7 +84,7 @@ def make_page(compression: Compression) -> Page:
     return Page(
         title=name,
         headline=headline(compression),
-        remarks=() if test is None else (test,),
+        remarks=(*(() if test is None else (test,)), *_say_what_would_do(compression)),
         tiles=_tiles(compression),
         sections=(
             Section(title=table.title, blocks=blocks),
@@ -95,6 +96,12 @@ def make_page(compression: Compression) -> Page:
             file=FILES["svg"], drawing=draw_trade_off(compression, "latency", width=_WIDE)
         ),
     )
+
+
+def _say_what_would_do(found: Compression) -> tuple[str, ...]:
+    """Returns with what the same models would be enough, where none is."""
+    looser = find_looser(found) if found.chosen is None else []
+    return (f"Enough is there for {'; or for '.join(looser)}.",) if looser else ()
 
 
 def _say_choice(search: Search | None) -> str:

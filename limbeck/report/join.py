@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.inference.speed import Speed, compare_speed
@@ -73,24 +74,34 @@ def _label_of(given: str, runs: Sequence[FinetuneRun]) -> str:
 
 
 def join_models(
-    runs: Sequence[FinetuneRun], scored: Scored, *, speeds: Mapping[str, Speed]
+    runs: Sequence[FinetuneRun],
+    scored: Scored,
+    *,
+    speeds: Mapping[str, Speed],
+    references: Mapping[str, Speed] = MappingProxyType({}),
 ) -> list[ModelFacts]:
     """Returns the facts of each run's model; the first run is the teacher.
 
     Args:
         runs: In the order of the report.
         scored: Their predictions.
-        speeds: Per label, measured in one run; empty if none was.
+        speeds: Per label; empty if none was measured.
+        references: The teacher's in the same rounds, by the label of what was measured with it;
+            what is not here was measured in one run with the teacher's of `speeds`.
     """
     teacher = runs[0].label
     models = [_describe_model(run, scored) for run in runs]
     agree = {m.label: scored.agreement(m.label, teacher) for m in models if m.label != teacher}
     models = [replace(m, agreement_with_teacher=agree.get(m.label)) for m in models]
-    return hold_against_teacher(models, scored, speeds=speeds)
+    return hold_against_teacher(models, scored, speeds=speeds, references=references)
 
 
 def hold_against_teacher(
-    models: Sequence[ModelFacts], scored: Scores, *, speeds: Mapping[str, Speed]
+    models: Sequence[ModelFacts],
+    scored: Scores,
+    *,
+    speeds: Mapping[str, Speed],
+    references: Mapping[str, Speed] = MappingProxyType({}),
 ) -> list[ModelFacts]:
     """Returns the models with their speeds, and all but the first with what they kept of it."""
     judged = [_judge(model, scored, speeds=speeds) for model in models]
@@ -98,8 +109,8 @@ def hold_against_teacher(
     found = [teacher]
     for model in others:
         paired, speed = scored.compare(model.label, teacher.label), model.speed
-        reference, faster = speeds.get(teacher.label), None  # a teacher may be no model
-        if speed is not None and reference is not None:
+        reference, faster = references.get(model.label, speeds.get(teacher.label)), None
+        if speed is not None and reference is not None:  # a teacher may be no model
             faster = compare_speed(speed, reference=reference)
         # A share of what needs no model says nothing: of 64, the same answer each time keeps 64.
         is_shown = model.beats_constant and teacher.beats_constant

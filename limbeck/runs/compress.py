@@ -92,6 +92,8 @@ class CompressRecord(ResultRecord):
     """What was not made, and why."""
     nearest: str | None = None
     """Of a search without success, the model that is least far from the contract."""
+    looser: tuple[str, ...] = ()
+    """Of a search without success, what would do in place of what was asked, each by itself."""
     model_files: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each file of the chosen model, but for the card; empty where its own run has
     them."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from limbeck.files.typed import Part, TypedFile
 from limbeck.inference.footprint import Footprint
 from limbeck.runs.run import Hardware
@@ -34,8 +36,15 @@ class CostsRecord(TypedFile):
 
     machine: Hardware
     """The machine, whose costs these are."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Of what runs the models."""
+    load: float | None = None
+    """Programs that wanted to run while it was measured, over the cores that there are; None where
+    the system does not say."""
     probes: tuple[Probe, ...]
     """All models and formats."""
+    failed: dict[str, str] = Field(default_factory=dict)
+    """Why a model could not be timed in a format, by the format's name; nothing of it is known."""
 
 
 class FootprintsRecord(TypedFile):

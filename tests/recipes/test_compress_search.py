@@ -158,8 +158,9 @@ def test_a_contract_that_is_not_met_says_how_near_it_came(finished_search, tmp_p
     out = tmp_path / "run"
     shutil.copytree(settings.out, out)
     costs = json.loads((out / "costs.json").read_text())
-    for probe in costs["probes"]:
-        probe["noise"] = 0.99  # so that nothing is refused by what is expected of it
+    for probe in costs["probes"]:  # so that nothing is refused by what is expected of it
+        probe["latencies_ms"] = {n: ms / 10 for n, ms in probe["latencies_ms"].items()}
+        probe["noise"] = 0.01
     (out / "costs.json").write_text(json.dumps(seal(costs)))
     fastest = min(result.models[1:], key=lambda model: model.latency_ms).latency_ms
     harder = settings.model_copy(update={"out": out, "max_latency_ms": fastest / 3})
@@ -254,10 +255,18 @@ def test_a_dry_run_tells_what_would_be_tried(deep_teacher, data, tmp_path, capsy
     words += ["--budget-hours", "1", "--max-size-mb", "5", "--out", str(tmp_path / "run")]
     assert main([*words, "--dry-run", "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)["plan"]
-    assert list(planned["candidates"]) == ["1 layer, torch", "2 layers, torch"]
-    assert " MB, " in planned["candidates"]["1 layer, torch"]
-    assert planned["bounds"] == {"max_size_mb": 5}
-    assert planned["cannot_be_met_by"] == {}
+    one, two = planned["candidates"]
+    assert (one["model"], two["model"]) == ("1 layer", "2 layers")
+    assert one["format"] == "torch"
+    assert 0 < one["size_mb"] < two["size_mb"] < 5
+    assert {"latency_ms", "likely_ms", "training_hours"} < one.keys()
+    assert planned["bounds"] == "5.00 MB"
+    assert planned["not_tried"] == []
+    assert main([*words, "--dry-run"]) == 0
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    head = shown.index(["model", "format", "size_mb", "latency_ms", "likely_ms", "training_hours"])
+    assert shown[head - 1] == ["candidates:"]
+    assert shown[head + 1][:4] == ["1", "layer", "torch", f"{one['size_mb']:g}"]
     assert not (tmp_path / "run").exists()
 
 
@@ -265,7 +274,7 @@ def test_a_dry_run_tells_what_would_be_tried(deep_teacher, data, tmp_path, capsy
 def test_what_cannot_be_small_enough_is_not_trained(deep_teacher, data, tmp_path):
     shared = {"depths": (2, 1), "targets": "torch"}
     told = plan(search_settings(deep_teacher, data, tmp_path / "run", **shared))["candidates"]
-    one, two = (float(told[f"{depth}, torch"].split()[0]) for depth in ("1 layer", "2 layers"))
+    one, two = (line["size_mb"] for line in told)
     settings = search_settings(
         deep_teacher,
         data,

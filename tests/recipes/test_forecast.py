@@ -24,7 +24,7 @@ def test_a_dry_run_of_compress_says_steps_and_time(deep_teacher, data, tmp_path)
     planned = compress.plan(settings)
     assert planned["steps"] == {"2 layers": 3 * 8, "1 layer": 3 * 8}
     assert planned["time"].keys() == planned["steps"].keys()
-    assert planned["seconds"] >= 0
+    assert planned["total_seconds"] >= 0
     assert "by two steps of each on this machine" in planned["time_of_all"]
     assert not (tmp_path / "run").exists()
 
@@ -87,7 +87,7 @@ def test_a_dry_run_of_a_suite_says_steps_and_time(ground, tmp_path):
     assert shown["whole"].startswith("finetune, to run: 72 steps a seed, less than a minute")
     assert shown["half"].startswith("finetune with the teacher whole, to run: 72 steps a seed")
     assert shown["random weights"].startswith("finetune, to run: 6 steps a seed")
-    assert planned["seconds"] >= 0
+    assert planned["total_seconds"] >= 0
     assert not (tmp_path / "run").exists()
 
 

@@ -346,7 +346,7 @@ def test_students_of_compress_and_suite_have_the_phase(tmp_path, deep_teacher, d
 
 def _plan(recipe, settings, message):
     if message is None:
-        assert recipe.plan(settings)["seconds"] >= 0
+        assert recipe.plan(settings)["total_seconds"] >= 0
     else:
         with pytest.raises(SettingsError, match=message):
             recipe.plan(settings)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ from limbeck.inference.speed import Speed, measure_speed
 from limbeck.recipes._tasks.data import read_inputs
 from limbeck.recipes._tasks.models import load_runner
 from limbeck.report.runs import FinetuneRun
-from limbeck.runs import SpeedsRecord
+from limbeck.runs import SpeedsRecord, hash_model_files
 from limbeck.runs.machine import describe_hardware
 from limbeck.tasks import Split, Task, collate, read_task
 from limbeck.tokenizers import Tokenizer
@@ -116,6 +118,67 @@ def keep_speeds(
     speeds = measure()
     SpeedsRecord(machine=machine, speeds=speeds).write(out)
     return speeds
+
+
+class Measured(NamedTuple):
+    """Speeds of several models.
+
+    Attributes:
+        speeds: By the model's label.
+        references: The first model's in the same rounds, by the label of another: those alone
+            compare with each other where not all were measured at once.
+    """
+
+    speeds: dict[str, Speed]
+    references: dict[str, Speed]
+
+
+def measure_in_turns(
+    runs: Sequence[FinetuneRun], *, out: Path, split: str, device: str, progress: Progress
+) -> Measured:
+    """Measures what was not measured on this machine yet, in turns with the first run's model.
+
+    Args:
+        runs: The models. One whose files are those that were measured before keeps its speed.
+        out: The run folder, which keeps what was measured.
+        split: Where the examples come from.
+        device: Where to measure.
+        progress: Where to report.
+    """
+    machine = describe_hardware()
+    models = {run.label: _hash_model(run) for run in runs}
+    known = SpeedsRecord(machine=machine, speeds={})
+    if SpeedsRecord.exists(out):
+        found = SpeedsRecord.read(out)
+        known = found if found.machine == machine else known
+    first = runs[0].label
+    if known.models.get(first) != models[first]:  # nothing was held against this one
+        known = SpeedsRecord(machine=machine, speeds={})
+    new = [run for run in runs if known.models.get(run.label) != models[run.label]]
+    if new:
+        names = "all" if len(new) == len(runs) else ", ".join(run.label for run in new)
+        progress.log(f"measuring the speed of {names}, side by side")
+        turns = [runs[0], *(run for run in new if run is not runs[0])]
+        speeds = measure_runs(turns, split, device=device, progress=progress)
+        references = {run.label: speeds[first] for run in turns[1:]}
+        known = SpeedsRecord(
+            machine=machine,
+            speeds=speeds | {k: v for k, v in known.speeds.items() if k not in references},
+            references=known.references | references,
+            models=known.models | {run.label: models[run.label] for run in turns},
+        )
+        known.write(out)
+    else:
+        progress.log("the speed of all was measured before")
+    return Measured(
+        {run.label: known.speeds[run.label] for run in runs},
+        {run.label: known.references[run.label] for run in runs[1:]},
+    )
+
+
+def _hash_model(run: FinetuneRun) -> str:
+    files = hash_model_files(_model_folder(run))
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def make_encoder(task: Task, tokenizer: Tokenizer) -> Callable[..., dict[str, Tensor]]:

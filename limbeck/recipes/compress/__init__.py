@@ -17,7 +17,12 @@ from limbeck.recipes._tasks.memory import recall_task
 from limbeck.recipes._teacher import list_scored_splits
 from limbeck.recipes.compress.candidates import Candidate, list_candidates
 from limbeck.recipes.compress.comparing import compare_runs, judge_on_test
-from limbeck.recipes.compress.forecast import forecast, measure_candidates, require_students
+from limbeck.recipes.compress.forecast import (
+    Forecast,
+    forecast,
+    measure_candidates,
+    require_students,
+)
 from limbeck.recipes.compress.labeller import find_labeller, require_score
 from limbeck.recipes.compress.planning import Plan
 from limbeck.recipes.compress.result import (
@@ -171,6 +176,7 @@ def plan(settings: CompressSettings) -> dict[str, Any]:
     data, candidates = _prepare(settings, SilentProgress())
     labeller = find_labeller(candidates, data)
     depth = {} if labeller else {"num_layers": data.config.num_hidden_layers}
+    expected = forecast(candidates, data, has_model=labeller is None)
     return {
         "recipe": "compress",
         "task": settings.task_label or data.task.name,
@@ -183,17 +189,20 @@ def plan(settings: CompressSettings) -> dict[str, Any]:
         "seeds": list(settings.seeds),
         "students": {candidate.name: candidate.how for candidate in candidates},
         **({} if labeller is None else labeller.plan(data, scored=list_scored_splits(data))),
-        **_plan_search(settings, data, candidates),
-        **forecast(candidates, data, has_model=labeller is None).to_plan(),
+        **_plan_search(settings, data, candidates, expected),
+        **expected.to_plan(),
     }
 
 
 def _plan_search(
-    settings: CompressSettings, data: TaskData, candidates: Sequence[Candidate]
+    settings: CompressSettings,
+    data: TaskData,
+    candidates: Sequence[Candidate],
+    expected: Forecast,
 ) -> dict[str, Any]:
     if not settings.is_search:
         return {}
-    return Plan.prepare(settings, data, candidates, SilentProgress()).describe()
+    return Plan.prepare(settings, data, candidates, SilentProgress()).describe(expected)
 
 
 def prepare_model(settings: CompressSettings) -> Callable[[Path], object]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from limbeck.recipes._jobs import Failures
 from limbeck.recipes._tasks.card import show_model
-from limbeck.recipes._tasks.speeds import measure_once
+from limbeck.recipes._tasks.speeds import measure_in_turns
 from limbeck.recipes.compress.settings import CompressSettings
 from limbeck.recipes.compress.teacher import SPLIT
 from limbeck.recipes.finetune.teachers import is_labeller
@@ -42,10 +42,11 @@ def compare_runs(
     scored = read_scored(runs, SPLIT)
     models_of = runs[1:] if is_labeller(settings.model) else runs
     device = settings.device if search is None else "cpu"
-    speeds = measure_once(
+    measured = measure_in_turns(
         models_of, out=settings.out, split=SPLIT, device=device, progress=progress
     )
-    models = join_models(runs, scored, speeds=speeds)
+    references = {} if is_labeller(settings.model) else measured.references
+    models = join_models(runs, scored, speeds=measured.speeds, references=references)
     found = Compression(
         task=runs[0].result.task,
         metric=scored.metric,

@@ -72,7 +72,7 @@ class Forecast:
             "time": {name: describe_time(seconds) for name, seconds in self.seconds.items()},
             "time_of_all": f"{describe_time(total)}, one after the other, by two steps of each on "
             "this machine; measuring speed at the end comes on top",
-            "seconds": round(total),
+            "total_seconds": round(total),
         }
 
 

@@ -9,14 +9,14 @@ from typing import Any, Self
 import torch
 
 from limbeck.errors import SettingsError
-from limbeck.export import Graph, Target, load_graph
+from limbeck.export import Graph, load_graph
 from limbeck.models import ForeignConfig
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.folders import require_own_folders
 from limbeck.recipes.compress.candidates import Candidate
 from limbeck.recipes.compress.costs import CostModel
-from limbeck.recipes.compress.costs.probes import choose_probes, measure_probes
-from limbeck.recipes.compress.forecast import forecast
+from limbeck.recipes.compress.costs.measuring import measure_costs
+from limbeck.recipes.compress.forecast import Forecast, forecast
 from limbeck.recipes.compress.forms import Form, describe_cost, in_megabytes, list_forms
 from limbeck.recipes.compress.settings import CompressSettings
 from limbeck.recipes.compress.sources import Source, list_sources
@@ -26,8 +26,7 @@ from limbeck.recipes.finetune.forecast import describe_time
 from limbeck.recipes.finetune.teachers import is_labeller
 from limbeck.report.bounds import Bounds
 from limbeck.report.figures import percent
-from limbeck.runs.costs import CostsRecord, Probe
-from limbeck.runs.machine import describe_hardware
+from limbeck.runs.costs import CostsRecord
 from limbeck.train import Progress
 
 _SHARES = (0.1, 0.5, 0.9)  # of the texts that are shorter than those that are timed
@@ -81,12 +80,17 @@ class Plan:
         has_whole = has_model and not isinstance(data.config, ForeignConfig)
         sources = list_sources(candidates, data, list(texts), has_whole=has_whole)
         targets, refused = drop_refused(targets, _load_graph(sources, data), settings)
-        record = _measure(settings, sources, targets, data, texts, progress)
-        costs = CostModel(
-            [probe for probe in record.probes if set(probe.latencies_ms) == set(texts)],
-            {source.name: source.shape for source in sources},
+        costs, record = measure_costs(
+            settings.out,
+            sources,
             targets,
+            data,
+            texts,
+            with_memory=settings.max_memory_mb is not None,
+            progress=progress,
         )
+        refused |= record.failed
+        targets = tuple(target for target in targets if name_target(target) not in refused)
         forms = list_forms(sources, targets, costs, num_tokens=usual, settings=settings)
         require_own_folders([form.source.name for form in forms], where="student")
         bounds = Bounds(
@@ -127,20 +131,32 @@ class Plan:
         ]
         return replace(self, forms=forms)
 
-    def describe(self) -> dict[str, Any]:
-        """Returns what a dry run says of it."""
+    def describe(self, forecast: Forecast) -> dict[str, Any]:
+        """Returns what a dry run says of it, with the hours of each training."""
+        candidates = [form for form in self.forms if form.name not in self.beside]
         return {
-            "bounds": dict(self.bounds.items()),
+            "bounds": str(self.bounds) or "none",
             "prefer": self.settings.prefer,
-            "candidates": {
-                form.name: self.describe_form(form)
-                for form in self.forms
-                if form.name not in self.beside
-            },
-            "beside": sorted(self.beside),
-            "cannot_be_met_by": dict(self.not_tried),
-            "predicted": list(self.describe_errors()),
-            **({} if not self.seconds else {"budget_hours": self.settings.budget_hours}),
+            "budget_hours": self.settings.budget_hours,
+            "candidates": [self._describe_candidate(form, forecast.seconds) for form in candidates],
+            "not_tried": [{"name": name, "why": why} for name, why in self.not_tried.items()],
+            "measured_beside_them": "; ".join(sorted(self.beside)),
+            "how_sure": " ".join(self.describe_errors()),
+        }
+
+    def _describe_candidate(self, form: Form, seconds: Mapping[str, float]) -> dict[str, Any]:
+        """Returns a line of a dry run's table."""
+        found, latency = form.predicted, form.predicted.latency_ms
+        likely = f"{latency.least:.3g} to {latency.most:.3g}"
+        memory, hours = found.loaded_bytes, seconds.get(form.source.name, 0.0) / 3600
+        return {
+            "model": form.source.name,
+            "format": name_target(form.target),
+            "size_mb": round(found.file_bytes.value / 1e6, 2),
+            "latency_ms": float(f"{latency.value:.3g}"),
+            "likely_ms": likely if latency.error < 1 else "not known yet",
+            **({} if memory is None else {"memory_mb": round(memory.value / 1e6, 1)}),
+            "training_hours": float(f"{hours:.2g}"),
         }
 
     def describe_form(self, form: Form) -> str:
@@ -199,51 +215,6 @@ def _load_graph(sources: Sequence[Source], data: TaskData) -> Graph:
         return load_graph(data.folder)
     with torch.device("meta"):
         return Graph(data.task.new_model(first.data.folder))
-
-
-def _measure(
-    settings: CompressSettings,
-    sources: Sequence[Source],
-    targets: Sequence[Target | None],
-    data: TaskData,
-    texts: Mapping[int, Any],
-    progress: Progress,
-) -> CostsRecord:
-    """Returns what a few sources take, from an earlier run on this machine if that has it all."""
-    machine, with_memory = describe_hardware(), settings.max_memory_mb is not None
-    probed = choose_probes(sources, min(texts))
-    wanted = {(source.name, name_target(target)) for source in probed for target in targets}
-    if CostsRecord.exists(settings.out):
-        record = CostsRecord.read(settings.out)
-        if record.machine != machine:
-            progress.log(
-                f"{settings.out} was measured on another machine ({record.machine.cpu}, "
-                f"{record.machine.num_usable_cores} cores): measuring on this one ({machine.cpu}, "
-                f"{machine.num_usable_cores} cores)"
-            )
-        elif _covers(record.probes, wanted, set(texts), with_memory=with_memory):
-            return record
-    progress.log("timing a few models, to tell what all would take")
-    probes = measure_probes(
-        probed, targets, data, texts, with_memory=with_memory, progress=progress
-    )
-    return CostsRecord(machine=machine, probes=probes)
-
-
-def _covers(
-    probes: Sequence[Probe],
-    wanted: set[tuple[str, str]],
-    lengths: set[int],
-    *,
-    with_memory: bool,
-) -> bool:
-    known = {
-        (probe.source, probe.target)
-        for probe in probes
-        if set(probe.latencies_ms) == lengths
-        and (probe.loaded_bytes is not None or not with_memory)
-    }
-    return wanted <= known
 
 
 def _explain_contradiction(forms: Sequence[Form], bounds: Bounds) -> str:

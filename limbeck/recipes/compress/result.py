@@ -8,7 +8,13 @@ from typing import Any
 
 from limbeck.errors import ContractError
 from limbeck.report import figures, wording
-from limbeck.report.compression import Compression, describe_test, find_nearest, headline
+from limbeck.report.compression import (
+    Compression,
+    describe_test,
+    find_looser,
+    find_nearest,
+    headline,
+)
 from limbeck.report.compression_page import FILES
 from limbeck.report.facts import ModelFacts
 from limbeck.report.figures import NONE
@@ -43,6 +49,7 @@ def make_record(
         headline=headline(found),
         on_test=describe_test(found),
         models=tuple(_describe_model(found, model) for model in found.models),
+        looser=() if found.chosen is not None else tuple(find_looser(found)),
         **_describe_search(found, out / "model"),
         files={kind: str(out / name) for kind, name in FILES.items()},
     )
@@ -74,10 +81,11 @@ def require_contract(result: CompressRecord) -> CompressRecord:
     if result.reached:
         return result
     wider = "" if result.bounds is None else "wider bounds, other targets, "
+    looser = f" Enough is there for {'; or for '.join(result.looser)}." if result.looser else ""
     raise ContractError(
-        f"{result.headline} What would help: {wider}more epochs or seeds, more examples, a student "
-        "that was distilled on running text before (student=MODEL), a deeper one, or a smaller "
-        f"share. All that was tried: {result.files.get('html')}",
+        f"{result.headline}{looser} What would help: {wider}more epochs or seeds, more examples, a "
+        "student that was distilled on running text before (student=MODEL), a deeper one, or a "
+        f"smaller share. All that was tried: {result.files.get('html')}",
         result=result,
     )
 

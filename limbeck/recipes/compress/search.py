@@ -8,7 +8,13 @@ from statistics import median
 
 import torch
 
-from limbeck.errors import LimbeckError, SettingsError, TrainingError
+from limbeck.errors import (
+    ExportError,
+    LimbeckError,
+    MachineError,
+    SettingsError,
+    TrainingError,
+)
 from limbeck.inference.footprint import Footprint, measure_footprint
 from limbeck.recipes._jobs import Failures, run_jobs
 from limbeck.recipes._tasks.folders import unshare_folder
@@ -49,8 +55,7 @@ def run_search(
     for wave in state.waves():
         state.make(wave)
     if state.found is None:
-        error_type = SettingsError if state.failures.are_of_settings else TrainingError
-        raise error_type(f"nothing could be made: {state.failures}")
+        raise state.explain_nothing()
     return state.finish(), state.failures
 
 
@@ -63,6 +68,7 @@ class _State:
     progress: Progress
     made: list[Form] = field(default_factory=list)
     failures: Failures = field(default_factory=Failures)
+    failed_forms: dict[str, str] = field(default_factory=dict)
     over_budget: dict[str, str] = field(default_factory=dict)
     found: Compression | None = None
 
@@ -99,13 +105,24 @@ class _State:
                 continue
             try:
                 make_form(settings, form, splits=[SPLIT], progress=self.progress)
+            except MachineError:
+                raise
             except LimbeckError as error:
-                self.failures[form.name] = str(error)
+                self.failed_forms[form.name] = f"failed: {error}"
                 self.progress.log(f"{form.name}: failed: {error}")
             else:
                 self.made.append(form)
         if self.made:
             self.found = self._compare()
+
+    def explain_nothing(self) -> LimbeckError:
+        """Returns the error of a search in which nothing could be made."""
+        why = {**self.failures, **self.failed_forms}
+        said = "; ".join(f"{name}: {reason}" for name, reason in why.items())
+        said = f"nothing could be made: {said}"
+        if not self.failures:
+            return ExportError(said)
+        return SettingsError(said) if self.failures.are_of_settings else TrainingError(said)
 
     def finish(self) -> Compression:
         """Adds what test says of the choice, and what was not tried; puts the choice in place."""
@@ -205,8 +222,8 @@ class _State:
         assert source.candidate is not None
         if hours is None or source.candidate.job.is_finished:
             return True
-        trained = {form.source.name: form.source for form in self.made}
-        spent = sum(map(_count_seconds, trained.values()))
+        sources = {form.source.name: form.source for form in self.plan.forms}
+        spent = sum(map(_count_seconds, sources.values()))
         spent += sum(self.plan.seconds[other.name] for other in wave)
         needed = self.plan.seconds[source.name]
         if spent + needed <= 3600 * hours:
@@ -224,9 +241,9 @@ class _State:
                 form.source.name, f"not cheaper than “{found.chosen}”, which is enough"
             )
             for form in self.plan.forms
-            if form.name not in tried and not {form.name, form.source.name} & self.failures.keys()
+            if form.name not in tried and form.source.name not in self.failures
         }
-        return {**self.plan.not_tried, **left}
+        return {**self.plan.not_tried, **left, **self.failed_forms}
 
     def _form(self, name: str) -> Form:
         return next(form for form in self.plan.forms if form.name == name)
@@ -237,7 +254,7 @@ class _State:
 
 def _count_seconds(source: Source) -> float:
     """Returns how long a source was trained, by its own records."""
-    if source.candidate is None:
+    if source.candidate is None or not source.candidate.job.is_finished:
         return 0.0
     run = read_finetune_run(source.candidate.folder)
     assert isinstance(run.result, FinetuneRecord)

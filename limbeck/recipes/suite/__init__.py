@@ -100,7 +100,7 @@ def plan(settings: SuiteSettings) -> dict[str, Any]:
         },
         "time": f"{describe_time(left)} for all that is to run, one after the other, by two steps "
         "of each model on this machine",
-        "seconds": round(left),
+        "total_seconds": round(left),
         "missing": found.missing,
         "unreadable": found.broken,
     }

@@ -34,6 +34,11 @@ class Cost:
         """What it may be at best."""
         return self.value * (1 - self.error)
 
+    @property
+    def most(self) -> float:
+        """What it may be at worst."""
+        return self.value * (1 + self.error)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Predicted:
@@ -70,6 +75,11 @@ class FormatCosts:
     memory: LinearCost | None
     noise: float
 
+    @property
+    def latency_error(self) -> float:
+        """How far off a latency may be, as a share; what was timed is known no better."""
+        return min(max(self.latency.error, self.noise), 1.0)  # more than all is not off
+
     def predict(self, shape: Shape, num_tokens: int) -> Predicted:
         """Returns what a model of a shape is expected to take, for a text of so many tokens."""
         size = self._size(shape)
@@ -79,8 +89,7 @@ class FormatCosts:
             loaded = Cost(value=self.memory.predict((1.0, size)), error=self.memory.error)
         return Predicted(
             file_bytes=Cost(value=size, error=self.size_error),
-            # Not even what was timed is known better than it was timed; more than all is not off.
-            latency_ms=Cost(value=latency, error=min(max(self.latency.error, self.noise), 1.0)),
+            latency_ms=Cost(value=latency, error=self.latency_error),
             loaded_bytes=loaded,
         )
 
@@ -116,6 +125,16 @@ class CostModel:
             )
             for target in targets
         }
+
+    @property
+    def error(self) -> float:
+        """How far off a latency may be, in the format that is known least; as a share."""
+        return max(known.latency_error for known in self.formats.values())
+
+    @property
+    def noise(self) -> float:
+        """How far apart the rounds were in which latencies were taken; likewise."""
+        return max(known.noise for known in self.formats.values())
 
     def predict(self, shape: Shape, target: Target | None, num_tokens: int) -> Predicted:
         """Returns what a model of a shape is expected to take in a format."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, MachineError
 from limbeck.export import Target, load_graph, write_export
 from limbeck.inference import Engine
 from limbeck.inference.footprint import measure_footprint
@@ -47,8 +47,11 @@ def measure_probes(
     *,
     with_memory: bool,
     progress: Progress,
-) -> tuple[Probe, ...]:
+) -> tuple[tuple[Probe, ...], dict[str, str]]:
     """Times some sources, not trained yet, in each format; those of one format take turns.
+
+    Returns:
+        What was timed, and why a format could not be, by its name.
 
     Args:
         sources: What is timed.
@@ -59,26 +62,34 @@ def measure_probes(
         progress: Where it is told.
     """
     found: list[Probe] = []
+    failed: dict[str, str] = {}
     with TemporaryDirectory(prefix="limbeck-") as folder:
         models = [source.write(Path(folder) / str(i)) for i, source in enumerate(sources)]
         for target in targets:
-            places = {
-                source.name: _export(source, model, target, Path(folder), progress)
-                for source, model in zip(sources, models, strict=True)
-            }
-            speeds = _time(places, target, data, texts, progress)
-            for name, place in places.items():
-                found.append(
-                    Probe(
-                        source=name,
-                        target=name_target(target),
-                        file_bytes=count_bytes(place),
-                        latencies_ms={n: s[name].latency_ms.median for n, s in speeds.items()},
-                        noise=max(_find_noise(speed[name]) for speed in speeds.values()),
-                        loaded_bytes=_load(place, target) if with_memory else None,
-                    )
+            try:
+                places = {
+                    source.name: _export(source, model, target, Path(folder), progress)
+                    for source, model in zip(sources, models, strict=True)
+                }
+                speeds = _time(places, target, data, texts, progress)
+            except MachineError:
+                raise
+            except LimbeckError as error:
+                failed[name_target(target)] = str(error)
+                progress.log(f"{name_target(target)}: failed, and is not tried: {error}")
+                continue
+            found += [
+                Probe(
+                    source=name,
+                    target=name_target(target),
+                    file_bytes=count_bytes(place),
+                    latencies_ms={n: s[name].latency_ms.median for n, s in speeds.items()},
+                    noise=max(_find_noise(speed[name]) for speed in speeds.values()),
+                    loaded_bytes=_load(place, target) if with_memory else None,
                 )
-    return tuple(found)
+                for name, place in places.items()
+            ]
+    return tuple(found), failed
 
 
 def _export(
