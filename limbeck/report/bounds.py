@@ -46,6 +46,7 @@ class Search:
         footprints: Size and memory of each model, by its label.
         expected: What each was expected to take before it was made, in words.
         not_tried: What was not made, and why.
+        trials: What each student scored on the way, in words.
         notes: How costs were told, and how far off they may be, in sentences.
     """
 
@@ -54,6 +55,7 @@ class Search:
     footprints: Mapping[str, Footprint]
     expected: Mapping[str, str] = field(default_factory=dict)
     not_tried: Mapping[str, str] = field(default_factory=dict)
+    trials: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
     def measure(self, model: ModelFacts) -> dict[str, float]:

@@ -237,9 +237,10 @@ def find_looser(found: Compression) -> list[str]:
     Of what was made: a smaller share that something within the bounds keeps, or a wider bound for
     what keeps the share and the others.
     """
-    search, words = found.search, []
+    search = found.search
     if search is None:
-        return words
+        return []
+    words: list[str] = []
 
     def looks(model: ModelFacts) -> bool:
         return found.keeps_share(model, retain=0)

@@ -77,6 +77,7 @@ def make_page(compression: Compression) -> Page:
     blocks: tuple[Block, ...] = (
         Plots(plots=plots),
         table,
+        *_list_trials(search),
         *_list_not_tried(search),
         *_list_expected(search),
         Fold(title="How each was made", block=made),
@@ -112,6 +113,14 @@ def _say_choice(search: Search | None) -> str:
         f"Of the models on or above the line and left of the bounds, the {what} is chosen. The "
         "stair joins those than which none is both smaller and better."
     )
+
+
+def _list_trials(search: Search | None) -> tuple[Fold, ...]:
+    """Returns how far each student was trained, and what it scored on the way."""
+    if search is None or not search.trials:
+        return ()
+    terms = Terms(terms=tuple(search.trials.items()))
+    return (Fold(title="How far each student was trained", block=terms),)
 
 
 def _list_not_tried(search: Search | None) -> tuple[Fold, ...]:

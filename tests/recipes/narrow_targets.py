@@ -3,6 +3,13 @@
 The folder is the registry: on the path of the room, its files are targets like all others.
 """
 
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+import limbeck.export
+
 TINY_INT8 = '''
 """ONNX whose weights went through int8 with one scale for all of a matrix."""
 
@@ -95,6 +102,41 @@ TargetType = ElsewhereTarget
 '''
 
 
+BROKEN = '''
+"""A converter that always fails, as those of others do: with an error of its own."""
+
+from limbeck.export.onnx import OnnxTarget
+
+
+class BrokenTarget(OnnxTarget):
+    """Fails."""
+
+    def write(self, graph, folder, *, calibration=(), keep_float=()):
+        raise KeyError("the graph has a loop\\nat node 7")
+
+
+TargetType = BrokenTarget
+'''
+
+MOODY = '''
+"""A converter that takes a model before it is trained, and not after that."""
+
+from limbeck.export.onnx import OnnxTarget
+
+
+class MoodyTarget(OnnxTarget):
+    """Fails in the folder of a search."""
+
+    def write(self, graph, folder, *, calibration=(), keep_float=()):
+        if "exports" in folder.parts:
+            raise RuntimeError("weights are too large")
+        return super().write(graph, folder)
+
+
+TargetType = MoodyTarget
+'''
+
+
 def write_targets(folder):
     """Writes the targets, whose names are those of the files."""
     folder.mkdir()
@@ -103,7 +145,21 @@ def write_targets(folder):
         "tiny_nothing": TINY_NOTHING,
         "tiny_opposite": TINY_OPPOSITE,
         "elsewhere": ELSEWHERE,
+        "broken": BROKEN,
+        "moody": MOODY,
     }
     for name, text in named.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
     return folder
+
+
+@contextmanager
+def narrow_targets(folder):
+    """Has the room know the targets meanwhile."""
+    write_targets(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limbeck.export, "__path__", [*limbeck.export.__path__, str(folder)])
+        yield
+    for name in [name for name in sys.modules if name.startswith("limbeck.export.")]:
+        if name.rpartition(".")[2] in {path.stem for path in folder.glob("*.py")}:
+            del sys.modules[name]

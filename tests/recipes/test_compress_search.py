@@ -10,19 +10,22 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
+from narrow_targets import narrow_targets
 from tiny_compress import make_settings
 from tiny_task import Lines
 
 import limbeck
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.cli import main
-from limbeck.errors import CheckpointError, ContractError, SettingsError
+from limbeck.errors import CheckpointError, ContractError, ExportError, SettingsError
 from limbeck.files.typed import seal
 from limbeck.inference.footprint import count_bytes
+from limbeck.inference.speed import compare_speed
 from limbeck.recipes.compress import plan, run, summarise
 from limbeck.recipes.evaluate import EvaluateSettings
 from limbeck.recipes.evaluate import run as evaluate
-from limbeck.runs import CompressRecord
+from limbeck.runs import CompressRecord, SpeedsRecord
+from limbeck.runs.costs import CostsRecord
 from limbeck.train import SilentProgress
 
 pytest.importorskip("onnxruntime")
@@ -151,6 +154,24 @@ def test_another_machine_is_told_of(finished_search, tmp_path):
     assert any("measured on another machine (Abacus" in line for line in progress.lines)
     assert "timing a few models, to tell what all would take" in progress.lines
 
+    def again(**changes):
+        values = json.loads((out / "costs.json").read_text())
+        (out / "costs.json").write_text(json.dumps(seal(values | changes)))
+        (out / "result.json").unlink()
+        progress = Lines()
+        run(moved, progress=progress)
+        return "\n".join(progress.lines)
+
+    said = again(versions={"torch": "0.1", "onnxruntime": "0.2"})
+    assert re.search(r"was measured with other versions \(onnxruntime 0\.2, now \d", said)
+    machine = json.loads((out / "costs.json").read_text())["machine"]
+    said = again(machine={**machine, "num_threads": 77})
+    assert "was measured with 77 threads, and these are" in said
+    probes = json.loads((out / "costs.json").read_text())["probes"]
+    said = again(probes=[{**probe, "noise": 0.99} for probe in probes], load=3.0)
+    assert "latencies may be off by 99.0 % (load 3.0 of each core): timing once more" in said
+    assert max(probe.noise for probe in CostsRecord.read(out).probes) < 0.99
+
 
 @pytest.mark.slow
 def test_a_contract_that_is_not_met_says_how_near_it_came(finished_search, tmp_path):
@@ -173,6 +194,11 @@ def test_a_contract_that_is_not_met_says_how_near_it_came(finished_search, tmp_p
     assert f"The nearest, “{found.nearest}”: " in found.headline
     assert re.search(r"takes [\d.]+ ms where [\d.]+ ms would do", found.headline)
     assert not (out / "model").exists()
+    assert found.looser
+    assert all(
+        re.match(r"(retain|max_\w+) = [\d.]+, as “.*” (keeps|takes)", w) for w in found.looser
+    )
+    assert "Enough is there for max_latency_ms = " in str(raised.value)
     text = (out / "compress.md").read_text(encoding="utf-8").replace("\u00a0", " ")
     assert "ms would do" in text
 
@@ -200,6 +226,7 @@ def test_a_winner_in_another_format_leaves_nothing_of_the_first(finished_search,
     out = tmp_path / "run"
     shutil.copytree(settings.out, out)
     (out / "model/notes.txt").write_text("mine")
+    before = SpeedsRecord.read(out)
     other = settings.model_copy(update={"out": out, "targets": ("torch",), "max_size_mb": 2.0})
     result = run(other, progress=SilentProgress())
     assert result.chosen == "1 layer, torch"
@@ -207,6 +234,17 @@ def test_a_winner_in_another_format_leaves_nothing_of_the_first(finished_search,
     assert not (out / "model/export.json").exists()
     assert (out / "model/model.safetensors").exists()
     assert (out / "model/notes.txt").read_text() == "mine"
+    # What was measured before is not measured again, and what is new is held against the teacher
+    # as it was in the same rounds.
+    after = SpeedsRecord.read(out)
+    assert after.speeds.items() > before.speeds.items()
+    teacher, student = result.models[0], result.models[1]
+    assert after.references[student.name] != after.speeds["teacher"]
+    faster = compare_speed(
+        after.speeds[student.name], reference=after.references[student.name]
+    ).latency.median
+    assert student.speed_up == faster
+    assert teacher.latency_ms == after.speeds["teacher"].latency_ms.median
 
 
 @pytest.mark.slow
@@ -322,6 +360,32 @@ def test_widths_are_shares(deep_teacher, data, tmp_path):
     for wrong in (1.0, 0, (0.5, 0.5), 2):
         with pytest.raises(SettingsError, match="give each share once, above 0 and below 1, such"):
             make_settings(deep_teacher, data, tmp_path / "run", widths=wrong)
+
+
+@pytest.mark.slow
+def test_a_format_that_fails_is_told_and_the_others_are_tried(deep_teacher, data, tmp_path):
+    settings = search_settings(
+        deep_teacher,
+        data,
+        tmp_path / "run",
+        targets=("torch", "broken", "moody"),
+        retain=0.2,
+        epochs=1,
+    )
+    with narrow_targets(tmp_path / "targets"):
+        result = run(settings, progress=SilentProgress())
+        assert result.chosen == "1 layer, torch"
+        why = "broken: what converts the model has failed: KeyError: 'the graph has a loop"
+        assert result.not_tried["broken"].startswith(why)
+        assert result.not_tried["1 layer, moody"] == (
+            "failed: moody: what converts the model has failed: RuntimeError: weights are too large"
+        )
+        page = (settings.out / "compress.md").read_text(encoding="utf-8")
+        assert "weights are too large" in page
+        alone = settings.model_copy(update={"targets": ("broken",), "out": tmp_path / "other"})
+        with pytest.raises(ExportError, match=r"^broken: what converts the model has failed"):
+            run(alone, progress=SilentProgress())
+        assert not alone.out.exists()
 
 
 @pytest.mark.slow

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-import sys
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from narrow_targets import write_targets
+from narrow_targets import narrow_targets as known_targets
 from pipeline_models import require_packages
 from tiny_task import Lines, write_data, write_model
 
@@ -46,13 +45,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def narrow_targets(tmp_path_factory):
-    folder = write_targets(tmp_path_factory.mktemp("room") / "targets")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limbeck.export, "__path__", [*limbeck.export.__path__, str(folder)])
+    with known_targets(tmp_path_factory.mktemp("room") / "targets"):
         yield
-    for name in [name for name in sys.modules if name.startswith("limbeck.export.")]:
-        if name.rpartition(".")[2] in {path.stem for path in folder.glob("*.py")}:
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")

@@ -27,12 +27,14 @@ class Job:
         recipe: The recipe that runs it.
         settings: Of the run.
         after: Name of the job that has to finish first, or None.
+        share: Of its steps that are made; below 1 for a run that is left there, and goes on later.
     """
 
     name: str
     recipe: str
     settings: RunSettings
     after: str | None = None
+    share: float = 1.0
 
     @property
     def folder(self) -> Path:
@@ -48,6 +50,11 @@ class Job:
     def is_finished(self) -> bool:
         """Whether its folder holds the result of just these settings and models."""
         return self._has_result and not self._changes()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether its folder holds a run of just these settings and models, finished or not."""
+        return RunRecord.exists(self.folder) and not self._changes()
 
     def require_same_models(self) -> None:
         """Refuses a result that is of another content of a model than is there now.
@@ -74,7 +81,7 @@ class Job:
         Those that were not given stay so: a recipe may take them from a model that remembers.
         """
         given = self.settings.model_dump(mode="json", exclude_unset=True)
-        values = {"recipe": self.recipe, "settings": given}
+        values = {"recipe": self.recipe, "settings": given, "share": self.share}
         return json.dumps(values).encode()
 
 
@@ -143,7 +150,11 @@ def run_job(content: bytes, *, progress: Progress) -> Failure | None:
     module = listing.load("limbeck.recipes", job["recipe"])
     try:
         with machine_errors():
-            module.run(module.SettingsType.from_values(job["settings"]), progress=progress)
+            settings = module.SettingsType.from_values(job["settings"])
+            if job["share"] < 1:
+                module.begin(settings, share=job["share"], progress=progress)
+            else:
+                module.run(settings, progress=progress)
     except LimbeckError as error:
         why = str(error) or type(error).__name__
         return Failure(why=why, is_of_settings=isinstance(error, SettingsError))

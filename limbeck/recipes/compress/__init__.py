@@ -17,6 +17,7 @@ from limbeck.recipes._tasks.memory import recall_task
 from limbeck.recipes._teacher import list_scored_splits
 from limbeck.recipes.compress.candidates import Candidate, list_candidates
 from limbeck.recipes.compress.comparing import compare_runs, judge_on_test
+from limbeck.recipes.compress.cutting import cut_students
 from limbeck.recipes.compress.forecast import (
     Forecast,
     forecast,
@@ -91,6 +92,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
         settings.out, "compress", settings, inputs=inputs, may_change=_MAY_CHANGE
     ) as run_folder:
         earlier = run_folder.finished(CompressRecord)
+        candidates = [candidate.as_trained() for candidate in candidates]
         for candidate in candidates:
             candidate.job.require_same_models()
         if earlier is not None and earlier.asked == asked:
@@ -104,6 +106,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
             warn_of_other_machine(earlier, settings.out, progress)
             progress.log(f"{settings.out} is already complete")
             return require_contract(earlier)
+        cut_students(settings, data, candidates, progress)
         candidates = _share_steps(settings, data, candidates, progress)
         teacher = evaluate_teacher(settings, data, candidates, progress)
         if planned is not None:

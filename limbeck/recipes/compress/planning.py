@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -17,7 +18,13 @@ from limbeck.recipes.compress.candidates import Candidate
 from limbeck.recipes.compress.costs import CostModel
 from limbeck.recipes.compress.costs.measuring import measure_costs
 from limbeck.recipes.compress.forecast import Forecast, forecast
-from limbeck.recipes.compress.forms import Form, describe_cost, in_megabytes, list_forms
+from limbeck.recipes.compress.forms import (
+    Form,
+    describe_cost,
+    in_megabytes,
+    least_of,
+    list_forms,
+)
 from limbeck.recipes.compress.settings import CompressSettings
 from limbeck.recipes.compress.sources import Source, list_sources
 from limbeck.recipes.compress.targets import choose_targets, drop_refused, name_target
@@ -119,6 +126,11 @@ class Plan:
             costs=costs,
             record=record,
         )
+
+    def least_cost(self, name: str) -> float:
+        """Returns what a source takes at best, of what is to be small."""
+        own = [f for f in self.forms if f.source.name == name and f.name not in self.beside]
+        return min((least_of(form.predicted, self.settings) for form in own), default=math.inf)
 
     def within(self, candidates: Sequence[Candidate]) -> Self:
         """Returns the plan with the students as they are told to end."""

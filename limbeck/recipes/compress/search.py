@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from statistics import median
 
-import torch
-
-from limbeck.errors import (
-    ExportError,
-    LimbeckError,
-    MachineError,
-    SettingsError,
-    TrainingError,
-)
-from limbeck.inference.footprint import Footprint, measure_footprint
-from limbeck.recipes._jobs import Failures, run_jobs
-from limbeck.recipes._tasks.folders import unshare_folder
-from limbeck.recipes._teacher import list_scored_splits
-from limbeck.recipes.compress.comparing import compare_runs, judge_on_test
-from limbeck.recipes.compress.exports import ExportedRun, make_form, read_form
-from limbeck.recipes.compress.forms import Form, least_of
+from limbeck.recipes._jobs import Failures
+from limbeck.recipes.compress import halving
+from limbeck.recipes.compress.forms import Form
+from limbeck.recipes.compress.halving import Trial
+from limbeck.recipes.compress.outcome import Outcome
 from limbeck.recipes.compress.planning import Plan
-from limbeck.recipes.compress.sources import Source
-from limbeck.recipes.compress.targets import name_engine
+from limbeck.recipes.compress.students import Students
 from limbeck.recipes.compress.teacher import SPLIT
-from limbeck.recipes.compress.winner import write_export, write_student
-from limbeck.recipes.finetune.forecast import describe_time
-from limbeck.recipes.finetune.teachers import is_labeller
-from limbeck.report.bounds import Search
+from limbeck.report import figures
 from limbeck.report.compression import Compression
-from limbeck.report.figures import percent
-from limbeck.report.runs import FinetuneRun, read_finetune_run
-from limbeck.runs import FinetuneRecord
-from limbeck.runs.costs import FootprintsRecord
-from limbeck.runs.machine import describe_hardware
+from limbeck.report.runs import FinetuneRun
 from limbeck.train import Progress
 
 
@@ -44,218 +25,174 @@ def run_search(
 ) -> tuple[Compression, Failures]:
     """Makes forms until the contract is met and no cheaper one is left; writes the choice.
 
+    First the model itself in each format, which needs no training and is what the others are held
+    against. Then all promising students begin, the cheapest first, and the better half of them goes
+    on, until few are left that are trained to the end. What was left on the way is taken up again
+    as long as it may be cheaper than the best there is, and good enough.
+
     Returns:
-        What was found, and what could not be made.
+        What was found, and which students could not be made.
 
     Raises:
-        TrainingError: If nothing could be made.
+        LimbeckError: If nothing could be made.
     """
     plan.record.write(plan.settings.out)
-    state = _State(plan=plan, teacher=teacher, progress=progress)
-    for wave in state.waves():
-        state.make(wave)
-    if state.found is None:
-        raise state.explain_nothing()
-    return state.finish(), state.failures
+    outcome = Outcome(plan=plan, teacher=teacher, progress=progress)
+    score = median(teacher.scores(SPLIT))
+    search = _Search(
+        plan=plan,
+        outcome=outcome,
+        students=Students(plan, progress),
+        goal=halving.Goal(teacher=score, enough=plan.settings.retain * score),
+        progress=progress,
+    )
+    search.make_whole()
+    search.halve()
+    while search.finish_some():
+        pass
+    if outcome.found is None:
+        raise outcome.explain_nothing(search.failures, search.over_budget)
+    return outcome.finish(search.explain_left()), search.failures
 
 
 @dataclass(kw_only=True)
-class _State:
-    """What has been made so far."""
+class _Search:
+    """Which students are trained, how far, and why others are not.
+
+    Attributes:
+        plan: What may be made.
+        outcome: What was made.
+        students: How far all are.
+        goal: The scores that count.
+        progress: Where it is told.
+        ended: Students whose forms are made.
+        failures: Students that could not be made, and why.
+        over_budget: Students that would take too long, and how long that is.
+    """
 
     plan: Plan
-    teacher: FinetuneRun
+    outcome: Outcome
+    students: Students
+    goal: halving.Goal
     progress: Progress
-    made: list[Form] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
     failures: Failures = field(default_factory=Failures)
-    failed_forms: dict[str, str] = field(default_factory=dict)
     over_budget: dict[str, str] = field(default_factory=dict)
-    found: Compression | None = None
 
-    def waves(self) -> Iterator[list[Source]]:
-        """Yields what is made next, as many at a time as there are workers.
+    def make_whole(self) -> None:
+        """Makes the forms of the model itself."""
+        self._make([form for form in self.plan.forms if form.source.candidate is None])
 
-        First the model itself, which needs no training and is what the others are held against.
-        Then the students, the one with the cheapest form first, as long as a form is left that may
-        be cheaper than the best there is.
-        """
-        waiting = {form.source.name: form.source for form in self.plan.forms}
-        whole = [source for source in waiting.values() if source.candidate is None]
-        for source in whole:
-            del waiting[source.name]
-            yield [source]
-        while worth := [source for source in waiting.values() if self._is_worth(source)]:
-            wave: list[Source] = []
-            for source in worth:
-                if len(wave) < self.plan.settings.workers:
-                    del waiting[source.name]
-                    wave += [source] if self._fits(source, wave) else []
-            if wave:
-                yield wave
+    def halve(self) -> None:
+        """Begins with all promising students, and goes on with half of them at a time."""
+        left = [trial.name for trial in self._list_left()]
+        if len(left) < 2:
+            return
+        self.students.score_untrained(left)
+        group = halving.drop_outdone(self.students.trials(left))
+        for share in self.students.list_shares(group):
+            names = [trial.name for trial in group]
+            self._begin(names, share)
+            done = [trial for trial in self.students.trials(names) if trial.share >= share]
+            group = halving.choose_half(done, enough=self.goal.enough)
+            if done:
+                scores = ", ".join(f"{t.name} {figures.points(t.score or 0)}" for t in done)
+                self.progress.log(
+                    f"after {figures.percent(share)} of the steps: {scores} (enough is "
+                    f"{figures.points(self.goal.enough)}); going on: "
+                    f"{', '.join(trial.name for trial in group)}"
+                )
 
-    def make(self, sources: Sequence[Source]) -> None:
-        """Trains, exports, scores and measures some sources."""
-        settings, names = self.plan.settings, {source.name for source in sources}
-        jobs = [source.candidate.job for source in sources if source.candidate is not None]
-        failed = run_jobs(jobs, num_workers=settings.workers, progress=self.progress)
+    def _begin(self, names: Sequence[str], share: float) -> None:
+        """Trains to a share of the steps, the cheapest first, until one is enough already."""
+        while True:
+            trials = self.students.trials(names)
+            done = [trial for trial in trials if trial.share >= share]
+            cheapest = halving.find_cheapest(done, enough=self.goal.enough)
+            waiting = [t for t in trials if t.share < share and t.cost < cheapest]
+            wave = self._take(waiting, share)
+            if not wave:
+                return
+            self._train(wave, share)
+
+    def finish_some(self) -> bool:
+        """Trains the next students to their end and makes their forms; false if none is left."""
+        finished = self._list_finished()
+        hopeful = [t for t in self._list_left() if halving.may_do(t, finished, self.goal)]
+        hopeful.sort(key=lambda trial: halving.rank(trial, finished, self.goal))
+        wave = self._take(hopeful, 1.0)
+        self._train(wave, 1.0)
+        self.ended.update(wave)
+        made = set(wave) - self.failures.keys()
+        self._make([form for form in self.plan.forms if form.source.name in made])
+        return bool(wave)
+
+    def explain_left(self) -> dict[str, str]:
+        """Says of each form that was not made why its student was not trained to the end."""
+        left = [
+            form
+            for form in self.plan.forms
+            if form.source.candidate is not None and form.source.name not in self.ended
+        ]
+        return {
+            form.name: self._explain(trial)
+            for form in left
+            for trial in self.students.trials([form.source.name])
+            if trial.name not in self.failures
+        }
+
+    def _explain(self, trial: Trial) -> str:
+        if trial.cost >= self.outcome.least_cost:
+            assert self.outcome.found is not None
+            return f"not cheaper than “{self.outcome.found.chosen}”, which is enough"
+        if trial.name in self.over_budget:
+            return self.over_budget[trial.name]
+        expected = halving.expect(trial, self._list_finished(), self.goal)
+        assert expected is not None, "else it would have been trained"
+        return (
+            f"{_word_trial(trial)}: as far as the others came from there it would score "
+            f"{figures.points(expected)}, where {figures.points(self.goal.enough)} would do"
+        )
+
+    def _list_left(self) -> list[Trial]:
+        """Returns the students whose forms are not made and may be cheaper than the best."""
+        most, out = self.outcome.least_cost, self.ended | self.failures.keys()
+        return [t for t in self.students.trials() if t.name not in out and t.cost < most]
+
+    def _list_finished(self) -> list[Trial]:
+        return [trial for trial in self.students.trials() if trial.share == 1]
+
+    def _take(self, trials: Sequence[Trial], share: float) -> list[str]:
+        """Returns the first that fit the budget, one for each worker; notes those that don't."""
+        wave: list[str] = []
+        for trial in trials:
+            if len(wave) == self.plan.settings.workers:
+                break
+            if trial.name in self.over_budget or trial.name in self.failures:
+                continue
+            why = self.students.explain_cost(trial.name, share, wave)
+            if why is None:
+                wave.append(trial.name)
+            else:
+                self.over_budget[trial.name] = why
+        return wave
+
+    def _train(self, names: Sequence[str], share: float) -> None:
+        failed = self.students.train(names, share)
         self.failures |= failed
         self.failures.of_settings |= failed.of_settings
-        for form in self.plan.forms:
-            if form.source.name not in names - failed.keys():
-                continue
-            try:
-                make_form(settings, form, splits=[SPLIT], progress=self.progress)
-            except MachineError:
-                raise
-            except LimbeckError as error:
-                self.failed_forms[form.name] = f"failed: {error}"
-                self.progress.log(f"{form.name}: failed: {error}")
-            else:
-                self.made.append(form)
-        if self.made:
-            self.found = self._compare()
 
-    def explain_nothing(self) -> LimbeckError:
-        """Returns the error of a search in which nothing could be made."""
-        why = {**self.failures, **self.failed_forms}
-        said = "; ".join(f"{name}: {reason}" for name, reason in why.items())
-        said = f"nothing could be made: {said}"
-        if not self.failures:
-            return ExportError(said)
-        return SettingsError(said) if self.failures.are_of_settings else TrainingError(said)
-
-    def finish(self) -> Compression:
-        """Adds what test says of the choice, and what was not tried; puts the choice in place."""
-        settings = self.plan.settings
-        assert self.found is not None
-        found, splits = self.found, list_scored_splits(self.plan.data)
-        if found.chosen is not None:  # of the others, nobody looks at test
-            make_form(settings, self._form(found.chosen), splits=splits, progress=self.progress)
-        found = judge_on_test(settings, found, lambda name: self._read(name, "test"))
-        assert found.search is not None
-        found = replace(found, search=replace(found.search, not_tried=self._list_not_tried(found)))
-        place = settings.out / "model"
-        if found.chosen is None:
-            unshare_folder(place)  # of an easier contract
-            return found
-        form = self._form(found.chosen)
-        run = self._read(form.name, SPLIT)
-        if isinstance(run, ExportedRun):
-            write_export(place, form, run, self.plan.data, found)
-        else:
-            assert form.source.candidate is not None
-            write_student(place, form.source.candidate, self.plan.data, found)
-        return found
-
-    def _compare(self) -> Compression:
-        runs = [self.teacher, *(self._read(form.name, SPLIT) for form in self.made)]
-        facts = Search(
-            bounds=self.plan.bounds,
-            prefer=self.plan.settings.prefer,
-            footprints=self._measure_memory(runs),
-            expected={form.name: self.plan.describe_form(form) for form in self.made},
-            notes=self.plan.describe_errors(),
-        )
-        how = {form.name: form.how for form in self.made}
-        found = compare_runs(
-            self.plan.settings, runs, how, self.failures, search=facts, progress=self.progress
-        )
-        return replace(found, notes=[*found.notes, *self._describe_surprise(found)])
-
-    def _describe_surprise(self, found: Compression) -> list[str]:
-        """Says how far off latencies turned out to be that were told before."""
-        expected = {form.name: form.predicted.latency_ms.value for form in self.made}
-        off = [
-            abs(model.speed.latency_ms.median / expected[model.label] - 1)
-            for model in found.candidates
-            if model.speed is not None
-        ]
-        if not off:
-            return []
-        said = (
-            f"Latencies that were expected differ from those measured by {percent(median(off))} in "
-            f"the median, by {percent(max(off))} at most."
-        )
-        return [said]
-
-    def _measure_memory(self, runs: Sequence[FinetuneRun]) -> dict[str, Footprint]:
-        """Returns what each takes of memory, measured on this machine at most once."""
-        out, machine = self.plan.settings.out, describe_hardware()
-        known: dict[str, Footprint] = {}
-        if FootprintsRecord.exists(out):
-            record = FootprintsRecord.read(out)
-            known = dict(record.footprints) if record.machine == machine else {}
-        engines = {form.name: name_engine(form.target) for form in self.made}
-        if is_labeller(self.plan.settings.model):
-            runs = runs[1:]
-        missing = [run for run in runs if run.label not in known]
-        with self.progress.stage("Measuring memory", total=len(missing), unit="models") as stage:
-            for run in missing:
-                try:
-                    known[run.label] = measure_footprint(
-                        run.seeds[0].model,
-                        name=engines.get(run.label, "torch"),
-                        num_threads=torch.get_num_threads(),
-                        device="cpu",
-                    )
-                except LimbeckError as error:
-                    self.progress.log(f"{run.label}: {error}")
-                stage.advance()
-        if missing:
-            FootprintsRecord(machine=machine, footprints=known).write(out)
-        return known
-
-    def _is_worth(self, source: Source) -> bool:
-        """Tells whether a form of a source may still be cheaper than the best there is."""
-        if self.found is None or self.found.chosen is None:
-            return True
-        settings = self.plan.settings
-        best = next(model for model in self.found.models if model.label == self.found.chosen)
-        assert self.found.search is not None
-        most, _ = self.found.search.rank(best)
-        own = [form for form in self.plan.forms if form.source.name == source.name]
-        return any(least_of(form.predicted, settings) < most for form in own)
-
-    def _fits(self, source: Source, wave: Sequence[Source]) -> bool:
-        """Tells whether the training of a source fits what is left of the budget."""
-        hours = self.plan.settings.budget_hours
-        assert source.candidate is not None
-        if hours is None or source.candidate.job.is_finished:
-            return True
-        sources = {form.source.name: form.source for form in self.plan.forms}
-        spent = sum(map(_count_seconds, sources.values()))
-        spent += sum(self.plan.seconds[other.name] for other in wave)
-        needed = self.plan.seconds[source.name]
-        if spent + needed <= 3600 * hours:
-            return True
-        self.over_budget[source.name] = (
-            f"its training would take {describe_time(needed)}, and {describe_time(spent)} of "
-            f"{hours:g} hours are spent"
-        )
-        return False
-
-    def _list_not_tried(self, found: Compression) -> dict[str, str]:
-        tried = {form.name for form in self.made}
-        left = {
-            form.name: self.over_budget.get(
-                form.source.name, f"not cheaper than “{found.chosen}”, which is enough"
-            )
-            for form in self.plan.forms
-            if form.name not in tried and form.source.name not in self.failures
-        }
-        return {**self.plan.not_tried, **left, **self.failed_forms}
-
-    def _form(self, name: str) -> Form:
-        return next(form for form in self.plan.forms if form.name == name)
-
-    def _read(self, name: str, split: str) -> FinetuneRun:
-        return read_form(self.plan.settings, self._form(name), split)
+    def _make(self, forms: Sequence[Form]) -> None:
+        trials = {trial.name: _word_trial(trial) for trial in self.students.trials()}
+        self.outcome.make(forms, self.failures, trials)
 
 
-def _count_seconds(source: Source) -> float:
-    """Returns how long a source was trained, by its own records."""
-    if source.candidate is None or not source.candidate.job.is_finished:
-        return 0.0
-    run = read_finetune_run(source.candidate.folder)
-    assert isinstance(run.result, FinetuneRecord)
-    return sum(seed.elapsed_seconds for seed in run.result.seeds)
+def _word_trial(trial: Trial) -> str:
+    """Says what a student scored on the way."""
+    words = {0.0: "as it begins", 1.0: "at the end"}
+    points = [
+        (words.get(share, f"after {figures.percent(share)} of the steps"), figures.points(score))
+        for share, score in sorted(trial.scores.items())
+    ]
+    said = ", ".join(f"{score} {where}" for where, score in points)
+    return f"scored {said}" if said else "not begun"

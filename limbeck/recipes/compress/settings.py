@@ -33,7 +33,8 @@ class CompressSettings(LearningSettings, TaskSettings):
     on; by default 2/3, 1/2, 1/3 and 1/4 of its depth, or none where `student` is given."""
     widths: tuple[float, ...] | None = None
     """Shares of the heads and inner neurons of each layer, such as 0.5, that further students keep,
-    at the full depth and at each of `depths`; those that write most, by their weights."""
+    at the full depth and at each of `depths`: those without which the loss on training rows would
+    change most. With a bound, 0.5 by default where neither `depths` nor `student` is given."""
     student: Shown[str | tuple[str, ...] | None] = None
     """One or more encoders, such as generally distilled ones, to try as they are, each with a new
     head."""
@@ -57,7 +58,8 @@ class CompressSettings(LearningSettings, TaskSettings):
     prefer: Literal["smallest", "fastest"] = "smallest"
     """What is taken of several that keep the contract: the smallest file, or the fastest."""
     budget_hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Most hours of training, all students together; one that would not fit is not begun."""
+    """Most hours of training, all students together; one that would not fit is not begun, or is
+    left where it is."""
 
     workers: int = Field(default=1, ge=1)
     """Processes to spread the students over; they share the processor's cores. With `device =

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
@@ -28,6 +30,7 @@ from limbeck.recipes.finetune.training import make_budget, save_model, start_mod
 from limbeck.report.card import write_card
 from limbeck.report.figures import percent
 from limbeck.runs import FinetuneRecord, describe_start, start_run
+from limbeck.runs.beginning import BeginningPoint, BeginningRecord
 from limbeck.sparsity import SparsitySettings
 from limbeck.train import Progress, SilentProgress, choose_device
 
@@ -58,6 +61,51 @@ def run(settings: FinetuneSettings, *, progress: Progress) -> FinetuneRecord:
         except StopIteration as end:
             record: FinetuneRecord = end.value
             return record
+
+
+def begin(settings: FinetuneSettings, *, share: float, progress: Progress) -> None:
+    """Makes a share of the first seed's steps and scores what there is; the run goes on later.
+
+    What `run` ends with afterwards is what it would end with had it never stopped here.
+
+    Args:
+        settings: Of the run; without phases before the task, which would be made in whole.
+        share: Of the steps, above 0 and below 1.
+        progress: Where it reports.
+
+    Raises:
+        LimbeckError: As `iterate`.
+    """
+    points = read_points(settings)
+    if any(point.share >= share for point in points):
+        return
+    before = points[-1].elapsed_seconds if points else 0.0
+    started = time.perf_counter()
+    steps = iterate(settings, progress=progress)
+    with closing(steps):
+        for step in steps:
+            if step.num_steps is None or step.number < share * step.num_steps:
+                continue
+            assert step.measure is not None, "there is no phase before"
+            scores = step.scores or step.measure()
+            point = BeginningPoint(
+                share=share,
+                step=step.number,
+                scores=scores,
+                elapsed_seconds=before + time.perf_counter() - started,
+            )
+            BeginningRecord(epochs=settings.epochs, points=(*points, point)).write(settings.out)
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            progress.log(f"after {percent(share)} of its steps: validation {shown}")
+            return
+
+
+def read_points(settings: FinetuneSettings) -> tuple[BeginningPoint, ...]:
+    """Returns where a run of these settings was left, as `begin` leaves it."""
+    if not BeginningRecord.exists(settings.out):
+        return ()
+    known = BeginningRecord.read(settings.out)
+    return known.points if known.epochs == settings.epochs else ()
 
 
 def iterate(

@@ -28,6 +28,7 @@ from limbeck.report.card import write_card
 from limbeck.report.figures import percent
 from limbeck.runs import SeedRecord, hash_model_files, require_model_files, write_predictions
 from limbeck.sparsity import measure_density
+from limbeck.tasks import Record
 from limbeck.train import Progress, TrainState, choose_device, open_run
 
 
@@ -165,10 +166,13 @@ def _train(
     model, batches, constraint = training.model, training.batches, training.constraint
     budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
 
+    def score(plain: Model) -> tuple[list[Record], dict[str, float]]:
+        records = data.predict(plain, "validation")
+        return records, data.task.score(data.task.splits["validation"], records)
+
     def evaluate(step: int) -> dict[str, float]:
         plain = training.plain_model()
-        records = data.predict(plain, "validation")
-        scores = data.task.score(data.task.splits["validation"], records)
+        records, scores = score(plain)
         favourite = data.task.judged(records).favourite()
         epoch = round(step / batches.steps_per_epoch, 4)
         epoch = int(epoch) if epoch.is_integer() else epoch
@@ -243,6 +247,8 @@ def _train(
                 loss=step.loss,
                 learning_rate=step.learning_rate,
                 scores=scores,
+                num_steps=budget.max_steps,
+                measure=lambda: score(training.plain_model())[1],
             )
             try:
                 yield made

@@ -13,7 +13,7 @@ from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.recipes.finetune.distillation import learns_from_logits
 from limbeck.recipes.finetune.settings import FinetuneSettings
 
-_PASSED_ON = {*TaskSettings.model_fields, *LearningSettings.model_fields} - {"model", "out"}
+PASSED_ON = {*TaskSettings.model_fields, *LearningSettings.model_fields} - {"model", "out"}
 """Settings of such a recipe that every fine-tuning takes over."""
 
 
@@ -54,7 +54,7 @@ def make_student_settings(
         SettingsError: If a setting is wrong, or not for the user to set.
     """
     values = {
-        **settings.model_dump(include=_PASSED_ON),
+        **settings.model_dump(include=PASSED_ON),
         "teacher": settings.model,
         "teacher_cache": _teacher_cache(settings),
         "role": "student",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -134,6 +135,9 @@ class FinetuneStep:
             followed by a validation.
         phase: `intermediate` while the teacher's layers alone are learned, `replacing` while the
             student's stand in for the model's, else `task`.
+        num_steps: Steps of the phase in all; None where time ends it.
+        measure: Scores these weights on the validation split, with no part in the choice of the
+            best; None before the phase `task`.
     """
 
     seed: int
@@ -143,6 +147,8 @@ class FinetuneStep:
     learning_rate: float
     scores: dict[str, float] | None
     phase: Phase = "task"
+    num_steps: int | None = None
+    measure: Callable[[], dict[str, float]] | None = None
 
 
 def make_budget(settings: FinetuneSettings, *, steps_per_epoch: int) -> Budget:

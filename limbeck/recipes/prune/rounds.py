@@ -17,12 +17,14 @@ from limbeck.recipes._jobs import Job, run_jobs
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.student import make_student_settings
-from limbeck.recipes.prune.cutting import Schedule, Shape
+from limbeck.recipes.prune.cutting import Schedule
 from limbeck.recipes.prune.measuring import score_units
 from limbeck.recipes.prune.settings import PruneSettings
 from limbeck.runs import FinetuneRecord, hash_model_files, require_model_files
 from limbeck.train import Progress, choose_device
 
+CUT = "cut"
+"""Folder of what was left, before its training."""
 LABEL = "pruned"
 """What reports call the model that comes of it."""
 _NOT_FOR_ROUNDS: Mapping[str, Any] = {"initialise": "pretrained", "keep_layers": None, "start": ()}
@@ -43,6 +45,29 @@ class Cut(TypedFile):
     """Of the model, the head included."""
     model_files: dict[str, str]
     """SHA-256 of each of its files."""
+
+
+def keep_cut(folder: Path, model: Model, data: TaskData, *, source: Path) -> Cut:
+    """Writes what is left of a model, and how much that is.
+
+    Args:
+        folder: Where its folder and its record are.
+        model: What is left, on the CPU.
+        data: The task's, as the model reads them.
+        source: The model that was cut.
+    """
+    with replace_folder(folder / CUT) as place:
+        model.save_pretrained(place)
+        data.tokenizer.save_pretrained(place)
+        copy_beside(source, place)
+    shapes = [model.config.layer_shape(number) for number in range(model.config.num_places)]
+    cut = Cut(
+        num_heads=tuple(len(shape.heads) for shape in shapes),
+        num_neurons=tuple(shape.neurons for shape in shapes),
+        num_parameters=model.num_parameters,
+        model_files=hash_model_files(folder / CUT),
+    )
+    return cut.write(folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +99,7 @@ class Round:
 
     @property
     def _model(self) -> Path:
-        return self.folder / "cut"
+        return self.folder / CUT
 
     def cut(self, schedule: Schedule, data: TaskData, *, progress: Progress) -> None:
         """Writes the model of what stays, unless it was done before.
@@ -96,20 +121,9 @@ class Round:
             small = drop_empty_units(model)
         else:
             small = self._cut_by_scores(model, schedule, data, progress)
-        shape = Shape.of(small, num_tokens=schedule.num_tokens)
-        with replace_folder(self._model) as place:
-            small.save_pretrained(place)
-            data.tokenizer.save_pretrained(place)
-            copy_beside(folder, place)
-        cut = Cut(
-            num_heads=shape.num_heads,
-            num_neurons=shape.num_neurons,
-            num_parameters=small.num_parameters,
-            model_files=hash_model_files(self._model),
-        )
-        cut.write(self.folder)
+        cut = keep_cut(self.folder, small, data, source=folder)
         progress.log(
-            f"{self.job.name}: {sum(shape.num_heads):,} heads and {sum(shape.num_neurons):,} "
+            f"{self.job.name}: {sum(cut.num_heads):,} heads and {sum(cut.num_neurons):,} "
             f"neurons stay, {small.num_parameters:,} parameters"
         )
 
@@ -160,7 +174,7 @@ def list_rounds(settings: PruneSettings) -> list[Round]:
         folder = settings.out / "rounds" / str(number)
         sparsity = settings.sparsity if number == 1 else None
         changes = {
-            "model": str(folder / "cut") if sparsity is None else settings.model,
+            "model": str(folder / CUT) if sparsity is None else settings.model,
             "sparsify": None if sparsity is None else sparsity.model_dump(),
             "out": folder / "run",
             "label": LABEL,

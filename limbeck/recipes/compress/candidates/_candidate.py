@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +14,26 @@ from limbeck.recipes.compress.settings import CompressSettings
 from limbeck.recipes.finetune.forecast import within
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.student import make_student_settings
+from limbeck.recipes.prune.rounds import CUT
 from limbeck.report.card import Card
 
 NO_LAYERS = "is no model of a family that Limbeck has"
 """What is said of a teacher of whose layers no student can be made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutStart:
+    """What a narrow student starts from: a part of the teacher that is written before.
+
+    Attributes:
+        folder: Where it is written.
+        depth: Layers of the teacher that stay.
+        width: Share of the heads and inner neurons of each that stays.
+    """
+
+    folder: Path
+    depth: int
+    width: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +44,14 @@ class Candidate:
         how: How it is made, in words.
         job: The run that makes and scores it, by the name that tables call it.
         card: From the task's data, one seed's record and all of them to that seed's model card.
+        cut: What it starts from, if which units stay is measured first; its settings say meanwhile
+            how many, which is all that sizes and speeds depend on.
     """
 
     how: str
     job: Job
-    card: Callable[..., Card]
+    card: partial[Card]
+    cut: CutStart | None = None
 
     @property
     def settings(self) -> FinetuneSettings:
@@ -41,11 +59,20 @@ class Candidate:
         assert isinstance(self.job.settings, FinetuneSettings)
         return self.job.settings
 
+    def as_trained(self) -> Candidate:
+        """Returns it as it is trained: from what was cut for it, if that is so."""
+        if self.cut is None:
+            return self
+        changes = {"model": str(self.cut.folder / CUT), "start": ()}
+        return replace(
+            self, job=replace(self.job, settings=self.settings.model_copy(update=changes))
+        )
+
     def within(self, num_steps: int) -> Candidate:
         """Returns it with an end in steps in place of one in minutes."""
         settings = within(self.settings, num_steps)
-        job = replace(self.job, settings=settings)
-        return replace(self, job=job, card=partial(make_card, settings))
+        card = partial(make_card, within(self.card.args[0], num_steps))
+        return replace(self, job=replace(self.job, settings=settings), card=card)
 
     @property
     def name(self) -> str:
@@ -58,7 +85,14 @@ class Candidate:
         return self.job.folder
 
 
-def distil(settings: CompressSettings, name: str, how: str, changes: dict[str, Any]) -> Candidate:
+def distil(
+    settings: CompressSettings,
+    name: str,
+    how: str,
+    changes: dict[str, Any],
+    *,
+    cut: CutStart | None = None,
+) -> Candidate:
     """Returns a student that is fine-tuned with the model as its teacher.
 
     Args:
@@ -66,6 +100,7 @@ def distil(settings: CompressSettings, name: str, how: str, changes: dict[str, A
         name: What tables call the student.
         how: How it is made, in words.
         changes: Settings of `finetune` that make this student.
+        cut: What is cut for it before, if anything.
 
     Raises:
         SettingsError: If a setting of the students is wrong.
@@ -79,4 +114,5 @@ def distil(settings: CompressSettings, name: str, how: str, changes: dict[str, A
         how=how,
         job=Job(name=name, recipe="finetune", settings=made),
         card=partial(make_card, made),
+        cut=cut,
     )

@@ -68,7 +68,7 @@ def measure_costs(
             probed, targets, data, texts, with_memory=with_memory, progress=progress
         )
         if not probes:
-            raise ExportError("; ".join(f"{name}: {why}" for name, why in failed.items()))
+            raise ExportError("; ".join(failed.values()))
         return CostsRecord(
             machine=describe_hardware(),
             versions=_describe_versions(targets),
