@@ -47,13 +47,12 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     found: Compression | None = None
 
-    def make(self, forms: Sequence[Form], failures: Failures, trials: Mapping[str, str]) -> None:
+    def make(self, forms: Sequence[Form], failures: Failures) -> None:
         """Exports, scores and measures forms of models that are there; one may fail by itself.
 
         Args:
             forms: The forms.
             failures: Students that could not be made, and why.
-            trials: What each student scored on the way, in words.
         """
         for form in forms:
             try:
@@ -66,7 +65,7 @@ class Outcome:
             else:
                 self.made.append(form)
         if forms and self.made:
-            self.found = self._compare(failures, trials)
+            self.found = self._compare(failures)
 
     @property
     def least_cost(self) -> float:
@@ -91,8 +90,13 @@ class Outcome:
             return ExportError(said)
         return SettingsError(said) if failures.are_of_settings else TrainingError(said)
 
-    def finish(self, not_tried: Mapping[str, str]) -> Compression:
-        """Adds what test says of the choice, and what was not tried; puts the choice in place."""
+    def finish(self, not_tried: Mapping[str, str], trials: Mapping[str, str]) -> Compression:
+        """Adds what test says of the choice, and puts it in place.
+
+        Args:
+            not_tried: What was not made of students, and why.
+            trials: What each student scored on the way, in words.
+        """
         settings, found = self.plan.settings, self.found
         assert found is not None
         assert found.search is not None
@@ -102,7 +106,7 @@ class Outcome:
         found = judge_on_test(settings, found, lambda name: self._read(name, "test"))
         assert found.search is not None
         not_tried = {**self.plan.not_tried, **not_tried, **self.failed}
-        found = replace(found, search=replace(found.search, not_tried=not_tried))
+        found = replace(found, search=replace(found.search, not_tried=not_tried, trials=trials))
         place = settings.out / "model"
         if found.chosen is None:
             unshare_folder(place)  # of an easier contract
@@ -116,7 +120,7 @@ class Outcome:
             write_student(place, form.source.candidate, self.plan.data, found)
         return found
 
-    def _compare(self, failures: Failures, trials: Mapping[str, str]) -> Compression:
+    def _compare(self, failures: Failures) -> Compression:
         settings = self.plan.settings
         runs = [self.teacher, *(self._read(form.name, SPLIT) for form in self.made)]
         footprints = measure_memory(
@@ -130,7 +134,6 @@ class Outcome:
             prefer=settings.prefer,
             footprints=footprints,
             expected={form.name: self.plan.describe_form(form) for form in self.made},
-            trials=trials,
             notes=self.plan.describe_errors(),
         )
         how = {form.name: form.how for form in self.made}

@@ -8,7 +8,6 @@ from statistics import median
 
 from limbeck.recipes._jobs import Failures
 from limbeck.recipes.compress import halving
-from limbeck.recipes.compress.forms import Form
 from limbeck.recipes.compress.halving import Trial
 from limbeck.recipes.compress.outcome import Outcome
 from limbeck.recipes.compress.planning import Plan
@@ -52,7 +51,8 @@ def run_search(
         pass
     if outcome.found is None:
         raise outcome.explain_nothing(search.failures, search.over_budget)
-    return outcome.finish(search.explain_left()), search.failures
+    found = outcome.finish(search.explain_left(), search.describe_trials())
+    return found, search.failures
 
 
 @dataclass(kw_only=True)
@@ -81,7 +81,9 @@ class _Search:
 
     def make_whole(self) -> None:
         """Makes the forms of the model itself."""
-        self._make([form for form in self.plan.forms if form.source.candidate is None])
+        self.outcome.make(
+            [form for form in self.plan.forms if form.source.candidate is None], self.failures
+        )
 
     def halve(self) -> None:
         """Begins with all promising students, and goes on with half of them at a time."""
@@ -124,7 +126,9 @@ class _Search:
         self._train(wave, 1.0)
         self.ended.update(wave)
         made = set(wave) - self.failures.keys()
-        self._make([form for form in self.plan.forms if form.source.name in made])
+        self.outcome.make(
+            [form for form in self.plan.forms if form.source.name in made], self.failures
+        )
         return bool(wave)
 
     def explain_left(self) -> dict[str, str]:
@@ -140,6 +144,10 @@ class _Search:
             for trial in self.students.trials([form.source.name])
             if trial.name not in self.failures
         }
+
+    def describe_trials(self) -> dict[str, str]:
+        """Says what each student scored on the way."""
+        return {trial.name: _word_trial(trial) for trial in self.students.trials()}
 
     def _explain(self, trial: Trial) -> str:
         if trial.cost >= self.outcome.least_cost:
@@ -181,10 +189,6 @@ class _Search:
         failed = self.students.train(names, share)
         self.failures |= failed
         self.failures.of_settings |= failed.of_settings
-
-    def _make(self, forms: Sequence[Form]) -> None:
-        trials = {trial.name: _word_trial(trial) for trial in self.students.trials()}
-        self.outcome.make(forms, self.failures, trials)
 
 
 def _word_trial(trial: Trial) -> str:

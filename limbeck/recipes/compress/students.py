@@ -48,7 +48,7 @@ class Students:
         self._seconds: dict[str, float] = {}
         for name, source in self._sources.items():
             job = _job(source)
-            if job.is_finished or job.is_begun:
+            if job.is_begun:
                 self._read(name)
             else:
                 self._scores[name], self._seconds[name] = {}, 0.0
