@@ -10,7 +10,6 @@ from limbeck.checkpoints import resolve_folder
 from limbeck.data.sampling import take_evenly
 from limbeck.recipes._jobs import Failures, Job, run_jobs
 from limbeck.recipes._tasks.predictions import predict_logits
-from limbeck.recipes.compress.forms import Form
 from limbeck.recipes.compress.halving import Trial, list_shares
 from limbeck.recipes.compress.planning import Plan
 from limbeck.recipes.compress.sources import Source
@@ -132,10 +131,6 @@ class Students:
             seconds = sum(seed.elapsed_seconds for seed in run.result.seeds)
         self._scores[name] = {**self._scores.get(name, {}), **scores}
         self._seconds[name] = seconds
-
-
-def _is_student(form: Form) -> bool:
-    return form.source.candidate is not None
 
 
 def settings_of(source: Source) -> FinetuneSettings:
