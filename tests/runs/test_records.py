@@ -34,6 +34,7 @@ from limbeck.runs import (
     SuiteTaskScores,
     read_task_record,
 )
+from limbeck.runs.beginning import BeginningPoint, BeginningRecord
 from limbeck.runs.costs import CostsRecord, FootprintsRecord, Probe
 from limbeck.runs.export import RepairRecord
 
@@ -208,6 +209,12 @@ RECORDS: list[TypedFile] = [
     RepairRecord(
         costs={"encoder.layers.0.attention.query": (0.25, 0.125), "classifier": (0.5,)},
         refusals={2: "accuracy falls", 10: None},
+    ),
+    BeginningRecord(
+        epochs=3.0,
+        points=(
+            BeginningPoint(share=0.25, step=20, scores={"accuracy": 0.8}, elapsed_seconds=12.5),
+        ),
     ),
     FootprintsRecord(
         machine=MACHINE,
