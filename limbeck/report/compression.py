@@ -249,7 +249,7 @@ def find_looser(found: Compression) -> list[str]:
     if within:
         best = max(within, key=found.kept)
         share = math.floor(1000 * found.kept(best)) / 1000
-        words.append(f"retain = {share:g}, as {figures.quoted(best.label)} keeps")
+        words.append(f"retain = {share:g}, which {figures.quoted(best.label)} keeps")
     for name in dict(search.bounds.items()):
         keeping = [m for m in found.candidates if found.keeps_share(m)]
         nearly = [m for m in keeping if search.excess(m).keys() == {name}]
@@ -257,7 +257,7 @@ def find_looser(found: Compression) -> list[str]:
         taken = [(value, label) for value, label in known if value is not None]
         if taken:
             value, label = min(taken)
-            words.append(f"{name} = {_round_up(value):g}, as {figures.quoted(label)} takes")
+            words.append(f"{name} = {_round_up(value):g}, which {figures.quoted(label)} takes")
     return words
 
 

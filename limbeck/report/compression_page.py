@@ -102,7 +102,7 @@ def make_page(compression: Compression) -> Page:
 def _say_what_would_do(found: Compression) -> tuple[str, ...]:
     """Returns with what the same models would be enough, where none is."""
     looser = find_looser(found) if found.chosen is None else []
-    return (f"Enough is there for {'; or for '.join(looser)}.",) if looser else ()
+    return (f"It would do to ask for {'; or for '.join(looser)}.",) if looser else ()
 
 
 def _say_choice(search: Search | None) -> str:

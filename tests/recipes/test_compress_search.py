@@ -196,9 +196,9 @@ def test_a_contract_that_is_not_met_says_how_near_it_came(finished_search, tmp_p
     assert not (out / "model").exists()
     assert found.looser
     assert all(
-        re.match(r"(retain|max_\w+) = [\d.]+, as “.*” (keeps|takes)", w) for w in found.looser
+        re.match(r"(retain|max_\w+) = [\d.]+, which “.*” (keeps|takes)", w) for w in found.looser
     )
-    assert "Enough is there for max_latency_ms = " in str(raised.value)
+    assert "It would do to ask for max_latency_ms = " in str(raised.value)
     text = (out / "compress.md").read_text(encoding="utf-8").replace("\u00a0", " ")
     assert "ms would do" in text
 

@@ -104,9 +104,23 @@ def in_megabytes(cost: Cost) -> Cost:
 
 
 def describe_cost(name: str, cost: Cost) -> str:
-    """Words an expected cost in the unit of its bound, with how far off it may be."""
-    if name == "max_latency_ms":
-        said = figures.milliseconds(cost.value)
-    else:
-        said = figures.file_size(round(cost.value * 1e6))
-    return said if cost.error < _EXACT else f"{said} ± {100 * cost.error:.0f} %"
+    """Words an expected cost in the unit of its bound, and between what it is likely to be.
+
+    Example:
+        >>> describe_cost("max_latency_ms", Cost(value=2, error=0.1))
+        '2.00 ms (likely 1.80 ms to 2.20 ms)'
+        >>> describe_cost("max_size_mb", Cost(value=20, error=0)).split()
+        ['20.0', 'MB']
+        >>> describe_cost("max_latency_ms", Cost(value=2, error=1))
+        '2.00 ms (hardly known yet)'
+    """
+
+    def say(value: float) -> str:
+        if name == "max_latency_ms":
+            return figures.milliseconds(value)
+        return figures.file_size(round(value * 1e6))
+
+    if cost.error < _EXACT:
+        return say(cost.value)
+    likely = f"likely {say(cost.least)} to {say(cost.most)}"
+    return f"{say(cost.value)} ({likely if cost.error < 1 else 'hardly known yet'})"

@@ -81,7 +81,7 @@ def require_contract(result: CompressRecord) -> CompressRecord:
     if result.reached:
         return result
     wider = "" if result.bounds is None else "wider bounds, other targets, "
-    looser = f" Enough is there for {'; or for '.join(result.looser)}." if result.looser else ""
+    looser = f" It would do to ask for {'; or for '.join(result.looser)}." if result.looser else ""
     raise ContractError(
         f"{result.headline}{looser} What would help: {wider}more epochs or seeds, more examples, a "
         "student that was distilled on running text before (student=MODEL), a deeper one, or a "
