@@ -56,7 +56,9 @@ class OnnxInt8StaticTarget(Target):
             )
         model = _onnx.trace(graph)
         kept = _onnx.nodes_of(model, graph, keep_float)
-        _onnx_smooth.smooth(model, _onnx_smooth.measure_peaks(graph, calibration), exclude=kept)
+        peaks = _onnx_smooth.measure_peaks(graph, calibration)
+        strength = _onnx_smooth.choose_strength(graph, peaks, calibration)
+        _onnx_smooth.smooth(model, peaks, strength, exclude=kept)
         _onnx_int8.turn_tables(model, exclude=kept)
         _onnx_int8.quantize_tables(model, exclude=kept)
         begin_step(f"taking ranges from {len(calibration)} batches, and quantising")
@@ -89,6 +91,7 @@ class OnnxInt8StaticTarget(Target):
             options=_onnx_int8.describe(
                 keep_float,
                 activations=f"unsigned int8, one range a tensor, of {len(calibration)} batches",
+                outliers=_onnx_smooth.describe(strength),
             ),
         )
 

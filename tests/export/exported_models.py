@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 import onnxruntime
 import openvino
 import torch
+from torch import nn
 
 from limbeck.checkpoints.exported import ExportInfo
-from limbeck.export import Graph
+from limbeck.export import Graph, Target, find_role, list_modules
 from limbeck.inference import load_engine
 from limbeck.models import Kind, SentenceConfig, SentenceModel, find_architecture, find_class
 from limbeck.models._kinds import ENCODER
@@ -67,6 +69,28 @@ def make_graph(family: str, kind: Kind, *, is_sentence: bool = False, **changes:
 
 def make_sentence_graph() -> Graph:
     return make_graph("bert", ENCODER, is_sentence=True)
+
+
+def round_both(graph: Graph, target: Target) -> Graph:
+    """A model that torch computes as runtimes do which round each vector of inputs by itself.
+
+    Weights are as the target narrows them, and inputs of products have 256 values from the least
+    to the most of a vector.
+    """
+    narrowed = copy.deepcopy(graph)
+
+    def narrow_inputs(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
+        lowest = args[0].amin(dim=-1, keepdim=True).clamp(max=0)
+        highest = args[0].amax(dim=-1, keepdim=True).clamp(min=0)
+        scale = ((highest - lowest) / 255).clamp(min=torch.finfo(torch.float32).tiny)
+        return ((args[0] / scale).round() * scale,)
+
+    for module in list_modules(narrowed).values():
+        with torch.no_grad():
+            module.weight.copy_(target.narrow(module.weight, role=find_role(narrowed, module)))
+        if isinstance(module, nn.Linear):
+            module.register_forward_pre_hook(narrow_inputs)
+    return narrowed
 
 
 def write_source(graph: Graph, folder: Path) -> Path:

@@ -10,6 +10,7 @@ from exported_models import (
     make_graph,
     make_sentence_graph,
     relative_difference,
+    round_both,
     write_source,
 )
 from pipeline_models import EVERY_EXPORT, SLOWLY_WRITTEN, require_packages
@@ -84,7 +85,11 @@ def assert_exports(target, graph, tmp_path):
     assert info.changed_file(folder) is None
     runner = target.engine or target.name
     if runner in RUNTIMES:
-        assert relative_difference(graph, RUNTIMES[runner](folder, info)) <= target.tolerance
+        # Rounding alone, in torch, moves tiny models of some families by 0.8 of their spread, and
+        # of others by 0.03. Where it can be told apart, what is left is the runtime's.
+        rounds_vectors = runner in ("executorch", "litert") and target.precision == "int8"
+        expected = round_both(graph, target) if rounds_vectors else graph
+        assert relative_difference(expected, RUNTIMES[runner](folder, info)) <= target.tolerance
 
 
 @pytest.mark.parametrize(("target", "family", "kind"), CASES)

@@ -139,8 +139,9 @@ def test_each_step_is_shown_with_the_target_when_it_begins(deep_teacher, data, t
     assert main(["export", deep_teacher, *arguments]) == 0
     lines = capsys.readouterr().err.splitlines()
     steps = [line.partition(": ")[2] for line in lines if line.startswith("onnx-int8: ")]
-    assert steps[:5] == [
+    assert steps[:6] == [
         "tracing",
+        "looking for outliers in 8 batches",
         "quantising",
         "comparing outputs on 24 rows",
         "scoring 24 validation examples",

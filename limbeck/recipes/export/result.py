@@ -112,8 +112,9 @@ def _list_remedies(
     is_narrow = any(model.precision != "fp32" for model in refused)
     if is_narrow and not was_repaired:
         yield "repair=true, which finds the layers that have to stay wider"
-    if any(load_target(model.target).needs_calibration for model in refused):
-        yield "ranges of texts of the task's own (data or texts)"
+    is_calibrated = any(load_target(model.target).needs_calibration for model in refused)
+    if is_calibrated and result.task is None:
+        yield "to calibrate on texts of the task's own (data or texts)"
     for model in refused:
         ends = None if model.score is None else model.score.interval
         if ends is not None and result.max_drop is not None and ends[0] <= result.max_drop:
