@@ -22,19 +22,23 @@ class UnitScores:
     Attributes:
         heads: Of each layer.
         neurons: Of each layer.
+        width: Of each dimension of the hidden states; None where all stay.
 
     Shape:
         heads: (heads,) in each layer.
         neurons: (neurons,) in each layer.
+        width: (hidden_size,)
     """
 
     heads: Sequence[Tensor]
     neurons: Sequence[Tensor]
+    width: Tensor | None = None
 
     def of_layers(self, layers: Iterable[int]) -> Self:
         """Returns the scores of some layers."""
         chosen = list(layers)
-        return type(self)([self.heads[i] for i in chosen], [self.neurons[i] for i in chosen])
+        heads, neurons = ([of[i] for i in chosen] for of in (self.heads, self.neurons))
+        return type(self)(heads, neurons, self.width)
 
 
 @dataclass
@@ -45,44 +49,59 @@ class Gates:
         num_layers: How many layers there are.
         heads: Of each layer that has heads, as the last call has made them.
         neurons: Likewise.
+        width: Of the hidden states, the same in all layers; None where they pass none.
 
     Shape:
         heads: (rows, heads) in each layer.
         neurons: (rows, neurons) in each layer.
+        width: (rows, hidden_size)
     """
 
     num_layers: int
     heads: dict[int, Tensor] = field(default_factory=dict)
     neurons: dict[int, Tensor] = field(default_factory=dict)
+    width: Tensor | None = None
 
-    def gradients(self, loss: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def gradients(self, loss: Tensor) -> list[Tensor]:
         """Returns what a loss would change by, to first order, for each unit and row of a batch.
 
         Args:
             loss: A scalar that the last call has led to, the sum over its rows.
 
         Shape:
-            result: As the gates, in the order of the layers.
+            result: As the gates: those of heads in the order of the layers, then those of neurons,
+                and that of the width if there is one.
         """
         gates = [*self.heads.values(), *self.neurons.values()]
+        gates += [] if self.width is None else [self.width]
         found = dict(zip(gates, torch.autograd.grad(loss, gates), strict=True))
         none = loss.new_zeros((len(gates[0]), 0))
 
         def of_layers(made: dict[int, Tensor]) -> list[Tensor]:
             return [found[made[i]] if i in made else none for i in range(self.num_layers)]
 
-        return of_layers(self.heads), of_layers(self.neurons)
+        units = [*of_layers(self.heads), *of_layers(self.neurons)]
+        return units if self.width is None else [*units, found[self.width]]
 
 
 @contextmanager
-def open_gates(model: Model) -> Iterator[Gates]:
+def open_gates(model: Model, *, with_width: bool = False) -> Iterator[Gates]:
     """Lets a model's heads and neurons pass gates of 1 within a `with`, which change no number.
 
     A head's gate multiplies what it gives to the output projection, a neuron's what it gives to the
-    linear layer down: at 0 it is as if the unit were not there.
+    linear layer down: at 0 it is as if the unit were not there. With `with_width` the hidden states
+    pass one gate for each dimension before each layer and after the last.
     """
     gates = Gates(model.config.num_places)
     handles = []
+    if with_width:
+        encoder = model.encoder
+        first = encoder.embeddings if encoder.projection is None else encoder.projection
+        handles.append(first.register_forward_hook(partial(_begin_width, gates=gates)))
+        handles += [
+            encoder.layer_at(place).register_forward_hook(partial(_pass_width, gates=gates))
+            for place in range(model.config.num_places)
+        ]
     for number in range(model.config.num_places):
         layer = model.encoder.plain_layer_at(number)
         size = layer.attention.head_size
@@ -99,6 +118,21 @@ def open_gates(model: Model) -> Iterator[Gates]:
             handle.remove()
 
 
+def _begin_width(_: nn.Module, __: object, hidden: Tensor, *, gates: Gates) -> Tensor:
+    """Multiplies embedded tokens, (rows, tokens, hidden_size), by a new gate of 1."""
+    gates.width = hidden.new_ones((hidden.shape[0], hidden.shape[-1]), requires_grad=True)
+    return hidden * gates.width[:, None]
+
+
+def _pass_width(
+    _: nn.Module, __: object, given: tuple[Tensor, object], *, gates: Gates
+) -> tuple[Tensor, object]:
+    """Multiplies what a layer gives by the gate of the call."""
+    assert gates.width is not None
+    hidden, parts = given
+    return hidden * gates.width[:, None], parts
+
+
 def _pass_gate(
     _: nn.Module, inputs: tuple[Tensor, ...], *, number: int, width: int, made: dict[int, Tensor]
 ) -> tuple[Tensor]:
@@ -110,7 +144,12 @@ def _pass_gate(
     return ((units * gate[:, None, :, None]).flatten(-2),)
 
 
-def score_by_loss(model: Model, losses: Iterable[tuple[Callable[[], Tensor], int]]) -> UnitScores:
+def score_by_loss(
+    model: Model,
+    losses: Iterable[tuple[Callable[[], Tensor], int]],
+    *,
+    with_width: bool = False,
+) -> UnitScores:
     """Scores units by how much a loss would change without them, to first order.
 
     With a gate xi of 1 on each unit, a unit's score is the mean over examples x of
@@ -121,17 +160,21 @@ def score_by_loss(model: Model, losses: Iterable[tuple[Callable[[], Tensor], int
         losses: For each batch what runs the model on it and returns the sum of its examples'
             losses, and how many examples these are. An example may be several rows of the model,
             one after another, such as the choices of a question.
+        with_width: Whether the hidden states' dimensions are scored too.
 
     Source:
         Michel et al., "Are Sixteen Heads Really Better than One?", NeurIPS 2019, section 4.1, of
         heads; Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019,
         section 3.1, of gates on any unit.
     """
-    return _score(model, losses, of_gradient=torch.abs)
+    return _score(model, losses, of_gradient=torch.abs, with_width=with_width)
 
 
 def score_by_answers(
-    model: Model, answers: Iterable[tuple[Callable[[], Tensor], int]]
+    model: Model,
+    answers: Iterable[tuple[Callable[[], Tensor], int]],
+    *,
+    with_width: bool = False,
 ) -> UnitScores:
     """Scores units by how far the model's answers would move without them, to second order.
 
@@ -145,13 +188,14 @@ def score_by_answers(
         model: The model, in evaluation mode here.
         answers: For each batch what runs the model on it and returns `randomly_signed` of its
             answers, and how many examples these are of.
+        with_width: Whether the hidden states' dimensions are scored too.
 
     Source:
         Kwon et al., "A Fast Post-Training Pruning Framework for Transformers", NeurIPS 2022,
         section 4.1: the Fisher information of masks on heads and neurons; there of the labels.
         Hutchinson, "A stochastic estimator of the trace", 1990, for the signs.
     """
-    return _score(model, answers, of_gradient=torch.square)
+    return _score(model, answers, of_gradient=torch.square, with_width=with_width)
 
 
 def randomly_signed(
@@ -174,16 +218,17 @@ def _score(
     sums: Iterable[tuple[Callable[[], Tensor], int]],
     *,
     of_gradient: Callable[[Tensor], Tensor],
+    with_width: bool,
 ) -> UnitScores:
     """Returns the means over examples of what is made of the gates' gradients."""
     totals: list[Tensor] | None = None
     num_examples = 0
-    with evaluation(model), torch.enable_grad(), open_gates(model) as gates:
+    opened = open_gates(model, with_width=with_width)
+    with evaluation(model), torch.enable_grad(), opened as gates:
         for compute, count in sums:
-            heads, neurons = gates.gradients(compute())
             added = [
                 of_gradient(_sum_examples(found, count)).double().sum(0).cpu()
-                for found in (*heads, *neurons)
+                for found in gates.gradients(compute())
             ]
             totals = (
                 added if totals is None else [a + b for a, b in zip(totals, added, strict=True)]
@@ -191,8 +236,9 @@ def _score(
             num_examples += count
     assert totals is not None, "no batch was given"
     means = [total / num_examples for total in totals]
-    num_layers = len(means) // 2
-    return UnitScores(means[:num_layers], means[num_layers:])
+    depth = model.config.num_places
+    width = means[-1] if with_width else None
+    return UnitScores(means[:depth], means[depth : 2 * depth], width)
 
 
 def _sum_examples(of_rows: Tensor, count: int) -> Tensor:
@@ -209,5 +255,7 @@ def score_at_random(model: Model, *, seed: int) -> UnitScores:
 
     shapes = [model.config.layer_shape(place) for place in range(model.config.num_places)]
     return UnitScores(
-        [draw(len(shape.heads)) for shape in shapes], [draw(shape.neurons) for shape in shapes]
+        [draw(len(shape.heads)) for shape in shapes],
+        [draw(shape.neurons) for shape in shapes],
+        draw(model.config.hidden_size),
     )

@@ -22,6 +22,8 @@ class PrunedModel(Part):
     """Attention heads of each layer."""
     num_neurons: tuple[int, ...]
     """Feed-forward neurons of each layer."""
+    hidden_size: int | None = None
+    """Dimensions of the hidden states; None in results of before they were told."""
     num_parameters: int
     """Parameters, the head included."""
     file_bytes: int

@@ -69,11 +69,40 @@ def losses_of(model, batch):
 
 def test_gates_gradients_are_those_of_units_and_rows(model, batch):
     with open_gates(model) as gates:
-        heads, neurons = gates.gradients(losses_of(model, batch).sum())
-    found = {"heads": heads, "neurons": neurons}
+        gradients = gates.gradients(losses_of(model, batch).sum())
+    depth = model.config.num_places
+    found = {"heads": gradients[:depth], "neurons": gradients[depth:]}
     for kind, layer, place, weights in list_units(model):
         expected = derive(partial(losses_of, model, batch), weights)
         torch.testing.assert_close(found[kind][layer][:, place], expected, rtol=1e-6, atol=1e-8)
+
+
+def test_the_gate_of_a_dimension_is_one_for_all_layers(model, batch):
+    """What embeddings and layers give is scaled in that dimension, wherever it stands."""
+    with open_gates(model, with_width=True) as gates:
+        *_, width = gates.gradients(losses_of(model, batch).sum())
+    encoder = model.encoder
+    first = encoder.embeddings if encoder.projection is None else encoder.projection
+    sources = [first, *(encoder.layer_at(place) for place in range(model.config.num_places))]
+    for dimension in (0, 3):
+        found = []
+        for scale in (1 + STEP, 1 - STEP):
+            factors = torch.ones(model.config.hidden_size, dtype=torch.float64)
+            factors[dimension] = scale
+
+            def scaled(_, __, given, factors=factors):
+                if isinstance(given, tuple):
+                    return given[0] * factors, given[1]
+                return given * factors
+
+            hooks = [source.register_forward_hook(scaled) for source in sources]
+            with torch.no_grad():
+                found.append(losses_of(model, batch))
+            for hook in hooks:
+                hook.remove()
+        expected = (found[0] - found[1]) / (2 * STEP)
+        torch.testing.assert_close(width[:, dimension], expected, rtol=1e-6, atol=1e-8)
+    assert not any(source._forward_hooks for source in sources)
 
 
 def test_open_gates_change_no_number_and_leave_nothing(model, batch):

@@ -113,6 +113,22 @@ def test_all_layers_share_one_budget(share, deep_teacher, data, tmp_path):
     assert len(set(result.after.num_neurons)) > 1
 
 
+def test_hidden_states_get_narrower(deep_teacher, data, tmp_path):
+    """The same dimensions in all layers, in steps; heads stay as wide as they were."""
+    changes = {"width": 0.5, "neurons": 0.5, "importance": "fisher", "finetune": STEP}
+    settings = make_settings(deep_teacher, data, tmp_path / "run", **changes)
+    found = plan(settings)
+    assert found["hidden_size"] == "8 of 16"
+    result = run(settings, progress=SilentProgress())
+    model, middle = load(result.model), load(tmp_path / "run/rounds/1/cut")
+    assert [one.config.hidden_size for one in (middle, model)] == [11, 8]
+    assert (model.config.head_size, model.config.layer_shape(0).neurons) == (8, 16)
+    assert (result.before.hidden_size, result.after.hidden_size) == (16, 8)
+    assert f"{model.num_parameters:,}" != f"{load(deep_teacher).num_parameters:,}"
+    page = (tmp_path / "run/report/report.md").read_text(encoding="utf-8")
+    assert "in hidden states of 8 of 16 dimensions. On a text" in page
+
+
 def test_layers_go_first(deep_teacher, data, tmp_path):
     result = prune(deep_teacher, data, tmp_path / "run", layers=2, neurons=0.5)
     assert [r.num_neurons for r in result.rounds] == [(23, 23), (16, 16)]
@@ -248,6 +264,8 @@ def test_from_the_shell(deep_teacher, data, tmp_path, capsys):
         ({"heads": 1.0}, r"nothing would be pruned; give a share below 1, such as heads = 0\.5"),
         ({"heads": 50}, r"heads = 50: a share of 1, not per cent or a number, such as 0\.5"),
         ({"keep": 0.5, "heads": 0.5}, r"keep = 0\.5 ranks .* heads = 0\.5 is a share of each"),
+        ({"keep": 0.5, "width": 0.5}, r"keep = 0\.5 ranks .* width = 0\.5 is a share"),
+        ({"width": 0.01}, r"width = 0\.01 keeps 0 of the 16 dimensions .*; accepted: 1 to 15"),
         ({"keep": 0.5, "importance": "norm"}, r"keep = 0\.5 .* 'norm' .* accepted: taylor, fisher"),
         ({"heads": 0.2}, r"heads = 0\.2 leaves layer 0 none of its 2 heads; accepted: 0\.25 to 1"),
         ({"neurons": 0.01}, r"neurons = 0\.01 leaves layer 0 none of its 32.*accepted: 0\.0157 to"),

@@ -11,8 +11,7 @@ from typing import Any, Self
 from limbeck.checkpoints import copy_beside
 from limbeck.errors import SettingsError
 from limbeck.inference.footprint import Footprint, measure_footprint
-from limbeck.methods._importance import UnitScores
-from limbeck.methods.prune_units import measure_norms, require_cuttable
+from limbeck.methods.prune_units import require_cuttable
 from limbeck.models import Model
 from limbeck.recipes import evaluate
 from limbeck.recipes._inputs import hash_inputs
@@ -33,6 +32,7 @@ from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.forecast import count_steps
 from limbeck.recipes.prune.choosing import choose_best
 from limbeck.recipes.prune.cutting import Schedule, Shape
+from limbeck.recipes.prune.measuring import score_by_weights
 from limbeck.recipes.prune.result import (
     describe_kept,
     describe_memory,
@@ -142,9 +142,9 @@ def _cut_at_once(schedule: Schedule, model: Model) -> Model:
     """
     if not schedule.removes_units:
         return model
-    scores = UnitScores(*measure_norms(model)).of_layers(schedule.layers)
-    heads, neurons = schedule.count_units()
-    units = choose_best(scores, num_heads=heads, num_neurons=neurons)
+    scores = score_by_weights(model, schedule.settings).of_layers(schedule.layers)
+    heads, neurons, width = schedule.count_units()
+    units = choose_best(scores, num_heads=heads, num_neurons=neurons, width=width)
     return schedule.cut(model, units, number=1)
 
 
@@ -223,6 +223,7 @@ def plan(settings: PruneSettings) -> dict[str, Any]:
         "num_layers": f"{len(after.num_heads)} of {len(before.num_heads)}",
         "num_heads": _count_units(after.num_heads, before.num_heads, settings),
         "num_neurons": _count_units(after.num_neurons, before.num_neurons, settings),
+        **({} if settings.width is None else {"hidden_size": f"{after.width} of {before.width}"}),
         "num_parameters": about + _compare(after.num_parameters, before.num_parameters),
         "operations": about
         + _compare(after.num_operations, before.num_operations)

@@ -22,10 +22,12 @@ class Units:
     Attributes:
         heads: Of each layer, ascending.
         neurons: Likewise.
+        width: Dimensions of the hidden states; None for all.
     """
 
     heads: tuple[Places, ...]
     neurons: tuple[Places, ...]
+    width: Places | None = None
 
     @property
     def num_heads(self) -> tuple[int, ...]:
@@ -39,7 +41,11 @@ class Units:
 
 
 def choose_best(
-    scores: UnitScores, *, num_heads: Sequence[int], num_neurons: Sequence[int]
+    scores: UnitScores,
+    *,
+    num_heads: Sequence[int],
+    num_neurons: Sequence[int],
+    width: int | None = None,
 ) -> Units:
     """Returns the best units of each layer; of equal ones the first.
 
@@ -47,8 +53,13 @@ def choose_best(
         scores: Of all units.
         num_heads: How many heads of each layer.
         num_neurons: How many neurons of each layer.
+        width: How many dimensions of the hidden states; None for all.
     """
-    return Units(_best(scores.heads, num_heads), _best(scores.neurons, num_neurons))
+    kept = None
+    if width is not None:
+        assert scores.width is not None
+        kept = tuple(find_best(scores.width, width))
+    return Units(_best(scores.heads, num_heads), _best(scores.neurons, num_neurons), kept)
 
 
 def _best(scores: Sequence[Tensor], counts: Sequence[int]) -> tuple[Places, ...]:

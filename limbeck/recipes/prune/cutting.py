@@ -12,6 +12,7 @@ from limbeck.methods import keep_layers
 from limbeck.methods._importance import UnitScores
 from limbeck.methods.keep_layers import KeepLayersSettings, choose_layers
 from limbeck.methods.prune_units import count_share, keep_units
+from limbeck.methods.prune_width import count_width, keep_width
 from limbeck.models import Model
 from limbeck.recipes.prune.choosing import Units, choose_best, choose_worthiest
 from limbeck.recipes.prune.costs import LayerCost, count_operations, count_weights, sum_costs
@@ -25,12 +26,14 @@ class Shape:
     Attributes:
         num_heads: Of each layer.
         num_neurons: Of each layer.
+        width: Of the hidden states.
         num_parameters: Of the whole model.
         num_operations: Of its layers on a text of some length.
     """
 
     num_heads: tuple[int, ...]
     num_neurons: tuple[int, ...]
+    width: int
     num_parameters: int
     num_operations: int
 
@@ -41,6 +44,7 @@ class Shape:
         return cls(
             num_heads=tuple(cost.num_heads for cost in costs),
             num_neurons=tuple(cost.num_neurons for cost in costs),
+            width=model.config.hidden_size,
             num_parameters=model.num_parameters,
             num_operations=sum_costs(costs),
         )
@@ -54,12 +58,14 @@ class Target:
         layers: Layers of the model as it was given that stay.
         num_heads: Heads of each of these; None where `budget` decides.
         num_neurons: Neurons of each; likewise.
+        width: Dimensions of the hidden states; None for all.
         budget: What all units may cost together; None where counts decide.
     """
 
     layers: tuple[int, ...]
     num_heads: tuple[int, ...]
     num_neurons: tuple[int, ...]
+    width: int | None
     budget: float | None
 
 
@@ -72,12 +78,14 @@ class Schedule:
         costs: Of the layers of the model as it was given.
         layers: Those that stay.
         num_tokens: Usual length of a text.
+        width: Of the hidden states of the model as it was given.
     """
 
     settings: PruneSettings
     costs: Sequence[LayerCost]
     layers: tuple[int, ...]
     num_tokens: int
+    width: int
 
     @classmethod
     def plan(cls, settings: PruneSettings, model: Model, *, num_tokens: int) -> Self:
@@ -100,8 +108,11 @@ class Schedule:
                     f"layers = {settings.layers!r} keeps all {len(every)} layers of "
                     f"{settings.model}; leave it out, or keep fewer"
                 )
-        found = cls(settings, _costs(settings, model, num_tokens=num_tokens), layers, num_tokens)
+        costs = _costs(settings, model, num_tokens=num_tokens)
+        found = cls(settings, costs, layers, num_tokens, model.config.hidden_size)
         found._require_units()
+        if settings.width is not None:
+            count_width(model.config, settings.width)
         return found
 
     @property
@@ -114,11 +125,12 @@ class Schedule:
         power = number / self.settings.num_rounds
         heads, neurons = self.settings.shares
         kept = [self.costs[layer] for layer in self.layers]
-        keep = self.settings.share_of_all
+        keep, width = self.settings.share_of_all, self.settings.width
         return Target(
             layers=self.layers,
             num_heads=tuple(count_share(cost.num_heads, heads**power) for cost in kept),
             num_neurons=tuple(count_share(cost.num_neurons, neurons**power) for cost in kept),
+            width=None if width is None else count_share(self.width, width**power),
             budget=None if keep is None else keep**power * sum_costs(self.costs),
         )
 
@@ -134,32 +146,39 @@ class Schedule:
         if number == 1:
             scores = scores.of_layers(self.layers)
         if target.budget is None:
-            return choose_best(scores, num_heads=target.num_heads, num_neurons=target.num_neurons)
+            return choose_best(
+                scores,
+                num_heads=target.num_heads,
+                num_neurons=target.num_neurons,
+                width=target.width,
+            )
         costs = _costs(self.settings, model, num_tokens=self.num_tokens)
         if number == 1:
             costs = [costs[layer] for layer in self.layers]
         return choose_worthiest(scores, costs, budget=target.budget)
 
-    def count_units(self) -> tuple[list[int], list[int]]:
-        """Returns about how many heads and neurons of each layer are left at the end.
+    def count_units(self) -> tuple[Sequence[int], Sequence[int], int | None]:
+        """Returns about what is left at the end: heads and neurons of each layer, and the width.
 
         Exactly, but where layers compete: then as if each kept the same share.
         """
         last = self.target(self.settings.num_rounds)
         if last.budget is None:
-            return list(last.num_heads), list(last.num_neurons)
+            return last.num_heads, last.num_neurons, last.width
         kept = [self.costs[layer] for layer in self.layers]
         share = min(1.0, last.budget / sum_costs(kept))
         return (
             [_count_some(cost.num_heads, share) for cost in kept],
             [_count_some(cost.num_neurons, share) for cost in kept],
+            None,
         )
 
     def cut(self, model: Model, units: Units, *, number: int) -> Model:
         """Returns the model of some units, and in the first round of the layers that stay."""
         if number == 1 and len(self.layers) < model.config.num_places:
             model = keep_layers.apply(model, KeepLayersSettings(layers=self.layers))
-        return keep_units(model, units.heads, units.neurons)
+        small = keep_units(model, units.heads, units.neurons)
+        return small if units.width is None else keep_width(small, units.width)
 
     def _require_units(self) -> None:
         last = self.target(self.settings.num_rounds)

@@ -17,6 +17,7 @@ from limbeck.methods._importance import (
     score_by_loss,
 )
 from limbeck.methods.prune_units import measure_norms
+from limbeck.methods.prune_width import measure_widths
 from limbeck.models import Model
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.prune.settings import PruneSettings
@@ -37,17 +38,23 @@ def score_units(
         progress: Where it is shown.
     """
     if settings.importance == "norm" or not settings.chooses_units:  # all stay: none is compared
-        return UnitScores(*measure_norms(model))
+        return score_by_weights(model, settings)
     seed = settings.seeds[0] + number
     if settings.importance == "random":
         return score_at_random(model, seed=seed)
-    batches = _batches(settings, data, progress)
+    batches, with_width = _batches(settings, data, progress), settings.width is not None
     if settings.importance == "taylor":
         losses = ((partial(_loss, data.task, model, b), b.num_examples) for b in batches)
-        return score_by_loss(model, losses)
+        return score_by_loss(model, losses, with_width=with_width)
     generator = torch.Generator().manual_seed(seed)
     answers = ((partial(_answers, data.task, model, b, generator), b.num_examples) for b in batches)
-    return score_by_answers(model, answers)
+    return score_by_answers(model, answers, with_width=with_width)
+
+
+def score_by_weights(model: Model, settings: PruneSettings) -> UnitScores:
+    """Scores them by their weights alone, without a row."""
+    width = None if settings.width is None else measure_widths(model)
+    return UnitScores(*measure_norms(model), width)
 
 
 def _batches(settings: PruneSettings, data: TaskData, progress: Progress) -> Iterator[TaskBatch]:

@@ -35,6 +35,7 @@ def describe_model(facts: ModelFacts, shape: Shape, memory: Footprint | None) ->
         num_layers=facts.num_layers,
         num_heads=shape.num_heads,
         num_neurons=shape.num_neurons,
+        hidden_size=shape.width,
         num_parameters=facts.num_parameters,
         file_bytes=facts.file_bytes,
         num_operations=shape.num_operations,
@@ -88,12 +89,15 @@ def describe_kept(before: Shape, after: Shape, *, num_tokens: int) -> str:
         f"all {layers} layers" if layers == all_layers else f"{layers} of {all_layers} layers"
     )
     heads, neurons = sum(after.num_heads), sum(after.num_neurons)
+    narrow = ""
+    if after.width < before.width:
+        narrow = f", in hidden states of {after.width:,} of {before.width:,} dimensions"
     work = after.num_operations / before.num_operations
     return (
         f"Of the encoder stay {of_layers}, {heads:,} of {sum(before.num_heads):,} heads "
         f"({_range(after.num_heads)} a layer) and {neurons:,} of {sum(before.num_neurons):,} "
-        f"feed-forward neurons ({_range(after.num_neurons)} a layer). On a text of {num_tokens} "
-        f"tokens its layers make {figures.percent(work)} of the operations."
+        f"feed-forward neurons ({_range(after.num_neurons)} a layer){narrow}. On a text of "
+        f"{num_tokens} tokens its layers make {figures.percent(work)} of the operations."
     )
 
 

@@ -14,7 +14,7 @@ from limbeck.recipes._settings import LearningSettings
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.sparsity import SparsitySettings, build_sparsity
 
-_OF_RANKING = ("heads", "neurons", "layers", "keep", "cost", "importance", "rounds")
+_OF_RANKING = ("heads", "neurons", "width", "layers", "keep", "cost", "importance", "rounds")
 """Settings of what is done without a `method`."""
 
 
@@ -45,6 +45,8 @@ class PruneSettings(LearningSettings, TaskSettings):
     nothing is said of what stays."""
     neurons: Shown[float | None] = Field(default=None, gt=0, le=1)
     """Share of the feed-forward neurons that stays in each layer."""
+    width: float | None = Field(default=None, gt=0, le=1)
+    """Share of the hidden states' dimensions that stays, the same ones in all layers."""
     layers: int | str | tuple[int, ...] | None = None
     """Layers that stay, as `keep_layers` of `finetune` takes them; the others go in the first
     round."""
@@ -72,7 +74,7 @@ class PruneSettings(LearningSettings, TaskSettings):
     finetune: dict[str, Any] = Field(default_factory=dict)
     """Further settings of `finetune` for every round, such as `finetune.patience=2`."""
 
-    @field_validator("heads", "neurons", "keep", "density", mode="before")
+    @field_validator("heads", "neurons", "width", "keep", "density", mode="before")
     @classmethod
     def _refuse_percent(cls, share: object) -> object:
         if isinstance(share, int | float) and not isinstance(share, bool) and 1 < share <= 100:
@@ -101,7 +103,7 @@ class PruneSettings(LearningSettings, TaskSettings):
 
     @model_validator(mode="after")
     def _require_something_to_cut(self) -> Self:
-        each = {"heads": self.heads, "neurons": self.neurons}
+        each = {"heads": self.heads, "neurons": self.neurons, "width": self.width}
         given = {name: share for name, share in each.items() if share is not None}
         if self.keep is not None and given:
             name = next(iter(given))
@@ -156,15 +158,16 @@ class PruneSettings(LearningSettings, TaskSettings):
     @property
     def shares(self) -> tuple[float, float]:
         """What stays of each layer's heads, and of its neurons."""
-        asked = (self.heads, self.neurons, self.keep, self.layers, self.method)
+        asked = (self.heads, self.neurons, self.width, self.keep, self.layers, self.method)
         if all(given is None for given in asked):
             return 0.5, 0.5
         return self.heads or 1.0, self.neurons or 1.0
 
     @property
     def chooses_units(self) -> bool:
-        """Whether heads or neurons go, and not layers alone."""
-        return self.keep not in (None, 1) or self.shares != (1, 1)
+        """Whether heads, neurons or dimensions go, and not layers alone."""
+        shares = (*self.shares, self.width or 1, self.keep or 1)
+        return any(share < 1 for share in shares)
 
     @property
     def num_rounds(self) -> int:
