@@ -125,7 +125,7 @@ class SentenceEncoder:
             # was given stays as it is. A file that was exported cuts what its folder said then.
             whole = copy.copy(runner.model)
             whole.config = self._config
-            runner = SentenceEngine(whole, device=runner.device)
+            runner = type(runner)(whole, device=runner.device)
         self._pipeline = SentenceVectorsPipeline(runner, tokenizer, max_length=max_seq_length)
 
     def encode(

@@ -19,14 +19,16 @@ import limbeck
 from limbeck import listing
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.cli import main
-from limbeck.errors import CheckpointError, SettingsError
+from limbeck.errors import CheckpointError, MachineError, SettingsError
 from limbeck.export import load_target, write_export
 from limbeck.files import sha256_of
 from limbeck.inference import ModelFacts, TextClassificationPipeline, load_engine, pipeline
 from limbeck.inference import engines as room
-from limbeck.inference.engines import ASKED, find_engine
+from limbeck.inference.bench import name_contestants, run_contest
+from limbeck.inference.engines import ASKED, engine_name, find_engine
 from limbeck.inference.engines._exported import ExportedEngine
 from limbeck.inference.engines._files import wanted_files
+from limbeck.inference.engines.openvino import OpenVinoEngine, require_narrow
 from limbeck.inference.engines.torch import TorchEngine
 from limbeck.inference.speed import measure_speed
 from limbeck.models import (
@@ -35,6 +37,7 @@ from limbeck.models import (
     find_architecture,
     find_class,
 )
+from limbeck.models._kinds import ENCODER, MASKED_LM
 from limbeck.tokenizers import AutoTokenizer
 
 ENGINES = listing.list_names(listing.ROOMS["engines"])
@@ -96,6 +99,9 @@ TARGETS = {
 """For each engine that runs exports, what is exported to."""
 TOLERANCE = 1e-5
 """Largest difference from torch's scores in fp32, which are about 1."""
+NARROW_TOLERANCE = 0.05
+"""The same in bf16 and fp16, of the largest score: of weights drawn wide, which make most of
+rounding."""
 FAMILIES = [
     pytest.param(model_type, kind, id=f"{model_type}-{kind.name}")
     for model_type in listing.list_names(listing.ROOMS["models"])
@@ -105,10 +111,18 @@ FAMILIES = [
 SOME = ("distilbert-sequence", "roberta-question", "mpnet-encoder")
 """Where every engine is run; `tests/export` has the others."""
 
+SLOW = (*SLOWLY_WRITTEN, "torch_compiled")
+
 each_engine = pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOWLY_WRITTEN)) for n in ENGINES],
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in ENGINES],
 )
+
+
+def require_compiler():
+    """Skips a test that compiles where nothing does."""
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("there is no C++ compiler")
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +131,9 @@ def run_by(tmp_path_factory):
     made = {}
 
     def find(name, source):
-        if name == "torch":
+        if name == "torch_compiled":
+            require_compiler()
+        if name not in TARGETS:  # it runs weights
             return source
         if (name, source) not in made:
             folder = tmp_path_factory.mktemp("exported") / "model"
@@ -169,7 +185,7 @@ def test_torch_gives_what_the_model_gives(kind, model_type, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [n for n in ENGINES if n in TARGETS and (EVERY_EXPORT or n not in SLOWLY_WRITTEN)]
+    "name", [n for n in ENGINES if n != "torch" and (EVERY_EXPORT or n not in SLOWLY_WRITTEN)]
 )
 @pytest.mark.parametrize(
     ("model_type", "kind"), [one for one in FAMILIES if one.id.startswith(SOME)]
@@ -204,7 +220,7 @@ def test_what_is_beyond_the_limits_is_refused(name, classifier, run_by):
 def test_a_folder_is_run_by_what_it_was_exported_for(name, classifier, run_by):
     folder = run_by(name, classifier)
     run, expected = pipeline(model=folder), pipeline(model=classifier)
-    assert type(run.engine) is type(load_engine(name, folder))
+    assert engine_name(type(run.engine)) == (name if name in TARGETS else "torch")
     scores = [one["score"] for one in expected(TEXTS)]
     assert [one["score"] for one in run(TEXTS)] == pytest.approx(scores, abs=TOLERANCE)
 
@@ -212,8 +228,8 @@ def test_a_folder_is_run_by_what_it_was_exported_for(name, classifier, run_by):
 @each_engine
 def test_a_damaged_file_is_one_clear_error(name, classifier, run_by, tmp_path):
     """Also one whose checksum is right, as of a folder that somebody else has made."""
-    if name == "torch":
-        return  # which reads weights, see tests/checkpoints
+    if name not in TARGETS:
+        return  # it reads weights, see tests/checkpoints
     folder = shutil.copytree(run_by(name, classifier), tmp_path / "copy")
     info = ExportInfo.read(folder)
     file = next(iter(info.files))
@@ -250,7 +266,8 @@ def test_an_unknown_engine_is_refused_with_those_there_are(tmp_path):
     write_model(tmp_path)
     with pytest.raises(
         SettingsError,
-        match=r"there is no 'troch' among the engines; accepted: .*torch\. Did you mean 'torch'",
+        match=r"there is no 'troch' among the engines; accepted: .*torch, torch_compiled\. Did you "
+        r"mean 'torch'",
     ):
         pipeline("sentiment-analysis", tmp_path, engine="troch")
 
@@ -344,12 +361,98 @@ def test_torch_runs_in_half_precision(precision, classifier):
     expected = load_engine("torch", classifier, device="cpu").run(batch)["logits"]
     found = engine.run(batch)["logits"]
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, atol=NARROW_TOLERANCE * np.abs(expected).max())
     assert not np.array_equal(found, expected)
     scores = pipeline(model=classifier, precision=precision)(TEXTS)
     assert [one["label"] for one in scores] == [
         one["label"] for one in pipeline(model=classifier)(TEXTS)
     ]
+
+
+@pytest.mark.slow
+def test_rows_of_every_size_are_compiled(tmp_path):
+    """The head over all words, of some tokens alone, is one with inputs and steps of its own."""
+    require_compiler()
+    source = write_kind(tmp_path, MASKED_LM, "bert")
+    compiled, plain = (load_engine(n, source, device="cpu") for n in ("torch_compiled", "torch"))
+    assert engine_name(type(compiled)) == "torch_compiled"
+    draw = np.random.default_rng(0)
+    for rows, tokens in ((1, 5), (1, 33), (3, 20), (7, 64), (16, 2)):
+        ids = draw.integers(5, 60, (rows, tokens))
+        mask = np.ones_like(ids)
+        mask[-1, tokens // 2 + 1 :] = 0
+        batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        for asked in ({}, {ASKED: mask}):
+            found, expected = (one.run(batch | asked)["logits"] for one in (compiled, plain))
+            np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_vectors_and_answers_of_what_was_compiled(tmp_path, classifier):
+    require_compiler()
+    source = write_kind(tmp_path, ENCODER, "mpnet")
+    plain, compiled = (
+        limbeck.SentenceEncoder(source, engine=name) for name in ("torch", "torch_compiled")
+    )
+    np.testing.assert_allclose(compiled.encode(TEXTS), plain.encode(TEXTS), atol=TOLERANCE)
+    assert compiled.model.config == plain.model.config
+    found = pipeline(model=classifier, engine="torch_compiled")(TEXTS)
+    expected = [one["score"] for one in pipeline(model=classifier)(TEXTS)]
+    assert [one["score"] for one in found] == pytest.approx(expected, abs=TOLERANCE)
+
+
+def test_without_a_compiler_it_is_told(classifier):
+    import torch._inductor.config as settings
+
+    with (
+        settings.patch({"cpp.cxx": (None, "no-such-compiler"), "fx_graph_cache": False}),
+        pytest.raises(
+            MachineError,
+            match=r"engine = 'torch_compiled': torch \S+ can't compile .* here: .*no-such-compiler"
+            r".* It needs a C\+\+ compiler .*; accepted: engine='torch', or .*apt install g\+\+",
+        ),
+    ):
+        load_engine("torch_compiled", classifier, device="cpu")
+
+
+@pytest.mark.slow
+def test_openvino_computes_in_bf16_where_the_cpu_can(classifier, run_by):
+    folder = run_by("openvino", classifier)
+    core = pytest.importorskip("openvino").Core()
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(SettingsError, match=r"neither AVX512-BF16 nor AMX"):
+            load_engine("openvino", folder, precision="bf16")
+        return
+    engine = load_engine("openvino", folder, precision="bf16")
+    assert engine.precision == "bf16"
+    batch = encode(classifier)
+    expected = load_engine("torch", classifier, device="cpu").run(batch)["logits"]
+    found = engine.run(batch)["logits"]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=NARROW_TOLERANCE * np.abs(expected).max())
+    exact = load_engine("openvino", folder)
+    assert exact.precision == "fp32"
+    np.testing.assert_allclose(exact.run(batch)["logits"], expected, atol=TOLERANCE)
+    assert not np.allclose(found, expected, atol=TOLERANCE), "it was computed in fp32"
+    names = {"models": [str(folder)], "engines": [None], "precisions": ["fp32", "bf16"]}
+    contest = run_contest(name_contestants(**names), TEXTS, repeats=3, with_memory=False)
+    assert [*contest.contestants.values()] == [("openvino", "fp32"), ("openvino", "bf16")]
+    with pytest.raises(
+        SettingsError,
+        match=r"precision = 'fp16': .* holds openvino/openvino_model\.xml \(fp32\); accepted: "
+        r"fp32, bf16, or none",
+    ):
+        load_engine("openvino", folder, precision="fp16")
+
+
+def test_bf16_is_refused_where_the_cpu_lacks_it():
+    require_narrow(["FP32", "BF16", "INT8"])
+    with pytest.raises(
+        SettingsError,
+        match=r"precision = 'bf16': this CPU has neither AVX512-BF16 nor AMX, and OpenVINO "
+        r"computes on it in fp32, int8; accepted: fp32",
+    ):
+        require_narrow(["WINOGRAD", "FP32", "INT8", "BIN", "EXPORT_IMPORT"])
 
 
 def test_settings_of_torch_that_it_does_not_have(classifier):
@@ -432,4 +535,6 @@ def test_a_hub_model_is_fetched_as_the_engine_needs_it():
     assert "onnx/model.onnx_data" in fp32
     assert not [name for name in fp32 if "quantized" in name]
     assert "onnx/model_quantized.onnx" in wanted_files(onnx, precision="int8")
+    narrow, wide = (wanted_files(OpenVinoEngine, precision=name) for name in ("bf16", "fp32"))
+    assert narrow == wide != []
     assert wanted_files(TorchEngine, precision=None) == []

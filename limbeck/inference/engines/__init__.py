@@ -84,7 +84,8 @@ def load_engine(
         device: `auto`, or a device that the engine knows.
         precision: Type of the weights, fp32, bf16, fp16, int8 or int4: of an exported folder that
             has several files the one to take, and for `torch` what they are brought into. By
-            default as they are.
+            default as they are. `openvino` computes in bf16 with weights of fp32, on CPUs that
+            can: the faster, and exact to about two digits.
         num_threads: Threads of the CPU that the engine takes; by default as many as there are
             cores. The tokenizer takes as many, unless it has begun with more in this process, or
             `RAYON_NUM_THREADS` says otherwise; `torch` has one number for the whole process.

@@ -56,12 +56,15 @@ class Engine(ABC):
         facts: What is to be known of the model: its head, labels and sizes.
         limits: What it takes.
         device: Where it runs, such as `cpu` or `cuda:0`; speeds compare on one device only.
-        precision: Type of its weights: fp32, bf16, fp16, int8 or int4.
+        precision: Type of its weights: fp32, bf16, fp16, int8 or int4; what it computes in, where
+            that was asked for.
     """
 
     files: ClassVar[Mapping[str, str]] = {}
     """What it looks for in folders that no export of ours wrote: paths within the folder, the one
     first that is taken where there are several, and the precision of each."""
+    computes: ClassVar[Mapping[str, str]] = {}
+    """Precisions that it computes in beside those of files, and which files it takes for each."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Packages that it needs beyond Limbeck's own, as they are imported."""
     extra: ClassVar[str] = ""

@@ -22,7 +22,8 @@ class Exported:
     Attributes:
         folder: The model folder.
         file: What is run, a file or, as some formats have it, a folder in it.
-        precision: Type of its weights.
+        precision: What it is computed in, which is the type of its weights where nothing else was
+            asked for.
         facts: Those of the model.
         info: What the export wrote of itself; None where it was another library's.
     """
@@ -54,6 +55,7 @@ def wanted_files(engine: type[Engine], *, precision: str | None) -> list[str]:
     Weights may stand in a file beside, which is called the same and `_data`.
     """
     wanted = precision or next(iter(engine.files.values()), None)
+    wanted = engine.computes.get(str(wanted), wanted)
     names = [name for name, kept in engine.files.items() if kept == wanted]
     return [one for name in names for one in (name, f"{name}_data")]
 
@@ -67,7 +69,8 @@ def read_exported(
         folder: The model folder.
         engine: What is to run it.
         kind: Which head is asked for; by default the model's own.
-        precision: Which of several files; by default the first that the engine names.
+        precision: Which of several files, or what it is computed in; by default the first file that
+            the engine names, as it is.
 
     Raises:
         CheckpointError: If there is none, or a file is damaged.
@@ -77,12 +80,15 @@ def read_exported(
     files = find_files(folder, engine)
     if not files:
         raise CheckpointError(_explain_absence(folder, engine))
-    chosen = next((name for name, of in files.items() if precision in (None, of)), None)
+    wanted = engine.computes.get(str(precision), precision)
+    chosen = next((name for name, of in files.items() if wanted in (None, of)), None)
     if chosen is None:
+        held = dict.fromkeys(files.values())
+        accepted = [*held, *(name for name, of in engine.computes.items() if of in held)]
         raise SettingsError(
             f"precision = '{precision}': {folder} holds {_list_files(files)}; accepted: "
-            f"{', '.join(dict.fromkeys(files.values()))}, or none for the first. Another one is "
-            "written by limbeck export"
+            f"{', '.join(accepted)}, or none for the first. Another one is written by limbeck "
+            "export"
         )
     info = ExportInfo.read(folder) if ExportInfo.exists(folder) else None
     if info is not None:
@@ -109,7 +115,7 @@ def read_exported(
     return Exported(
         folder=folder,
         file=folder / chosen,
-        precision=files[chosen],
+        precision=files[chosen] if precision is None else precision,
         facts=facts,
         info=info,
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from limbeck.errors import CheckpointError, shorten
+from limbeck.errors import CheckpointError, SettingsError, shorten
 from limbeck.inference.engines._engine import Outputs
 from limbeck.inference.engines._exported import (
     ExportedEngine,
@@ -22,6 +22,7 @@ from limbeck.inference.engines._files import Exported
 
 _INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
 _PLACES: Final = re.compile(r"Exception from \S+: ?")  # in its own source
+_NARROW: Final = "bf16"
 _TYPES: Final = {"i64": np.int64, "i32": np.int32}
 
 
@@ -29,7 +30,7 @@ class OpenVinoEngine(ExportedEngine):
     """A model in OpenVINO's form, ours or another library's.
 
     It is run in fp32 where its weights are: left to itself OpenVINO takes bf16 on CPUs that have
-    it, and answers differ in the third digit.
+    it, and answers differ in the third digit. With precision `bf16` they may.
 
     Args:
         exported: What is run.
@@ -44,6 +45,7 @@ class OpenVinoEngine(ExportedEngine):
         "openvino/openvino_model_qint8_quantized.xml": "int8",
         "openvino_model_qint8_quantized.xml": "int8",
     }
+    computes = {_NARROW: "fp32"}  # noqa: RUF012 - a constant
     packages = ("openvino",)
     extra = "openvino"
     target = "openvino"
@@ -88,12 +90,18 @@ class OpenVinoEngine(ExportedEngine):
 
 def _open(exported: Exported, *, num_threads: int | None) -> Any:
     openvino = importlib.import_module("openvino")
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    core = openvino.Core()
+    if is_narrow := exported.precision == _NARROW:
+        require_narrow(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    settings: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": "bf16" if is_narrow else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
     if num_threads is not None:
         settings["INFERENCE_NUM_THREADS"] = num_threads
     try:
         _require_xml(exported.file)
-        return openvino.Core().compile_model(str(exported.file), "CPU", settings)
+        return core.compile_model(str(exported.file), "CPU", settings)
     except (RuntimeError, OSError, ValueError) as error:
         reason = " ".join(_PLACES.sub("", str(error)).split())
         raise CheckpointError(
@@ -101,6 +109,23 @@ def _open(exported: Exported, *, num_threads: int | None) -> Any:
             f"{shorten(reason, length=300, quoted=False)}. Export the model again, or take both "
             "files, .xml and .bin, from where they came"
         ) from error
+
+
+def require_narrow(capabilities: Iterable[str]) -> None:
+    """Refuses bf16 on a CPU that has no instructions for it.
+
+    Args:
+        capabilities: What OpenVINO says that the CPU computes in, such as `FP32`, `BF16`, `INT8`.
+
+    Raises:
+        SettingsError: If bf16 is not among them.
+    """
+    known = [name.lower() for name in capabilities if name.startswith(("FP", "BF", "INT"))]
+    if _NARROW not in known:
+        raise SettingsError(
+            f"precision = '{_NARROW}': this CPU has neither AVX512-BF16 nor AMX, and OpenVINO "
+            f"computes on it in {', '.join(known)}; accepted: fp32, or none for what the file has"
+        )
 
 
 def _require_xml(file: Path) -> None:
