@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +38,7 @@ from limbeck.recipes.early_exit.result import (
     summarise_result,
 )
 from limbeck.recipes.early_exit.settings import EarlyExitSettings
-from limbeck.recipes.early_exit.training import make_budget, train_exits
+from limbeck.recipes.early_exit.training import drop_checkpoints, make_budget, train_exits
 from limbeck.recipes.evaluate import keep_predictions
 from limbeck.report import figures
 from limbeck.report.card import Card, CardScore, write_card
@@ -173,6 +172,7 @@ def run(settings: EarlyExitSettings, *, progress: Progress) -> EarlyExitRecord:
         if earlier is not None:
             remedy = f"remove {settings.out}, and the same command makes it again"
             require_model_files(folder, earlier.model_files, remedy=remedy)
+            drop_checkpoints(settings)  # a kill may have come between record and this
             progress.log(f"{settings.out} is already complete")
             return earlier
         model = planned.load().to(choose_device(settings.device))
@@ -200,7 +200,7 @@ def run(settings: EarlyExitSettings, *, progress: Progress) -> EarlyExitRecord:
         report = _write_report(planned, found, full, own)
         write_card(folder, _make_card(planned, found, report))
         record = make_record(found, report, folder=folder, runs=(full, own)).write(settings.out)
-        shutil.rmtree(settings.out / "training" / "checkpoints", ignore_errors=True)
+        drop_checkpoints(settings)
         return record
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+from pathlib import Path
 
 import torch
 
@@ -55,7 +57,7 @@ def train_exits(
         pad_token_id=data.tokenizer.pad_token_id,
         seed=settings.seed,
     )
-    folder = settings.out / "training"
+    folder = _folder(settings)
     with open_run(
         folder,
         description="exits",
@@ -84,3 +86,12 @@ def train_exits(
             run.save()
     model.eval()
     return run.state.step
+
+
+def drop_checkpoints(settings: EarlyExitSettings) -> None:
+    """Removes what a training could go on from, once the run is finished."""
+    shutil.rmtree(_folder(settings) / "checkpoints", ignore_errors=True)
+
+
+def _folder(settings: EarlyExitSettings) -> Path:
+    return settings.out / "training"
