@@ -2,8 +2,9 @@
 
     python benchmarks/inference/same_answers.py --models RUNS --data DATA --out answers.jsonl
 
-RUNS holds folders of `limbeck finetune` (`cola`, `mrpc`, `stsb`, `ner`, `squad`, `nli`, `swag`) and
-beside them two model folders: `filler`, a masked language model, and `encoder`, a sentence model.
+RUNS holds folders of `limbeck finetune` (`cola`, `sst2`, `mrpc`, `stsb`, `ner`, `squad`, `nli`,
+`swag`) and beside them model folders: `filler`, a masked language model, and `encoder` and `mpnet`,
+sentence models.
 DATA holds each task's rows under the same names. What is not there is left out. One JSON object a
 line: how many answers were compared, how many differ in a label, a word or a place, and the largest
 difference of two numbers. `transformers` 5 has no pipelines for questions and for multiple choice:
@@ -238,6 +239,7 @@ def answer(place: Place) -> Iterator[tuple[str, Any, Any]]:
 
 CASES: dict[str, tuple[str, Case]] = {
     "text-classification": ("cola", classify),
+    "text-classification, reviews": ("sst2", classify),
     "text-classification, pairs": ("mrpc", classify),
     "text-classification, three labels": ("nli", classify),
     "text-classification, a number": ("stsb", classify),
@@ -245,11 +247,12 @@ CASES: dict[str, tuple[str, Case]] = {
     "ner": ("ner", find_entities),
     "fill-mask": ("filler", fill),
     "feature-extraction, embeddings": ("encoder", read_features),
+    "feature-extraction, embeddings, another family": ("mpnet", read_features),
     "reranking": ("stsb", rerank),
     "multiple-choice": ("swag", choose),
     "question-answering": ("squad", answer),
 }
-DATA = {"filler": "cola", "encoder": "stsb"}
+DATA = {"filler": "cola", "encoder": "stsb", "mpnet": "stsb"}
 """Where models have no rows of their own, whose they are asked."""
 
 
