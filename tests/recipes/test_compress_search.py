@@ -370,7 +370,6 @@ def test_a_format_that_fails_is_told_and_the_others_are_tried(deep_teacher, data
         tmp_path / "run",
         targets=("torch", "broken", "moody"),
         retain=0.2,
-        epochs=1,
     )
     with narrow_targets(tmp_path / "targets"):
         result = run(settings, progress=SilentProgress())
