@@ -76,6 +76,22 @@ def test_lists(kind: str, capsys: Captured) -> None:
     assert all(f"{entry['name']} " in shown for entry in entries)
 
 
+def test_names_are_shown_as_they_are_typed(capsys: Captured) -> None:
+    assert main(["list", "targets"]) == 0
+    assert "onnx-int8 " in capsys.readouterr().out
+    assert main(["export", "no-such", "--to", "onnx_int9", "--out", "no-such-run"]) == 2
+    said = capsys.readouterr().err
+    assert "accepted: coreml, " in said
+    assert said.rstrip().endswith("Did you mean 'onnx-int8'?")
+    assert "onnx_int8" not in said
+
+
+def test_help_says_how_several_are_given(capsys: Captured) -> None:
+    assert main(["predict", "--help"]) == 0
+    words = " ".join(re.sub(r"[│╭╰─]", " ", capsys.readouterr().out).split())
+    assert "Once for each: --choices A --choices B." in words
+
+
 def test_list_alone_lists_what_there_is_to_list(capsys: Captured) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -26,6 +26,7 @@ from limbeck.report.page import (
     Terms,
     Tile,
 )
+from limbeck.report.plots import label_row
 from limbeck.report.render import escape_markdown, render_html, render_markdown, write_page
 
 PAYLOADS = [
@@ -231,3 +232,17 @@ def test_drawings_take_nothing_from_a_matplotlibrc(monkeypatch):
 
 def test_what_a_terminal_would_obey_is_spelt_out() -> None:
     assert escape_markdown("label \x1b[31mred\x07") == r"label \\x1b\[31mred\\x07"
+
+
+def test_no_line_strikes_the_name_of_a_row() -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    axes.axvline(0, zorder=1)
+    label_row(axes, 0, "against copied layers", value="−0.4")
+    assert len(axes.texts) == 2
+    for text in axes.texts:
+        patch = text.get_bbox_patch()
+        assert patch is not None
+        assert patch.get_facecolor()[3] == 1
+        assert text.get_zorder() > 1
