@@ -49,7 +49,7 @@ def quantise_model(
         SettingsError: If a setting is wrong, or there is no such method.
         LimbeckError: As `export_model`.
     """
-    methods = (method,) if isinstance(method, str) else tuple(method or ())
+    methods = (method,) if isinstance(method, str) else method
     bits, finetune = settings.pop("bits", None), settings.pop("finetune", {})
     way = quantise.choose_way(methods, bits=bits, finetune=finetune)
     return write_exports(

@@ -26,6 +26,8 @@ from limbeck.cli._outline import outline_settings, summary_of
 from limbeck.errors import ContractError, SettingsError, did_you_mean
 
 ROOM = listing.ROOMS["recipes"]
+_LISTS = (tuple[str, ...], tuple[str, ...] | None)
+"""Types of settings that may be given several times, a word each."""
 
 if TYPE_CHECKING:
     from limbeck.config import Settings
@@ -168,7 +170,7 @@ def _read_arguments(name: str, arguments: Sequence[str]) -> tuple[str, Settings]
             arguments,
             own_flags=_OWN_FLAGS,
             switches=[n for n, field in fields.items() if field.annotation is bool],
-            lists=[n for n, field in fields.items() if field.annotation == tuple[str, ...]],
+            lists=[n for n, field in fields.items() if field.annotation in _LISTS],
         )
     )
     if len(plain) > 1:

@@ -22,6 +22,7 @@ from limbeck.train import Progress
 
 _AWARE: Final = "aware"
 """The method that trains the model for what it is exported to."""
+_USUAL: Final = ("int8",)
 _USUAL_BITS: Final = 4
 _ROUNDED: Final = (8, 4)
 
@@ -29,8 +30,9 @@ _ROUNDED: Final = (8, 4)
 class _ByMethods(RunSettings):
     model: Shown[str]
     """Model folder or Hub id, with its tokenizer; in float, as it was trained."""
-    method: Shown[tuple[str, ...]] = ()
-    """Method, or several: int8, int8-static, int4 or gptq; or aware, which trains the model."""
+    method: Shown[tuple[str, ...] | None] = None
+    """Method, or several: int8, which it is by default, int8-static, int4 or gptq; or aware, which
+    trains the model."""
     out: Shown[Path]
     """Run folder; the model is in its folder `model`, several are in `models`."""
     bits: Shown[Literal[8, 4, 2] | None] = None
@@ -97,37 +99,41 @@ class Way:
     training: TrainingForFormat | None = None
 
 
-def choose_way(method: Sequence[str], *, bits: int | None, finetune: Mapping[str, Any]) -> Way:
+def choose_way(
+    method: Sequence[str] | None, *, bits: int | None, finetune: Mapping[str, Any]
+) -> Way:
     """Returns what methods come to, or the bits that most weights are to have.
 
     Args:
-        method: Names of methods; none with bits alone.
+        method: Names of methods; None for what the bits say, or int8.
         bits: Of most weights, or of all where they are trained for it.
         finetune: Settings of that training.
 
     Raises:
-        SettingsError: If it is neither or both, a method twice, or one that there is not.
+        SettingsError: If both are given, a method twice, or one that there is not.
     """
-    if _AWARE in method and len(method) == 1:
+    if method is not None:
+        require_each_once(method, setting="method", what="method")
+    names = method or ()
+    if tuple(names) == (_AWARE,):
         width = bits or _USUAL_BITS
         training = TrainingForFormat(bits=width, finetune=dict(finetune))
         return Way(settings={"to": [f"onnx_int{width}"]}, training=training)
     if finetune:
         raise SettingsError(
             f"finetune.{next(iter(finetune))} is a setting of a training, and method = "
-            f"{', '.join(method) or 'none'} has none; accepted: method = {_AWARE}"
+            f"{', '.join(names) or 'none'} has none; accepted: method = {_AWARE}"
         )
-    if _AWARE in method:
+    if _AWARE in names:
         raise SettingsError(
-            f"method = {', '.join(method)} has {_AWARE} among others, which trains the model and "
+            f"method = {', '.join(names)} has {_AWARE} among others, which trains the model and "
             "exports what came of it; accepted: it alone"
         )
     if bits is None:
-        require_each_once(method, setting="method", what="method", or_else="bits = 8 or 4")
-        return Way(settings={"to": find_targets(method)})
-    if method:
+        return Way(settings={"to": find_targets(names or _USUAL)})
+    if names:
         raise SettingsError(
-            f"method = {', '.join(method)} and bits = {bits} are both given; accepted: one of "
+            f"method = {', '.join(names)} and bits = {bits} are both given; accepted: one of "
             f"them, as bits = 8 and 4 are int8 and int4 with repair = true; {_AWARE} takes both"
         )
     if bits not in _ROUNDED:

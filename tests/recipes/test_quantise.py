@@ -83,7 +83,6 @@ def test_settings_are_those_of_export_but_for_the_target():
             "method names int4 twice; accepted: one",
         ),
         ({"method": ()}, SettingsError, "method names nothing"),
-        ({}, SettingsError, "method names nothing; accepted: one method or several, .*or bits = 8"),
         ({"bits": 5}, SettingsError, r"bits = 5 is not accepted.*8, 4 or 2"),
         (
             {"bits": 2},
@@ -181,8 +180,10 @@ def test_four_bits_are_widened_where_a_layer_needs_it(size, width, deep_teacher,
 
 
 def test_bits_are_a_method_that_is_repaired(small, tmp_path):
-    settings = make_settings(small, tmp_path / "run", bits=8).to_export()
-    assert (settings.to, settings.repair) == (("onnx_int8",), True)
+    settings = make_settings(small, tmp_path / "run", bits=4).to_export()
+    assert (settings.to, settings.repair) == (("onnx_int4",), True)
+    settings = make_settings(small, tmp_path / "run").to_export()
+    assert (settings.to, settings.repair) == (("onnx_int8",), False)
 
 
 @pytest.mark.slow

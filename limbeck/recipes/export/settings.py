@@ -15,9 +15,7 @@ from limbeck.recipes._settings import RunSettings, take_one
 USUAL_DROP = 0.01
 
 
-def require_each_once(
-    names: Sequence[str], *, setting: str, what: str, or_else: str | None = None
-) -> None:
+def require_each_once(names: Sequence[str], *, setting: str, what: str) -> None:
     """Refuses a list of which nothing would come, or the same folder twice.
 
     Raises:
@@ -26,10 +24,7 @@ def require_each_once(
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None or not names:
         given = f"{double} twice" if double else "nothing"
-        other = "" if or_else is None else f", or {or_else}"
-        raise SettingsError(
-            f"{setting} names {given}; accepted: one {what} or several, each once{other}"
-        )
+        raise SettingsError(f"{setting} names {given}; accepted: one {what} or several, each once")
 
 
 class ProofSettings(RunSettings):
