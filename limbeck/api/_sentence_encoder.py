@@ -43,8 +43,8 @@ class SentenceEncoder:
         dtype: Type of the weights in memory, where `torch` runs the model; by default float32.
         engine: What runs the model, as `limbeck list engines` shows it; by default the one that
             runs what the folder holds.
-        precision: Type of the weights, fp32, bf16, fp16, int8 or int4, under the names that all
-            engines have; by default as they are.
+        precision: Type of the weights, fp32, bf16, fp16, int8, int4 or int2, under the names
+            that all engines have; by default as they are.
         num_threads: Threads of the CPU that engine and tokenizer take; see `load_engine`.
         revision: Branch, tag or commit on the Hub.
         token: Access token for the Hub; if absent, the one stored by `hf auth login`.

@@ -55,7 +55,7 @@ class RunOptions:
     ] = "auto"
     precision: Annotated[
         str | None,
-        Parameter(help="Of the weights: fp32, bf16, fp16, int8, int4; else as they are."),
+        Parameter(help="Of the weights: fp32, bf16, fp16, int8, int4, int2; else as they are."),
     ] = None
 
 

@@ -6,7 +6,12 @@ The module's name is the target's name; its `TargetType` is all that is needed.
 from limbeck.export._difference import Difference, measure_difference
 from limbeck.export._graph import Graph
 from limbeck.export._narrowing import Narrowing
-from limbeck.export._quantiser import Quantiser, find_trained_grid, require_quantisable
+from limbeck.export._quantiser import (
+    Quantiser,
+    find_trained_grid,
+    is_on_grid,
+    require_quantisable,
+)
 from limbeck.export._sensitivity import (
     Sensitivity,
     find_role,
@@ -31,6 +36,7 @@ __all__ = [
     "begin_step",
     "find_role",
     "find_trained_grid",
+    "is_on_grid",
     "list_modules",
     "load_graph",
     "load_target",

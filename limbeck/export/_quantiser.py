@@ -155,12 +155,13 @@ def find_trained_grid(graph: Graph) -> str | None:
 
     None for one that is on none, as any that was not trained so.
     """
+    return next((name for name in GRIDS if is_on_grid(graph, load_target(name))), None)
+
+
+def is_on_grid(graph: Graph, narrowing: Narrowing) -> bool:
+    """Tells whether all matrices of a model are what a format makes of them."""
     matrices = [m.weight.data for m in list_modules(graph).values() if isinstance(m, nn.Linear)]
-    for name in GRIDS:
-        target = load_target(name)
-        if all(torch.equal(target.narrow(matrix), matrix) for matrix in matrices):
-            return name
-    return None
+    return all(torch.equal(narrowing.narrow(matrix), matrix) for matrix in matrices)
 
 
 def _list_children(model: Model) -> Iterator[tuple[nn.Module, str, nn.Linear | nn.Embedding]]:

@@ -54,6 +54,8 @@ class Target(Narrowing, ABC):
     """The extra that installs them."""
     needs_calibration: ClassVar[bool] = False
     """Whether texts are looked at: for ranges of activations, or for how weights are rounded."""
+    does_without_texts: ClassVar[bool] = False
+    """Whether one that looks at texts is written without any, too."""
     tolerance: ClassVar[float] = 1e-4
     """Largest difference of outputs from torch's, relative to their own spread, that a sound
     export in this precision shows."""

@@ -30,6 +30,7 @@ class OnnxInt8Target(Target):
     packages = _onnx.PACKAGES
     extra = "onnx"
     needs_calibration = True
+    does_without_texts = True
     tolerance = 0.5
 
     def narrow(self, weight: Tensor, *, role: Role = "matrix") -> Tensor:

@@ -30,6 +30,7 @@ class OpenVinoInt8Target(Target):
     packages = ("openvino", "nncf")
     extra = "openvino"
     needs_calibration = True
+    does_without_texts = True
     # Of the tests' random models that were measured, ELECTRA is the farthest, at 1.1.
     tolerance = 1.5
 

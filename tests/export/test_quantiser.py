@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from limbeck import listing
 from limbeck.errors import SettingsError
 from limbeck.export import (
     Graph,
     Quantiser,
     find_role,
+    find_trained_grid,
+    is_on_grid,
     list_modules,
     load_target,
     require_quantisable,
@@ -151,6 +154,18 @@ def test_names_are_those_of_the_plain_model_and_so_is_what_comes_of_it(name):
         with torch.no_grad():
             expected = free.eval()(**batch).logits
             torch.testing.assert_close(folded.eval()(**batch).logits, expected)
+
+
+def test_a_grid_is_found_and_so_are_all_that_keep_it():
+    graph = plain_graph()
+    assert find_trained_grid(graph) is None
+    for module in graph.model.modules():
+        if isinstance(module, nn.Linear):
+            module.weight.data = load_target("onnx_int8").narrow(module.weight.data)
+    assert find_trained_grid(graph) == "onnx_int8"
+    kept = [n for n in listing.list_names("limbeck.export") if is_on_grid(graph, load_target(n))]
+    assert {"onnx_int8", "onnx_int8_static", "web"} <= {*kept}  # which write the same numbers
+    assert not {"onnx_int4", "onnx_int2", "sparse"} & {*kept}
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from pipeline_models import EVERY_EXPORT, SLOWLY_WRITTEN, TEXTS, require_package
 
 import limbeck
 from limbeck import listing
+from limbeck.checkpoints import ExitInfo
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.cli import main
 from limbeck.errors import CheckpointError, MachineError, SettingsError
@@ -28,12 +29,15 @@ from limbeck.inference.bench import name_contestants, run_contest
 from limbeck.inference.engines import ASKED, engine_name, find_engine
 from limbeck.inference.engines._exported import ExportedEngine
 from limbeck.inference.engines._files import wanted_files
+from limbeck.inference.engines._sentence import SentenceEngine
 from limbeck.inference.engines.openvino import OpenVinoEngine, require_narrow
 from limbeck.inference.engines.torch import TorchEngine
+from limbeck.inference.engines.torch_compiled import CompiledSentenceEngine
 from limbeck.inference.speed import measure_speed
 from limbeck.models import (
     AutoModel,
     AutoModelForSequenceClassification,
+    EarlyExitModel,
     find_architecture,
     find_class,
 )
@@ -399,6 +403,23 @@ def test_vectors_and_answers_of_what_was_compiled(tmp_path, classifier):
     found = pipeline(model=classifier, engine="torch_compiled")(TEXTS)
     expected = [one["score"] for one in pipeline(model=classifier)(TEXTS)]
     assert [one["score"] for one in found] == pytest.approx(expected, abs=TOLERANCE)
+
+
+def test_a_part_of_an_engine_has_its_name():
+    assert engine_name(CompiledSentenceEngine) == "torch_compiled"
+    assert engine_name(SentenceEngine) == "torch"
+
+
+def test_early_exits_are_not_compiled(classifier, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(classifier)
+    info = ExitInfo(layers=(1,), uncertainty="entropy", bound=0.5)
+    folder = shutil.copytree(classifier, tmp_path / "exits")
+    EarlyExitModel(model, info).save_pretrained(folder)
+    with pytest.raises(
+        SettingsError,
+        match=r"engine = 'torch_compiled': \S+exits has early exits, .*; accepted: engine='torch'",
+    ):
+        load_engine("torch_compiled", folder, device="cpu")
 
 
 def test_without_a_compiler_it_is_told(classifier):

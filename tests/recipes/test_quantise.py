@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import onnx
 import pytest
@@ -133,6 +135,36 @@ def test_nothing_is_calibrated_on_texts_that_the_vocabulary_does_not_know(small,
     texts.write_text(" \n\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"texts = .*texts\.txt'.* have no words"):
         quantise.plan(settings)
+
+
+def test_texts_that_nobody_gave_stop_nothing_that_does_without(small, tmp_path):
+    """Those that come with Limbeck are English, and the vocabulary may be of another language."""
+    folder = shutil.copytree(small, tmp_path / "model")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    words = tokenizer["model"]["vocab"]
+    special = {one["content"] for one in tokenizer["added_tokens"]}
+    tokenizer["model"]["vocab"] = {
+        word if word in special else chr(0x4E00 + number): number for word, number in words.items()
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    values = {"measure": False, "max_length": 16}
+    settings = make_settings(folder, tmp_path / "run", method="int8", **values)
+    said = (
+        r"onnx-int8 is written without looking at texts, since \d\d\.\d % of the tokens of texts "
+    )
+    said += r"that come with Limbeck are unknown to .*; texts=FILE gives some in its language"
+    planned = quantise.plan(settings)["targets"]["onnx-int8"]
+    assert "calibration" not in planned
+    assert re.fullmatch(said, planned["note"])
+    progress = Lines()
+    result = quantise.run(settings, progress=progress)
+    assert [line for line in progress.lines if re.search(said, line)]
+    assert result.calibration is None
+    card = (tmp_path / "run/model/README.md").read_text(encoding="utf-8")
+    assert "left in the inputs of products" in card
+    assert "Calibrated on" not in card
+    with pytest.raises(DataError, match=r"texts that come with Limbeck are unknown"):
+        quantise.plan(make_settings(folder, tmp_path / "other", method="gptq", **values))
 
 
 def damage(teacher, folder, *, size):

@@ -82,8 +82,8 @@ def load_engine(
         vectors: Whether vectors of texts are asked for, of a model without a head, not hidden
             states.
         device: `auto`, or a device that the engine knows.
-        precision: Type of the weights, fp32, bf16, fp16, int8 or int4: of an exported folder that
-            has several files the one to take, and for `torch` what they are brought into. By
+        precision: Type of the weights, fp32, bf16, fp16, int8, int4 or int2: of an exported folder
+            that has several files the one to take, and for `torch` what they are brought into. By
             default as they are. `openvino` computes in bf16 with weights of fp32, on CPUs that
             can: the faster, and exact to about two digits.
         num_threads: Threads of the CPU that the engine takes; by default as many as there are

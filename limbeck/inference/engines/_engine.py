@@ -56,8 +56,8 @@ class Engine(ABC):
         facts: What is to be known of the model: its head, labels and sizes.
         limits: What it takes.
         device: Where it runs, such as `cpu` or `cuda:0`; speeds compare on one device only.
-        precision: Type of its weights: fp32, bf16, fp16, int8 or int4; what it computes in, where
-            that was asked for.
+        precision: Type of its weights: fp32, bf16, fp16, int8, int4 or int2; what it computes in,
+            where that was asked for.
     """
 
     files: ClassVar[Mapping[str, str]] = {}

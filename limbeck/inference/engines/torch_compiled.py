@@ -11,7 +11,7 @@ from limbeck.errors import LimbeckError, MachineError, SettingsError, shorten
 from limbeck.inference.engines._engine import ASKED, Engine
 from limbeck.inference.engines._sentence import SentenceEngine
 from limbeck.inference.engines.torch import TorchEngine
-from limbeck.models import Kind
+from limbeck.models import EarlyExitModel, Kind
 from limbeck.nn import Encoder
 
 _PlainT = TypeVar("_PlainT", TorchEngine, SentenceEngine)
@@ -50,7 +50,7 @@ class CompiledEngine(TorchEngine):
 
         Raises:
             MachineError: If it can't be compiled, as where there is no C++ compiler.
-            SettingsError: If `transformers` runs the model, and not Limbeck.
+            SettingsError: If `transformers` runs the model, and not Limbeck, or it has early exits.
         """
         if vectors:
             return CompiledSentenceEngine.load(
@@ -68,6 +68,8 @@ class CompiledSentenceEngine(SentenceEngine):
 
     Arguments are those of `SentenceEngine`.
     """
+
+    part_of = "torch_compiled"
 
     @classmethod
     def load(
@@ -100,6 +102,11 @@ def _compile(engine: _PlainT, folder: Path) -> _PlainT:
         raise SettingsError(
             f"engine = 'torch_compiled': {folder} is a model that transformers runs, and only "
             "families of Limbeck are compiled; accepted: engine='torch'"
+        )
+    if isinstance(engine.model, EarlyExitModel):
+        raise SettingsError(
+            f"engine = 'torch_compiled': {folder} has early exits, with which layers run one by "
+            "one, and what is compiled runs all of them at once; accepted: engine='torch'"
         )
     encoder.compile(dynamic=True)
     tokens = min(_WARM_TOKENS, engine.limits.max_tokens or _WARM_TOKENS)

@@ -84,7 +84,8 @@ def pipeline(
             for question answering.
         engine: What runs the model, as `limbeck list engines` shows it; by default the one
             that runs what the folder holds.
-        precision: Type of the weights, fp32, bf16, fp16, int8 or int4; by default as they are.
+        precision: Type of the weights, fp32, bf16, fp16, int8, int4 or int2; by default as they
+            are.
         num_threads: Threads of the CPU that engine and tokenizer take; by default as many as there
             are cores. See `load_engine`.
         revision: Branch, tag or commit on the Hub.

@@ -238,8 +238,9 @@ class EarlyExitModel(nn.Module):
             result: (batch,), places among the scores; the last is the model itself.
         """
         chosen = torch.full((len(scores[0]),), len(scores) - 1)
-        for place in reversed(range(len(scores) - 1)):
-            chosen[self.doubts(scores)[place] < bound] = place
+        doubts = self.doubts(scores)
+        for place in reversed(range(len(doubts))):
+            chosen[doubts[place] < bound] = place
         return chosen
 
     def doubts(self, scores: Sequence[Tensor]) -> list[Tensor]:

@@ -117,8 +117,7 @@ def plan(settings: ExportSettings, *, training: TrainingForFormat | None = None)
 def _plan_target(source: Source, target: Target) -> Mapping[str, str]:
     runs = target.engine or f"none here, it needs {target.needs or 'another system'}"
     found = {"engine": runs, "precision": target.precision}
-    if target.needs_calibration:
-        rows = source.calibration
+    if (rows := source.calibrate(target)) is not None:
         found["calibration"] = f"{rows.num_rows} {rows.source}"
     try:
         source.check(target)
@@ -129,14 +128,15 @@ def _plan_target(source: Source, target: Target) -> Mapping[str, str]:
     found["packages"] = f"{', '.join(target.packages) or 'none'}: installed"
     if source.settings.repair:
         found["repair"] = describe_repair(source, target)
-    further = {"runtime": target.describe_runtime(), "note": source.explain_grid(target)}
-    return {**found, **{name: said for name, said in further.items() if said is not None}}
+    further = {"runtime": target.describe_runtime(), "note": "; ".join(source.list_notes(target))}
+    return {**found, **{name: said for name, said in further.items() if said}}
 
 
 def _export_all(source: Source, workshop: Path, progress: Progress) -> ExportRecord:
     """Exports to each target, measures all side by side, and puts up those that may be used."""
-    for note in filter(None, map(source.explain_grid, source.targets)):
-        progress.log(f"{source.settings.model}: {note}")
+    for target in source.targets:
+        for note in source.list_notes(target):
+            progress.log(f"{source.settings.model}: {note}")
     made = [make_export(source, target, workshop, progress) for target in source.targets]
     latency = None
     if source.settings.measure:

@@ -210,13 +210,13 @@ def _export(
     in_float = [name for name, narrowing in widths.items() if narrowing is None]
     widened = {name: narrowing for name, narrowing in widths.items() if narrowing is not None}
     with showing_steps(target, progress):
-        calibration = source.calibration.batches if target.needs_calibration else ()
+        rows = source.calibrate(target)
         write_export(
             source.folder,
             folder,
             target.widen(widened) if widened else target,
             graph=source.graph,
-            calibration=calibration,
+            calibration=() if rows is None else rows.batches,
             keep_float=(*source.keep_float, *in_float),
         )
         verdict = source.gate.judge(folder, target)

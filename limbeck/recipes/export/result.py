@@ -61,9 +61,8 @@ def describe_export(
     source: Source, models: Sequence[ExportedModel], latency: Latency | None
 ) -> ExportRecord:
     """Returns the outcome as it stands in `result.json`."""
-    gate, task, calibration = source.gate, source.gate.task, None
-    if any(target.needs_calibration for target in source.targets):
-        calibration = f"{source.calibration.num_rows} {source.calibration.source}"
+    gate, task = source.gate, source.gate.task
+    rows = next(filter(None, map(source.calibrate, source.targets)), None)
     return ExportRecord(
         model=source.settings.model,
         model_class=gate.graph.class_name,
@@ -72,7 +71,7 @@ def describe_export(
         file_bytes=count_bytes(source.compared),
         rows=gate.rows.source,
         num_rows=gate.rows.num_rows,
-        calibration=calibration,
+        calibration=None if rows is None else f"{rows.num_rows} {rows.source}",
         task=None if task is None else task.data.task.name,
         metric=None if task is None else task.data.task.metric,
         split=None if task is None else task.split,

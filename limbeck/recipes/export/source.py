@@ -14,6 +14,7 @@ from limbeck.export import (
     Graph,
     Target,
     find_trained_grid,
+    is_on_grid,
     list_modules,
     load_graph,
     load_target,
@@ -120,19 +121,23 @@ class Source:
                 "memory is set aside for the longest; accepted: another target, or max_length = "
                 f"{longest}, at which texts are cut here and have to be there"
             )
-        if target.needs_calibration:
-            _ = self.calibration
+        self.calibrate(target)
 
-    @cached_property
-    def calibration(self) -> Rows:
-        """What targets are calibrated on that need it.
+    def calibrate(self, target: Target) -> Rows | None:
+        """Returns what a target is calibrated on; None for nothing.
+
+        The texts that come with Limbeck are English. Of a model that reads another language, a
+        target that can does without them.
 
         Raises:
             DataError: If the model's vocabulary does not know what is written there.
         """
-        rows = self._training_rows(self.settings.calibration_rows)
-        unknown = measure_unknown(rows, self.tokenizer)
+        if not target.needs_calibration:
+            return None
+        rows, unknown = self._calibration
         if unknown > _MOST_UNKNOWN:
+            if target.does_without_texts and not self._has_own_texts:
+                return None
             raise DataError(
                 f"{figures.percent(unknown)} of the tokens of {rows.num_rows} {rows.source} are "
                 "unknown to the model's vocabulary, so that nothing can be calibrated on them; "
@@ -143,6 +148,18 @@ class Source:
             return rows
         told = f"{rows.source} ({figures.percent(unknown)} of the tokens unknown to the vocabulary)"
         return replace(rows, source=told)
+
+    @cached_property
+    def _calibration(self) -> tuple[Rows, float]:
+        """The rows to calibrate on, and the share of their tokens that the vocabulary lacks."""
+        rows = self._training_rows(self.settings.calibration_rows)
+        return rows, measure_unknown(rows, self.tokenizer)
+
+    @property
+    def _has_own_texts(self) -> bool:
+        """Whether text is the user's, and not what comes with Limbeck."""
+        task = self.gate.task
+        return self.texts.is_given or (task is not None and "train" in task.data.examples)
 
     @cached_property
     def sensitivity_rows(self) -> Rows:
@@ -160,15 +177,31 @@ class Source:
             self.texts, self.graph, self.tokenizer, count=count, max_length=self.max_length
         )
 
-    def explain_grid(self, target: Target) -> str | None:
+    def list_notes(self, target: Target) -> list[str]:
+        """Returns what is to be known of an export before it is made."""
+        return [note for note in (self._explain_grid(target), self._explain_texts(target)) if note]
+
+    def _explain_grid(self, target: Target) -> str | None:
         """Says of weights that were trained for another format that they are rounded once more."""
-        if target.precision in ("fp32", "fp16") or self._trained_for in (None, target.name):
+        if target.precision in ("fp32", "fp16") or self._trained_for is None:
             return None
-        assert self._trained_for is not None
+        if is_on_grid(self.graph, target):  # its own, or one that another target has too, as `web`
+            return None
         own = load_target(self._trained_for).shown_name
         return (
             f"weights are quantised already, as {own} holds them, and {target.shown_name} rounds "
             f"them once more; limbeck export --to {own} writes them as they are"
+        )
+
+    def _explain_texts(self, target: Target) -> str | None:
+        """Says of a target that looks at texts that it is written without any."""
+        if not target.needs_calibration or self.calibrate(target) is not None:
+            return None
+        rows, unknown = self._calibration
+        return (
+            f"{target.shown_name} is written without looking at texts, since "
+            f"{figures.percent(unknown)} of the tokens of {rows.source} are unknown to the "
+            "model's vocabulary; texts=FILE gives some in its language"
         )
 
     @cached_property
