@@ -188,11 +188,12 @@ def draw_trade_off(compression: Compression, across: Across, *, width: float = W
             points.append((x, y))
         if compression.search is not None:
             _draw_front(axes, points)
-            _draw_bound(axes, compression.search, across)
         axes.margins(0.2, 0.16)
         axes.set_xlim(left=0)
+        if compression.search is not None:
+            _draw_bound(axes, compression.search, across)
         axes.set_xlabel(_label(across))
-        axes.set_ylabel(f"{wording.metric_name(compression.metric)} ({compression.split})")
+        axes.set_ylabel(f"{wording.short_metric_name(compression.metric)} ({compression.split})")
         names = [model.label for model in compression.models if model.is_model]
         name_points(axes, points, names)
 
@@ -224,13 +225,17 @@ def _draw_bound(axes: Axes, search: Search, across: Across) -> None:
     limit = getattr(search.bounds, name)
     if limit is None:
         return
+    end = max(axes.get_xlim()[1], 1.02 * limit)
+    axes.set_xlim(right=end)
     axes.axvline(limit, color=MUTED, linestyle=(0, (5, 3)), linewidth=1.3, zorder=1)
+    is_left = limit > end / 2  # where there is room
     axes.annotate(
         f"at most {word_bound(name, limit)}",
         (limit, 0),
         xycoords=("data", "axes fraction"),
-        xytext=(4, 4),
+        xytext=(-4 if is_left else 4, 4),
         textcoords="offset points",
+        ha="right" if is_left else "left",
         color=MUTED,
     )
 

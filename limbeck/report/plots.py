@@ -44,7 +44,7 @@ def score_plot(models: Sequence[ModelFacts], *, metric: str, split: str, of: str
         axes.margins(0.18, 0.12)
         axes.set_xlim(left=0)
         axes.set_xlabel(across_label(by_latency=has_speed))
-        axes.set_ylabel(f"{wording.metric_name(metric)} ({split})")
+        axes.set_ylabel(f"{wording.short_metric_name(metric)} ({split})")
 
     across, bars = ("latency", ", quartiles of the latency.") if has_speed else ("parameters", ".")
     drawing = draw(

@@ -368,7 +368,7 @@ def test_what_cannot_be(changes, message, deep_teacher, data, tmp_path):
 
 
 def test_models_that_get_none(deep_teacher, encoder, data, tmp_path):
-    with pytest.raises(MissingHeadError, match="no head that is fine-tuned for sst2"):
+    with pytest.raises(MissingHeadError, match="encoder has no head, and nothing says for which"):
         give_exits(encoder, data, tmp_path / "run")
     one = write_model(tmp_path / "one", head=["NEGATIVE", "POSITIVE"], num_hidden_layers=1)
     with pytest.raises(SettingsError, match="the model has one layer alone, and an exit stands on"):

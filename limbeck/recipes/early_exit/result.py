@@ -14,7 +14,7 @@ from limbeck.recipes.early_exit.costs import EXITS
 from limbeck.recipes.early_exit.parts import FULL, Parts
 from limbeck.recipes.prune.result import find_difference, make_estimate
 from limbeck.report import figures, wording
-from limbeck.report.drawing import Drawing, draw, point_style
+from limbeck.report.drawing import WIDTH, Drawing, draw, point_style
 from limbeck.report.facts import Report
 from limbeck.report.page import Plot, Plots, Section, Table
 from limbeck.report.parts import some
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _TICKS = 0.62  # inches on the left for the figures of an axis
+_WIDE = 9.4  # inches: two figures side by side
 _NAMES = {
     "entropy": "entropy, over its maximum,",
     "probability": "most probable answer's lack to 1",
@@ -138,10 +139,11 @@ def make_section(found: Found) -> Section:
             f"{found.parts.num_tokens} tokens, what exits on the way take included."
         ),
     )
-    metric = wording.metric_name(found.parts.data.task.metric)
+    metric = found.parts.data.task.metric
     curve = Plot(
-        title=figures.capitalise(f"{metric} and layers run"),
-        drawing=_draw_curve(found, metric=metric),
+        title=figures.capitalise(f"{wording.metric_name(metric)} and layers run"),
+        drawing=_draw_curve(found, metric=metric, name="exits-wide", width=_WIDE),
+        narrow=_draw_curve(found, metric=metric, name="exits"),
         caption=(
             "Each point of a line is a bound. The right end is the model without exits, the marks "
             "are the bound that was taken."
@@ -175,11 +177,15 @@ def _waits_table(found: Found) -> Table | None:
     )
 
 
-def _draw_curve(found: Found, *, metric: str) -> Drawing:
+def _draw_curve(found: Found, *, metric: str, name: str, width: float = WIDTH) -> Drawing:
     tried, bound = found.tried, found.model.info.bound
     lines = {
-        "chosen on": [(point.mean_layers, point.score) for point in tried],
-        "reported on": [(point.reported_mean_layers, point.reported_score) for point in tried],
+        "examples that the bound was chosen on": [
+            (point.mean_layers, point.score) for point in tried
+        ],
+        "examples that are reported": [
+            (point.reported_mean_layers, point.reported_score) for point in tried
+        ],
     }
     taken = min(tried, key=lambda point: abs(point.bound - bound))
 
@@ -192,13 +198,14 @@ def _draw_curve(found: Found, *, metric: str) -> Drawing:
             axes.plot([x], [100 * y], **point_style(number))
         axes.margins(0.05, 0.12)
         axes.set_xlabel("layers run on average")
-        axes.set_ylabel(metric)
+        axes.set_ylabel(wording.short_metric_name(metric))
         axes.legend(frameon=False)
 
     return draw(
-        "exits",
+        name,
         paint,
         height=3.2,
+        width=width,
         describe="Score against layers run on average, for every bound",
         left=_TICKS,
     )
