@@ -152,13 +152,18 @@ def measure_in_turns(
         found = SpeedsRecord.read(out)
         known = found if found.machine == machine else known
     first = runs[0].label
-    if known.models.get(first) != models[first]:  # nothing was held against this one
+
+    def is_known(label: str) -> bool:
+        is_whole = label in known.speeds and (label == first or label in known.references)
+        return is_whole and known.models.get(label) == models[label]
+
+    if not is_known(first):  # nothing was held against this one
         known = SpeedsRecord(machine=machine, speeds={})
-    new = [run for run in runs if known.models.get(run.label) != models[run.label]]
+    new = [run for run in runs if not is_known(run.label)]
     if new:
-        names = "all" if len(new) == len(runs) else ", ".join(run.label for run in new)
-        progress.log(f"measuring the speed of {names}, side by side")
         turns = [runs[0], *(run for run in new if run is not runs[0])]
+        names = "all" if len(turns) == len(runs) else ", ".join(run.label for run in new)
+        progress.log(f"measuring the speed of {names}, side by side")
         speeds = measure_runs(turns, split, device=device, progress=progress)
         references = {run.label: speeds[first] for run in turns[1:]}
         known = SpeedsRecord(
