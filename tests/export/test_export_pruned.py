@@ -1,20 +1,45 @@
-"""Layers without attention or feed-forward, and narrower hidden states, in an exported file."""
-
-from __future__ import annotations
+"""Models whose layers differ in heads and neurons, or have none, are exported as any are."""
 
 import pytest
 import torch
-from exported_models import make_graph, write_source
+from exported_models import RUNTIMES, make_graph, relative_difference, write_source
 
 from limbeck import AutoModelForSequenceClassification
-from limbeck.export import load_target, write_export
+from limbeck.checkpoints import read_config
+from limbeck.export import Graph, load_target, write_export
 from limbeck.inference import load_engine
 from limbeck.methods.prune_units import keep_units
 from limbeck.methods.prune_width import keep_width
 from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+# Biases of distances for each head (MPNet), projections of distances (DeBERTa), rotations and gates
+# (ModernBERT), masks of causal attention (GPT-2), and the plain one.
+FAMILIES = ("bert", "mpnet", "deberta_v2", "modernbert", "gpt2")
+TARGETS = ("onnx", "onnx_int8", "openvino")
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def pruned(request, tmp_path_factory):
+    whole = make_graph(request.param, SEQUENCE_CLASSIFICATION).model
+    model = keep_units(whole, heads=[[1], [0, 1]], neurons=[range(0, 32, 2), range(9)])
+    graph = Graph(model.eval())
+    return graph, write_source(graph, tmp_path_factory.mktemp(request.param) / "source")
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_an_export_gives_what_torch_gives(name, pruned, tmp_path):
+    graph, source = pruned
+    target, folder = load_target(name), tmp_path / "exported"
+    assert target.refuse(graph) is None
+    info = write_export(source, folder, target, graph=graph)
+    assert relative_difference(graph, RUNTIMES[target.engine](folder, info)) <= target.tolerance
+    assert load_engine(target.engine, folder).facts.kind == SEQUENCE_CLASSIFICATION
+    shapes = read_config(folder)["layer_shapes"]
+    assert shapes == [{"heads": [1], "neurons": 16}, {"heads": [0, 1], "neurons": 9}]
+
+
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_what_is_gone_is_gone_in_the_file(family, tmp_path):
     source = write_source(make_graph(family, SEQUENCE_CLASSIFICATION), tmp_path / "source")
