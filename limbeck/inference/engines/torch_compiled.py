@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from limbeck.errors import LimbeckError, MachineError, SettingsError, shorten
@@ -117,7 +118,9 @@ def _compile(engine: _PlainT, folder: Path) -> _PlainT:
             shape = (rows, 2, tokens) if engine.kind.has_choices else (rows, tokens)
             engine.run(
                 {
-                    name: torch.full(shape, value)
+                    # Arrays, as pipelines give: a tensor made out of inference mode is another
+                    # kind to the compiler, and would have programs of its own.
+                    name: np.full(shape, value)
                     for name, value in values.items()
                     if name in engine.limits.inputs
                 }
