@@ -60,5 +60,5 @@ def quantise_model(
         out=out,
         progress=progress,
         training=way.training,
-        **{**settings, **way.settings},
+        **{**way.settings, **settings},
     )

@@ -65,7 +65,7 @@ class QuantiseSettings(ProofSettings, _ByMethods):
     def to_export(self) -> ExportSettings:
         """Returns the export that it is: to the files that ONNX Runtime runs."""
         values = self.model_dump(exclude={"method", "bits", "finetune"}, exclude_unset=True)
-        return ExportSettings.from_values({**values, **self.way.settings}, where="quantise")
+        return ExportSettings.from_values({**self.way.settings, **values}, where="quantise")
 
 
 SettingsType = QuantiseSettings
@@ -91,7 +91,7 @@ class Way:
     """What methods and bits come to.
 
     Attributes:
-        settings: Those of the export that they decide.
+        settings: Those of the export that they decide, where nothing else was asked for.
         training: What the model learns before it; None for nothing.
     """
 

@@ -144,6 +144,14 @@ def test_blocks_from_the_shell(deep_teacher, data, tmp_path, capsys):
             r"sparsify: there is no setting 'scope'",
         ),
         (
+            {"method": "cofi", "density": 0.5, "sparsify": {"density": 0.3}},
+            r"sparsify\.density = 0\.3 is another word for density; accepted: density = 0\.3",
+        ),
+        (
+            {"method": "cofi", "density": 0.5, "sparsify": {"method": "l0"}},
+            r"sparsify\.method = 'l0' is another word for method; accepted: method = 'l0'",
+        ),
+        (
             {"method": "block_movement", "density": 0.5, "sparsify": {"block": 5}},
             r"block = 5 does not divide the 16 x 16 weights .*: a divisor of 16",
         ),

@@ -214,6 +214,8 @@ def test_four_bits_are_widened_where_a_layer_needs_it(size, width, deep_teacher,
 def test_bits_are_a_method_that_is_repaired(small, tmp_path):
     settings = make_settings(small, tmp_path / "run", bits=4).to_export()
     assert (settings.to, settings.repair) == (("onnx_int4",), True)
+    settings = make_settings(small, tmp_path / "run", bits=4, repair=False).to_export()
+    assert (settings.to, settings.repair) == (("onnx_int4",), False)
     settings = make_settings(small, tmp_path / "run").to_export()
     assert (settings.to, settings.repair) == (("onnx_int8",), False)
 

@@ -139,6 +139,12 @@ class PruneSettings(LearningSettings, TaskSettings):
                 f"method = {shorten(self.method)} is none; accepted: {', '.join(names)}."
                 + did_you_mean(name, names)
             )
+        twice = next((one for one in ("method", "density") if one in self.sparsify), None)
+        if twice is not None:
+            raise SettingsError(
+                f"sparsify.{twice} = {self.sparsify[twice]!r} is another word for {twice}; "
+                f"accepted: {twice} = {self.sparsify[twice]!r}"
+            )
         given = {} if self.density is None else {"density": self.density}
         of_method = listing.load("limbeck.sparsity", name).SettingsType.model_fields
         if not given and of_method["density"].is_required():
