@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -142,6 +143,10 @@ def write_tables(
         names = [f"{name}_{part}" for part in ("rows", "row_scales", "row_zeros")]
         if name not in sizes:
             blocks = choose(torch.from_numpy(values.copy()))
+            if values.shape[1] % (
+                8 // blocks.grid.bits
+            ):  # the step would take rows for whole bytes
+                blocks = replace(blocks, grid=replace(blocks.grid, bits=4))
             scales = numpy_helper.from_array(blocks.grid.scales.numpy(), names[1])
             model.graph.initializer.append(scales)
             for part, whole in ((names[0], blocks.numbers), (names[2], blocks.grid.zeros)):
