@@ -10,6 +10,7 @@ from limbeck.api._export import write_exports
 from limbeck.api._models import ModelLike
 from limbeck.api._results import ExportResult
 from limbeck.api._signature import takes_settings
+from limbeck.errors import SettingsError, shorten
 from limbeck.recipes import quantise
 from limbeck.tokenizers import Tokenizer
 from limbeck.train import Progress
@@ -49,6 +50,11 @@ def quantise_model(
         SettingsError: If a setting is wrong, or there is no such method.
         LimbeckError: As `export_model`.
     """
+    if "to" in settings:
+        raise SettingsError(
+            f"to = {shorten(settings['to'])} is not for quantise_model, whose methods say it; "
+            "accepted: method, or limbeck.export_model"
+        )
     methods = (method,) if isinstance(method, str) else method
     bits, finetune = settings.pop("bits", None), settings.pop("finetune", {})
     way = quantise.choose_way(methods, bits=bits, finetune=finetune)

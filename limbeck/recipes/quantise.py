@@ -25,6 +25,7 @@ _AWARE: Final = "aware"
 _USUAL: Final = ("int8",)
 _USUAL_BITS: Final = 4
 _ROUNDED: Final = (8, 4)
+_TRAINED: Final = (*_ROUNDED, 2)
 
 
 class _ByMethods(RunSettings):
@@ -112,6 +113,8 @@ def choose_way(
     Raises:
         SettingsError: If both are given, a method twice, or one that there is not.
     """
+    if bits not in (None, *_TRAINED):  # from Python nobody else has looked at them
+        raise SettingsError(f"bits = {bits!r} is not accepted. Accepted: 8, 4 or 2")
     if method is not None:
         require_each_once(method, setting="method", what="method")
     names = method or ()

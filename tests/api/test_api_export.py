@@ -51,3 +51,22 @@ def test_what_was_refused_can_be_looked_at(tmp_path, monkeypatch):
         limbeck.export_model(tmp_path / "model", "onnx", out=tmp_path / "run", **FAST)
     assert caught.value.result.models[0].outputs.largest > 0
     assert not (tmp_path / "run").exists()
+
+
+def test_methods_and_bits_from_python(tmp_path):
+    folder, texts = write_model(tmp_path / "model"), ["the good film", "a dull story about men"]
+    result = limbeck.quantise_model(folder, "int4", texts=texts, out=tmp_path / "run", **FAST)
+    (model,) = result.record.models
+    assert (model.target, model.precision) == ("onnx-int4", "int4")
+    assert result.model_folder == tmp_path / "run/model"
+    for given, message in (
+        ({"bits": "4"}, r"bits = '4' is not accepted\. Accepted: 8, 4 or 2"),
+        ({"method": "aware", "bits": 3}, r"bits = 3 is not accepted\. Accepted: 8, 4 or 2"),
+        (
+            {"to": "onnx"},
+            r"to = 'onnx' is not for quantise_model.*; accepted: method, or .*export_",
+        ),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            limbeck.quantise_model(folder, out=tmp_path / "other", **given)
+    assert not (tmp_path / "other").exists()
