@@ -1,6 +1,9 @@
 """`limbeck prune`: a fine-tuned model in, one of fewer heads, neurons and layers out."""
 
 import json
+import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,6 +130,21 @@ def test_hidden_states_get_narrower(deep_teacher, data, tmp_path):
     assert f"{model.num_parameters:,}" != f"{load(deep_teacher).num_parameters:,}"
     page = (tmp_path / "run/report/report.md").read_text(encoding="utf-8")
     assert "in hidden states of 8 of 16 dimensions. On a text" in page
+
+
+@pytest.mark.slow
+def test_what_was_pruned_is_not_lost_where_memory_cannot_be_measured(
+    deep_teacher, data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    settings = make_settings(
+        deep_teacher, data, tmp_path / "run", layers=2, measure=True, finetune=STEP
+    )
+    progress = Lines()
+    result = run(settings, progress=progress)
+    assert any(re.match(r"memory was not measured: .* could not be", li) for li in progress.lines)
+    assert result.after.loaded_bytes is None
+    assert result.after.latency_ms > 0
 
 
 def test_layers_go_first(deep_teacher, data, tmp_path):

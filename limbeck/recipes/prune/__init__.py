@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from limbeck.checkpoints import copy_beside
-from limbeck.errors import SettingsError
+from limbeck.errors import LimbeckError, SettingsError
 from limbeck.inference.footprint import Footprint, measure_footprint
 from limbeck.methods.prune_units import require_cuttable
 from limbeck.models import Model
@@ -284,14 +284,22 @@ def _read_model(pruning: _Pruning, folder: Path) -> tuple[Shape, Stored | None]:
 
 def _measure_memory(
     pruning: _Pruning, folder: Path, progress: Progress
-) -> tuple[Footprint, Footprint]:
-    """Loads the model as it was given, and what is left, each in a process of its own."""
+) -> tuple[Footprint, Footprint] | None:
+    """Loads the model as it was given, and what is left, each in a process of its own.
+
+    None where that fails, which is told: what was trained is not lost for it.
+    """
     progress.log("measuring memory")
     device = pruning.settings.device
     name = "cpu" if device == "auto" else device
-    before, after = (
-        measure_footprint(one, name="torch", device=name) for one in (pruning.data.folder, folder)
-    )
+    try:
+        before, after = (
+            measure_footprint(one, name="torch", device=name)
+            for one in (pruning.data.folder, folder)
+        )
+    except LimbeckError as error:
+        progress.log(f"memory was not measured: {error}")
+        return None
     return before, after
 
 
