@@ -216,6 +216,10 @@ class Encoder(nn.Module):
         """How many layers run, one after another."""
         return len(self._run_order())
 
+    def list_running(self) -> list[nn.Module]:
+        """Returns the layers in the order in which they run; one may run several times."""
+        return [layer for layer, _ in self._run_order()]
+
     def layer_at(self, place: int) -> nn.Module:
         """Returns the layer that runs in a place, counted from 0."""
         return self.layers[self.order[place]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_task import Lines, assert_same_weights
+from tiny_task import LABELS, Lines, assert_same_weights, write_model
 
 from limbeck import AutoModelForSequenceClassification
 from limbeck.cli import main
@@ -121,6 +121,23 @@ def test_blocks_from_the_shell(deep_teacher, data, tmp_path, capsys):
     assert "The score changed by" in capsys.readouterr().err
     small, whole = load(out / "model"), load(deep_teacher)
     assert small.num_parameters < whole.num_parameters
+
+
+@pytest.mark.parametrize(
+    ("family", "neurons"), [("albert", 2 * 2 * 32), ("mobilebert", 2 * 4 * 32)]
+)
+def test_single_weights_go_where_units_cannot(family, neurons, data, tmp_path):
+    """ALBERT's groups may run several layers, MobileBERT's layers have several feed-forwards."""
+    own = {"albert": {"inner_group_num": 2}, "mobilebert": {"num_feedforward_networks": 4}}[family]
+    model = write_model(tmp_path / "model", model_type=family, head=LABELS, **own)
+    settings = make_settings(model, data, tmp_path / "run", method="magnitude", density=0.5)
+    planned = plan(settings)
+    layers = 2 * own.get("inner_group_num", 1)
+    heads = 2 * layers
+    assert planned["num_layers"] == f"{layers} of {layers}"
+    assert planned["num_heads"] == f"{heads} of {heads}"
+    assert planned["num_neurons"] == f"{neurons} of {neurons}"
+    assert " 0.0 % less, of the layers on a text of 10 tokens" in planned["operations"]
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,17 @@ def test_bits_are_a_method_that_is_repaired(small, tmp_path):
     assert (settings.to, settings.repair) == (("onnx_int8",), False)
 
 
+@pytest.mark.parametrize("name", ["data", "model", "quantise", "teacher"])
+def test_what_the_training_of_aware_takes_from_quantise_is_not_set_twice(
+    name, deep_teacher, data, tmp_path
+):
+    changes = {"method": "aware", "data": data, "finetune": {name: "other"}}
+    with pytest.raises(
+        SettingsError, match=rf"finetune\.{name} is not for you to set: .* setting of quantise"
+    ):
+        quantise.plan(make_settings(deep_teacher, tmp_path / "run", **changes))
+
+
 @pytest.mark.slow
 def test_a_model_is_trained_for_its_bits_and_held_against_itself(
     deep_teacher, data, tmp_path, capsys

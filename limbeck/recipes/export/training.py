@@ -13,6 +13,7 @@ from limbeck.files import sha256_of_texts
 from limbeck.recipes import finetune
 from limbeck.recipes.export.source import Source
 from limbeck.recipes.finetune.settings import FinetuneSettings
+from limbeck.recipes.finetune.student import require_further
 from limbeck.train import Progress
 
 FOLDER = "training"
@@ -65,16 +66,20 @@ class TrainingForFormat:
                 f"method = aware trains {source.settings.model} on its task, and there is nothing "
                 "to train on; give data=FOLDER, or task=NAME of one whose data the Hub has"
             )
+        own = {
+            "model": source.settings.model,
+            "teacher": source.settings.model,
+            "new_head": False,
+            "out": source.settings.out / FOLDER,
+            "quantise": {"weights": self.bits},
+        }
+        require_further(self.finetune, own | dict.fromkeys(_PASSED_ON), recipe="quantise")
         of_logits = "logit_mse" if task.data.task.targets == "real" else "soft_targets"
         values = {
             **task.data.settings.model_dump(include=_PASSED_ON),
             "learning_rate": _LEARNING_RATE,
             "losses": {name: {} for name in (*_OF_LAYERS, of_logits)},
             **self.finetune,
-            "model": source.settings.model,
-            "teacher": source.settings.model,
-            "new_head": False,
-            "out": source.settings.out / FOLDER,
-            "quantise": {"weights": self.bits},
+            **own,
         }
         return FinetuneSettings.from_values(values, where="finetune")

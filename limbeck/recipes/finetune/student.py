@@ -60,13 +60,27 @@ def make_student_settings(
         "role": "student",
         **changes,
     }
-    taken = sorted(values.keys() & settings.finetune.keys())
+    require_further(settings.finetune, values, recipe=recipe)
+    return FinetuneSettings.from_values(values | settings.finetune, where="finetune")
+
+
+def require_further(finetune: Mapping[str, Any], own: Mapping[str, Any], *, recipe: str) -> None:
+    """Refuses settings of a fine-tuning that the recipe which makes it decides.
+
+    Args:
+        finetune: The user's.
+        own: The recipe's.
+        recipe: Its name.
+
+    Raises:
+        SettingsError: Names the first.
+    """
+    taken = sorted(own.keys() & finetune.keys())
     if taken:
         raise SettingsError(
             f"finetune.{taken[0]} is not for you to set: it is a setting of {recipe} itself, or "
             "differs between the students"
         )
-    return FinetuneSettings.from_values(values | settings.finetune, where="finetune")
 
 
 def _teacher_cache(settings: OfStudents) -> Path | None:

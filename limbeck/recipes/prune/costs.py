@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from limbeck.models import Model
-from limbeck.nn import EncoderLayer, GatedFeedForward
+from limbeck.nn import FeedForward, GatedFeedForward, SelfAttention
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ def count_weights(model: Model) -> list[LayerCost]:
     return [
         LayerCost(
             num_heads=len(layer.attention.heads),
-            num_neurons=layer.feed_forward.down.in_features,
-            head=layer.attention.head_size * _weights(*_of_attention(layer)),
-            neuron=_weights(*_of_feed_forward(layer)),
+            num_neurons=layer.num_neurons,
+            head=layer.attention.head_size * _weights(*_of_attention(layer.attention)),
+            neuron=_weights(*_of_feed_forward(layer.feed_forwards[0])),
         )
-        for layer in _layers(model)
+        for layer in _list_layers(model)
     ]
 
 
@@ -61,16 +61,16 @@ def count_operations(model: Model, *, num_tokens: int) -> list[LayerCost]:
         num_tokens: Length of the text.
     """
     found = []
-    for layer in _layers(model):
+    for layer in _list_layers(model):
         size = layer.attention.head_size
         # A weight multiplies and adds once a token; scores and context do so for each pair.
-        projected = 2 * num_tokens * size * _widths(*_of_attention(layer))
+        projected = 2 * num_tokens * size * _widths(*_of_attention(layer.attention))
         found.append(
             LayerCost(
                 num_heads=len(layer.attention.heads),
-                num_neurons=layer.feed_forward.down.in_features,
+                num_neurons=layer.num_neurons,
                 head=projected + 4 * num_tokens**2 * size,
-                neuron=2 * num_tokens * _widths(*_of_feed_forward(layer)),
+                neuron=2 * num_tokens * _widths(*_of_feed_forward(layer.feed_forwards[0])),
             )
         )
     return found
@@ -81,21 +81,43 @@ def sum_costs(costs: Sequence[LayerCost]) -> int:
     return sum(cost.total for cost in costs)
 
 
-def _layers(model: Model) -> list[EncoderLayer]:
-    return [model.encoder.plain_layer_at(place) for place in range(model.config.num_places)]
+@dataclass(frozen=True)
+class _Layer:
+    """What has heads and neurons of a layer.
+
+    Attributes:
+        attention: Of its heads.
+        feed_forwards: Of its neurons: one, or several that are alike, as in MobileBERT.
+    """
+
+    attention: SelfAttention
+    feed_forwards: Sequence[FeedForward | GatedFeedForward]
+
+    @property
+    def num_neurons(self) -> int:
+        """Of all feed-forwards."""
+        return sum(block.down.in_features for block in self.feed_forwards)
 
 
-def _of_attention(layer: EncoderLayer) -> tuple[list[nn.Linear], nn.Linear]:
+def _list_layers(model: Model) -> list[_Layer]:
+    found = []
+    for layer in model.encoder.list_running():
+        parts = list(layer.modules())
+        (attention,) = (part for part in parts if isinstance(part, SelfAttention))
+        blocks = [part for part in parts if isinstance(part, FeedForward | GatedFeedForward)]
+        found.append(_Layer(attention, blocks))
+    return found
+
+
+def _of_attention(attention: SelfAttention) -> tuple[list[nn.Linear], nn.Linear]:
     """Returns the projections that a head has rows of, and the one that it has columns of."""
-    attention = layer.attention
     return [attention.query, attention.key, attention.value], attention.output
 
 
-def _of_feed_forward(layer: EncoderLayer) -> tuple[list[nn.Linear], nn.Linear]:
+def _of_feed_forward(block: FeedForward | GatedFeedForward) -> tuple[list[nn.Linear], nn.Linear]:
     """Returns the same for a neuron."""
-    feed_forward = layer.feed_forward
-    gate = [feed_forward.gate] if isinstance(feed_forward, GatedFeedForward) else []
-    return [feed_forward.up, *gate], feed_forward.down
+    gate = [block.gate] if isinstance(block, GatedFeedForward) else []
+    return [block.up, *gate], block.down
 
 
 def _widths(into: Sequence[nn.Linear], out: nn.Linear) -> int:
