@@ -157,7 +157,7 @@ def test_names_are_those_of_the_plain_model_and_so_is_what_comes_of_it(name):
 
 
 def test_a_grid_is_found_and_so_are_all_that_keep_it():
-    graph = plain_graph()
+    graph = copy.deepcopy(plain_graph())  # which other tests share
     assert find_trained_grid(graph) is None
     for module in graph.model.modules():
         if isinstance(module, nn.Linear):
