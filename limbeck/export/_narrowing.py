@@ -64,7 +64,14 @@ def narrow_rows(weight: Tensor, *, steps: int) -> Tensor:
 
 
 def narrow_evenly(given: Tensor) -> Tensor:
-    """Rounds to 256 steps from the lowest to the highest number, as int8 kernels do at run time."""
+    """Rounds to 256 numbers from the lowest to the highest, as int8 kernels do at run time.
+
+    0 is one of them, so that the range may be off by half a step, and an end is cut.
+
+    Shape:
+        given, result: Any, alike.
+    """
     low, high = given.amin().clamp(max=0), given.amax().clamp(min=0)
     step = ((high - low) / 255).clamp_min(torch.finfo(given.dtype).tiny)
-    return (given / step).round() * step
+    zero = (-low / step).round()
+    return (((given / step).round() + zero).clamp(0, 255) - zero) * step

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from limbeck.export import _onnx, _onnx_int8
 from limbeck.export._graph import Graph
 from limbeck.export._inputs import Batches, find_mask, run, take_real, watched
+from limbeck.export._narrowing import narrow_evenly
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -117,12 +118,7 @@ def _rounded(graph: Graph, peaks: Mapping[str, Tensor], strength: float | None) 
 
 
 def _round_inputs(powers: Tensor, module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:  # noqa: ARG001
-    """Brings an input to 256 whole numbers, of one range for all, and back."""
-    divided = torch.ldexp(args[0], -powers)
-    lowest, highest = divided.amin().clamp(max=0), divided.amax().clamp(min=0)
-    scale = ((highest - lowest) / 255).clamp(min=torch.finfo(divided.dtype).tiny)
-    zero = (-lowest / scale).round()
-    return ((((divided / scale).round() + zero).clamp(0, 255) - zero) * scale,)
+    return (narrow_evenly(torch.ldexp(args[0], -powers)),)
 
 
 def smooth(

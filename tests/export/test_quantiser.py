@@ -130,6 +130,19 @@ def test_inputs_are_bytes_in_blocks():
     assert torch.equal(narrow_input(torch.zeros(2, 40)), torch.zeros(2, 40))
 
 
+def test_inputs_have_one_range_for_all_where_the_runtime_finds_it():
+    given = torch.tensor([[-1.0, 0.0, 0.4], [1.55, 0.013, -0.5]])
+    step = 2.55 / 255
+    torch.testing.assert_close(
+        load_target("onnx_int8").narrow_input(given),
+        torch.tensor([[-1.0, 0.0, 0.4], [1.55, 0.01, -0.5]]),
+        rtol=0,
+        atol=step / 1e4,
+    )
+    ends = torch.tensor([-0.5, 254.5])  # either end is half a step off: 0 is the whole number 0
+    assert load_target("onnx_int8").narrow_input(ends).tolist() == [0.0, 254.0]
+
+
 @pytest.mark.parametrize("bits", [4, 8])
 def test_more_bits_are_nearer(bits):
     weight = torch.randn(8, 100, generator=torch.Generator().manual_seed(0))
