@@ -190,8 +190,8 @@ def _word_contest(contest: Contest, sample: str) -> list[str]:
         explain_speeds(contest),
         (
             f"{sample}, {first.num_latency_texts} of them one at a time; threads: "
-            f"{word_threads(contest)}; device {first.device}, {rounds}, at most {first.max_length} "
-            "tokens."
+            f"{word_threads(contest)}; device {first.device}, {rounds}, at most "
+            f"{contest.longest_input} tokens."
         ),
     ]
 

@@ -71,6 +71,11 @@ class Contest:
     measured: tuple[Measured, ...]
     footprints: Mapping[str, Footprint]
 
+    @property
+    def longest_input(self) -> int:
+        """The longest row that was read, in tokens."""
+        return max(one.max_length for part in self.measured for one in part.latencies.values())
+
 
 def name_contestants(
     models: Sequence[str], engines: Sequence[str | None], precisions: Sequence[str | None]

@@ -19,7 +19,7 @@ PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "r
 
 _SHOWN_WHOLE = 10**15
 _OWN_PARTS = {
-    "layer_shapes": "layers that differ in heads and inner neurons",
+    "layer_shapes": "layers without some of their heads or inner neurons",
     "embedding_rank": "a table of words in two factors",
     "num_hidden_groups": "layers that share weights, of which as many run as if they did not",
     "head_dim": "hidden states of another width than its heads side by side",

@@ -247,7 +247,7 @@ def _describe(contest: Contest, sample: str) -> Terms:
         ("Texts", sample),
         ("Single texts", first.num_latency_texts),
         ("Rounds", len(first.rounds)),
-        ("Longest input", f"{first.max_length} tokens"),
+        ("Longest input", f"{contest.longest_input} tokens"),
         ("Device", first.device),
         ("Threads", word_threads(contest)),
         ("Processor", f"{hardware.cpu}, {hardware.num_usable_cores} usable cores"),

@@ -11,6 +11,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from limbeck.checkpoints import CONFIG_NAME, read_config, write_readme
+from limbeck.checkpoints.exits import EXITS_NAME
 from limbeck.metrics import find_metric
 from limbeck.models import AutoConfig, Kind, ModelConfig, find_foreign_family
 from limbeck.report.figures import capitalise
@@ -98,6 +99,7 @@ class Card:
         export: What runs it, if it is an exported model.
         own_parts: What it has that `transformers` has no place for, in words; `write_card` looks in
             the folder.
+        has_exits: Whether inputs may leave early; `write_card` looks in the folder.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Card:
     tables: Sequence[Table] = ()
     export: ExportUse | None = None
     own_parts: Sequence[str] = ()
+    has_exits: bool = False
 
     @property
     def makes_vectors(self) -> bool:
@@ -180,7 +183,12 @@ def _look_at_model(folder: Path, card: Card) -> Card:
     if not isinstance(family, str) or find_foreign_family(folder) is not None:
         return card
     config = AutoConfig.from_pretrained(folder)
-    return replace(card, own_parts=config.own_parts, made={**card.made, **_shapes_of(config)})
+    return replace(
+        card,
+        own_parts=config.own_parts,
+        has_exits=(folder / EXITS_NAME).is_file(),
+        made={**card.made, **_shapes_of(config)},
+    )
 
 
 def _shapes_of(config: ModelConfig) -> dict[str, str]:

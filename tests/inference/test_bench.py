@@ -1,6 +1,7 @@
 """What a contest compares, and how its page words what was measured."""
 
 import shutil
+from dataclasses import replace
 
 import huggingface_hub
 import pytest
@@ -69,6 +70,13 @@ def make_contest(**latencies):
 )
 def test_the_headline_claims_what_the_rounds_agree_on(given, expected):
     assert headline(make_contest(**given)) == expected
+
+
+def test_the_longest_input_is_that_of_all_lengths():
+    short = make_contest(one=[10.0]).measured[0]
+    long = replace(short, speeds={8: {"one": replace(make_speed([10.0]), max_length=128)}})
+    contest = replace(make_contest(one=[10.0]), measured=(short, long))
+    assert contest.longest_input == 128
 
 
 def test_rows_have_percentiles_and_ratios_within_rounds():

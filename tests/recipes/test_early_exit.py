@@ -115,6 +115,8 @@ def test_it_says_where_inputs_leave(finished):
     card = (settings.out / "model/README.md").read_text(encoding="utf-8")
     assert "Exits are taken by limbeck.pipeline" in card
     assert "1 and 2 of 3" in card
+    first, second = card.index("answer = limbeck.pipeline("), card.index("from transformers import")
+    assert first < second  # what takes the exits first
     assert json.loads((settings.out / "model/limbeck.json").read_text())["task"] == "sst2"
     assert not (settings.out / "training/checkpoints").exists()
 

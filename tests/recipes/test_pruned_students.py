@@ -67,7 +67,7 @@ def test_its_card_says_what_it_has_and_who_loads_it(student):
     assert f"| Heads of each layer | {heads} of 4 |" in card
     assert f"| Inner neurons of each layer | {neurons} of 32 |" in card
     assert "| Started by | prune_units |" in card
-    assert "It has layers that differ in heads and inner neurons, which `transformers` has" in card
+    assert "It has layers without some of their heads or inner neurons, which" in card
     assert "from limbeck import AutoModelForSequenceClassification, AutoTokenizer" in card
     assert "library_name" not in card
 
