@@ -422,6 +422,16 @@ def test_early_exits_are_not_compiled(classifier, tmp_path):
         load_engine("torch_compiled", folder, device="cpu")
 
 
+def test_early_exits_are_not_advised_to_be_exported(classifier, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(classifier)
+    info = ExitInfo(layers=(1,), uncertainty="entropy", bound=0.5)
+    folder = shutil.copytree(classifier, tmp_path / "exits")
+    EarlyExitModel(model, info).save_pretrained(folder)
+    message = "exits has early exits, which onnxruntime does not run; accepted: engine = 'torch'"
+    with pytest.raises(CheckpointError, match=message):
+        load_engine("onnxruntime", folder)
+
+
 def test_without_a_compiler_it_is_told(classifier):
     import torch._inductor.config as settings
 

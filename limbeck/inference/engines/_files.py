@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from limbeck.checkpoints.exits import holds_exits
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import CheckpointError, MissingHeadError, SettingsError, shorten_names
 from limbeck.inference.engines._engine import Engine, engine_name
@@ -133,6 +134,11 @@ def _explain_absence(folder: Path, engine: type[Engine]) -> str:
         return (
             f"{folder} was exported to {info.target.replace('_', '-')}, which {name} does not run; "
             f"accepted: {runs}"
+        )
+    if holds_exits(folder):  # which no export keeps
+        return (
+            f"{folder} has early exits, which {name} does not run; accepted: engine = 'torch', or "
+            "an export of the model that was given to limbeck early-exit"
         )
     known = shorten_names(engine.files, count=_SHOWN_FILES)
     others = f". Other libraries' files are found as {known}" if engine.files else ""
