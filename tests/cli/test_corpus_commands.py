@@ -32,7 +32,7 @@ def test_corpus_and_distill(capsys: Captured) -> None:
     assert main(build) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[0].split() == ["split", "documents", "tokens", "shards"]
-    assert "MB" in err
+    assert "building the corpus: 7.8 kB in" in err
     assert main(["corpus", "info", "corpus", "--json"]) == 0
     info = read_json(capsys)
     assert info["verified"] is True

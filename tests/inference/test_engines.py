@@ -435,6 +435,7 @@ def test_early_exits_are_not_advised_to_be_exported(classifier, tmp_path):
 def test_without_a_compiler_it_is_told(classifier):
     import torch._inductor.config as settings
 
+    torch._dynamo.reset()  # what another test has compiled would be taken
     with (
         settings.patch({"cpp.cxx": (None, "no-such-compiler"), "fx_graph_cache": False}),
         pytest.raises(

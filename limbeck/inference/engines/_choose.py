@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from limbeck import listing
 from limbeck.checkpoints import holds_weights
@@ -16,6 +16,8 @@ from limbeck.inference.engines._files import find_files
 AUTO = "auto"
 """Stands for the engine that fits a folder."""
 _TORCH = "torch"
+# Which have no files of their own, and take seconds to import.
+_OF_WEIGHTS: Final = (_TORCH, "torch_compiled")
 
 
 def find_engine(name: str) -> type[Engine]:
@@ -48,7 +50,8 @@ def choose_engine(folder: Path) -> str:
                 "target, as limbeck list targets shows them"
             )
         return info.engine
-    others = [name for name in listing.list_names(listing.ROOMS["engines"]) if name != _TORCH]
+    engines = listing.list_names(listing.ROOMS["engines"])
+    others = [name for name in engines if name not in _OF_WEIGHTS]
     able = [name for name in others if find_files(folder, find_engine(name))]
     installed = [name for name in able if _is_installed(find_engine(name))]
     # Without any, torch says what it looked for.

@@ -65,7 +65,9 @@ class EarlyExitSettings(TrainingSettings, TaskSettings):
 
     @model_validator(mode="after")
     def _require_one_wish(self) -> Self:
-        if self.bound is not None and "retain" in self.model_fields_set:
+        # A file that was written has all settings, those that nobody gave among them.
+        is_asked = self.retain != type(self).model_fields["retain"].default
+        if self.bound is not None and is_asked:
             raise SettingsError(
                 f"bound = {self.bound:g} says when inputs leave, and retain = {self.retain:g} would"
                 " choose a bound; leave one of them out"
