@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-import openvino
 import torch
 from torch import nn
 
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.export import Graph, Target, find_role, list_modules
 from limbeck.inference import load_engine
+from limbeck.inference.engines.openvino import share_core
 from limbeck.models import Kind, SentenceConfig, SentenceModel, find_architecture, find_class
 from limbeck.models._kinds import ENCODER
 from limbeck.models._sentence.config import NormalizeConfig, PoolingConfig
@@ -156,7 +156,7 @@ def run_engine(folder: Path, info: ExportInfo) -> Run:
 
 def run_openvino(folder: Path, info: ExportInfo) -> Run:
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    network = openvino.Core().compile_model(folder / next(iter(info.files)), "CPU", settings)
+    network = share_core().compile_model(folder / next(iter(info.files)), "CPU", settings)
     return lambda inputs: {name: network(dict(inputs))[name] for name in info.outputs}
 
 

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import openvino
 import openvino_telemetry
 import pytest
 from exported_models import (
@@ -16,6 +15,7 @@ from exported_models import (
 
 from limbeck.errors import ExportError
 from limbeck.export import _openvino, load_target, write_export
+from limbeck.inference.engines.openvino import share_core
 from limbeck.models._kinds import QUESTION_ANSWERING, SEQUENCE_CLASSIFICATION
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ def test_files_have_names_free_axes_and_all_digits(tmp_path):
     assert (info.engine, info.precision) == ("openvino", "fp32")
     assert list(info.files) == ["openvino/openvino_model.xml", "openvino/openvino_model.bin"]
     assert {"limbeck", "torch", "openvino"} <= set(info.made_with)
-    network = openvino.Core().read_model(tmp_path / "out" / next(iter(info.files)))
+    network = share_core().read_model(tmp_path / "out" / next(iter(info.files)))
     assert [port.get_any_name() for port in network.inputs] == ["input_ids", "attention_mask"]
     assert [port.get_any_name() for port in network.outputs] == ["start_logits", "end_logits"]
     assert {str(port.get_partial_shape()) for port in network.inputs} == {"[?,?]"}
@@ -62,7 +62,7 @@ def test_steps_are_found_by_the_names_of_modules(graph, network):
 
 
 def _count_int8(folder):
-    network = openvino.Core().read_model(folder / "openvino/openvino_model.xml")
+    network = share_core().read_model(folder / "openvino/openvino_model.xml")
     steps = [step for step in network.get_ops() if step.get_type_name() == "Constant"]
     return sum(step.data.size for step in steps if step.get_element_type().to_string() == "i8")
 

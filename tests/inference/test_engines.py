@@ -30,7 +30,7 @@ from limbeck.inference.engines import ASKED, engine_name, find_engine
 from limbeck.inference.engines._exported import ExportedEngine
 from limbeck.inference.engines._files import wanted_files
 from limbeck.inference.engines._sentence import SentenceEngine
-from limbeck.inference.engines.openvino import OpenVinoEngine, require_narrow
+from limbeck.inference.engines.openvino import OpenVinoEngine, require_narrow, share_core
 from limbeck.inference.engines.torch import TorchEngine
 from limbeck.inference.engines.torch_compiled import CompiledSentenceEngine
 from limbeck.inference.speed import measure_speed
@@ -447,11 +447,34 @@ def test_without_a_compiler_it_is_told(classifier):
         load_engine("torch_compiled", classifier, device="cpu")
 
 
+INTERRUPTED = """
+import gc, signal, sys
+from limbeck.inference import load_engine
+first = load_engine("openvino", sys.argv[1])
+second = load_engine("openvino", sys.argv[1])
+del first
+gc.collect()
+del second
+gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_ran_openvino_can_be_interrupted(classifier, run_by):
+    folder = run_by("openvino", classifier)
+    command = [sys.executable, "-c", INTERRUPTED, str(folder)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (0, "interrupted\n"), said.stderr
+
+
 @pytest.mark.slow
 def test_openvino_computes_in_bf16_where_the_cpu_can(classifier, run_by):
     folder = run_by("openvino", classifier)
-    core = pytest.importorskip("openvino").Core()
-    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in share_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         with pytest.raises(SettingsError, match=r"neither AVX512-BF16 nor AMX"):
             load_engine("openvino", folder, precision="bf16")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 from collections.abc import Iterable, Mapping
@@ -90,7 +91,7 @@ class OpenVinoEngine(ExportedEngine):
 
 def _open(exported: Exported, *, num_threads: int | None) -> Any:
     openvino = importlib.import_module("openvino")
-    core = openvino.Core()
+    core = share_core()
     if is_narrow := exported.precision == _NARROW:
         require_narrow(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     settings: dict[str, Any] = {
@@ -109,6 +110,17 @@ def _open(exported: Exported, *, num_threads: int | None) -> Any:
             f"{shorten(reason, length=300, quoted=False)}. Export the model again, or take both "
             "files, .xml and .bin, from where they came"
         ) from error
+
+
+@functools.cache
+def share_core() -> Any:
+    """OpenVINO's `Core`, one for as long as the process lives.
+
+    Its CPU plugin gives the thread another stack for signals and, when it goes, the one that it
+    found. Of two that overlap the last leaves the stack of the first, which is freed by then, and
+    the next Ctrl-C ends the process with a segmentation fault (OpenVINO 2026.4).
+    """
+    return importlib.import_module("openvino").Core()
 
 
 def require_narrow(capabilities: Iterable[str]) -> None:
