@@ -17,7 +17,6 @@ from limbeck.export._sensitivity import (
     find_role,
     list_modules,
     measure_sensitivity,
-    narrowed,
     time_run,
 )
 from limbeck.export._steps import begin_step, steps_told_to
@@ -42,7 +41,6 @@ __all__ = [
     "load_target",
     "measure_difference",
     "measure_sensitivity",
-    "narrowed",
     "require_quantisable",
     "steps_told_to",
     "time_run",

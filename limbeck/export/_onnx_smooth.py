@@ -5,10 +5,11 @@ Source: Xiao et al. 2023, https://arxiv.org/abs/2211.10438, equations 3 and 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 from limbeck.export import _onnx, _onnx_int8
 from limbeck.export._graph import Graph
 from limbeck.export._inputs import Batches, find_mask, run, take_real, watched
-from limbeck.export._narrowing import narrow_evenly
+from limbeck.export._narrowing import Narrowing, Role
+from limbeck.export._simulation import measure_loss, narrowed, run_all
+from limbeck.export._steps import begin_step
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -29,6 +32,33 @@ _STRENGTHS: Final = (0.5, 0.6, 0.7)
 # 1.4 on film reviews with all-MiniLM-L6-v2.
 _CLEARLY: Final = 0.5
 _BATCHES: Final = 8  # of those that show outliers, to try strengths on: a few dozen texts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoothing:
+    """How outliers of a model are moved.
+
+    Attributes:
+        peaks: As `measure_peaks` gives them.
+        strength: As `choose_strength` gives it.
+    """
+
+    peaks: Mapping[str, Tensor]
+    strength: float | None
+
+    @classmethod
+    def find(cls, graph: Graph, batches: Batches, *, keep_float: Sequence[str] = ()) -> Self:
+        """Finds outliers on texts, and how far they are best moved; see `choose_strength`."""
+        begin_step(f"looking for outliers in {len(batches)} batches")
+        peaks = measure_peaks(graph, batches)
+        strength = choose_strength(graph, peaks, batches, keep_float=keep_float)
+        return cls(peaks=peaks, strength=strength)
+
+    def describe(self) -> str:
+        """Returns what card and record say of it."""
+        if self.strength is None:
+            return "left in the inputs of products"
+        return f"moved into the weights with a strength of {self.strength}, as SmoothQuant does"
 
 
 @torch.no_grad()
@@ -51,8 +81,13 @@ def measure_peaks(graph: Graph, batches: Batches) -> dict[str, Tensor]:
     return peaks
 
 
-@torch.no_grad()
-def choose_strength(graph: Graph, peaks: Mapping[str, Tensor], batches: Batches) -> float | None:
+def choose_strength(
+    graph: Graph,
+    peaks: Mapping[str, Tensor],
+    batches: Batches,
+    *,
+    keep_float: Sequence[str] = (),
+) -> float | None:
     """Returns the strength with which the model's outputs lose least in int8.
 
     It is None, and outliers stay where they are, unless moving them is clearly better.
@@ -64,70 +99,45 @@ def choose_strength(graph: Graph, peaks: Mapping[str, Tensor], batches: Batches)
         graph: The model.
         peaks: As `measure_peaks` gives them.
         batches: Some of them are tried.
+        keep_float: Names of modules that are not rounded, with all in them.
     """
-    weights = [_products(graph)[name].weight for name in peaks]
-    if all(torch.equal(_onnx_int8.narrow(weight, "matrix"), weight) for weight in weights):
-        return None
+    kept, products = graph.modules_within(keep_float), _products(graph)
+    modules = {name: products[name] for name in peaks if name not in kept}
+    weights = [module.weight.data for module in modules.values()]
+    is_rounded = all(torch.equal(_onnx_int8.narrow(weight, "matrix"), weight) for weight in weights)
     some = batches[:: max(1, len(batches) // _BATCHES)][:_BATCHES]
-    exact = [run(graph, batch) for batch in some]
+    if is_rounded or not some:
+        return None
+    exact = run_all(graph, some)
 
     def lose(strength: float | None) -> float:
-        with _rounded(graph, peaks, strength):
-            given = [run(graph, batch) for batch in some]
-        return measure_loss(exact, given, some)
+        with ExitStack() as stack:
+            for name, module in modules.items():
+                powers = find_powers(peaks[name], [module.weight.data.T], strength)
+                stack.enter_context(narrowed(module, _Smoothed(powers), "matrix"))
+            return measure_loss(exact, run_all(graph, some), some)
 
-    if not some:
-        return None
     lost = {strength: lose(strength) for strength in (None, *_STRENGTHS)}
     best = min(_STRENGTHS, key=lambda strength: lost[strength])
     return best if lost[best] < _CLEARLY * lost[None] else None
 
 
-def measure_loss(
-    exact: Sequence[tuple[Tensor, ...]], given: Sequence[tuple[Tensor, ...]], batches: Batches
-) -> float:
-    """Returns the squared error of outputs, each relative to its size; padding does not count."""
-    lost, size = torch.zeros(len(exact[0])), torch.zeros(len(exact[0]))
-    for own, others, batch in zip(exact, given, batches, strict=True):
-        mask = batch["attention_mask"].bool()
-        for place, (one, other) in enumerate(zip(own, others, strict=True)):
-            is_of_tokens = one.shape[: mask.ndim] == mask.shape
-            real, found = (one[mask], other[mask]) if is_of_tokens else (one, other)
-            lost[place] += (found - real).square().sum()
-            size[place] += real.square().sum()
-    return float((lost / size.clamp(min=torch.finfo(size.dtype).tiny)).sum())
+class _Smoothed(Narrowing):
+    """Int8 of a product whose outliers were moved."""
+
+    precision = "int8"
+
+    def __init__(self, powers: Tensor) -> None:
+        self._powers = powers
+
+    def narrow(self, weight: Tensor, *, role: Role = "matrix") -> Tensor:
+        return _onnx_int8.narrow(torch.ldexp(weight, self._powers), role)
+
+    def narrow_input(self, given: Tensor) -> Tensor:
+        return super().narrow_input(torch.ldexp(given, -self._powers))
 
 
-@contextmanager
-def _rounded(graph: Graph, peaks: Mapping[str, Tensor], strength: float | None) -> Iterator[None]:
-    """Has a model compute its products as ONNX Runtime does in int8."""
-    hooks, weights = [], {}
-    for name, peak in peaks.items():
-        module = _products(graph)[name]
-        weights[module] = module.weight.data
-        powers = find_powers(peak, [module.weight.T], strength)
-        module.weight.data = _onnx_int8.narrow(torch.ldexp(module.weight, powers), "matrix")
-        hooks.append(module.register_forward_pre_hook(partial(_round_inputs, powers)))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, weight in weights.items():
-            module.weight.data = weight
-
-
-def _round_inputs(powers: Tensor, module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:  # noqa: ARG001
-    return (narrow_evenly(torch.ldexp(args[0], -powers)),)
-
-
-def smooth(
-    model: ModelProto,
-    peaks: Mapping[str, Tensor],
-    strength: float | None,
-    *,
-    exclude: Sequence[str] = (),
-) -> None:
+def smooth(model: ModelProto, smoothing: Smoothing, *, exclude: Sequence[str] = ()) -> None:
     """Divides inputs of products by a number a channel, and multiplies their weights by it.
 
     The numbers are powers of two, so that in float nothing changes, to the bit. A weight that is
@@ -135,23 +145,22 @@ def smooth(
 
     Args:
         model: What is changed.
-        peaks: As `measure_peaks` gives them; products of other modules stay as they are.
-        strength: As `choose_strength` gives it.
+        smoothing: How; products of modules that it does not know stay as they are.
         exclude: Names of nodes that stay as they are.
     """
     from onnx import helper, numpy_helper
 
-    if strength is None:
+    if smoothing.strength is None:
         return
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     places: dict[str, NodeProto] = {}
-    for given, products in _group_products(model, peaks, exclude).items():
+    for given, products in _group_products(model, smoothing.peaks, exclude).items():
         names = dict.fromkeys(product.input[1] for product in products)
         weights = {
             name: torch.from_numpy(numpy_helper.to_array(tensors[name]).copy()) for name in names
         }
-        peak = peaks[_onnx.module_of(products[0]) or ""]
-        powers = find_powers(peak, [*weights.values()], strength)
+        peak = smoothing.peaks[_onnx.module_of(products[0]) or ""]
+        powers = find_powers(peak, [*weights.values()], smoothing.strength)
         for name, weight in weights.items():
             values = torch.ldexp(weight, powers[:, None]).numpy()
             tensors[name].CopyFrom(numpy_helper.from_array(values, name))
@@ -171,13 +180,6 @@ def smooth(
             for each in ([places[node.name], node] if node.name in places else [node])
         ],
     )
-
-
-def describe(strength: float | None) -> str:
-    """Returns what card and record say of a strength."""
-    if strength is None:
-        return "left in the inputs of products"
-    return f"moved into the weights with a strength of {strength}, as SmoothQuant does"
 
 
 def find_powers(peak: Tensor, weights: Sequence[Tensor], strength: float | None) -> Tensor:

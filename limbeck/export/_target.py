@@ -93,6 +93,24 @@ class Target(Narrowing, ABC):
         """Returns the most tokens of a row that the file takes; None for the model's own."""
         return None
 
+    def fit_to(
+        self,
+        graph: Graph,  # noqa: ARG002 - most write a file from the model and texts alone
+        calibration: Calibration,  # noqa: ARG002
+        *,
+        keep_float: Sequence[str] = (),  # noqa: ARG002
+    ) -> Self:
+        """Returns the target with what it finds of a model on texts, for all files of that model.
+
+        A repair writes several, which would each find it anew.
+
+        Args:
+            graph: The model.
+            calibration: As in `write`.
+            keep_float: Modules that stay in float in each of the files.
+        """
+        return self
+
     @abstractmethod
     def write(
         self,

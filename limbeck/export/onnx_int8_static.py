@@ -5,33 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
-
 from limbeck.errors import ExportError
-from limbeck.export import _onnx, _onnx_int8, _onnx_smooth
+from limbeck.export import _onnx, _onnx_int8
 from limbeck.export._graph import Graph
-from limbeck.export._narrowing import Role
+from limbeck.export._onnx_int8_target import OnnxInt8Base
 from limbeck.export._steps import begin_step
-from limbeck.export._target import Calibration, Target, Written
+from limbeck.export._target import Calibration, Written
 
 FILE = "onnx/model_int8.onnx"
 """Beside `model_quantized.onnx`, whose activations have no fixed range."""
 
 
-class OnnxInt8StaticTarget(Target):
+class OnnxInt8StaticTarget(OnnxInt8Base):
     """For accelerators that want ranges beforehand; on CPUs `onnx-int8` is the more accurate."""
 
-    engine = "onnxruntime"
-    precision = "int8"
     method = "int8-static"
-    packages = _onnx.PACKAGES
-    extra = "onnx"
-    needs_calibration = True
     tolerance = 1.0
-
-    def narrow(self, weight: Tensor, *, role: Role = "matrix") -> Tensor:
-        """Returns a weight as the file holds it."""
-        return _onnx_int8.narrow(weight, role)
 
     def write(
         self,
@@ -54,15 +43,8 @@ class OnnxInt8StaticTarget(Target):
                 f"{self.shown_name} finds the ranges of activations on texts, but there are none "
                 "(0 batches for calibration); accepted: texts like those that the model will read"
             )
-        model = _onnx.trace(graph)
-        kept = _onnx.nodes_of(model, graph, keep_float)
-        peaks = _onnx_smooth.measure_peaks(graph, calibration)
-        strength = _onnx_smooth.choose_strength(graph, peaks, calibration)
-        _onnx_smooth.smooth(model, peaks, strength, exclude=kept)
-        _onnx_int8.turn_tables(model, exclude=kept)
-        _onnx_int8.quantize_tables(model, exclude=kept)
+        model, kept, smoothing = self.prepare(graph, calibration, keep_float)
         begin_step(f"taking ranges from {len(calibration)} batches, and quantising")
-        _onnx.forget_notes(model)
         path = folder / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         matrices = list(_onnx_int8.MATRICES)
@@ -91,7 +73,7 @@ class OnnxInt8StaticTarget(Target):
             options=_onnx_int8.describe(
                 keep_float,
                 activations=f"unsigned int8, one range a tensor, of {len(calibration)} batches",
-                outliers=_onnx_smooth.describe(strength),
+                outliers=smoothing.describe(),
             ),
         )
 

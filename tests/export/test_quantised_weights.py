@@ -21,6 +21,8 @@ from limbeck.export import (
     load_target,
 )
 from limbeck.export._gptq import round_layers
+from limbeck.export._onnx_smooth import Smoothing
+from limbeck.export._simulation import measure_loss
 from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
 
 pytestmark = pytest.mark.slow
@@ -169,9 +171,7 @@ def test_int8_holds_our_numbers(name, graph, written):
     _, tensors = read(written[name])
     smoothed, target = _onnx.trace(graph), load_target(name)
     batches = calibration_of(graph)
-    peaks = _onnx_smooth.measure_peaks(graph, batches)
-    strength = _onnx_smooth.choose_strength(graph, peaks, batches)
-    _onnx_smooth.smooth(smoothed, peaks, strength)
+    _onnx_smooth.smooth(smoothed, Smoothing.find(graph, batches))
     initial = {tensor.name: tensor for tensor in smoothed.graph.initializer}
     found = {bits(array) for array in dequantised(tensors)}
     products = [node for node in smoothed.graph.node if node.op_type in ("MatMul", "Gemm")]
@@ -208,8 +208,8 @@ def test_smoothing_changes_nothing_in_float(graph, strength):
     model, batches = _onnx.trace(graph), calibration_of(graph)
     smoothed = _onnx.trace(graph)
     kept = _onnx.nodes_of(smoothed, graph, ["encoder.layers.0"])
-    peaks = _onnx_smooth.measure_peaks(graph, batches)
-    _onnx_smooth.smooth(smoothed, peaks, strength, exclude=kept)
+    smoothing = Smoothing(peaks=_onnx_smooth.measure_peaks(graph, batches), strength=strength)
+    _onnx_smooth.smooth(smoothed, smoothing, exclude=kept)
     divided = [node for node in smoothed.graph.node if node.name.endswith("_divided")]
     # For queries, keys and values together, and three more.
     assert len(divided) == (0 if strength is None else 4)
@@ -235,7 +235,8 @@ def test_powers_move_outliers_from_inputs_to_weights():
 def lost_in_runtime(graph, path, batches, strength):
     """What products in int8 lose after smoothing, as ONNX Runtime computes them."""
     model = _onnx.trace(graph)
-    _onnx_smooth.smooth(model, _onnx_smooth.measure_peaks(graph, batches), strength)
+    peaks = _onnx_smooth.measure_peaks(graph, batches)
+    _onnx_smooth.smooth(model, Smoothing(peaks=peaks, strength=strength))
     _onnx.forget_notes(model)
     quantize_dynamic(
         model,
@@ -253,7 +254,7 @@ def lost_in_runtime(graph, path, batches, strength):
         given.append(tuple(map(torch.from_numpy, found)))
         with torch.no_grad():
             exact.append(graph(*batch.values()))
-    return _onnx_smooth.measure_loss(exact, given, batches)
+    return measure_loss(exact, given, batches)
 
 
 def test_the_strength_is_the_one_that_loses_least_in_the_runtime(with_outliers, tmp_path):
@@ -267,6 +268,25 @@ def test_the_strength_is_the_one_that_loses_least_in_the_runtime(with_outliers, 
     assert chosen is not None
     assert lost[chosen] <= 1.2 * min(lost.values())  # rounded in torch, which is not to the bit
     assert lost[chosen] < 0.6 * lost[None]
+
+
+def test_layers_that_stay_in_float_are_not_rounded(with_outliers):
+    batches = calibration_of(with_outliers)
+    peaks = _onnx_smooth.measure_peaks(with_outliers, batches)
+    assert _onnx_smooth.choose_strength(with_outliers, peaks, batches) is not None
+    every = ["encoder", "pooler", "head"]  # so that nothing is lost that moving outliers could save
+    assert _onnx_smooth.choose_strength(with_outliers, peaks, batches, keep_float=every) is None
+
+
+def test_outliers_that_were_found_are_not_looked_for_again(with_outliers, tmp_path, monkeypatch):
+    target, batches = load_target("onnx_int8"), calibration_of(with_outliers)
+    fitted = target.fit_to(with_outliers, batches)
+    own = target.write(with_outliers, tmp_path / "own", calibration=batches)
+    monkeypatch.delattr(_onnx_smooth, "measure_peaks")
+    given = fitted.write(with_outliers, tmp_path / "given", calibration=batches)
+    files = [tmp_path / name / given.files[0] for name in ("own", "given")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert own.options == given.options
 
 
 def test_choosing_a_strength_leaves_the_model_as_it_is(with_outliers):
@@ -304,6 +324,7 @@ def test_weights_of_several_inputs_are_not_smoothed():
     readers = Counter(node.input[1] for node in model.graph.node if node.op_type == "MatMul")
     shared = {name for name, count in readers.items() if count > 1 and name in before}
     assert shared
-    _onnx_smooth.smooth(model, _onnx_smooth.measure_peaks(graph, calibration_of(graph)), 0.5)
+    peaks = _onnx_smooth.measure_peaks(graph, calibration_of(graph))
+    _onnx_smooth.smooth(model, Smoothing(peaks=peaks, strength=0.5))
     after = {tensor.name: tensor.SerializeToString() for tensor in model.graph.initializer}
     assert {name: before[name] for name in shared} == {name: after[name] for name in shared}

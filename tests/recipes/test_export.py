@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
@@ -140,8 +141,8 @@ def test_each_step_is_shown_with_the_target_when_it_begins(deep_teacher, data, t
     lines = capsys.readouterr().err.splitlines()
     steps = [line.partition(": ")[2] for line in lines if line.startswith("onnx-int8: ")]
     assert steps[:6] == [
-        "tracing",
         "looking for outliers in 8 batches",
+        "tracing",
         "quantising",
         "comparing outputs on 24 rows",
         "scoring 24 validation examples",
@@ -310,6 +311,29 @@ def test_a_repair_finds_the_layer_that_has_to_stay_in_float(outlier, tmp_path, n
     card = (tmp_path / "run/model/README.md").read_text(encoding="utf-8")
     assert "| Kept in float | encoder.layers.1.attention.value |" in card
     assert card.count("Kept in float") == 1
+
+
+def test_what_texts_show_is_found_once_for_all_exports_of_a_repair(
+    outlier, tmp_path, narrow_targets, monkeypatch
+):
+    target, found, written = type(load_target("tiny_int8")), [], []
+    write = target.write
+
+    def fit_to(self, graph, calibration, *, keep_float=()):
+        fitted = copy.copy(self)
+        found.append(fitted)
+        return fitted
+
+    def note(self, *given, **more):
+        written.append(self)
+        return write(self, *given, **more)
+
+    monkeypatch.setattr(target, "fit_to", fit_to)
+    monkeypatch.setattr(target, "write", note)
+    result = export(outlier, tmp_path / "run", to="tiny_int8", repair=True)
+    assert result.models[0].repair.num_exports == 2
+    assert [*map(id, written)] == [id(found[0])] * 2
+    assert len(found) == 1
 
 
 class StopsInStage(Lines):

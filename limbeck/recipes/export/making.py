@@ -62,6 +62,10 @@ def make_export(source: Source, target: Target, workshop: Path, progress: Progre
         workshop: Folder to work in.
         progress: Where it is told.
     """
+    with showing_steps(target, progress):
+        rows = source.calibrate(target)
+        batches = () if rows is None else rows.batches
+        target = target.fit_to(source.graph, batches, keep_float=source.keep_float)
     first = _export(source, target, workshop / target.shown_name, progress)
     is_narrow = target.precision != "fp32"
     if first.verdict.refusal is None or not (source.settings.repair and is_narrow):
