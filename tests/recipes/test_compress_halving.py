@@ -159,13 +159,38 @@ def test_all_begin_and_the_better_half_goes_on(deep_teacher, data, tmp_path):
         assert "after 50.0 % of the steps: as far as the others came" in result.not_tried[name]
     page = (settings.out / "compress.md").read_text(encoding="utf-8").replace("\u00a0", " ")
     assert "as it begins" in page
-    # What was decided once is decided so again.
+
+
+@pytest.mark.slow
+def test_what_was_decided_once_is_decided_so_again(deep_teacher, data, tmp_path):
+    """A search that was stopped at its end looks at no score before it had it the first time."""
+    settings = make_settings(
+        deep_teacher,
+        data,
+        tmp_path / "run",
+        depths=(2, 1),
+        widths=0.5,
+        targets="torch",
+        max_size_mb=5.0,
+        retain=1.0,
+        epochs=2,
+        learning_rate=1e-3,  # so that scores change on the way
+    )
+    first, again = Lines(), Lines()
+    with suppress(ContractError):
+        run(settings, progress=first)
+    result = CompressRecord.read(settings.out)
+    begun = [BeginningRecord.read(path.parent) for path in settings.out.rglob("beginning.json")]
+    assert len(begun) > 2
     (settings.out / "result.json").unlink()
-    again = Lines()
     with suppress(ContractError):
         run(settings, progress=again)
-    assert said in again.lines
-    assert CompressRecord.read(settings.out).not_tried == result.not_tried
+    decided = [line for line in first.lines if "of the steps: " in line]
+    assert decided
+    assert [line for line in again.lines if "of the steps: " in line] == decided
+    repeated = CompressRecord.read(settings.out)
+    assert repeated.not_tried == result.not_tried
+    assert [model.name for model in repeated.models] == [model.name for model in result.models]
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 from limbeck.checkpoints import resolve_folder
@@ -27,8 +27,20 @@ _ROWS = 512
 """Examples that a student is scored on as it begins: enough for an order."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Point:
+    """What a student scored after a share of its steps, and the seconds until there."""
+
+    share: float
+    score: float
+    seconds: float
+
+
 class Students:
-    """All students that a search may train; what their folders hold already is known.
+    """All students that a search may train, as far as it has come with each.
+
+    What folders hold beyond that is not made again, and not looked at before its turn: a search
+    that was interrupted decides each thing by what it was decided by before.
 
     Args:
         plan: Of the search.
@@ -43,14 +55,12 @@ class Students:
             for form in plan.forms
             if form.source.candidate is not None
         }
-        self._scores: dict[str, dict[float, float]] = {}
-        self._seconds: dict[str, float] = {}
-        for name, source in self._sources.items():
-            job = _job(source)
-            if job.is_begun:
-                self._read(name)
-            else:
-                self._scores[name], self._seconds[name] = {}, 0.0
+        self._untrained: dict[str, float] = {}
+        self._reached = dict.fromkeys(self._sources, 0.0)
+        self._known: dict[str, list[_Point]] = {
+            name: self._read(name) if _job(source).is_begun else []
+            for name, source in self._sources.items()
+        }
 
     def score_untrained(self, names: Sequence[str]) -> None:
         """Scores some as they begin, but where heads are new: those are drawn by chance."""
@@ -61,13 +71,13 @@ class Students:
         ) as stage:
             for source in waiting:
                 score = _score_untrained(source, self._metric)
-                self._scores[source.name][0.0] = score
+                self._untrained[source.name] = score
                 stage.advance()
 
     def trials(self, names: Collection[str] | None = None) -> list[Trial]:
         """Returns how far all or some are, the cheapest first."""
         found = [
-            Trial(name=name, cost=self._plan.least_cost(name), scores=self._scores[name])
+            Trial(name=name, cost=self._plan.least_cost(name), scores=self._seen_scores(name))
             for name in self._sources
             if names is None or name in names
         ]
@@ -89,7 +99,7 @@ class Students:
         failed = run_jobs(jobs, num_workers=self._plan.settings.workers, progress=self._progress)
         for name in names:
             if name not in failed:
-                self._read(name)
+                self._known[name], self._reached[name] = self._read(name), share
         return failed
 
     def explain_cost(self, name: str, share: float, beside: Sequence[str]) -> str | None:
@@ -101,9 +111,10 @@ class Students:
             beside: What is trained to the same share at the same time.
         """
         hours = self._plan.settings.budget_hours
-        if hours is None:
+        if hours is None or self._is_made(name, share):
             return None
-        spent = sum(self._seconds.values()) + sum(self._need(one, share) for one in beside)
+        spent = sum(self._spent(one) for one in self._sources)
+        spent += sum(self._need(one, share) for one in beside)
         needed = self._need(name, share)
         if spent + needed <= 3600 * hours:
             return None
@@ -116,21 +127,47 @@ class Students:
         """Returns the seconds that are still to be spent on a student."""
         num_seeds = len(self._plan.settings.seeds)
         whole = self._plan.seconds[name]
-        return max(0.0, (whole if share == 1 else share * whole / num_seeds) - self._seconds[name])
+        return max(0.0, (whole if share == 1 else share * whole / num_seeds) - self._spent(name))
 
-    def _read(self, name: str) -> None:
+    def _spent(self, name: str) -> float:
+        return max((point.seconds for point in self._seen(name)), default=0.0)
+
+    def _seen_scores(self, name: str) -> dict[float, float]:
+        untrained = {0.0: self._untrained[name]} if name in self._untrained else {}
+        return {**untrained, **{point.share: point.score for point in self._seen(name)}}
+
+    def _seen(self, name: str) -> list[_Point]:
+        """Returns the points up to where the search has come, or past it where none is just there.
+
+        A student that was trained further, for another contract, may lack a point.
+        """
+        reached = self._reached[name]
+        if not reached:
+            return []
+        before = [point for point in self._known[name] if point.share < reached]
+        return self._known[name][: len(before) + 1]
+
+    def _is_made(self, name: str, share: float) -> bool:
+        return any(point.share >= share for point in self._known[name])
+
+    def _read(self, name: str) -> list[_Point]:
         """Reads what a student's folder holds; its settings are those of the search."""
-        job = _job(self._sources[name])
-        points = read_points(settings_of(self._sources[name]))
-        scores = {point.share: point.scores[self._metric] for point in points}
-        seconds = points[-1].elapsed_seconds if points else 0.0
-        if FinetuneRecord.exists(job.folder):
-            run = read_finetune_run(job.folder)
+        settings = settings_of(self._sources[name])
+        points = [
+            _Point(
+                share=point.share,
+                score=point.scores[self._metric],
+                seconds=point.elapsed_seconds,
+            )
+            for point in read_points(settings)
+        ]
+        if FinetuneRecord.exists(settings.out):
+            run = read_finetune_run(settings.out)
             assert isinstance(run.result, FinetuneRecord)
-            scores[1.0] = median(run.scores(SPLIT))
+            score = median(run.scores(SPLIT))
             seconds = sum(seed.elapsed_seconds for seed in run.result.seeds)
-        self._scores[name] = {**self._scores.get(name, {}), **scores}
-        self._seconds[name] = seconds
+            points.append(_Point(share=1.0, score=score, seconds=seconds))
+        return points
 
 
 def settings_of(source: Source) -> FinetuneSettings:
