@@ -20,7 +20,14 @@ from limbeck.export._sensitivity import (
     time_run,
 )
 from limbeck.export._steps import begin_step, steps_told_to
-from limbeck.export._target import Calibration, Target, Written, load_target
+from limbeck.export._target import (
+    Calibration,
+    Target,
+    Written,
+    list_trained,
+    load_target,
+    load_trained,
+)
 from limbeck.export._write import load_graph, write_export
 
 __all__ = [
@@ -37,8 +44,10 @@ __all__ = [
     "find_trained_grid",
     "is_on_grid",
     "list_modules",
+    "list_trained",
     "load_graph",
     "load_target",
+    "load_trained",
     "measure_difference",
     "measure_sensitivity",
     "require_quantisable",

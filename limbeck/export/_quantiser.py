@@ -18,14 +18,12 @@ from limbeck.errors import SettingsError
 from limbeck.export._graph import Graph
 from limbeck.export._narrowing import Narrowing, Role
 from limbeck.export._sensitivity import find_role_within, list_modules
-from limbeck.export._target import load_target
+from limbeck.export._target import list_trained, load_target
 from limbeck.models import Model
 from limbeck.nn import Encoder
 from limbeck.nn.embeddings import FactorisedEmbedding
 from limbeck.train import Constraint
 
-GRIDS: Final = ("onnx_int2", "onnx_int4", "onnx_int8")
-"""Targets that write weights as they were trained."""
 _MOST_PASSES: Final = 8  # one or two, as what is on a grid is narrowed to itself but for rounding
 
 
@@ -155,7 +153,9 @@ def find_trained_grid(graph: Graph) -> str | None:
 
     None for one that is on none, as any that was not trained so.
     """
-    return next((name for name in GRIDS if is_on_grid(graph, load_target(name))), None)
+    return next(
+        (name for name in list_trained().values() if is_on_grid(graph, load_target(name))), None
+    )
 
 
 def is_on_grid(graph: Graph, narrowing: Narrowing) -> bool:

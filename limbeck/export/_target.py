@@ -48,6 +48,9 @@ class Target(Narrowing, ABC):
     """What runs it where no engine does, in words, such as `a Mac`."""
     method: ClassVar[str | None] = None
     """What `limbeck quantise` calls it; None for what is written by `limbeck export` alone."""
+    trained_bits: ClassVar[int | None] = None
+    """How many bits a weight has of a model that is trained for this target, which writes it as it
+    was trained; None where none is."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Packages that writing needs, as they are imported."""
     extra: ClassVar[str] = ""
@@ -153,3 +156,20 @@ def load_target(name: str) -> Target:
         SettingsError: If there is none; the message lists those there are.
     """
     return cast(Target, listing.load(listing.ROOMS["targets"], name).TargetType())
+
+
+def list_trained() -> dict[int, str]:
+    """Returns the targets that models are trained for, by the bits of a weight, the fewest first.
+
+    Example:
+        >>> list_trained()
+        {2: 'onnx_int2', 4: 'onnx_int4', 8: 'onnx_int8'}
+    """
+    room = listing.ROOMS["targets"]
+    bits = {name: load_target(name).trained_bits for name in listing.list_names(room)}
+    return dict(sorted((count, name) for name, count in bits.items() if count is not None))
+
+
+def load_trained(bits: int) -> Target:
+    """Returns the target that a model is trained for whose weights have some bits each."""
+    return load_target(list_trained()[bits])

@@ -20,6 +20,7 @@ class OnnxInt2Target(OnnxInt4Target):
 
     precision = "int2"
     method = None
+    trained_bits = 2
     bits = 2
     size = _ternary.SIZE
     # As of four bits, the largest of thousands, in models that were never trained for it.

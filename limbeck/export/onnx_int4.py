@@ -25,6 +25,7 @@ class OnnxInt4Target(_onnx_int4.InBlocks, Target):
     engine = "onnxruntime"
     precision = "int4"
     method: ClassVar[str | None] = "int4"
+    trained_bits: ClassVar[int | None] = 4
     packages = _onnx.PACKAGES
     extra = "onnx"
     wider = (_onnx_int4.EightBits(),)

@@ -20,6 +20,7 @@ class OnnxInt4GptqTarget(OnnxInt4Target):
     """
 
     method = "gptq"
+    trained_bits = None
     needs_calibration = True
 
     def round_layers(

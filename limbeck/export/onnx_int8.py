@@ -23,6 +23,7 @@ class OnnxInt8Target(OnnxInt8Base):
     """
 
     method: ClassVar[str | None] = "int8"
+    trained_bits: ClassVar[int | None] = 8
     does_without_texts = True
     tolerance = 0.5
 

@@ -33,7 +33,7 @@ class WebTarget(OnnxInt8Target):
             environment names in `LIMBECK_WEB_RUNTIME`, or else a cache that npm fills once.
     """
 
-    method = None
+    method = trained_bits = None
 
     def __init__(self, runtime: Path | None = None) -> None:
         self.runtime = runtime

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from limbeck import listing
 from limbeck.config import Shown
 from limbeck.errors import SettingsError, did_you_mean
-from limbeck.export import load_target
+from limbeck.export import list_trained, load_target
 from limbeck.recipes import export
 from limbeck.recipes._settings import RunSettings, take_one
 from limbeck.recipes.export.settings import ExportSettings, ProofSettings, require_each_once
 from limbeck.recipes.export.training import TrainingForFormat
+from limbeck.recipes.finetune.settings import TrainedBits
 from limbeck.runs import ExportRecord
 from limbeck.train import Progress
 
@@ -25,7 +26,6 @@ _AWARE: Final = "aware"
 _USUAL: Final = ("int8",)
 _USUAL_BITS: Final = 4
 _ROUNDED: Final = (8, 4)
-_TRAINED: Final = (*_ROUNDED, 2)
 
 
 class _ByMethods(RunSettings):
@@ -36,7 +36,7 @@ class _ByMethods(RunSettings):
     trains the model."""
     out: Shown[Path]
     """Run folder; the model is in its folder `model`, several are in `models`."""
-    bits: Shown[Literal[8, 4, 2] | None] = None
+    bits: Shown[TrainedBits | None] = None
     """In place of a method, the bits of most weights: 8 or 4, each rounded by itself. Matrices that
     are sensitive to it get 8, then float, the fewest that `max_drop` needs, as with `repair`. Of
     `aware` what is trained for: 8, 4 or 2, by default 4."""
@@ -113,7 +113,8 @@ def choose_way(
     Raises:
         SettingsError: If both are given, a method twice, or one that there is not.
     """
-    if bits not in (None, *_TRAINED):  # from Python nobody else has looked at them
+    trained = list_trained()
+    if bits is not None and bits not in trained:  # from Python nobody else has looked at them
         raise SettingsError(f"bits = {bits!r} is not accepted. Accepted: 8, 4 or 2")
     if method is not None:
         require_each_once(method, setting="method", what="method")
@@ -121,7 +122,7 @@ def choose_way(
     if tuple(names) == (_AWARE,):
         width = bits or _USUAL_BITS
         training = TrainingForFormat(bits=width, finetune=dict(finetune))
-        return Way(settings={"to": [f"onnx_int{width}"]}, training=training)
+        return Way(settings={"to": [trained[width]]}, training=training)
     if finetune:
         raise SettingsError(
             f"finetune.{next(iter(finetune))} is a setting of a training, and method = "

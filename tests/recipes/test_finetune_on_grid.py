@@ -82,7 +82,7 @@ def test_a_dry_run_and_a_settings_file(encoder, data, tmp_path):
     assert read_settings(FinetuneSettings, tmp_path / "run.toml") == settings
     given = ["quantise.weights=2", "quantise.activations=32"]
     found = read_settings(FinetuneSettings, None, ["model=M", "task=sst2", "out=O", *given])
-    assert (found.quantise.target, found.quantise.narrows_inputs) == ("onnx_int2", False)
+    assert (found.quantise.weights, found.quantise.narrows_inputs) == (2, False)
 
 
 def test_exports_are_held_against_a_model_that_they_can_stand_in_for(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from typing import get_args
 
 import onnx
 import pytest
@@ -15,8 +16,9 @@ from limbeck import AutoModelForSequenceClassification, AutoTokenizer, listing
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.cli import main
 from limbeck.errors import DataError, ExportError, SettingsError
-from limbeck.export import load_target
+from limbeck.export import list_trained, load_target
 from limbeck.recipes import export, quantise
+from limbeck.recipes.finetune.settings import TrainedBits
 from limbeck.runs import FinetuneRecord, RunRecord
 from limbeck.train import SilentProgress
 
@@ -62,6 +64,15 @@ def test_each_method_is_one_target():
     assert sorted(methods) == ["gptq", "int4", "int8", "int8-static"]
     found = quantise.find_targets(methods)
     assert [load_target(name).method for name in found] == methods
+
+
+def test_settings_offer_the_bits_that_targets_are_trained_for():
+    trained = list_trained()
+    assert sorted(get_args(TrainedBits)) == [*trained]
+    targets = {name: load_target(name) for name in listing.list_names("limbeck.export")}
+    of_targets = [t.trained_bits for t in targets.values() if t.trained_bits is not None]
+    assert sorted(of_targets) == [*trained]  # one target each
+    assert all(targets[name].precision == f"int{bits}" for bits, name in trained.items())
 
 
 def test_settings_are_those_of_export_but_for_the_target():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limbeck.checkpoints import read_inherited
-from limbeck.export import load_target
+from limbeck.export import load_trained
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.losses import build_task_losses
 from limbeck.recipes._tasks.predictions import describe_favourites, describe_trivial
@@ -73,7 +73,7 @@ def _about_grid(quantise: GridSettings) -> str:
     return (
         "Weights are as a file of few bits holds them, here still in float: the model is as large "
         "and as fast as before. limbeck export --to "
-        f"{load_target(quantise.target).shown_name} writes that file, with these weights as they "
+        f"{load_trained(quantise.weights).shown_name} writes that file, with these weights as they "
         "are."
     )
 
@@ -163,7 +163,7 @@ def _describe(settings: FinetuneSettings, task: Task, record: SeedRecord) -> dic
             f"{percent(record.density)} of the encoder's linear layers ({settings.sparsify.method})"
         )
     if settings.quantise is not None:
-        target = load_target(settings.quantise.target)
+        target = load_trained(settings.quantise.weights)
         made["Weights trained as"] = f"{target.precision}, which {target.shown_name} writes"
     return {
         **made,

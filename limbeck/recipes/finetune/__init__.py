@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
-from limbeck.export import load_target
+from limbeck.export import load_trained
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import AUGMENTED, TaskData
@@ -221,7 +221,7 @@ def _plan_pruning(sparsify: SparsitySettings) -> dict[str, Any]:
 
 
 def _plan_grid(quantise: GridSettings) -> dict[str, Any]:
-    target = load_target(quantise.target).shown_name
+    target = load_trained(quantise.weights).shown_name
     return {**quantise.model_dump(), "written_by": f"limbeck export --to {target}"}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from limbeck.export import Narrowing, Quantiser, load_target, require_quantisable
+from limbeck.export import Quantiser, load_trained, require_quantisable
 from limbeck.models import Model
-from limbeck.recipes.finetune.settings import FinetuneSettings, GridSettings
+from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.sparsity import Sparsifier, require_prunable
 from limbeck.train import Constraint
 
@@ -26,7 +26,7 @@ def constrain(
     if settings.quantise is not None:
         return Quantiser(
             model,
-            find_narrowing(settings.quantise),
+            load_trained(settings.quantise.weights),
             narrows_inputs=settings.quantise.narrows_inputs,
         )
     return None
@@ -42,8 +42,3 @@ def require_constrainable(model: Model, settings: FinetuneSettings) -> None:
         require_prunable(model, settings.sparsify)
     if settings.quantise is not None:
         require_quantisable(model)
-
-
-def find_narrowing(settings: GridSettings) -> Narrowing:
-    """Returns the target that writes the trained weights as they are."""
-    return load_target(settings.target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
@@ -80,6 +80,10 @@ class ReplacingSettings(Settings):
     """End of the phase in optimiser steps, if that comes first."""
 
 
+TrainedBits: TypeAlias = Literal[8, 4, 2]
+"""Those of the targets that have `trained_bits`."""
+
+
 class GridSettings(Settings):
     """Weights that are trained as a file of few bits holds them.
 
@@ -87,18 +91,13 @@ class GridSettings(Settings):
         Zhang et al., "TernaryBERT: Distillation-aware Ultra-low Bit BERT", EMNLP 2020.
     """
 
-    weights: Literal[8, 4, 2]
+    weights: TrainedBits
     """Bits of a weight: 8 as `onnx-int8` has them, 4 as `onnx-int4`, 2 for the three values of
     `onnx-int2` (TernaryBERT). `limbeck export` to that target writes the trained weights as they
     are."""
     activations: Literal[8, 32] = 8
     """Bits of what weights are multiplied by: 8 as the file's runtime brings them to bytes at each
     call, 32 for floats."""
-
-    @property
-    def target(self) -> str:
-        """The target of an export that writes such weights."""
-        return f"onnx_int{self.weights}"
 
     @property
     def narrows_inputs(self) -> bool:
