@@ -23,6 +23,16 @@ def take_one(given: object) -> object:
     return (given,) if isinstance(given, str | int | float) else given
 
 
+def refuse_percent(share: object) -> object:
+    """Refuses a share that is given in per cent, with the number that is meant.
+
+    What is below ten per cent is no such share, but one above 1, which the field refuses itself.
+    """
+    if isinstance(share, int | float) and not isinstance(share, bool) and 10 <= share <= 100:
+        raise ValueError(f"a share of 1, not per cent, such as {share / 100:g}")
+    return share
+
+
 class RunSettings(Settings):
     """What every run has that may be one among several: a folder, and models that it is given."""
 

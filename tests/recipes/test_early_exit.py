@@ -357,6 +357,7 @@ def test_from_the_shell(deep_teacher, data, tmp_path, capsys):
         ({"bound": -1}, r"bound = -1 is not accepted\. Accepted: a finite number >= 0"),
         ({"bound": 0.5, "retain": 0.9}, r"bound = 0\.5 says when .* retain = 0\.9 would"),
         ({"retain": 99}, r"retain = 99: a share of 1, not per cent, such as 0\.99"),
+        ({"retain": 1.1}, r"retain = 1\.1 is not accepted\. Accepted: a number > 0 and <= 1"),
         ({"uncertainty": "mood"}, r"uncertainty = 'mood'.*'entropy'"),
         ({"uncertainty": "change", "layers": [1]}, r"'change' compares an exit with the one befo"),
         ({"losses": {"hidden_mse": {}}}, r"losses\.hidden_mse compares .*an exit gives logits alo"),

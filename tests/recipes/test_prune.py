@@ -280,7 +280,8 @@ def test_from_the_shell(deep_teacher, data, tmp_path, capsys):
     ("changes", "message"),
     [
         ({"heads": 1.0}, r"nothing would be pruned; give a share below 1, such as heads = 0\.5"),
-        ({"heads": 50}, r"heads = 50: a share of 1, not per cent or a number, such as 0\.5"),
+        ({"heads": 50}, r"heads = 50: a share of 1, not per cent, such as 0\.5"),
+        ({"heads": 2}, r"heads = 2 is not accepted\. Accepted: a number > 0 and <= 1"),
         ({"keep": 0.5, "heads": 0.5}, r"keep = 0\.5 ranks .* heads = 0\.5 is a share of each"),
         ({"keep": 0.5, "width": 0.5}, r"keep = 0\.5 ranks .* width = 0\.5 is a share"),
         ({"width": 0.01}, r"width = 0\.01 keeps 0 of the 16 dimensions .*; accepted: 1 to 15"),

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from limbeck.config import Shown
 from limbeck.errors import SettingsError
 from limbeck.recipes._secrets import without_secret
-from limbeck.recipes._settings import LearningSettings, take_one
+from limbeck.recipes._settings import LearningSettings, refuse_percent, take_one
 from limbeck.recipes._tasks.settings import TaskSettings
 
 _BOUNDS = ("max_latency_ms", "max_size_mb", "max_memory_mb")
@@ -68,18 +68,12 @@ class CompressSettings(LearningSettings, TaskSettings):
     """Further settings of `finetune` for every student, such as `finetune.patience=2`."""
 
     _take_one = field_validator("depths", "widths", "targets", mode="before")(take_one)
+    _refuse_percent = field_validator("retain", mode="before")(refuse_percent)
 
     @field_validator("model")
     @classmethod
     def _refuse_secret(cls, name: str) -> str:
         return without_secret(name, setting="model")
-
-    @field_validator("retain", mode="before")
-    @classmethod
-    def _check_share(cls, retain: object) -> object:
-        if isinstance(retain, int | float) and not isinstance(retain, bool) and 10 <= retain <= 100:
-            raise ValueError(f"a share of 1, not per cent; write {retain / 100:g}")
-        return retain
 
     @field_validator("widths")
     @classmethod

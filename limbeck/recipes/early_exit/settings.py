@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from limbeck.checkpoints.exits import Uncertainty
 from limbeck.config import Shown
 from limbeck.errors import SettingsError
-from limbeck.recipes._settings import Seed, TrainingSettings
+from limbeck.recipes._settings import Seed, TrainingSettings, refuse_percent
 from limbeck.recipes._tasks.settings import TaskSettings
 
 
@@ -49,12 +49,7 @@ class EarlyExitSettings(TrainingSettings, TaskSettings):
     measure: bool = True
     """Measure the speed of both models at the end."""
 
-    @field_validator("retain", mode="before")
-    @classmethod
-    def _refuse_percent(cls, share: object) -> object:
-        if isinstance(share, int | float) and not isinstance(share, bool) and 1 < share <= 100:
-            raise ValueError(f"a share of 1, not per cent, such as {share / 100:g}")
-        return share
+    _refuse_percent = field_validator("retain", mode="before")(refuse_percent)
 
     @field_validator("layers")
     @classmethod

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from limbeck import listing
 from limbeck.config import Shown
 from limbeck.errors import SettingsError, did_you_mean, shorten
-from limbeck.recipes._settings import LearningSettings
+from limbeck.recipes._settings import LearningSettings, refuse_percent
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.sparsity import SparsitySettings, build_sparsity
 
@@ -74,12 +74,9 @@ class PruneSettings(LearningSettings, TaskSettings):
     finetune: dict[str, Any] = Field(default_factory=dict)
     """Further settings of `finetune` for every round, such as `finetune.patience=2`."""
 
-    @field_validator("heads", "neurons", "width", "keep", "density", mode="before")
-    @classmethod
-    def _refuse_percent(cls, share: object) -> object:
-        if isinstance(share, int | float) and not isinstance(share, bool) and 1 < share <= 100:
-            raise ValueError(f"a share of 1, not per cent or a number, such as {share / 100:g}")
-        return share
+    _refuse_percent = field_validator(
+        "heads", "neurons", "width", "keep", "density", mode="before"
+    )(refuse_percent)
 
     @model_validator(mode="after")
     def _require_one_way(self) -> Self:
