@@ -6,12 +6,10 @@ the teacher there, of hidden states, attention scores and logits.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from typing import Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limbeck.errors import SettingsError
@@ -22,13 +20,13 @@ from limbeck.export._target import list_trained, load_target
 from limbeck.models import Model
 from limbeck.nn import Encoder
 from limbeck.nn.embeddings import FactorisedEmbedding
-from limbeck.train import Constraint
+from limbeck.train import Constraint, Formed, FormedLinear, fold_all
 
 _MOST_PASSES: Final = 8  # one or two, as what is on a grid is narrowed to itself but for rounding
 
 
-class NarrowedLinear(nn.Linear):
-    """A linear layer that computes with narrow weights; its parameters are those of a plain one.
+class NarrowedLinear(FormedLinear):
+    """A linear layer that computes with narrow weights.
 
     Args:
         linear: Gives weight and bias, the same parameters.
@@ -37,30 +35,23 @@ class NarrowedLinear(nn.Linear):
     """
 
     def __init__(self, linear: nn.Linear, narrowing: Narrowing, *, narrows_inputs: bool) -> None:
-        # Without memory: both are replaced.
-        super().__init__(
-            linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta"
-        )
-        self.weight, self.bias = linear.weight, linear.bias
+        super().__init__(linear)
         self._narrowing, self._narrows_inputs = narrowing, narrows_inputs
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it
-        """Shape: (..., in_features) to (..., out_features)."""
-        given = _straight(input, self._narrowing.narrow_input) if self._narrows_inputs else input
-        return F.linear(given, _straight(self.weight, self._narrowing.narrow), self.bias)
+    def form(self) -> Tensor:
+        """Returns the narrow weight."""
+        return _straight(self.weight, self._narrowing.narrow)
 
-    @torch.no_grad()
-    def fold(self) -> nn.Linear:
-        """Returns a plain layer with the narrow weight."""
-        plain = nn.Linear(
-            self.in_features, self.out_features, bias=self.bias is not None, device="meta"
-        )
-        plain.weight = nn.Parameter(_rest(self.weight, self._narrowing.narrow))
-        plain.bias = self.bias
-        return plain.train(self.training)
+    def form_input(self, given: Tensor) -> Tensor:
+        """Returns the narrow input, if it is to be."""
+        return _straight(given, self._narrowing.narrow_input) if self._narrows_inputs else given
+
+    def settle(self) -> Tensor:
+        """Returns the narrow weight, which narrowing leaves as it is."""
+        return _rest(self.weight, self._narrowing.narrow)
 
 
-class NarrowedEmbedding(nn.Embedding):
+class NarrowedEmbedding(nn.Embedding, Formed):
     """A table whose rows are looked up narrow; its parameter is that of a plain one.
 
     Args:
@@ -115,7 +106,7 @@ class Quantiser(Constraint[Model]):
         encoder = model.encoder
         assert isinstance(encoder, Encoder)
         for parent, name, child in list(_list_children(model)):
-            if isinstance(child, NarrowedLinear | NarrowedEmbedding):
+            if isinstance(child, Formed):
                 continue
             narrow = (
                 NarrowedLinear(child, narrowing, narrows_inputs=narrows_inputs)
@@ -126,11 +117,7 @@ class Quantiser(Constraint[Model]):
 
     def fold(self) -> Model:
         """Returns a plain copy of the model, whose weights are what the format holds."""
-        plain = copy.deepcopy(self._model)
-        for parent, name, child in list(_list_children(plain)):
-            assert isinstance(child, NarrowedLinear | NarrowedEmbedding)
-            setattr(parent, name, child.fold())
-        return plain
+        return fold_all(self._model)
 
 
 def require_quantisable(model: Model) -> None:

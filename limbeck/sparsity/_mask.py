@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from limbeck.train import FormedLinear
 
 
 class Factors(nn.Module):
@@ -50,7 +51,7 @@ class Mask(Factors):
         return self.kept + (self.scores - self.scores.detach())
 
 
-class MaskedLinear(nn.Linear):
+class MaskedLinear(FormedLinear):
     """A linear layer with a mask on its weight, which it has from a plain one.
 
     Args:
@@ -59,25 +60,16 @@ class MaskedLinear(nn.Linear):
     """
 
     def __init__(self, linear: nn.Linear, mask: Factors) -> None:
-        # Without memory: both are replaced.
-        super().__init__(
-            linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta"
-        )
-        self.weight, self.bias = linear.weight, linear.bias
+        super().__init__(linear)
         self.mask = mask
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it
-        """Shape: (..., in_features) to (..., out_features)."""
-        return F.linear(input, self.weight * self.mask(), self.bias)
+    def form(self) -> Tensor:
+        """Returns the weight times the mask."""
+        weight: Tensor = self.weight * self.mask()
+        return weight
 
-    @torch.no_grad()
-    def fold(self) -> nn.Linear:
-        """Returns a plain layer with the mask in its weight, as it is in evaluation."""
-        plain = nn.Linear(
-            self.in_features, self.out_features, bias=self.bias is not None, device="meta"
-        )
+    def settle(self) -> Tensor:
+        """Returns the weight with the mask in it, as it is in evaluation."""
         factors = self.mask.train(mode=False)()
         # A negative weight times zero is -0, which is no zero byte.
-        weight = torch.where(factors == 0, 0.0, self.weight * factors)
-        plain.weight, plain.bias = nn.Parameter(weight), self.bias
-        return plain.train(self.training)
+        return torch.where(factors == 0, 0.0, self.weight * factors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 
@@ -14,7 +13,7 @@ from limbeck.models import Model
 from limbeck.sparsity._linears import list_linears
 from limbeck.sparsity._mask import MaskedLinear
 from limbeck.sparsity._settings import SparsitySettings
-from limbeck.train import Constraint
+from limbeck.train import Constraint, fold_all
 
 
 class Sparsifier(Constraint[Model]):
@@ -74,11 +73,7 @@ class Sparsifier(Constraint[Model]):
 
     def fold(self) -> Model:
         """Returns a plain copy of the model, with the masks as zeros in its weights."""
-        plain = copy.deepcopy(self._model)
-        for parent, name, linear in list(list_linears(plain)):
-            if isinstance(linear, MaskedLinear):
-                setattr(parent, name, linear.fold())
-        return plain
+        return fold_all(self._model)
 
 
 def require_prunable(model: Model, settings: SparsitySettings) -> None:

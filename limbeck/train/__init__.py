@@ -12,6 +12,7 @@ from limbeck.lazy import lazy_names
 if TYPE_CHECKING:
     from limbeck.train.budget import Budget
     from limbeck.train.constraint import Constraint
+    from limbeck.train.formed import Formed, FormedLinear, fold_all
     from limbeck.train.interrupt import Interrupt, SignalTurns, defer_interrupts
     from limbeck.train.loop import (
         Batch,
@@ -38,6 +39,7 @@ else:
         {
             "budget": ["Budget"],
             "constraint": ["Constraint"],
+            "formed": ["Formed", "FormedLinear", "fold_all"],
             "interrupt": ["Interrupt", "SignalTurns", "defer_interrupts"],
             "loop": [
                 "Batch",
@@ -66,6 +68,8 @@ __all__ = [
     "Batch",
     "Budget",
     "Constraint",
+    "Formed",
+    "FormedLinear",
     "Interrupt",
     "MetricsWriter",
     "Objective",
@@ -85,6 +89,7 @@ __all__ = [
     "build_adamw",
     "choose_device",
     "defer_interrupts",
+    "fold_all",
     "load_state",
     "open_run",
     "peek_state",
