@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import re
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -113,6 +114,25 @@ def shorten(value: object, *, length: int = 60, quoted: bool = True) -> str:
     if len(text) <= length:
         return text
     return f"{text[: length - 4]}...{text[-1]}"
+
+
+_SPELT = re.compile("[A-Z]{2}|(mp|xl)", re.ASCII)
+"""Beginnings that are read letter by letter, as those of MPNet and XLM are."""
+_SAID_WITH_VOWEL = "AEFHILMNORSX"
+
+
+def with_article(name: str) -> str:
+    """Returns a name, such as that of a class, after `a` or `an`: by its sound, not its letter.
+
+    Example:
+        >>> [with_article(name) for name in ("albert", "MPNetModel", "RobertaModel", "Unigram")]
+        ['an albert', 'an MPNetModel', 'a RobertaModel', 'a Unigram']
+    """
+    if _SPELT.match(name):
+        has_vowel = name[0].upper() in _SAID_WITH_VOWEL
+    else:
+        has_vowel = name[:1].lower() in "aeiou" and not name.lower().startswith("uni")
+    return f"{'an' if has_vowel else 'a'} {name}"
 
 
 def shorten_names(names: Iterable[object], *, count: int = 20) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from limbeck.api._data import SplitInMemory
 from limbeck.api._put import put
 from limbeck.api._result import ModelResult
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, with_article
 from limbeck.models import Model
 from limbeck.runs import DATA_FOLDER, MODELS_FOLDER
 from limbeck.sources import open_rows
@@ -58,8 +58,8 @@ class ModelsInMemory:
             return str(self.out / MODELS_FOLDER / role)
         if isinstance(value, Model):
             raise SettingsError(
-                f"{setting} = a {type(value).__name__} in memory comes without its tokenizer; give "
-                f"{setting} = (model, tokenizer), or a folder or Hub id"
+                f"{setting} = {with_article(type(value).__name__)} in memory comes without its "
+                f"tokenizer; give {setting} = (model, tokenizer), or a folder or Hub id"
             )
         if setting in _TEACHERS and value is not None and not are_models(value):
             path = self.out / DATA_FOLDER / f"{setting}.jsonl"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from limbeck.checkpoints import push_folder, read_config
-from limbeck.errors import CheckpointError, DataError
+from limbeck.errors import CheckpointError, DataError, with_article
 from limbeck.inference import pipeline
 from limbeck.inference._base import Pipeline
 from limbeck.models import AutoConfig, Model, find_class, find_kind
@@ -119,7 +119,9 @@ def load_model(folder: Path) -> Model:
     name = str((read_config(folder).get("architectures") or ["Model"])[0])
     kind = find_kind(name)
     if kind is None:
-        raise CheckpointError(f"{folder} says it holds a {name}, which Limbeck does not know")
+        raise CheckpointError(
+            f"{folder} says it holds {with_article(name)}, which Limbeck does not know"
+        )
     found: Model = find_class(AutoConfig.from_pretrained(folder).model_type, kind).from_pretrained(
         folder
     )

@@ -15,9 +15,10 @@ from limbeck.api._result import ModelResult, RecordT, Result
 from limbeck.api._sentence_encoder import SentenceEncoder
 from limbeck.checkpoints import resolve_folder
 from limbeck.recipes._tasks.speeds import measure_runs
-from limbeck.report import DistillationReport, write_distillation_report, write_report
+from limbeck.recipes.export.result import word_ends
+from limbeck.report import DistillationReport, figures, write_distillation_report, write_report
 from limbeck.report.facts import Report
-from limbeck.report.statistics import binomial_error
+from limbeck.report.statistics import Interval, binomial_error
 from limbeck.report.summary import Summary
 from limbeck.runs import (
     ChainRecord,
@@ -416,9 +417,7 @@ def _export_row(model: ExportedModel, *, is_scored: bool) -> tuple[str, ...]:
     score = model.score
     if score is None:
         return (*row, "", "")
-    ends = score.interval
-    interval = "" if ends is None else f" ({ends[0]:.4f} to {ends[1]:.4f})"
-    return (*row, f"{score.score:.4f}", f"{score.drop:.4f}{interval}")
+    return (*row, f"{score.score:.4f}", f"{score.drop:.4f} ({word_ends(score)})")
 
 
 def _find_teacher(runs: Sequence[Path]) -> Path | None:
@@ -474,5 +473,6 @@ def _score(scores: Mapping[str, float], name: str) -> str:
 def _share(share: float | None, interval: tuple[float, float] | None) -> str:
     if share is None:
         return ""
-    ends = "" if interval is None else f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
-    return f"{100 * share:.1f} %{ends}"
+    if interval is None:
+        return figures.percent(share)
+    return figures.share(Interval(estimate=share, low=interval[0], high=interval[1]))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding
 
-from limbeck.errors import CheckpointError, SettingsError, shorten
+from limbeck.errors import CheckpointError, SettingsError, shorten, with_article
 from limbeck.inference._batches import choose_budget, divide
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference._stream import (
@@ -115,8 +115,8 @@ class Pipeline(Generic[OptionsT]):
     ) -> None:
         if engine.kind != self.kind:
             raise SettingsError(
-                f"the {self.task} pipeline was given a {engine.facts.class_name}; accepted: "
-                f"a {engine.facts.class_name_of(self.kind)}"
+                f"the {self.task} pipeline was given {with_article(engine.facts.class_name)}; "
+                f"accepted: {with_article(engine.facts.class_name_of(self.kind))}"
             )
         self.engine = engine
         self.facts = engine.facts

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from limbeck import listing
-from limbeck.errors import SettingsError, shorten
+from limbeck.errors import SettingsError, shorten, with_article
 from limbeck.methods._method import MethodSettings
 from limbeck.models import LayerShape, Model, ModelConfig, find_architecture
 from limbeck.nn import EncoderLayer, GatedFeedForward
@@ -138,7 +138,7 @@ def require_cuttable(config: ModelConfig) -> None:
     families = listing.list_names("limbeck.models")
     others = [n for n in families if find_architecture(n).config_type.why_alike is None]
     raise SettingsError(
-        f"prune_units can't take heads or neurons out of a {config.model_type}, since "
+        f"prune_units can't take heads or neurons out of {with_article(config.model_type)}, since "
         f"{config.why_whole}; accepted: models whose layers share no weights, of the families "
         f"{', '.join(others)}"
     )

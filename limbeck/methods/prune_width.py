@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from limbeck import listing
-from limbeck.errors import SettingsError, shorten
+from limbeck.errors import SettingsError, shorten, with_article
 from limbeck.methods._method import MethodSettings
 from limbeck.methods._rebuild import rebuild
 from limbeck.methods.prune_units import Kept, count_share, find_best
@@ -92,8 +92,8 @@ def require_narrowable(config: ModelConfig) -> None:
     families = listing.list_names("limbeck.models")
     others = [n for n in families if find_architecture(n).config_type.why_wide is None]
     raise SettingsError(
-        f"prune_width can't take dimensions out of a {config.model_type}, since {config.why_wide}; "
-        f"accepted: models of the families {', '.join(others)}"
+        f"prune_width can't take dimensions out of {with_article(config.model_type)}, since "
+        f"{config.why_wide}; accepted: models of the families {', '.join(others)}"
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck import checkpoints
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, with_article
 from limbeck.models._architecture import Architecture
 from limbeck.models._config import ModelConfig
 from limbeck.models._inputs import check_inputs, flatten_choices
@@ -56,7 +56,7 @@ class Model(nn.Module):
         super().__init__()
         if not isinstance(config, self.architecture.config_type):
             raise SettingsError(
-                f"{type(self).__name__} was given a {type(config).__name__}; accepted: "
+                f"{type(self).__name__} was given {with_article(type(config).__name__)}; accepted: "
                 f"{self.architecture.config_type.__name__}."
             )
         self.config = config

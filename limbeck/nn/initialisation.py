@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, with_article
 from limbeck.nn.embeddings import FactorisedEmbedding
 
 
@@ -42,8 +42,8 @@ def initialise(module: nn.Module, *, std: float, cut: float | None = None) -> No
             part.draw(std=std)
         elif held := [name for name, _ in _held_by(part)]:
             raise SettingsError(
-                f"{path or 'the module'} is a {type(part).__name__} and holds {', '.join(held)}, "
-                "which nn.initialise does not know how to draw; accepted: "
+                f"{path or 'the module'} is {with_article(type(part).__name__)} and holds "
+                f"{', '.join(held)}, which nn.initialise does not know how to draw; accepted: "
                 f"{', '.join(sorted(known.__name__ for known in _DRAWN))}, or a module with a "
                 "method draw(std=...)."
             )

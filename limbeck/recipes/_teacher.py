@@ -12,6 +12,9 @@ from limbeck.recipes.finetune.teachers import is_labeller
 from limbeck.report.runs import FinetuneRun
 from limbeck.runs import Role
 
+FULL = "full model"
+"""What a model is called in reports beside what was made of it itself."""
+
 
 def list_scored_splits(data: TaskData) -> list[str]:
     """Returns the splits that are scored: validation, and test if it has labels."""
@@ -46,14 +49,22 @@ def evaluation_settings(
     )
 
 
-def teacher_settings(settings: TaskSettings, split: str) -> EvaluateSettings:
-    """Returns what `evaluate` is told to score a run's own model."""
+def teacher_settings(
+    settings: TaskSettings, split: str, *, label: str = "teacher"
+) -> EvaluateSettings:
+    """Returns what `evaluate` is told to score a run's own model.
+
+    Args:
+        settings: Of the run.
+        split: What is scored.
+        label: What reports call it.
+    """
     return evaluation_settings(
         settings,
         model=settings.model,
         split=split,
         out=settings.out / "teacher" / split,
-        label="teacher",
+        label=label,
         role="teacher",
         device=settings.device,
     )

@@ -13,7 +13,7 @@ from limbeck import listing
 from limbeck.checkpoints import read_inherited, resolve_folder
 from limbeck.config import Shown
 from limbeck.data import Corpus
-from limbeck.errors import MissingHeadError, SettingsError
+from limbeck.errors import MissingHeadError, SettingsError, with_article
 from limbeck.losses import Loss, build_loss, require_fit
 from limbeck.methods import Start, start_student
 from limbeck.methods.keep_layers import KeepLayersSettings, can_hold
@@ -137,8 +137,8 @@ class DistillSettings(LanguageModelSettings):
         others = [n for n, loss in self.losses.items() if loss.language_model not in (None, own)]
         if others and own not in self.losses:
             raise SettingsError(
-                f"losses.{others[0]} is for other models than a {type(model).__name__}, which "
-                f"learns by losses.{own}"
+                f"losses.{others[0]} is for other models than "
+                f"{with_article(type(model).__name__)}, which learns by losses.{own}"
             )
         return {name: loss for name, loss in self.losses.items() if name not in others}
 
@@ -469,7 +469,7 @@ def _require_given(losses: Mapping[str, Loss], teacher: ForeignModel, *, name: s
         if refused := loss.needs - given:
             raise SettingsError(
                 f"losses.{key} compares the models' {', '.join(sorted(refused))}, but the teacher "
-                f"{name} is a {teacher.class_name} that transformers runs, which gives "
+                f"{name} is {with_article(teacher.class_name)} that transformers runs, which gives "
                 f"{', '.join(sorted(given))} only"
             )
 
@@ -477,9 +477,9 @@ def _require_given(losses: Mapping[str, Loss], teacher: ForeignModel, *, name: s
 def _require_fit(settings: DistillSettings, *, teacher: AnyModel, student: Model) -> None:
     if student.kind is not teacher.kind:
         raise SettingsError(
-            f"the teacher is a {type(teacher).__name__} and the student a "
-            f"{type(student).__name__}: one predicts masked tokens, the other the next one; "
-            "accepted: two of a kind"
+            f"the teacher is {with_article(type(teacher).__name__)} and the student "
+            f"{with_article(type(student).__name__)}: one predicts masked tokens, the other the "
+            "next one; accepted: two of a kind"
         )
     losses = settings.losses_for(student)
     if isinstance(teacher, ForeignModel):

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from limbeck.config import Shown
 from limbeck.data import Corpus
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, with_article
 from limbeck.losses import build_loss
 from limbeck.models import (
     AutoConfig,
@@ -240,8 +240,9 @@ def _build_model(settings: PretrainSettings, corpus: Corpus) -> Model:
         model = model_class.from_pretrained(settings.model, new_head=settings.new_head)
         if settings.freeze_body and not any(True for _ in model.head.parameters()):
             raise SettingsError(
-                f"freeze_body = true leaves nothing to train: the head of a {model_class.__name__} "
-                "has no weights beside the word embedding; leave freeze_body out"
+                "freeze_body = true leaves nothing to train: the head of "
+                f"{with_article(model_class.__name__)} has no weights beside the word embedding; "
+                "leave freeze_body out"
             )
         require_positions(settings, model, name=f"the model {settings.model}")
         if settings.new_head and isinstance(model.head, MaskedLMHead):

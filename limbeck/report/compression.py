@@ -158,7 +158,7 @@ def headline(compression: Compression) -> str:
             )
         kept = ""
         if found.is_shown(best):
-            kept = f"keeps {format_percent(found.kept(best))}{_in_interval(best)}. It "
+            kept = f"keeps {format_percent(found.kept(best))}{_in_interval(best, found)}. It "
         return (
             f"{whose} {wanted} of the teacher's {metric} on {where}: the best, "
             f"{figures.quoted(best.label)}, {kept}scores {figures.points(best.scores.median)} "
@@ -182,7 +182,7 @@ def headline(compression: Compression) -> str:
     return (
         f"{figures.quoted(chosen.label)} is the smallest student that keeps {wanted} of the "
         f"teacher's {metric} on {where}: it keeps {format_percent(found.kept(chosen))}"
-        f"{_in_interval(chosen)}{rest}."
+        f"{_in_interval(chosen, found)}{rest}."
     )
 
 
@@ -215,7 +215,7 @@ def _headline_of_search(found: Compression, search: Search) -> str:
             f"{figures.points(teacher.scores.median)}; {size}{faster}."
             f"{wording.describe_trivial([teacher, chosen], found.constant)}"
         )
-    kept = f"{format_percent(found.kept(chosen))}{_in_interval(chosen)}"
+    kept = f"{format_percent(found.kept(chosen))}{_in_interval(chosen, found)}"
     return f"{which}: it keeps {kept}, {size}{faster}."
 
 
@@ -279,7 +279,7 @@ def _list_lacks(found: Compression, model: ModelFacts) -> list[str]:
     if model.scores.median < enough:
         kept = ""
         if found.is_shown(model):
-            kept = f"keeps {format_percent(found.kept(model))}{_in_interval(model)}, "
+            kept = f"keeps {format_percent(found.kept(model))}{_in_interval(model, found)}, "
         said.append(
             f"{kept}scores {figures.points(model.scores.median)} where {figures.points(enough)} "
             f"would do, {_least_points(enough - model.scores.median)} short"
@@ -287,7 +287,7 @@ def _list_lacks(found: Compression, model: ModelFacts) -> list[str]:
     elif not found.keeps_share(model):
         said.append("does not look at its input")
     elif found.is_shown(model):
-        said.append(f"keeps {format_percent(found.kept(model))}{_in_interval(model)}")
+        said.append(f"keeps {format_percent(found.kept(model))}{_in_interval(model, found)}")
     return [*said, *(found.search.word_excess(model) if found.search is not None else [])]
 
 
@@ -304,7 +304,7 @@ def describe_test(compression: Compression) -> str | None:
         if share < compression.retain:
             verdict = f" That is less than the {format_percent(compression.retain)} asked for."
     if test.retention is not None:
-        kept += f" (95 % interval {figures.interval(test.retention)})"
+        kept += f" ({wording.describe_ends(test.retention, test.num_examples)})"
     return (
         f"On test (n = {figures.count(test.num_examples)}), which had no part in the choice: "
         f"{figures.points(test.student)} against the teacher's {figures.points(test.teacher)}"
@@ -352,10 +352,10 @@ def tried_table(found: Compression) -> Table:
     return add_constant(table, found.constant)
 
 
-def _in_interval(model: ModelFacts) -> str:
+def _in_interval(model: ModelFacts, found: Compression) -> str:
     if model.retention is None:
         return ""
-    return f" (95 % interval {figures.interval(model.retention)})"
+    return f" ({wording.describe_ends(model.retention, found.num_examples)})"
 
 
 def format_percent(share: float) -> str:

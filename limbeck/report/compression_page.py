@@ -245,7 +245,9 @@ def _tiles(found: Compression) -> tuple[Tile, ...]:
     other = found.best() if found.search is None else find_nearest(found)
     shown = next((m for m in found.candidates if m.label == found.chosen), other)
     metric, teacher = wording.metric_name(found.metric), found.teacher
-    ends = "" if shown.retention is None else f"95 % interval {figures.interval(shown.retention)}, "
+    ends = ""
+    if shown.retention is not None:
+        ends = f"{wording.describe_ends(shown.retention, found.num_examples)}, "
     kept = Tile(
         figure=format_percent(found.kept(shown)) if found.is_shown(shown) else figures.NONE,
         name=f"of the teacher's {metric}: {shown.label}",

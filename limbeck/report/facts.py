@@ -8,10 +8,29 @@ from pathlib import Path
 from typing import Any, Literal
 
 from limbeck.inference.speed import Speed, SpeedUp
+from limbeck.report import figures
 from limbeck.report.statistics import Interval, Paired
 from limbeck.report.summary import Summary
 
 Verdict = Literal["ahead", "behind", "not distinguishable", "not compared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What sentences call the two models that a report is about, without their article.
+
+    Attributes:
+        reference: What the others are held against.
+        model: What was made of it.
+    """
+
+    reference: str = "teacher"
+    model: str = "student"
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether it is about a teacher and students, and not one model before and after."""
+        return self == Names()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +230,7 @@ class BaseReport:
         comparisons: Each student against each baseline and the teacher.
         notes: How the figures were obtained and what they can't tell, in sentences.
         conditions: Machine and versions, in words.
+        names: What its two main models are called.
         files: What was written, by kind.
     """
 
@@ -224,6 +244,7 @@ class BaseReport:
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
     conditions: Mapping[str, str]
+    names: Names = field(default_factory=Names)
     files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
@@ -260,11 +281,11 @@ class BaseReport:
         return f"<{type(self).__name__}: {self.headline}{f' {page}' if page else ''}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns everything but the files as plain JSON values."""
+        """Returns everything but names and files as plain JSON values."""
         values = asdict(self)
         for facts, written in zip(self.models, values["models"], strict=True):
             written["speed"] = facts.speed.to_dict() if facts.speed else None
-        del values["files"]
+        del values["files"], values["names"]
         return {**values, "teacher": self.teacher, "student": self.student}
 
 
@@ -288,6 +309,5 @@ def _summarise_model(model: ModelFacts) -> tuple[str, ...]:
     kept = ""
     if model.retention is not None:
         share = model.retention
-        ends = f"{100 * share.low:.1f} to {100 * share.high:.1f}"
-        kept = f"{100 * share.estimate:.1f} % ({ends})"
+        kept = figures.share(share)
     return (model.label, f"{model.scores.mean:.4f}", kept, f"{model.num_parameters:,}")

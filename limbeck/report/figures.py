@@ -13,6 +13,8 @@ Known = TypeVar("Known")
 MINUS = "−"
 NONE = "–"
 """Stands where there is no figure."""
+NONE_DIFFERS = "no example differs"
+"""Stands for the interval of two models of which no example tells a difference."""
 
 
 def points(value: float, *, signed: bool = False) -> str:
@@ -48,7 +50,18 @@ def or_none(value: Known | None, say: Callable[[Known], str]) -> str:
 
 
 def interval(value: Interval, *, signed: bool = False) -> str:
-    """Returns the ends of an interval in points, such as `96.1 to 99.4`."""
+    """Returns the ends of an interval in points, such as `96.1 to 99.4`.
+
+    Args:
+        value: Of a ratio, or if signed of a difference.
+        signed: Whether ends have their sign.
+
+    Example:
+        >>> interval(Interval(estimate=1, low=1, high=1))
+        'no example differs'
+    """
+    if value.is_all(0 if signed else 1):
+        return NONE_DIFFERS
     return f"{points(value.low, signed=signed)} to {points(value.high, signed=signed)}"
 
 

@@ -13,13 +13,14 @@ from types import MappingProxyType
 from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.inference.speed import Speed, compare_speed
 from limbeck.report import wording
-from limbeck.report.facts import Comparison, ModelFacts, SeedScores
+from limbeck.report.facts import Comparison, ModelFacts, Names, SeedScores
 from limbeck.report.runs import FinetuneRun
 from limbeck.report.scored import Scored, Scores
 from limbeck.report.statistics import binomial_error
 from limbeck.report.training import explain_inequality, read_training
 from limbeck.runs import Role
 
+_TAUGHT = Names()
 _ROLES: tuple[Role, ...] = ("teacher", "student", "baseline", "other")
 
 
@@ -136,6 +137,7 @@ def join_comparisons(
     *,
     is_short: bool = False,
     explain: Callable[[ModelFacts, ModelFacts], str | None] = explain_inequality,
+    names: Names = _TAUGHT,
 ) -> list[Comparison]:
     """Returns what each student's scores show against each baseline, then against the teacher.
 
@@ -144,6 +146,7 @@ def join_comparisons(
         scored: What compares them.
         is_short: Whether the models were trained too briefly for any claim.
         explain: Says how two models were not trained alike, so that nothing is claimed of them.
+        names: What the teacher and the student are called.
     """
     students = [model for model in models if model.role == "student"]
     references = [
@@ -161,6 +164,7 @@ def join_comparisons(
             unequal=unequal,
             num_examples=scored.num_examples,
             is_short=is_short,
+            names=names,
         )
         found.append(
             Comparison(

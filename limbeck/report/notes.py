@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limbeck.report import figures, wording
-from limbeck.report.facts import ModelFacts
+from limbeck.report.facts import ModelFacts, Names
 from limbeck.report.runs import FinetuneRun
 from limbeck.report.scored import Scores
 from limbeck.report.statistics import MIN_DISCORDANT, RESAMPLES
 
 _FEW_SEEDS = 5
+_TAUGHT = Names()
 
 
-def describe_method(models: Sequence[ModelFacts], scored: Scores) -> list[str]:
+def describe_method(
+    models: Sequence[ModelFacts], scored: Scores, names: Names = _TAUGHT
+) -> list[str]:
     """Returns the notes of a report, each a sentence or two."""
     return [
-        *_on_intervals(scored),
+        *_on_intervals(scored, names),
         *_on_seeds(models),
         *_on_split(scored.split),
         _on_speed(models, scored.split),
@@ -49,7 +52,7 @@ def _on_held_out(runs: Sequence[FinetuneRun]) -> dict[str, str]:
     }
 
 
-def _on_intervals(scored: Scores) -> list[str]:
+def _on_intervals(scored: Scores, names: Names) -> list[str]:
     if not scored.has_intervals:
         name = wording.metric_name(scored.metric)
         return [f"No interval is computed for {name}, so no difference is claimed."]
@@ -59,12 +62,14 @@ def _on_intervals(scored: Scores) -> list[str]:
         f"Their intervals are 95 % percentile intervals over {RESAMPLES:,} bootstrap "
         "resamples of the examples and, where a model has several seeds, of its seeds. No "
         "retention is given unless both scores are above that of the best constant answer, and "
-        "the teacher's above 0, by more than the interval."
+        f"the {names.reference}'s above 0, by more than the interval."
     )
     called = (
         "A difference is called one only if its interval leaves out 0 and the two models "
         f"differ on {MIN_DISCORDANT} examples or more. Intervals are for one comparison each; "
-        "with many comparisons, some would leave out 0 by chance."
+        "with many comparisons, some would leave out 0 by chance. Of models that differ on no "
+        "example there is none; then 3 in as many examples is what may differ of others at most, "
+        "with 95 % confidence."
     )
     binomial = f"for {wording.metric_name(scored.metric)} the binomial one, sqrt(p (1 − p) / n)"
     error = binomial if scored.is_binomial else "by bootstrap over the examples"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from limbeck.report import figures, wording
-from limbeck.report.facts import BaseReport, ModelFacts
+from limbeck.report.facts import BaseReport, ModelFacts, Names
 from limbeck.report.page import (
     Finding,
     Fold,
@@ -21,6 +21,7 @@ from limbeck.report.page import (
 )
 
 Part = TypeVar("Part")
+_TAUGHT = Names()
 
 
 def make_report_page(
@@ -41,20 +42,25 @@ def make_report_page(
         remarks: What belongs beside the headline, besides the outcome against the baselines.
     """
     tiles: tuple[Tile, ...] = ()
+    names = report.names
     if report.student is not None:
         student, teacher = report.model(report.student), report.models[0]
         share, own = student.retention, student.scores.mean
         of_score = None
         if share is not None:
-            ends = f"95 % interval {figures.interval(share)}"
-            figure = figures.percent(share.estimate)
-            of_score = Tile(figure=figure, name=f"of the teacher's {kept}", more=ends)
+            of_score = Tile(
+                figure=figures.percent(share.estimate),
+                name=f"of the {names.reference}'s {kept}",
+                more=wording.describe_ends(share, report.num_examples),
+            )
+        error = student.scores.standard_error
         tiles = (
             *some(of_score),
-            score_tile(score, own, teacher.scores.mean, student.scores.standard_error),
-            *cost_tiles(student, teacher),
+            score_tile(score, own, teacher.scores.mean, error, names=names),
+            *cost_tiles(student, teacher, names=names),
         )
-        remarks = [wording.describe_baselines(report.comparisons), *remarks]
+        if names.is_taught:
+            remarks = [wording.describe_baselines(report.comparisons), *remarks]
     remarks = [*report.remarks, *remarks]
     return Page(
         title=report.title,
@@ -84,15 +90,19 @@ def show_plots(*plots: Plot | None) -> Plots | None:
     return Plots(plots=found, has_legend=True) if found else None
 
 
-def score_tile(name: str, own: float, other: float, error: float | None = None) -> Tile:
+def score_tile(
+    name: str, own: float, other: float, error: float | None = None, *, names: Names = _TAUGHT
+) -> Tile:
     """Returns the tile of a student's score beside its teacher's, with its standard error."""
-    more = f"teacher {figures.points(other)}"
+    more = f"{names.reference} {figures.points(other)}"
     if error is not None:
         more = f"standard error {figures.points(error)}, {more}"
     return Tile(figure=figures.points(own), name=name, more=more)
 
 
-def cost_tiles(student: ModelFacts, teacher: ModelFacts) -> tuple[Tile, ...]:
+def cost_tiles(
+    student: ModelFacts, teacher: ModelFacts, *, names: Names = _TAUGHT
+) -> tuple[Tile, ...]:
     """Returns the tiles of a student's speed, where it was measured, and size."""
     speed = None
     if student.speed_up is not None and student.speed is not None and teacher.speed is not None:
@@ -102,10 +112,10 @@ def cost_tiles(student: ModelFacts, teacher: ModelFacts) -> tuple[Tile, ...]:
             f"quartiles {ratio.lower:.2f} to {ratio.upper:.2f}; median latency "
             f"{figures.milliseconds(own)} against {figures.milliseconds(other)}"
         )
-        name = "the teacher's speed, batch 1"
+        name = f"the {names.reference}'s speed, batch 1"
         speed = Tile(figure=f"{ratio.median:.2f}×", name=name, more=more)
     more = (
-        f"teacher {figures.file_size(teacher.file_bytes)}; "
+        f"{names.reference} {figures.file_size(teacher.file_bytes)}; "
         f"{student.num_layers} of {teacher.num_layers} layers"
     )
     if not teacher.is_model:

@@ -85,6 +85,7 @@ def difference_plot(report: Report) -> Plot | None:
         return None
     labels = [model.label for model in report.models]
     several = len({comparison.model for comparison, _ in shown}) > 1
+    name = report.names.model
 
     def paint(axes: Axes) -> None:
         axes.axvline(0, color=MUTED, linewidth=1.2, zorder=1)
@@ -112,10 +113,10 @@ def difference_plot(report: Report) -> Plot | None:
         "difference",
         paint,
         height=0.75 + _ROW * len(shown),
-        describe="Difference of the student's score to each other model's, with intervals",
+        describe=f"Difference of the {name}'s score to each other model's, with intervals",
     )
     return Plot(
-        title="Differences to the student",
+        title=f"Differences to the {name}",
         drawing=drawing,
         caption="An interval that takes in 0 shows no difference.",
     )

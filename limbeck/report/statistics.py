@@ -85,6 +85,14 @@ class Interval:
     high: float
     level: float = 0.95
 
+    def is_all(self, value: float) -> bool:
+        """Tells whether every resample gave the same: 0 of a difference, 1 of a ratio.
+
+        Two models then differ on no example. The bootstrap draws from what was seen; that nothing
+        differed does not tell that nothing can, and such an interval is not shown.
+        """
+        return self.low == self.estimate == self.high == value
+
 
 @dataclass(frozen=True, kw_only=True)
 class Paired:
@@ -207,6 +215,19 @@ def compare(
             for a, b in zip(first, second, strict=True)
         ),
     )
+
+
+def bound_unseen(num_examples: int) -> float:
+    """Returns the share that something may have that no example showed, with 95 % confidence.
+
+    Source: Hanley and Lippman-Hand, If nothing goes wrong, is everything all right?, 1983: the
+    rule of three.
+
+    Example:
+        >>> bound_unseen(48), bound_unseen(2)
+        (0.0625, 1.0)
+    """
+    return min(3 / num_examples, 1.0)
 
 
 def binomial_error(share: float, num_examples: int) -> float:

@@ -17,6 +17,7 @@ from limbeck.report.facts import (
     ConstantFacts,
     DistillationFacts,
     ModelFacts,
+    Names,
     Report,
 )
 from limbeck.report.figures import NONE, or_none
@@ -38,21 +39,24 @@ def model_table(
 def quality_table(report: Report) -> Table:
     """Returns what each model scores and what it kept of the teacher."""
     name = figures.capitalise(wording.metric_name(report.metric))
-    columns: Columns = {
+    other = report.names.reference
+    columns: dict[str, Callable[[ModelFacts], str]] = {
         f"{name}, mean": lambda m: figures.points(m.scores.mean),
         "Standard error": lambda m: or_none(m.scores.standard_error, figures.points),
         "Retention (95 % interval)": lambda m: or_none(m.retention, figures.share),
-        "Agrees with teacher": lambda m: or_none(m.agreement_with_teacher, figures.percent),
-        "Median": lambda m: figures.points(m.scores.median),
-        "Lowest to highest": seed_range,
-        "Steps": steps_or_none,
-        "Role": lambda m: m.role,
+        f"Agrees with {other}": lambda m: or_none(m.agreement_with_teacher, figures.percent),
     }
+    if has_several_seeds(report.models):
+        columns |= {"Median": lambda m: figures.points(m.scores.median)}
+        columns |= {"Lowest to highest": seed_range}
+    columns |= {"Steps": steps_or_none}
+    if report.names.is_taught:
+        columns |= {"Role": lambda m: m.role}
+    over = "; mean, median and range are over seeds" if "Median" in columns else ""
     note = (
-        f"On {report.task} {report.split}, {figures.count(report.num_examples)} examples; "
-        "mean, median and range are over seeds. Retention is the score divided by the "
-        "teacher's. Agreement is the share of examples that get the teacher's prediction. Steps "
-        "are those of fine-tuning, of each seed."
+        f"On {report.task} {report.split}, {figures.count(report.num_examples)} examples{over}. "
+        f"Retention is the score divided by the {other}'s. Agreement is the share of examples that "
+        f"get the {other}'s prediction. Steps are those of fine-tuning, of each seed."
     )
     table = model_table(report.models, columns, title="What was kept", note=note)
     return add_constant(table, report.constant)
@@ -100,12 +104,18 @@ def cost_table(models: Sequence[ModelFacts]) -> Table:
     return model_table(models, columns, title="What it costs", note=note)
 
 
-def comparison_table(comparisons: Sequence[Comparison]) -> Table | None:
+def comparison_table(comparisons: Sequence[Comparison], names: Names) -> Table | None:
     """Returns the paired differences; None if nothing was compared."""
     if not comparisons:
         return None
+    called = {"teacher": names.reference}
     rows = [
-        (f"{c.model} − {c.reference}", c.reference_role, *difference_cells(c), c.verdict)
+        (
+            f"{c.model} − {c.reference}",
+            called.get(c.reference_role, c.reference_role),
+            *difference_cells(c),
+            c.verdict,
+        )
         for c in comparisons
     ]
     return Table(
@@ -140,8 +150,15 @@ def labels_table(report: Report) -> Table | None:
     )
 
 
-def seeds_table(report: Report) -> Table:
-    """Returns every seed's score."""
+def has_several_seeds(models: Sequence[ModelFacts]) -> bool:
+    """Tells whether there is more to say of any model's seeds than its one score."""
+    return any(len(model.scores.values) > 1 for model in models)
+
+
+def seeds_table(report: Report) -> Table | None:
+    """Returns every seed's score; None where no model has more than one."""
+    if not has_several_seeds(report.models):
+        return None
     names, cells = seed_columns(report.models)
     return Table(
         title="Every seed",

@@ -34,10 +34,12 @@ def _results(report: Report) -> Section:
     drawn = show_plots(
         plots.score_plot(models, metric=metric, split=split, of="the score"),
         plots.difference_plot(report),
-        plots.seeds_plot(models, title="Every seed", metric=metric, split=split),
+        plots.seeds_plot(models, title="Every seed", metric=metric, split=split)
+        if tables.has_several_seeds(models)
+        else None,
         plots.size_plot(models),
     )
-    differences = tables.comparison_table(report.comparisons)
+    differences = tables.comparison_table(report.comparisons, report.names)
     return Section(
         title=table.title,
         blocks=some(

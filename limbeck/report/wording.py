@@ -6,11 +6,20 @@ from collections.abc import Sequence
 
 from limbeck.inference.speed import Quartiles
 from limbeck.metrics import find_metric, name_constant
-from limbeck.report.facts import Comparison, ConstantFacts, ModelFacts, Verdict
-from limbeck.report.figures import capitalise, count, interval, points, quoted
+from limbeck.report.facts import Comparison, ConstantFacts, ModelFacts, Names, Verdict
+from limbeck.report.figures import (
+    NONE_DIFFERS,
+    capitalise,
+    count,
+    interval,
+    percent,
+    points,
+    quoted,
+)
 from limbeck.report.scored import Scores
-from limbeck.report.statistics import Paired
+from limbeck.report.statistics import Interval, Paired, bound_unseen
 
+_TAUGHT = Names()
 _FRACTIONS = {2: "half the layers", 3: "a third of the layers", 4: "a quarter of the layers"}
 
 
@@ -49,6 +58,7 @@ def describe_comparison(
     unequal: str | None,
     num_examples: int,
     is_short: bool = False,
+    names: Names = _TAUGHT,
 ) -> str:
     """Returns a comparison as a sentence, with its figures.
 
@@ -59,11 +69,13 @@ def describe_comparison(
         unequal: How the two were not trained alike, or None.
         num_examples: Examples that both were scored on.
         is_short: Whether the models were trained too briefly for any claim.
+        names: What the teacher and the student are called.
     """
     of_model, of_reference = quoted(model.label), quoted(reference.label)
     if reference.role == "teacher":
-        is_named_so = reference.label.casefold() == "teacher"
-        of_reference = "the teacher" if is_named_so else f"the teacher {of_reference}"
+        is_named_so = reference.label.casefold() == names.reference
+        role = f"the {names.reference}"
+        of_reference = role if is_named_so else f"{role} {of_reference}"
     if unequal is not None:
         return (
             f"{of_model} is not compared with {of_reference}, since the two were not trained "
@@ -78,6 +90,11 @@ def describe_comparison(
             "difference is claimed."
         )
     verdict = verdict_of(paired)
+    if paired.difference.is_all(0):
+        return (
+            f"{of_model} is not distinguishable from {of_reference} on {count(num_examples)} "
+            f"examples: {describe_ends(paired.difference, num_examples, signed=True)}."
+        )
     ends = interval(paired.difference, signed=True)
     level = f"{100 * paired.difference.level:.0f} % interval"
     if verdict == "not distinguishable":
@@ -97,13 +114,16 @@ _WIDEST_SHARE = 0.3
 """Width of a retention's interval above which the headline claims nothing."""
 
 
-def headline(models: Sequence[ModelFacts], scored: Scores, *, where: str) -> str:
+def headline(
+    models: Sequence[ModelFacts], scored: Scores, *, where: str, names: Names = _TAUGHT
+) -> str:
     """Returns the result in one sentence, and in another one why no share is claimed.
 
     Args:
         models: The teacher, then the others; the sentence is on the first student among them.
         scored: What compared them.
         where: What was scored, with its preposition, such as `on sst2`.
+        names: What the teacher and the student are called.
     """
     teacher = models[0]
     students = [model for model in models if model.role == "student"]
@@ -112,33 +132,38 @@ def headline(models: Sequence[ModelFacts], scored: Scores, *, where: str) -> str
         return (
             f"{quoted(teacher.label)} reaches {points(teacher.scores.mean)} "
             f"{metric_name(scored.metric)} {conditions}); no student is among these runs."
-            f"{describe_trivial([teacher], scored.constant)}"
+            f"{describe_trivial([teacher], scored.constant, names=names)}"
         )
     student = students[0]
-    name = f"The student {quoted(student.label)}" if len(students) > 1 else "The student"
+    name = f"The {names.model}"
+    name = f"{name} {quoted(student.label)}" if len(students) > 1 else name
     speed = ""
     if student.speed_up is not None:
         speed = f"is {speed_clause(student.speed_up.latency)} and "
     return (
-        f"{name}, with {_layers_clause(teacher, student)}, {speed}"
-        f"{_kept_clause(teacher, student, scored.metric)} {conditions})."
-        f"{describe_trivial([teacher, student], scored.constant)}"
+        f"{name}, with {_layers_clause(teacher, student, names)}, {speed}"
+        f"{_kept_clause(teacher, student, scored, names)} {conditions})."
+        f"{describe_trivial([teacher, student], scored.constant, names=names)}"
     )
 
 
-def describe_trivial(models: Sequence[ModelFacts], constant: ConstantFacts | None) -> str:
+def describe_trivial(
+    models: Sequence[ModelFacts], constant: ConstantFacts | None, *, names: Names = _TAUGHT
+) -> str:
     """Says which models do no better than one answer to every example; empty if all do.
 
     Args:
         models: The teacher, the student, or both.
         constant: The best such answer.
+        names: What the teacher and the student are called.
 
     Returns:
         A sentence with a blank before it.
     """
     said = []
+    called = {"teacher": f"the {names.reference}", "student": f"the {names.model}"}
     for model in models:
-        who = f"the {model.role}" if model.role in ("teacher", "student") else quoted(model.label)
+        who = called.get(model.role, quoted(model.label))
         if model.favourite is not None:
             said.append(f"{who} predicts {model.favourite}")
         elif model.beats_constant is False:
@@ -227,28 +252,48 @@ def _listed(comparisons: Sequence[Comparison]) -> str:
     return ", ".join(quoted(comparison.reference) for comparison in comparisons)
 
 
-def _kept_clause(teacher: ModelFacts, student: ModelFacts, metric: str) -> str:
+def describe_ends(found: Interval, num_examples: int, *, signed: bool = False) -> str:
+    """Returns an interval in words; of models that differ on no example, what may be of others.
+
+    Args:
+        found: Of a ratio, or if signed of a difference.
+        num_examples: Examples that both models were scored on.
+        signed: Whether ends have their sign.
+
+    Example:
+        >>> describe_ends(Interval(estimate=0.97, low=0.96, high=0.99), 872)
+        '95 % interval 96.0 to 99.0'
+        >>> describe_ends(Interval(estimate=1, low=1, high=1), 48)
+        'no example differs, and of others up to 6.2 % may'
+    """
+    ends = interval(found, signed=signed)
+    if ends == NONE_DIFFERS:
+        return f"{ends}, and of others up to {percent(bound_unseen(num_examples))} may"
+    return f"{100 * found.level:.0f} % interval {ends}"
+
+
+def _kept_clause(teacher: ModelFacts, student: ModelFacts, scored: Scores, names: Names) -> str:
     """Says what a student keeps, beginning with the verb."""
-    share = student.retention
+    share, metric = student.retention, metric_name(scored.metric)
     if share is None:
         return (
-            f"reaches {points(student.scores.mean)} {metric_name(metric)} against the teacher's "
+            f"reaches {points(student.scores.mean)} {metric} against the {names.reference}'s "
             f"{points(teacher.scores.mean)}"
         )
     too_wide = share.high - share.low > _WIDEST_SHARE
     verb = "was scored on too few examples to tell what it keeps:" if too_wide else "keeps"
     return (
-        f"{verb} {points(share.estimate)} % ({100 * share.level:.0f} % interval "
-        f"{interval(share)}) of the teacher's {metric_name(metric)}"
+        f"{verb} {points(share.estimate)} % ({describe_ends(share, scored.num_examples)}) of the "
+        f"{names.reference}'s {metric}"
     )
 
 
-def _layers_clause(teacher: ModelFacts, student: ModelFacts) -> str:
+def _layers_clause(teacher: ModelFacts, student: ModelFacts, names: Names) -> str:
     for divisor, words in _FRACTIONS.items():
         if student.num_layers * divisor == teacher.num_layers:
             return words
     if student.num_layers == teacher.num_layers:
-        return f"as many layers as the teacher ({teacher.num_layers})"
+        return f"as many layers as the {names.reference} ({teacher.num_layers})"
     return f"{student.num_layers} layers instead of {teacher.num_layers}"
 
 

@@ -11,7 +11,7 @@ from limbeck.errors import DataError
 from limbeck.files import write_json
 from limbeck.report import wording
 from limbeck.report.distillation import read_distillation
-from limbeck.report.facts import ModelFacts, Report
+from limbeck.report.facts import ModelFacts, Names, Report
 from limbeck.report.join import join_comparisons, join_models, order_runs
 from limbeck.report.notes import describe_conditions, describe_method
 from limbeck.report.page import Page, Section
@@ -19,6 +19,8 @@ from limbeck.report.render import write_page
 from limbeck.report.runs import Measure, choose_split, read_finetune_run
 from limbeck.report.scored import read_scored
 from limbeck.report.task_page import make_page
+
+_TAUGHT = Names()
 
 
 def write_report(
@@ -32,6 +34,7 @@ def write_report(
     notes: Sequence[str] = (),
     sections: Sequence[Section] = (),
     measure: Measure | None = None,
+    names: Names = _TAUGHT,
 ) -> Report:
     """Joins fine-tuning runs into `report.md`, `report.html` and `report.json`.
 
@@ -51,6 +54,7 @@ def write_report(
         notes: What else is to be said, in sentences; they stand before those on the method.
         sections: What else the page shows, before what the models cost.
         measure: Measures the models' speed; None leaves it out.
+        names: What sentences call the teacher and the student, where they are no such.
 
     Raises:
         DataError: If a run has not finished, or the runs can't be compared.
@@ -63,11 +67,11 @@ def write_report(
     models = join_models(read, scored, speeds=speeds)
     if shortage is not None:
         models = [replace(model, retention=None) for model in models]
-    comparisons = join_comparisons(models, scored, is_short=shortage is not None)
+    comparisons = join_comparisons(models, scored, is_short=shortage is not None, names=names)
     task = read[0].result.task
     report = Report(
         title=title or _title(models, task),
-        headline=shortage or wording.headline(models, scored, where=f"on {task}"),
+        headline=shortage or wording.headline(models, scored, where=f"on {task}", names=names),
         remarks=wording.describe_limits(models, comparisons),
         constant=scored.constant,
         task=task,
@@ -78,8 +82,9 @@ def write_report(
         models=tuple(models),
         comparisons=tuple(comparisons),
         distillation=None if distill_run is None else read_distillation(Path(distill_run)),
-        notes=(*notes, *describe_method(models, scored)),
+        notes=(*notes, *describe_method(models, scored, names)),
         conditions=describe_conditions(read),
+        names=names,
     )
     page = make_page(report, sections)
     return replace(report, files=write_files(page, Path(out), report.to_dict()))

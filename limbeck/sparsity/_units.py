@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, with_article
 from limbeck.models import Model
 from limbeck.nn import EncoderLayer, GatedFeedForward
 from limbeck.sparsity._mask import Factors
@@ -49,8 +49,8 @@ def list_blocks(model: Model, *, method: str) -> list[Block]:
     if (why := model.config.why_whole) is not None:
         raise SettingsError(
             f"sparsify.method = {method} takes heads and neurons out of each layer, which can't be "
-            f"done with a {model.config.model_type}, since {why}; accepted: magnitude, movement "
-            "and others that prune single weights"
+            f"done with {with_article(model.config.model_type)}, since {why}; accepted: magnitude, "
+            "movement and others that prune single weights"
         )
     layers = [model.encoder.plain_layer_at(place) for place in range(model.config.num_places)]
     blocks = [block for layer in layers for block in (attention_of(layer), feed_forward_of(layer))]

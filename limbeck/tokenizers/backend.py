@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers.models import BPE, Unigram, WordPiece
 
 from limbeck import limits
-from limbeck.errors import CheckpointError
+from limbeck.errors import CheckpointError, with_article
 from limbeck.files import sha256_of_texts
 from limbeck.tokenizers.classes import BERT_TOKENS
 from limbeck.tokenizers.config import TokenizerConfig
@@ -38,8 +38,8 @@ def parse_pipeline(text: str, *, where: str) -> Tokenizer:
         ) from None
     if not isinstance(backend.model, (BPE, Unigram, WordPiece)):
         raise CheckpointError(
-            f"{where} holds a {type(backend.model).__name__} tokenizer; supported: BPE, Unigram, "
-            "WordPiece."
+            f"{where} holds {with_article(type(backend.model).__name__)} tokenizer; supported: "
+            "BPE, Unigram, WordPiece."
         )
     if isinstance(backend.model, BPE) and backend.model.dropout:
         raise CheckpointError(

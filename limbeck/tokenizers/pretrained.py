@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import Unigram, WordPiece
 
-from limbeck.errors import CheckpointError, shorten
+from limbeck.errors import CheckpointError, shorten, with_article
 from limbeck.files import read_text, write_json, write_text
 from limbeck.tokenizers.backend import (
     add_missing_tokens,
@@ -100,8 +100,9 @@ def _require_kind(backend: Tokenizer, name: str, *, path: Path) -> None:
     known, kind = find_class(name), type(backend.model).__name__
     if known is not None and known.model != kind:
         raise CheckpointError(
-            f"{path} holds a {kind} tokenizer, and the folder's tokenizer_class is {name!r}, which "
-            f"is {known.model}: the files are those of two models. Copy them again from where the "
+            f"{path} holds {with_article(kind)} tokenizer, and the folder's tokenizer_class is "
+            f"{name!r}, which is {known.model}: the files are those of two models. Copy them again "
+            "from where the "
             'model came; if tokenizer.json is the right one, write "tokenizer_class": '
             f'"{GENERIC}" into tokenizer_config.json.'
         )
@@ -202,7 +203,7 @@ def _check_special_tokens(backend: Tokenizer, config: TokenizerConfig, *, path: 
         raise CheckpointError(
             f"{path} has no {names}. If the vocabulary spells a special token in another way, name "
             'it in tokenizer_config.json, such as "cls_token": "<s>"; otherwise the file is not '
-            f"the vocabulary of a {config.tokenizer_class}."
+            f"the vocabulary of {with_article(config.tokenizer_class)}."
         )
 
 

@@ -93,5 +93,5 @@ def test_a_model_in_which_all_writes_stays_as_it_is(bert):
 
 def test_a_family_whose_layers_cannot_be_cut():
     config = AlbertConfig(**SIZES, embedding_size=8)
-    with pytest.raises(SettingsError, match=r"out of a albert, since a layer.*; accepted: "):
+    with pytest.raises(SettingsError, match=r"out of an albert, since a layer.*; accepted: "):
         drop_empty_units(AlbertForMaskedLM(config))

@@ -1,6 +1,7 @@
 """`limbeck early-exit`: a fine-tuned model in, the same with exits on inner layers out."""
 
 import json
+import re
 import signal
 from contextlib import contextmanager
 from pathlib import Path
@@ -252,7 +253,14 @@ def test_without_a_labelled_test_half_of_validation_is_reported(deep_teacher, tm
     data = write_data(tmp_path / "data", validation=25, test_labelled=False)
     result = give_exits(deep_teacher, data, tmp_path / "run", retain=0.5, max_steps=2)
     assert (result.split, result.num_examples) == ("validation", 12)
-    assert result.chosen_on.startswith("on every second validation example (13), the report is on")
+    assert result.chosen_on == "on every second validation example (13)"
+    page = Path(result.files["md"]).read_text(encoding="utf-8")
+    said = "example (13). The report is on the others, since there is no labelled test."
+    assert said in page
+    assert result.headline.startswith("The model with early exits, with as many layers as the full")
+    told = re.sub(r"\S*/(deep_)?teacher\d*/\S*", "", page)
+    for word in ("teacher", "student", "baseline", "Every seed"):
+        assert word not in told
     rows = read_lines(tmp_path / "data/validation.jsonl")
     judged = read_lines(tmp_path / "run/full-model/predictions.jsonl")
     assert [LABELS.index(row["label"]) for row in judged] == [row["label"] for row in rows[1::2]]

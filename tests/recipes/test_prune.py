@@ -64,6 +64,19 @@ def test_half_of_each_layer(halved, deep_teacher):
     assert model(**tokenizer("a good film", return_tensors="pt")).logits.shape == (1, 2)
 
 
+def test_it_speaks_of_one_model_before_and_after(halved):
+    settings, result = halved
+    assert result.headline.startswith("The pruned model, with as many layers as the full model (3)")
+    assert result.before.name == "full model"
+    for kind in ("html", "md"):
+        page = (settings.out / f"report/report.{kind}").read_text(encoding="utf-8")
+        paths = r"[\w/.-]*/teacher\d*/[\w/.-]*"
+        said = re.sub(rf'<style>.*?</style>|class="student"|{paths}', "", page, flags=re.S)
+        assert "full model" in said
+        for word in ("teacher", "student", "baseline", "Every seed", "Median |"):
+            assert word not in said
+
+
 def test_it_says_what_it_kept(halved):
     settings, result = halved
     assert (result.split, result.num_examples) == ("test", 16)
@@ -81,6 +94,7 @@ def test_it_says_what_it_kept(halved):
     assert ("Loaded in torch it takes" in page) == is_told
     card = (settings.out / "model/README.md").read_text(encoding="utf-8")
     assert "all 3 layers, 3 of 6 heads" in card
+    assert "| Recipe | limbeck prune " in card
     assert json.loads((settings.out / "model/limbeck.json").read_text())["task"] == "sst2"
 
 
@@ -289,6 +303,8 @@ def test_from_the_shell(deep_teacher, data, tmp_path, capsys):
         ({"heads": 0.2}, r"heads = 0\.2 leaves layer 0 none of its 2 heads; accepted: 0\.25 to 1"),
         ({"neurons": 0.01}, r"neurons = 0\.01 leaves layer 0 none of its 32.*accepted: 0\.0157 to"),
         ({"keep": 0.1}, r"keep = 0\.1 is less than one head and one neuron of each of 3 layers"),
+        ({"width": 0.5, "rounds": 9}, r"rounds = 9: in round 8 nothing .*; accepted: 1 to 7"),
+        ({"keep": 0.9, "rounds": 100}, r"rounds = 100: in round \d+ nothing .*; accepted: 1 to "),
         ({"layers": 3}, r"layers = 3 keeps all 3 layers"),
         ({"layers": 4}, r"layers = 4: the teacher has 3 layers; accepted: 1 to 3"),
         ({**HALF, "distil": False, "label_weight": 0}, r"label_weight = 0 .* distil = false"),
@@ -320,7 +336,7 @@ def test_a_model_of_other_labels(data, tmp_path):
 
 def test_a_family_whose_layers_are_shared(data, tmp_path):
     model = write_model(tmp_path / "model", model_type="albert", head=["NEGATIVE", "POSITIVE"])
-    with pytest.raises(SettingsError, match=r"a albert, since a layer of a group runs in several"):
+    with pytest.raises(SettingsError, match=r"an albert, since a layer of a group runs in several"):
         prune(model, data, tmp_path / "run", **HALF)
     assert not (tmp_path / "run").exists()
 

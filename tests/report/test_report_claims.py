@@ -5,7 +5,8 @@ import re
 
 from report_runs import edit_json, read, sign_predictions, write, write_lines
 
-from limbeck.report.figures import points
+from limbeck.report.figures import interval, points
+from limbeck.report.statistics import Interval
 
 
 def test_headline_names_layers_retention_interval_and_error(four_runs, tmp_path):
@@ -49,6 +50,32 @@ def test_headline_claims_nothing_from_few_examples(make_run, tmp_path):
     headline = write(runs, tmp_path).headline
     assert "half the layers" in headline
     assert "too few examples to tell" in headline
+
+
+def test_nothing_is_sure_where_no_example_differs(make_run, tmp_path):
+    labels = [True] * 20 + [False] * 28
+    given = [False, *labels[1:]]
+    runs = [
+        make_binary_run(make_run("teacher", "teacher"), labels, given),
+        make_binary_run(make_run("s", "student", num_layers=3), labels, given),
+    ]
+    report = write(runs, tmp_path)
+    words = "no example differs, and of others up to 6.2 % may"
+    assert f"keeps 100.0 % ({words}) of the teacher's F1 on irony" in report.headline
+    (comparison,) = report.comparisons
+    assert (
+        comparison.text == f"“s” is not distinguishable from the teacher on 48 examples: {words}."
+    )
+    page = read(report, "md")
+    assert "100.0 % (no example differs)" in page
+    assert "| no example differs | not distinguishable |" in page
+    assert "100.0 to 100.0" not in page + read(report, "html")
+
+
+def test_models_that_differ_on_every_example_are_told_apart():
+    whole = Interval(estimate=1, low=1, high=1)
+    assert interval(whole, signed=True) == "+100.0 to +100.0"
+    assert interval(whole) == "no example differs"
 
 
 def test_no_difference_is_claimed_that_the_interval_does_not_show(four_runs, tmp_path):

@@ -153,6 +153,7 @@ def test_a_family_whose_layers_cannot_be_cut(method):
         model = AlbertForMaskedLM(config)
     settings = build_sparsity({"method": method, "density": 0.5})
     with pytest.raises(
-        SettingsError, match=rf"method = {method} takes heads .* a albert, since a layer .*; accept"
+        SettingsError,
+        match=rf"method = {method} takes heads .* an albert, since a layer .*; accept",
     ):
         require_prunable(model, settings)

@@ -12,7 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from limbeck.checkpoints import CONFIG_NAME
-from limbeck.errors import CheckpointError, LimbeckError, SettingsError, require_extra, shorten
+from limbeck.errors import (
+    CheckpointError,
+    LimbeckError,
+    SettingsError,
+    require_extra,
+    shorten,
+    with_article,
+)
 from limbeck.inference.engines._engine import (
     VECTORS,
     Batch,
@@ -152,8 +159,8 @@ class ExportedEngine(Engine):
                 wanted = " or ".join(str((*first, *width)) for width in widths or ((),))
                 raise CheckpointError(
                     f"{self.file} gives {name} of shape {array.shape} for input_ids of shape "
-                    f"{shape}, and a {self.facts.class_name or self.kind.name} has to give "
-                    f"{wanted}{'' if widths else ' and what follows'}: {advice}"
+                    f"{shape}, and {with_article(self.facts.class_name or self.kind.name)} has to "
+                    f"give {wanted}{'' if widths else ' and what follows'}: {advice}"
                 )
         return found
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
 from limbeck import listing
-from limbeck.errors import MissingHeadError, SettingsError, did_you_mean, shorten
+from limbeck.errors import MissingHeadError, SettingsError, did_you_mean, shorten, with_article
 from limbeck.inference._base import Pipeline, advise_finetuning
 from limbeck.inference._options import unknown_option
 from limbeck.inference.engines import AUTO, Engine, load_engine
@@ -246,9 +246,9 @@ def _find_for(asked: Asked) -> type[Pipeline[Any]]:
         )
     below = " and ".join(cls.task for cls in list_pipelines() if cls.reads_below)
     raise MissingHeadError(
-        f"{asked.name} holds a {asked.architecture}, which has no head for a task yet; accepted: "
-        f"models for {tasks}; {advise_finetuning(asked.name, 'task=... ')}. Asked for by name, "
-        f"{below} take it as it is"
+        f"{asked.name} holds {with_article(asked.architecture)}, which has no head for a task yet; "
+        f"accepted: models for {tasks}; {advise_finetuning(asked.name, 'task=... ')}. Asked for by "
+        f"name, {below} take it as it is"
     )
 
 
@@ -276,8 +276,8 @@ def _load_finetuned(cls: type[Pipeline[Any]], asked: Asked, run: _Run) -> Engine
         other = _find_usual(asked.kind)
         fix = f"its pipeline is '{other.task}'" if other else "there is no pipeline for these"
         raise SettingsError(
-            f"{asked.name} holds a {asked.architecture}, and the {cls.task} pipeline was asked "
-            f"for; {fix}. For this one, {advice}"
+            f"{asked.name} holds {with_article(asked.architecture or 'model')}, and the {cls.task} "
+            f"pipeline was asked for; {fix}. For this one, {advice}"
         )
     try:
         return load_engine(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from limbeck import checkpoints
 from limbeck.checkpoints.exits import EXIT_WEIGHTS_NAME, EXITS_NAME, ExitInfo
-from limbeck.errors import CheckpointError, SettingsError
+from limbeck.errors import CheckpointError, SettingsError, with_article
 from limbeck.models._any import AnyModel
 from limbeck.models._auto import AutoModelForSequenceClassification
 from limbeck.models._config import ModelConfig
@@ -69,8 +69,8 @@ class EarlyExitModel(nn.Module):
         if not isinstance(model, Model) or model.kind is not SEQUENCE_CLASSIFICATION:
             name = getattr(model, "class_name", type(model).__name__)
             raise SettingsError(
-                f"a {name} can't have early exits; accepted: a model of Limbeck's own families "
-                "that has one answer a text, ForSequenceClassification"
+                f"{with_article(name)} can't have early exits; accepted: a model of Limbeck's own "
+                "families that has one answer a text, ForSequenceClassification"
             )
         require_inner_layers(info.layers, num_layers=model.encoder.num_layers)
         self.problem = find_problem(model.config)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from limbeck import checkpoints
-from limbeck.errors import CheckpointError, SettingsError, did_you_mean, shorten
+from limbeck.errors import CheckpointError, SettingsError, did_you_mean, shorten, with_article
 from limbeck.files import parse_json, read_json, read_text
 from limbeck.models._sentence.config import (
     DENSE_ACTIVATIONS,
@@ -86,8 +86,9 @@ def read_sentence_config(folder: Path, *, hidden_size: int) -> SentenceConfig:
     model_type = usage.get("model_type", "SentenceTransformer")
     if model_type != "SentenceTransformer":
         raise CheckpointError(
-            f"{folder / USAGE_NAME}: the model is a {shorten(model_type, quoted=False)}; "
-            "accepted: SentenceTransformer, which gives one vector a text"
+            f"{folder / USAGE_NAME}: the model is "
+            f"{with_article(shorten(model_type, quoted=False))}; accepted: SentenceTransformer, "
+            "which gives one vector a text"
         )
     layers = tuple(_read_layer(module) for module in modules[2:])
     try:

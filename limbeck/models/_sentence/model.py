@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck import checkpoints
-from limbeck.errors import SettingsError, shorten
+from limbeck.errors import SettingsError, shorten, with_article
 from limbeck.models._any import AnyModel, find_foreign_family, load_foreign
 from limbeck.models._auto import AutoModel
 from limbeck.models._kinds import ENCODER
@@ -111,8 +111,8 @@ class SentenceModel(nn.Module):
         """
         if not isinstance(self.encoder, Model):
             raise SettingsError(
-                f"a {self.encoder.class_name} is run by transformers, which can save it; accepted: "
-                "models of Limbeck's own families"
+                f"{with_article(self.encoder.class_name)} is run by transformers, which can save "
+                "it; accepted: models of Limbeck's own families"
             )
         write_sentence_files(Path(folder), config or self.config, self.head)
         self.encoder.save_pretrained(folder)

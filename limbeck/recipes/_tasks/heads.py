@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from limbeck.checkpoints import read_config
-from limbeck.errors import MissingHeadError
+from limbeck.errors import MissingHeadError, with_article
 from limbeck.models import (
     AutoConfig,
     Kind,
@@ -38,7 +38,7 @@ def require_head(task: Task, folder: Path, *, name: str, setting: str = "") -> N
         return
     raise MissingHeadError(
         f"{setting}{describe_missing_head(task, name=name)} (it holds a "
-        f"{_name_class(folder)}; needed is a {_name_needed(folder, wanted)})"
+        f"{_name_class(folder)}; needed is {with_article(_name_needed(folder, wanted))})"
     )
 
 
@@ -62,8 +62,8 @@ def require_named_task(folder: Path, *, name: str) -> None:
             "limbeck list tasks shows the names"
         )
     raise MissingHeadError(
-        f"{name} holds a {_name_class(folder)}, and nothing says for which task; accepted: "
-        "task=NAME, as limbeck list tasks shows them"
+        f"{name} holds {with_article(_name_class(folder))}, and nothing says for which task; "
+        "accepted: task=NAME, as limbeck list tasks shows them"
     )
 
 

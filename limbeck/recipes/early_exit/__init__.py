@@ -25,10 +25,10 @@ from limbeck.recipes._tasks.memory import recall_task, write_memory
 from limbeck.recipes._tasks.models import load_fine_tuned
 from limbeck.recipes._tasks.predictions import describe_model
 from limbeck.recipes._tasks.speeds import keep_speeds
-from limbeck.recipes._teacher import evaluation_settings, require_something_to_keep
+from limbeck.recipes._teacher import FULL, evaluation_settings, require_something_to_keep
 from limbeck.recipes.early_exit.choosing import Answers, Outcome, choose_outcome
 from limbeck.recipes.early_exit.costs import EXITS, count_operations, measure
-from limbeck.recipes.early_exit.parts import FULL, Parts
+from limbeck.recipes.early_exit.parts import Parts
 from limbeck.recipes.early_exit.result import (
     Found,
     describe_exits,
@@ -42,7 +42,7 @@ from limbeck.recipes.early_exit.training import drop_checkpoints, make_budget, t
 from limbeck.recipes.evaluate import keep_predictions
 from limbeck.report import figures
 from limbeck.report.card import Card, CardScore, write_card
-from limbeck.report.facts import Report
+from limbeck.report.facts import Names, Report
 from limbeck.report.runs import read_finetune_run
 from limbeck.report.write import write_report
 from limbeck.runs import (
@@ -213,7 +213,8 @@ def plan(settings: EarlyExitSettings) -> dict[str, Any]:
     start = describe_start(
         settings.out, "early_exit", settings, inputs=planned.inputs(), may_change=_MAY_CHANGE
     )
-    chosen = f"keeps {figures.percent(settings.retain)} of the score {parts.describe()}"
+    chosen = f"keeps {figures.percent(settings.retain)} of the score {parts.describe()}. "
+    chosen += parts.describe_reported()
     return {
         "recipe": "early_exit",
         "task": settings.task_label or parts.data.task.name,
@@ -293,6 +294,7 @@ def _write_report(planned: _Plan, found: Found, full: Path, own: Path) -> Report
         notes=[found.describe_way()],
         sections=[make_section(found)],
         measure=(lambda _runs, _split: speeds) if speeds else None,
+        names=Names(reference=FULL, model="model with early exits"),
     )
 
 

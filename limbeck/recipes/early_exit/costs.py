@@ -12,7 +12,8 @@ from limbeck.export import Graph
 from limbeck.inference.speed import Speed, measure_speed
 from limbeck.models import EarlyExitModel
 from limbeck.recipes._tasks.speeds import make_encoder
-from limbeck.recipes.early_exit.parts import FULL, Parts
+from limbeck.recipes._teacher import FULL
+from limbeck.recipes.early_exit.parts import Parts
 from limbeck.train import Progress
 
 EXITS = "early exit"

@@ -10,14 +10,11 @@ from limbeck.models._kinds import SEQUENCE_CLASSIFICATION
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.heads import require_head
 from limbeck.recipes._tasks.models import match_labels
-from limbeck.recipes._teacher import evaluation_settings, list_scored_splits
+from limbeck.recipes._teacher import FULL, evaluation_settings, list_scored_splits
 from limbeck.recipes.early_exit.settings import EarlyExitSettings
 from limbeck.report import figures
 from limbeck.tasks import Split
 from limbeck.train import Progress
-
-FULL = "full model"
-"""What the model without exits is called in reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +94,17 @@ class Parts:
         return max(1, round(float(self.reported.examples[self.split].lengths.mean())))
 
     def describe(self) -> str:
-        """Says which examples the bound was chosen on, and which are reported."""
+        """Says which examples the bound was chosen on."""
         number = figures.count(len(self.choosing.task.splits["validation"].examples))
         if self.split == "test":
-            return f"on the {number} validation examples, the report is on test"
-        return (
-            f"on every second validation example ({number}), the report is on the others, since "
-            "there is no labelled test"
-        )
+            return f"on the {number} validation examples"
+        return f"on every second validation example ({number})"
+
+    def describe_reported(self) -> str:
+        """Says in a sentence which examples are reported."""
+        if self.split == "test":
+            return "The report is on test."
+        return "The report is on the others, since there is no labelled test."
 
 
 def _only(data: TaskData, split: str | Split) -> TaskData:

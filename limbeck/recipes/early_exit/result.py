@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from limbeck.inference.speed import Percentiles, Speed
 from limbeck.models import EarlyExitModel
+from limbeck.recipes._teacher import FULL
 from limbeck.recipes.early_exit.choosing import Answers, Outcome
 from limbeck.recipes.early_exit.costs import EXITS
-from limbeck.recipes.early_exit.parts import FULL, Parts
+from limbeck.recipes.early_exit.parts import Parts
 from limbeck.recipes.prune.result import find_difference, make_estimate
 from limbeck.report import figures, wording
 from limbeck.report.drawing import WIDTH, Drawing, draw, point_style
@@ -78,7 +79,7 @@ class Found:
             return f"{when}, a bound that was given."
         return (
             f"{when}, the highest bound that keeps {figures.percent(self.retain)} of the score "
-            f"{self.parts.describe()}."
+            f"{self.parts.describe()}. {self.parts.describe_reported()}"
         )
 
 

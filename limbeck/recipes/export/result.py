@@ -13,7 +13,8 @@ from limbeck.recipes.export.latency import SPEED_UP_NOTE, Latency
 from limbeck.recipes.export.making import Made, group_widths
 from limbeck.recipes.export.source import Source
 from limbeck.report import figures, wording
-from limbeck.report.figures import NONE, or_none
+from limbeck.report.figures import NONE, NONE_DIFFERS, or_none
+from limbeck.report.statistics import bound_unseen
 from limbeck.report.tables import align_rows
 from limbeck.runs.export import ExportedModel, ExportRecord, Repair, ScoreCompared
 
@@ -159,7 +160,8 @@ def summarise_result(result: ExportRecord) -> str:
             f"Scored on {result.num_examples:,} {result.split} examples of {result.task}; a drop "
             f"of up to {result.max_drop:g} is accepted."
         )
-        lines += _doubts(result)
+        said = [(model.target, describe_doubt(model, result)) for model in result.models]
+        lines += [f"{target}: {doubt}" for target, doubt in said if doubt is not None]
     if result.num_threads is not None:
         lines.append(
             f"Latency is that of single texts, {figures.number_of(result.num_threads, 'thread')}. "
@@ -172,21 +174,6 @@ def summarise_result(result: ExportRecord) -> str:
         lines += [f"{model.target} was not run: needs {model.not_run}."] if model.not_run else []
         lines += [f"{model.target}: {model.folder}"] if model.folder else []
     return "\n".join(lines)
-
-
-def _doubts(result: ExportRecord) -> list[str]:
-    """Says of which exports the examples don't show that they keep the bound."""
-    bound = result.max_drop
-    return [
-        f"{model.target}: the examples allow a drop of up to {model.score.interval[1]:.4f}, beyond "
-        "the bound; more of them would tell."
-        for model in result.models
-        if bound is not None
-        and model.refusal is None
-        and model.score is not None
-        and model.score.interval is not None
-        and model.score.interval[1] > bound
-    ]
 
 
 def _word_outputs(model: ExportedModel) -> list[str]:
@@ -202,8 +189,37 @@ def _word_outputs(model: ExportedModel) -> list[str]:
 def _word_score(found: ScoreCompared | None) -> list[str]:
     if found is None:
         return [NONE, NONE, NONE]
-    ends = NONE if found.interval is None else " to ".join(f"{v:.4f}" for v in found.interval)
-    return [f"{found.score:.4f}", f"{found.drop:.4f}", ends]
+    return [f"{found.score:.4f}", f"{found.drop:.4f}", word_ends(found)]
+
+
+def word_ends(found: ScoreCompared) -> str:
+    """Returns the interval of a drop; of exports that differ on no example, just that."""
+    if found.interval is None:
+        return NONE
+    low, high = found.interval
+    return NONE_DIFFERS if low == high == 0 else f"{low:.4f} to {high:.4f}"
+
+
+def find_most(found: ScoreCompared, *, num_examples: int) -> float | None:
+    """Returns the largest drop that the examples allow; None where no interval is known."""
+    if found.interval is None:
+        return None
+    low, high = found.interval
+    return bound_unseen(num_examples) if low == high == 0 else high
+
+
+def describe_doubt(model: ExportedModel, result: ExportRecord) -> str | None:
+    """Says that the examples don't show that an export keeps the bound; None where they do."""
+    if model.score is None or result.max_drop is None or model.refusal is not None:
+        return None
+    number = result.num_examples or 1
+    most = find_most(model.score, num_examples=number)
+    if most is None or most <= result.max_drop:
+        return None
+    return (
+        f"{number:,} examples allow a drop of up to {most:.4f}, beyond the bound of "
+        f"{result.max_drop:g}; more of them would tell."
+    )
 
 
 def _word_speed(model: ExportedModel) -> list[str]:

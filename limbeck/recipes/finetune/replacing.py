@@ -13,7 +13,7 @@ from itertools import count
 from typing import Self
 
 from limbeck.data.philox import REPLACEMENTS, raw_words, to_uniforms
-from limbeck.errors import SettingsError
+from limbeck.errors import SettingsError, with_article
 from limbeck.models import Model, ModelConfig
 from limbeck.nn import Encoder
 from limbeck.recipes._tasks.data import TaskData
@@ -34,9 +34,10 @@ def require_groups(settings: FinetuneSettings, model: ModelConfig, student: Mode
     where, (ours, theirs) = "replacing", (student.num_places, model.num_places)
     if student.model_type != model.model_type or student.hidden_size != model.hidden_size:
         raise SettingsError(
-            f"{where}: the student is a {student.model_type} of width {student.hidden_size}, and "
-            f"{settings.model} a {model.model_type} of {model.hidden_size}: its layers can't run "
-            "between the others; accepted: a student of the same family and width"
+            f"{where}: the student is {with_article(student.model_type)} of width "
+            f"{student.hidden_size}, and {settings.model} {with_article(model.model_type)} of "
+            f"{model.hidden_size}: its layers can't run between the others; accepted: a student of "
+            "the same family and width"
         )
     if ours >= theirs or theirs % ours:
         fitting = [str(depth) for depth in range(1, theirs) if theirs % depth == 0]

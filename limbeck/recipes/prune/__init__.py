@@ -23,6 +23,7 @@ from limbeck.recipes._tasks.models import load_fine_tuned
 from limbeck.recipes._tasks.predictions import count_bytes
 from limbeck.recipes._tasks.speeds import measure_once
 from limbeck.recipes._teacher import (
+    FULL,
     list_scored_splits,
     require_something_to_keep,
     teacher_settings,
@@ -49,7 +50,7 @@ from limbeck.recipes.prune.settings import PruneSettings
 from limbeck.recipes.prune.storing import Stored, predict_bytes
 from limbeck.report import figures
 from limbeck.report.card import write_card
-from limbeck.report.facts import Report
+from limbeck.report.facts import Names, Report
 from limbeck.report.runs import read_finetune_run
 from limbeck.report.write import write_report
 from limbeck.runs import (
@@ -62,6 +63,7 @@ from limbeck.runs import (
     start_run,
 )
 from limbeck.train import Progress, SilentProgress, choose_device
+from limbeck.version import __version__
 
 SettingsType = PruneSettings
 summarise = summarise_result
@@ -266,7 +268,7 @@ def _write_cut(pruning: _Pruning, folder: Path) -> None:
 def _score_teacher(pruning: _Pruning, progress: Progress) -> Path:
     """Scores the model as it was given on the split that is reported, unless done before."""
     split = list_scored_splits(pruning.data)[-1]
-    settings = teacher_settings(pruning.settings, split)
+    settings = teacher_settings(pruning.settings, split, label=FULL)
     if not EvaluateRecord.exists(settings.out):
         progress.log(f"scoring {settings.model} on {split}")
         evaluate.run(settings, progress=progress)
@@ -327,6 +329,7 @@ def _write_report(
             *([] if of_memory is None else [of_memory]),
         ],
         measure=(lambda runs, split: measure(runs, split=split)) if settings.measure else None,
+        names=Names(reference=FULL, model="pruned model"),
     )
 
 
@@ -341,7 +344,11 @@ def _write_card(pruning: _Pruning, after: Shape, report: Report) -> None:
         card,
         name=f"{name}, pruned",
         summary=f"{name}, pruned for {report.task} with limbeck. {kept}",
-        made={"Pruned by": describe_way(settings, last.settings), **card.made},
+        made={
+            **card.made,
+            "Recipe": f"limbeck prune {__version__}",
+            "Pruned by": describe_way(settings, last.settings),
+        },
         notes=[report.headline, *(c.text for c in report.comparisons), *card.notes],
     )
     write_card(settings.out / "model", card)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,6 +114,7 @@ class Schedule:
         found._require_units()
         if settings.width is not None:
             count_width(model.config, settings.width)
+        found._require_steps()
         return found
 
     @property
@@ -120,9 +122,12 @@ class Schedule:
         """Whether the result has fewer heads, neurons or layers, and no zeros in their place."""
         return self.settings.sparsity is None or self.settings.sparsity.empties_units
 
-    def target(self, number: int) -> Target:
-        """Returns what round `number`, counted from 1, leaves."""
-        power = number / self.settings.num_rounds
+    def target(self, number: int, *, num_rounds: int | None = None) -> Target:
+        """Returns what round `number`, counted from 1, leaves; of as many as there are, or so many.
+
+        Round 0 leaves all of the layers that stay.
+        """
+        power = number / (num_rounds or self.settings.num_rounds)
         heads, neurons = self.settings.shares
         kept = [self.costs[layer] for layer in self.layers]
         keep, width = self.settings.share_of_all, self.settings.width
@@ -179,6 +184,41 @@ class Schedule:
             model = keep_layers.apply(model, KeepLayersSettings(layers=self.layers))
         small = keep_units(model, units.heads, units.neurons)
         return small if units.width is None else keep_width(small, units.width)
+
+    def _require_steps(self) -> None:
+        """Refuses rounds of which one would train what the one before has trained.
+
+        As many as there are by default are made of every model.
+        """
+        wanted = self.settings.num_rounds
+        if wanted <= type(self.settings).model_fields["rounds"].default:
+            return
+        idle = self._find_idle(wanted)
+        if idle is None:
+            return
+        most = next(n for n in range(wanted - 1, 0, -1) if self._find_idle(n) is None)
+        raise SettingsError(
+            f"rounds = {wanted}: in round {idle} nothing would go, as its share is less than one "
+            f"head, neuron or dimension; accepted: 1 to {most}"
+        )
+
+    def _find_idle(self, num_rounds: int) -> int | None:
+        """Returns the first of so many rounds in which nothing goes; None if something always does.
+
+        One round is never idle, and layers go in the first.
+        """
+        targets = [self.target(n, num_rounds=num_rounds) for n in range(num_rounds + 1)]
+        kept = [self.costs[layer] for layer in self.layers]
+        cheapest = min(unit for cost in kept for unit in (cost.head, cost.neuron))
+        for number, (before, after) in enumerate(itertools.pairwise(targets), start=1):
+            if before.budget is not None and after.budget is not None:
+                is_idle = before.budget - after.budget < cheapest
+            else:
+                is_idle = before == after
+            loses_layers = number == 1 and len(self.layers) < len(self.costs)
+            if is_idle and not loses_layers and num_rounds > 1:
+                return number
+        return None
 
     def _require_units(self) -> None:
         last = self.target(self.settings.num_rounds)

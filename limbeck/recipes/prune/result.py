@@ -189,11 +189,14 @@ def summarise_result(result: PruneRecord) -> str:
     head += ["latency", "texts/s", "memory"]
     lines = ["", *align_rows([head, *map(_words, result.models)]), "", result.headline]
     if result.difference is not None:
-        found = result.difference
-        value, low, high = (
-            figures.points(part, signed=True) for part in (found.value, found.low, found.high)
+        found = Interval(
+            estimate=result.difference.value,
+            low=result.difference.low,
+            high=result.difference.high,
         )
-        lines.append(f"The score changed by {value} points (95 % interval {low} to {high}).")
+        ends = wording.describe_ends(found, result.num_examples, signed=True)
+        value = figures.points(found.estimate, signed=True)
+        lines.append(f"The score changed by {value} points ({ends}).")
     if result.latency_speed_up is not None and result.throughput_speed_up is not None:
         lines.append(
             f"It is {result.latency_speed_up:.2f} times as fast at batch 1, and reads "

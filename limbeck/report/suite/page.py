@@ -25,7 +25,10 @@ def make_page(report: SuiteReport) -> Page:
 
 def _kept(report: SuiteReport) -> Section:
     models, metric, split = report.models, "macro_average", report.split
-    average, differences = tables.average_table(report), comparison_table(report.comparisons)
+    average, differences = (
+        tables.average_table(report),
+        comparison_table(report.comparisons, report.names),
+    )
     return Section(
         title=average.title,
         blocks=some(

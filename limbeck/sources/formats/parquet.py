@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from limbeck.errors import DataError, shorten
+from limbeck.errors import DataError, shorten, with_article
 from limbeck.sources.classes import class_names_of
 from limbeck.sources.opening import open_seekable
 from limbeck.sources.rows import ReadOptions, Row, Unreadable, require_columns, require_distinct
@@ -70,7 +70,7 @@ def _read_value(value: Any) -> Any:
     except UnicodeDecodeError as error:
         return Unreadable(f"bytes that are not UTF-8: {shorten(error.object)}")
     except (ValueError, OverflowError) as error:
-        return Unreadable(f"a {value.type} that Python can't hold: {error}")
+        return Unreadable(f"{with_article(value.type)} that Python can't hold: {error}")
 
 
 def read_class_names(path: Path) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from limbeck.checkpoints import resolve_folder
-from limbeck.errors import LimbeckError, SettingsError
+from limbeck.errors import LimbeckError, SettingsError, with_article
 from limbeck.losses import Loss, View
 from limbeck.models import AnyModel, ForeignModel, find_foreign_family
 from limbeck.objectives import TeacherOutputs
@@ -72,7 +72,7 @@ class ForeignTeacher(ModelTeacher):
         if needy and not model.gives_states:
             raise SettingsError(
                 f"losses.{needy[0]} compares states of tokens, but teacher = "
-                f"{self.name} is a {model.class_name}, which has not one for each "
+                f"{self.name} is {with_article(model.class_name)}, which has not one for each "
                 "token and layer; accepted with it: losses on logits"
             )
         return model
