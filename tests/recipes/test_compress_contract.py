@@ -81,7 +81,7 @@ def test_what_cannot_work_is_refused(deep_teacher, data, tmp_path):
     refuse(SettingsError, r"depths: 3 is not below the depth of .*, which has 3", depths=(3, 1))
     refuse(SettingsError, "give each depth once", depths=(1, 1))
     refuse(SettingsError, r"retain = 1\.2 is not accepted", retain=1.2)
-    refuse(SettingsError, r"retain = 97: a share of 1, .*write 0\.97", retain=97)
+    refuse(SettingsError, r"retain = 97: a share of 1, .*such as 0\.97", retain=97)
     refuse(
         SettingsError, "finetune: there is no setting 'patients'.*'patience'", **further(patients=2)
     )
