@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from limbeck.errors import CheckpointError
+from limbeck.errors import CheckpointError, SettingsError
 from limbeck.files.typed import TypedFile
 
 EXITS_NAME: Final = "exits.json"
@@ -49,13 +49,20 @@ class ExitInfo(TypedFile):
         return layers
 
     @model_validator(mode="after")
-    def _require_bound_below_one(self) -> Self:
-        if self.uncertainty != "change" and self.bound > 1:
-            raise ValueError(
-                f"bound = {self.bound:g}; accepted for {self.uncertainty}: 0 to 1, between which "
-                "it lies"
-            )
+    def _require_bound(self) -> Self:
+        require_bound(self.bound, uncertainty=self.uncertainty)
         return self
+
+
+def require_bound(bound: float, *, uncertainty: Uncertainty) -> None:
+    """Refuses a bound that no uncertainty is measured against.
+
+    Raises:
+        SettingsError: If it is below 0, or above 1 where uncertainty lies between 0 and 1.
+    """
+    if bound < 0 or (bound > 1 and uncertainty != "change"):
+        accepted = "0 or more" if uncertainty == "change" else "0 to 1"
+        raise SettingsError(f"bound = {bound:g}; accepted for {uncertainty}: {accepted}")
 
 
 def holds_exits(folder: Path) -> bool:

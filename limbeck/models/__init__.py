@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from limbeck.models._config import ModelConfig
     from limbeck.models._exits.model import EarlyExitModel, add_exits
+    from limbeck.models._exits.uncertainty import usual_uncertainty
     from limbeck.models._foreign import ForeignConfig, ForeignModel, name_adapter
     from limbeck.models._kinds import KINDS, Kind, find_kind
     from limbeck.models._layer_shapes import LayerShape
@@ -69,6 +70,7 @@ else:
             ],
             "_config": ["ModelConfig"],
             "_exits.model": ["EarlyExitModel", "add_exits"],
+            "_exits.uncertainty": ["usual_uncertainty"],
             "_foreign": ["ForeignConfig", "ForeignModel", "name_adapter"],
             "_kinds": ["KINDS", "Kind", "find_kind"],
             "_layer_shapes": ["LayerShape"],
@@ -132,4 +134,5 @@ __all__ = [
     "read_any_config",
     "read_sentence_config",
     "read_sentence_head",
+    "usual_uncertainty",
 ]

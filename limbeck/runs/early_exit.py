@@ -8,7 +8,7 @@ from typing import Literal, Self
 from limbeck.checkpoints.exits import Uncertainty
 from limbeck.files.typed import Part
 from limbeck.inference.speed import Percentiles
-from limbeck.runs.prune import Estimate
+from limbeck.runs.estimate import Estimate
 from limbeck.runs.result import ResultRecord, move_path
 
 

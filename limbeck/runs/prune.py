@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from limbeck.files.typed import Part
+from limbeck.runs.estimate import Estimate
 from limbeck.runs.result import ResultRecord, move_path
 
 
@@ -45,17 +46,6 @@ class PrunedModel(Part):
     peak_bytes: int | None = None
     """Most memory that such a process has, a batch of 8 rows of 128 tokens and all libraries
     included; likewise."""
-
-
-class Estimate(Part):
-    """A figure with its 95 % interval."""
-
-    value: float
-    """The figure."""
-    low: float
-    """Lower end of the interval."""
-    high: float
-    """Upper end."""
 
 
 class PruneRound(Part):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck import checkpoints
-from limbeck.checkpoints.exits import EXIT_WEIGHTS_NAME, EXITS_NAME, ExitInfo
+from limbeck.checkpoints.exits import EXIT_WEIGHTS_NAME, EXITS_NAME, ExitInfo, require_bound
 from limbeck.errors import CheckpointError, SettingsError, with_article
 from limbeck.models._any import AnyModel
 from limbeck.models._auto import AutoModelForSequenceClassification
@@ -330,17 +330,6 @@ def require_inner_layers(layers: Sequence[int], *, num_layers: int) -> None:
             f"layers = {list(layers)}: there is no exit after layer {wrong[0]}; accepted: 1 to "
             f"{num_layers - 1}, as the model has {num_layers} layers, and the last has its head"
         )
-
-
-def require_bound(bound: float, *, uncertainty: str) -> None:
-    """Refuses a bound that no uncertainty is measured against.
-
-    Raises:
-        SettingsError: If it is below 0, or above 1 where uncertainty lies between 0 and 1.
-    """
-    if bound < 0 or (bound > 1 and uncertainty != "change"):
-        accepted = "0 or more" if uncertainty == "change" else "0 to 1"
-        raise SettingsError(f"bound = {bound:g}; accepted for {uncertainty}: {accepted}")
 
 
 def _make_exit(model: Model) -> Exit:

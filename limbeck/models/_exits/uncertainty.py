@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from limbeck.checkpoints.exits import Uncertainty
 from limbeck.errors import SettingsError
 from limbeck.models._config import ModelConfig
 from limbeck.nn import at_least_float32
@@ -76,9 +77,9 @@ MEASURES: Final[Mapping[str, Measure]] = {
 }
 
 
-def usual_measure(problem: str) -> str:
-    """Returns the measure that is taken where nobody names one."""
-    return "change" if problem == "regression" else "entropy"
+def usual_uncertainty(config: ModelConfig) -> Uncertainty:
+    """Returns the measure that is taken of a model where nobody names one."""
+    return "change" if find_problem(config) == "regression" else "entropy"
 
 
 def require_measure(name: str, problem: str, *, num_exits: int) -> None:

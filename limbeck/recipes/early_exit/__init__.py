@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from limbeck.checkpoints import ExitInfo, read_inherited
+from limbeck.checkpoints.exits import require_bound
 from limbeck.errors import SettingsError
 from limbeck.inference.speed import Speed
-from limbeck.models import EarlyExitModel, Model
-from limbeck.models._exits.model import require_bound
-from limbeck.models._exits.uncertainty import find_problem, usual_measure
+from limbeck.models import EarlyExitModel, Model, usual_uncertainty
 from limbeck.objectives.exits import require_logits_alone
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._machine import require_machine
@@ -96,7 +95,7 @@ class _Plan:
         parts = Parts.read(settings, progress)
         require_logits_alone(build_task_losses(parts.data.task, settings.losses))
         config = parts.data.config
-        measured = settings.uncertainty or usual_measure(find_problem(config))
+        measured = settings.uncertainty or usual_uncertainty(config)
         require_bound(settings.bound or 0.0, uncertainty=measured)
         layers = settings.layers
         if layers is None:

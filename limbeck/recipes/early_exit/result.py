@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from limbeck.inference.speed import Percentiles, Speed
 from limbeck.models import EarlyExitModel
+from limbeck.recipes._compared import find_difference, make_estimate
 from limbeck.recipes._teacher import FULL
 from limbeck.recipes.early_exit.choosing import Answers, Outcome
 from limbeck.recipes.early_exit.costs import EXITS
 from limbeck.recipes.early_exit.parts import Parts
-from limbeck.recipes.prune.result import find_difference, make_estimate
 from limbeck.report import figures, wording
 from limbeck.report.drawing import WIDTH, Drawing, draw, point_style
 from limbeck.report.facts import Report

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from limbeck.checkpoints import copy_beside
-from limbeck.errors import LimbeckError, SettingsError
+from limbeck.errors import LimbeckError
 from limbeck.inference.footprint import Footprint, measure_footprint
 from limbeck.methods.prune_units import require_cuttable
 from limbeck.models import Model
 from limbeck.recipes import evaluate
+from limbeck.recipes._compared import find_difference, make_estimate
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._tasks.card import make_card, show_model
 from limbeck.recipes._tasks.data import TaskData
@@ -41,8 +42,6 @@ from limbeck.recipes.prune.result import (
     describe_round,
     describe_stored,
     describe_way,
-    find_difference,
-    make_estimate,
     summarise_result,
 )
 from limbeck.recipes.prune.rounds import LABEL, Round, list_rounds
@@ -111,12 +110,6 @@ class _Pruning:
         data = read_data(first, progress)
         if first.sparsify is None:  # whose methods say themselves what they can't prune
             require_cuttable(data.config)
-        is_measured = settings.chooses_units and settings.importance == "taylor"
-        if is_measured and not data.examples["train"].is_labelled.all():
-            raise SettingsError(
-                "importance = 'taylor' is measured on labels, which the train rows of data = "
-                f"{settings.data!r} have not; accepted: importance = 'fisher', which needs none"
-            )
         model = load_fine_tuned(data.task, data.folder, name=settings.model)
         assert isinstance(model, Model), "of a family that is ours, whose data were read"
         num_tokens = max(1, round(float(data.training.lengths.mean())))

@@ -11,12 +11,11 @@ from limbeck.recipes.prune.rounds import Cut, Round
 from limbeck.recipes.prune.settings import PruneSettings
 from limbeck.recipes.prune.storing import Stored
 from limbeck.report import figures, wording
-from limbeck.report.facts import ModelFacts, Report
+from limbeck.report.facts import ModelFacts
 from limbeck.report.figures import or_none
 from limbeck.report.statistics import Interval
 from limbeck.report.tables import align_rows
 from limbeck.runs import FinetuneRecord, PrunedModel, PruneRecord, PruneRound
-from limbeck.runs.prune import Estimate
 
 
 def describe_model(facts: ModelFacts, shape: Shape, memory: Footprint | None) -> PrunedModel:
@@ -167,19 +166,6 @@ def _number_of(number: float, noun: str) -> str:
 def _range(counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def make_estimate(interval: Interval | None) -> Estimate | None:
-    """Returns an interval as it stands in `result.json`."""
-    if interval is None:
-        return None
-    return Estimate(value=interval.estimate, low=interval.low, high=interval.high)
-
-
-def find_difference(report: Report) -> Interval | None:
-    """Returns what the score changed by from the given model to what is left."""
-    paired = report.comparisons[0].paired
-    return None if paired is None else paired.difference
 
 
 def summarise_result(result: PruneRecord) -> str:
