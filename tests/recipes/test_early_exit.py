@@ -32,13 +32,13 @@ from limbeck.cli import main
 from limbeck.errors import CheckpointError, DataError, ExportError, MissingHeadError, SettingsError
 from limbeck.inference import pipeline
 from limbeck.inference.bench import name_contestants, run_contest
+from limbeck.methods._unit_costs import count_operations as count_units
+from limbeck.methods._unit_costs import sum_costs
 from limbeck.models import EarlyExitModel
 from limbeck.recipes import evaluate, export
 from limbeck.recipes.early_exit import EarlyExitSettings, plan, prepare_model, run
 from limbeck.recipes.early_exit.choosing import Outcome, choose_outcome
 from limbeck.recipes.early_exit.costs import count_operations
-from limbeck.recipes.prune.costs import count_operations as count_units
-from limbeck.recipes.prune.costs import sum_costs
 from limbeck.train import SilentProgress
 
 FAST = {"max_length": 16, "batch_size": 8, "learning_rate": 3e-3, "device": "cpu", "epochs": 4}

@@ -13,11 +13,11 @@ from tiny_task import Lines, assert_same_weights, make_rows, write_data, write_m
 from limbeck import AutoModelForSequenceClassification, AutoTokenizer
 from limbeck.cli import main
 from limbeck.errors import CheckpointError, DataError, MissingHeadError, SettingsError
+from limbeck.recipes._importance import score_units
 from limbeck.recipes.finetune.data import read_data
 from limbeck.recipes.prune import PruneSettings, plan, prepare_model, run
 from limbeck.recipes.prune.cutting import Schedule
-from limbeck.recipes.prune.measuring import score_units
-from limbeck.recipes.prune.rounds import list_rounds
+from limbeck.recipes.prune.rounds import list_rounds, make_ranking
 from limbeck.runs import RunRecord
 from limbeck.train import SilentProgress
 
@@ -214,7 +214,9 @@ def test_what_does_nothing_goes_first(deep_teacher, data, tmp_path):
         read = read_data(first, SilentProgress())
         model = load(folder)
         schedule = Schedule.plan(settings, model, num_tokens=8)
-        scores = score_units(model, settings, read, number=1, progress=SilentProgress())
+        scores = score_units(
+            model, make_ranking(settings, number=1), read, progress=SilentProgress()
+        )
         small = schedule.cut(model, schedule.choose(model, scores, number=1), number=1)
         assert [shape.heads for shape in small.config.layer_shapes] == [(1,)] * 3
         with torch.no_grad():

@@ -8,10 +8,10 @@ from tiny_task import make_tokenizer, write_model
 from torch.utils.flop_counter import FlopCounterMode
 
 from limbeck import AutoModelForSequenceClassification
+from limbeck.methods._choosing import choose_best, choose_worthiest
 from limbeck.methods._importance import UnitScores
+from limbeck.methods._unit_costs import LayerCost, count_operations, count_weights, sum_costs
 from limbeck.methods.prune_units import keep_units
-from limbeck.recipes.prune.choosing import choose_best, choose_worthiest
-from limbeck.recipes.prune.costs import LayerCost, count_operations, count_weights, sum_costs
 
 FAMILIES = ("bert", "deberta_v2", "modernbert", "mpnet")
 KEPT = {"heads": [[1], [0, 1]], "neurons": [range(3, 11), range(20)]}

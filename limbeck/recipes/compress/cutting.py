@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limbeck.methods import keep_layers
+from limbeck.methods._choosing import choose_best
 from limbeck.methods.keep_layers import KeepLayersSettings, choose_layers
 from limbeck.methods.prune_units import count_share, keep_units
+from limbeck.recipes._cut import CUT, Cut, keep_cut
+from limbeck.recipes._importance import Ranking, score_units
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.compress.candidates import Candidate
 from limbeck.recipes.compress.settings import CompressSettings
-from limbeck.recipes.finetune.student import PASSED_ON
-from limbeck.recipes.prune.choosing import choose_best
-from limbeck.recipes.prune.measuring import score_units
-from limbeck.recipes.prune.rounds import CUT, Cut, keep_cut
-from limbeck.recipes.prune.settings import PruneSettings
 from limbeck.runs import require_model_files
 from limbeck.train import Progress, choose_device
 
@@ -43,7 +41,8 @@ def cut_students(
     if not waiting:
         return
     model = data.task.load_model(data.folder, new_head=False).to(choose_device(settings.device))
-    scores = score_units(model, _of_pruning(settings), data, number=1, progress=progress)
+    ranking = Ranking(importance="taylor", batch_size=settings.batch_size, seed=settings.seeds[0])
+    scores = score_units(model, ranking, data, progress=progress)
     model.cpu()
     every = model.config.num_places
     for cut in waiting:
@@ -59,9 +58,3 @@ def cut_students(
             small = keep_layers.apply(model, KeepLayersSettings(layers=cut.depth))
         small = keep_units(small, units.heads, units.neurons)
         keep_cut(cut.folder, small, data, source=data.folder)
-
-
-def _of_pruning(settings: CompressSettings) -> PruneSettings:
-    """Returns the settings of a pruning that measures importance on the same task."""
-    shared = settings.model_dump(include=PASSED_ON)
-    return PruneSettings.from_values({**shared, "model": settings.model, "heads": 0.5})

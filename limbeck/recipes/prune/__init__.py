@@ -11,10 +11,12 @@ from typing import Any, Self
 from limbeck.checkpoints import copy_beside
 from limbeck.errors import LimbeckError
 from limbeck.inference.footprint import Footprint, measure_footprint
+from limbeck.methods._choosing import choose_best
 from limbeck.methods.prune_units import require_cuttable
 from limbeck.models import Model
 from limbeck.recipes import evaluate
 from limbeck.recipes._compared import find_difference, make_estimate
+from limbeck.recipes._importance import score_by_weights
 from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._tasks.card import make_card, show_model
 from limbeck.recipes._tasks.data import TaskData
@@ -32,9 +34,7 @@ from limbeck.recipes._teacher import (
 from limbeck.recipes.finetune.data import read_data
 from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.forecast import count_steps
-from limbeck.recipes.prune.choosing import choose_best
 from limbeck.recipes.prune.cutting import Schedule, Shape
-from limbeck.recipes.prune.measuring import score_by_weights
 from limbeck.recipes.prune.result import (
     describe_kept,
     describe_memory,
@@ -137,7 +137,9 @@ def _cut_at_once(schedule: Schedule, model: Model) -> Model:
     """
     if not schedule.removes_units:
         return model
-    scores = score_by_weights(model, schedule.settings).of_layers(schedule.layers)
+    scores = score_by_weights(model, with_width=schedule.settings.width is not None).of_layers(
+        schedule.layers
+    )
     heads, neurons, width = schedule.count_units()
     units = choose_best(scores, num_heads=heads, num_neurons=neurons, width=width)
     return schedule.cut(model, units, number=1)

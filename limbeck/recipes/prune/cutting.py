@@ -10,13 +10,13 @@ from typing import Self
 
 from limbeck.errors import SettingsError
 from limbeck.methods import keep_layers
+from limbeck.methods._choosing import Units, choose_best, choose_worthiest
 from limbeck.methods._importance import UnitScores
+from limbeck.methods._unit_costs import LayerCost, count_operations, count_weights, sum_costs
 from limbeck.methods.keep_layers import KeepLayersSettings, choose_layers
 from limbeck.methods.prune_units import count_share, keep_units
 from limbeck.methods.prune_width import count_width, keep_width
 from limbeck.models import Model
-from limbeck.recipes.prune.choosing import Units, choose_best, choose_worthiest
-from limbeck.recipes.prune.costs import LayerCost, count_operations, count_weights, sum_costs
 from limbeck.recipes.prune.settings import PruneSettings
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limbeck.inference.footprint import Footprint
+from limbeck.recipes._cut import Cut
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.prune.cutting import Shape
-from limbeck.recipes.prune.rounds import Cut, Round
+from limbeck.recipes.prune.rounds import Round
 from limbeck.recipes.prune.settings import PruneSettings
 from limbeck.recipes.prune.storing import Stored
 from limbeck.report import figures, wording

@@ -5,69 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from limbeck.checkpoints import copy_beside
 from limbeck.errors import SettingsError, TrainingError
-from limbeck.files import replace_folder
-from limbeck.files.typed import TypedFile
 from limbeck.methods._empty import drop_empty_units
 from limbeck.models import Model
+from limbeck.recipes._cut import CUT, Cut, keep_cut
+from limbeck.recipes._importance import Ranking, score_units
 from limbeck.recipes._jobs import Job, run_jobs
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.student import make_student_settings
 from limbeck.recipes.prune.cutting import Schedule
-from limbeck.recipes.prune.measuring import score_units
 from limbeck.recipes.prune.settings import PruneSettings
-from limbeck.runs import FinetuneRecord, hash_model_files, require_model_files
+from limbeck.runs import FinetuneRecord, require_model_files
 from limbeck.train import Progress, choose_device
 
-CUT = "cut"
-"""Folder of what was left, before its training."""
 LABEL = "pruned"
 """What reports call the model that comes of it."""
 _NOT_FOR_ROUNDS: Mapping[str, Any] = {"initialise": "pretrained", "keep_layers": None, "start": ()}
 """Settings of `finetune` that would begin a round with another model than was cut."""
-
-
-class Cut(TypedFile):
-    """What a round has left of a model, before its training: `cut.json`."""
-
-    FILE_NAME: ClassVar[str] = "cut.json"
-    REMEDY: ClassVar[str] = "remove {folder}, and the same command cuts again"
-
-    num_heads: tuple[int, ...]
-    """Of each layer."""
-    num_neurons: tuple[int, ...]
-    """Of each layer."""
-    num_parameters: int
-    """Of the model, the head included."""
-    model_files: dict[str, str]
-    """SHA-256 of each of its files."""
-
-
-def keep_cut(folder: Path, model: Model, data: TaskData, *, source: Path) -> Cut:
-    """Writes what is left of a model, and how much that is.
-
-    Args:
-        folder: Where its folder and its record are.
-        model: What is left, on the CPU.
-        data: The task's, as the model reads them.
-        source: The model that was cut.
-    """
-    with replace_folder(folder / CUT) as place:
-        model.save_pretrained(place)
-        data.tokenizer.save_pretrained(place)
-        copy_beside(source, place)
-    shapes = [model.config.layer_shape(number) for number in range(model.config.num_places)]
-    cut = Cut(
-        num_heads=tuple(len(shape.heads) for shape in shapes),
-        num_neurons=tuple(shape.neurons for shape in shapes),
-        num_parameters=model.num_parameters,
-        model_files=hash_model_files(folder / CUT),
-    )
-    return cut.write(folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +90,8 @@ class Round:
         """Returns what stays of a model by the importance of its units."""
         settings = schedule.settings
         model.to(choose_device(settings.device))
-        scores = score_units(model, settings, data, number=self.number, progress=progress)
+        ranking = make_ranking(settings, number=self.number)
+        scores = score_units(model, ranking, data, progress=progress)
         units = schedule.choose(model, scores, number=self.number)
         return schedule.cut(model.cpu(), units, number=self.number)
 
@@ -160,6 +118,22 @@ class Round:
         if failures:
             error_type = SettingsError if failures.are_of_settings else TrainingError
             raise error_type(f"a round failed: {failures}")
+
+
+def make_ranking(settings: PruneSettings, *, number: int) -> Ranking:
+    """Returns how a round tells heads and neurons apart.
+
+    Args:
+        settings: Of the run.
+        number: Of the round, from 1; each draws other numbers by chance.
+    """
+    return Ranking(
+        importance=settings.importance if settings.chooses_units else "norm",  # none is compared
+        num_rows=settings.importance_rows,
+        batch_size=settings.batch_size,
+        seed=settings.seeds[0] + number,
+        with_width=settings.width is not None,
+    )
 
 
 def list_rounds(settings: PruneSettings) -> list[Round]:

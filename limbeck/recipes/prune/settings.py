@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from limbeck import listing
 from limbeck.config import Shown
 from limbeck.errors import SettingsError, did_you_mean, shorten
+from limbeck.recipes._importance import USUAL_ROWS, Importance
 from limbeck.recipes._settings import LearningSettings, refuse_percent
 from limbeck.recipes._tasks.settings import TaskSettings
 from limbeck.sparsity import SparsitySettings, build_sparsity
@@ -55,11 +56,11 @@ class PruneSettings(LearningSettings, TaskSettings):
     layers are ranked together, by importance for what they cost."""
     cost: Literal["parameters", "flops"] = "parameters"
     """What `keep` is a share of: their weights, or their operations on a text of usual length."""
-    importance: Literal["taylor", "fisher", "norm", "random"] = "taylor"
+    importance: Importance = "taylor"
     """What tells which heads and neurons stay: `taylor`, how much the loss on training rows would
     change without one; `fisher`, how far the model's answers would move, for rows without labels;
     `norm`, its weights alone; `random`, chance."""
-    importance_rows: int = Field(default=1024, ge=1)
+    importance_rows: int = Field(default=USUAL_ROWS, ge=1)
     """Training rows that importance is measured on, taken evenly from all."""
     rounds: int = Field(default=2, ge=1, le=100)
     """Steps in which it is cut, each of which leaves the same share of what the one before left,

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from limbeck.recipes._cut import CUT
 from limbeck.recipes._jobs import Job
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.folders import folder_name
@@ -14,7 +15,6 @@ from limbeck.recipes.compress.settings import CompressSettings
 from limbeck.recipes.finetune.forecast import within
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.student import make_student_settings
-from limbeck.recipes.prune.rounds import CUT
 from limbeck.report.card import Card
 
 NO_LAYERS = "is no model of a family that Limbeck has"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
+from typing import Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,52 +22,70 @@ from limbeck.methods.prune_units import measure_norms
 from limbeck.methods.prune_width import measure_widths
 from limbeck.models import Model
 from limbeck.recipes._tasks.data import TaskData
-from limbeck.recipes.prune.settings import PruneSettings
 from limbeck.tasks import Task, TaskBatch, collate
 from limbeck.train import Progress
 
+Importance: TypeAlias = Literal["taylor", "fisher", "norm", "random"]
+"""What tells which heads and neurons stay; `prune` says what each is."""
+USUAL_ROWS: Final = 1024
+"""Training rows that importance is measured on where nobody says how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """How heads and neurons are told apart.
+
+    Attributes:
+        importance: What is measured of each.
+        num_rows: Training rows that it is measured on, taken evenly from all.
+        batch_size: Rows at a time.
+        seed: Decides what is drawn.
+        with_width: Whether dimensions of the hidden states are told apart, too.
+    """
+
+    importance: Importance
+    num_rows: int = USUAL_ROWS
+    batch_size: int
+    seed: int
+    with_width: bool = False
+
 
 def score_units(
-    model: Model, settings: PruneSettings, data: TaskData, *, number: int, progress: Progress
+    model: Model, ranking: Ranking, data: TaskData, *, progress: Progress
 ) -> UnitScores:
-    """Scores a model's heads and neurons as the settings say.
+    """Scores a model's heads and neurons.
 
     Args:
         model: The model, on its device.
-        settings: Of the run.
+        ranking: How they are told apart.
         data: The task's, as the model reads them.
-        number: Of the round, from 1; each draws other numbers by chance.
         progress: Where it is shown.
     """
-    if settings.importance == "norm" or not settings.chooses_units:  # all stay: none is compared
-        return score_by_weights(model, settings)
-    seed = settings.seeds[0] + number
-    if settings.importance == "random":
-        return score_at_random(model, seed=seed)
-    batches, with_width = _batches(settings, data, progress), settings.width is not None
-    if settings.importance == "taylor":
+    with_width = ranking.with_width
+    if ranking.importance == "norm":
+        return score_by_weights(model, with_width=with_width)
+    if ranking.importance == "random":
+        return score_at_random(model, seed=ranking.seed)
+    batches = _batches(ranking, data, progress)
+    if ranking.importance == "taylor":
         losses = ((partial(_loss, data.task, model, b), b.num_examples) for b in batches)
         return score_by_loss(model, losses, with_width=with_width)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(ranking.seed)
     answers = ((partial(_answers, data.task, model, b, generator), b.num_examples) for b in batches)
     return score_by_answers(model, answers, with_width=with_width)
 
 
-def score_by_weights(model: Model, settings: PruneSettings) -> UnitScores:
+def score_by_weights(model: Model, *, with_width: bool) -> UnitScores:
     """Scores them by their weights alone, without a row."""
-    width = None if settings.width is None else measure_widths(model)
-    return UnitScores(*measure_norms(model), width)
+    return UnitScores(*measure_norms(model), measure_widths(model) if with_width else None)
 
 
-def _batches(settings: PruneSettings, data: TaskData, progress: Progress) -> Iterator[TaskBatch]:
+def _batches(ranking: Ranking, data: TaskData, progress: Progress) -> Iterator[TaskBatch]:
     """Yields training rows, the shortest first; those with labels where these are needed."""
-    needs_labels = settings.importance == "taylor"
-    rows = data.examples["train"] if needs_labels else data.training
+    rows = data.examples["train"] if ranking.importance == "taylor" else data.training
     lengths = rows.lengths
-    chosen = sorted(
-        take_evenly(range(len(rows)), settings.importance_rows), key=lambda i: int(lengths[i])
-    )
-    size = settings.batch_size
+    chosen = sorted(take_evenly(range(len(rows)), ranking.num_rows), key=lambda i: int(lengths[i]))
+    size = ranking.batch_size
     with progress.stage("Measuring importance", total=len(chosen), unit="row") as stage:
         for start in range(0, len(chosen), size):
             part = chosen[start : start + size]

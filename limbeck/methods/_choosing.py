@@ -9,8 +9,8 @@ from itertools import chain
 from torch import Tensor
 
 from limbeck.methods._importance import UnitScores
+from limbeck.methods._unit_costs import LayerCost
 from limbeck.methods.prune_units import find_best
-from limbeck.recipes.prune.costs import LayerCost
 
 Places = tuple[int, ...]
 
