@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from limbeck.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from limbeck.checkpoints.beside import copy_beside, read_task_name
+    from limbeck.checkpoints.beside import copy_beside, read_task_length, read_task_name
     from limbeck.checkpoints.card import (
         CARD_NAME,
         extend_readme,
         has_foreign_card,
+        read_base_model,
         read_inherited,
         write_readme,
     )
@@ -39,11 +40,12 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "beside": ["copy_beside", "read_task_name"],
+            "beside": ["copy_beside", "read_task_length", "read_task_name"],
             "card": [
                 "CARD_NAME",
                 "extend_readme",
                 "has_foreign_card",
+                "read_base_model",
                 "read_inherited",
                 "write_readme",
             ],
@@ -85,10 +87,12 @@ __all__ = [
     "is_model_file",
     "map_safetensors",
     "push_folder",
+    "read_base_model",
     "read_checksum",
     "read_config",
     "read_inherited",
     "read_safetensors",
+    "read_task_length",
     "read_task_name",
     "read_tensors",
     "require_weights",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from limbeck.errors import CheckpointError
 from limbeck.files import read_json, write_json
@@ -28,11 +29,23 @@ def read_task_name(folder: Path) -> str | None:
     Raises:
         CheckpointError: If the file that says it is damaged.
     """
-    path = folder / _TASK
-    if not path.is_file():
-        return None
-    name = read_json(path, error=CheckpointError).get("task")
+    name = _read_task(folder).get("task")
     return name if isinstance(name, str) else None
+
+
+def read_task_length(folder: Path) -> int | None:
+    """Returns the longest input, in tokens, that a model was fine-tuned with; None if none is said.
+
+    Raises:
+        CheckpointError: If the file that says it is damaged.
+    """
+    length = _read_task(folder).get("max_length")
+    return length if isinstance(length, int) and length > 0 else None
+
+
+def _read_task(folder: Path) -> Mapping[str, Any]:
+    path = folder / _TASK
+    return read_json(path, error=CheckpointError) if path.is_file() else {}
 
 
 def copy_beside(source: Path, target: Path, *, max_tokens: int | None = None) -> None:

@@ -71,6 +71,21 @@ def read_inherited(folder: Path) -> dict[str, Any]:
 
     A card that can't be understood says nothing.
     """
+    data = _read_metadata(folder)
+    kept = {name: data[name] for name in _INHERITED if _is_short(data.get(name))}
+    if not _LINK.fullmatch(str(kept.get("license_link", "LICENSE"))):
+        del kept["license_link"]  # pages show it as a link, and it might run a script
+    return kept
+
+
+def read_base_model(folder: Path) -> str | None:
+    """Returns the Hub's model that a model's card says it was made of; None if it says none."""
+    base = _read_metadata(folder).get("base_model")
+    return base if isinstance(base, str) and _is_short(base) else None
+
+
+def _read_metadata(folder: Path) -> dict[str, Any]:
+    """Returns what stands at the top of a folder's card; of one that can't be read nothing."""
     path = folder / CARD_NAME
     if not path.is_file():
         return {}
@@ -79,10 +94,7 @@ def read_inherited(folder: Path) -> dict[str, Any]:
         data: dict[str, Any] = card.data.to_dict()  # type: ignore[no-untyped-call]
     except (ValueError, RecursionError, yaml.YAMLError):
         return {}
-    kept = {name: data[name] for name in _INHERITED if _is_short(data.get(name))}
-    if not _LINK.fullmatch(str(kept.get("license_link", "LICENSE"))):
-        del kept["license_link"]  # pages show it as a link, and it might run a script
-    return kept
+    return data
 
 
 def _is_short(value: object) -> bool:

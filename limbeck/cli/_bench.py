@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,16 +90,19 @@ def bench(
     if len(lines) < len(given):
         sample += f" taken evenly from the {len(given):,} of {texts}"
 
-    from limbeck.inference.bench import name_contestants, run_contest
+    from limbeck.inference.bench import load_contestants, name_contestants, run_contest
 
     contestants = name_contestants(models, engines, precisions)
     if dry_run:
-        common.tell(*(f"{contestant.label}: {contestant.model}" for contestant in contestants))
+        fits, left_out = load_contestants(contestants, device=device, num_threads=counts[0])
+        common.tell(*(f"{c.label}: {c.model}" for c in contestants if c.label in fits))
+        common.tell(*_word_left_out(left_out))
         conditions = f"batches of {batch_size}"
         conditions += "" if length is None else f", {length} tokens each"
         conditions += "" if threads is None else f", threads {threads}"
         common.tell(f"{sample}, {repeats} rounds, {conditions}")
-        return {"dry_run": True, "models": list(models), "num_texts": len(lines)}
+        plan = {"models": list(models), "num_texts": len(lines), "left_out": left_out}
+        return {"dry_run": True, **plan}
     contest = run_contest(
         contestants,
         lines,
@@ -187,6 +190,7 @@ def _word_contest(contest: Contest, sample: str) -> list[str]:
     rounds = number_of(len(first.rounds), "round")
     return [
         *lines,
+        *_word_left_out(contest.left_out),
         explain_speeds(contest),
         (
             f"{sample}, {first.num_latency_texts} of them one at a time; threads: "
@@ -196,9 +200,14 @@ def _word_contest(contest: Contest, sample: str) -> list[str]:
     ]
 
 
+def _word_left_out(left_out: Mapping[str, str]) -> list[str]:
+    return [f"left out {label}: {reason}" for label, reason in left_out.items()]
+
+
 def _to_dict(contest: Contest) -> dict[str, Any]:
     return {
         "reference": next(iter(contest.contestants)),
+        "left_out": dict(contest.left_out),
         "models": {
             label: {
                 "engine": engine,

@@ -122,7 +122,9 @@ class BadRows:
 
     def describe(self) -> str:
         """Says how many were skipped, at the end of a sentence; nothing if none were."""
-        return f", {self.count:,} bad ones skipped" if self.count else ""
+        if not self.count:
+            return ""
+        return f", {self.count:,} bad one{'' if self.count == 1 else 's'} skipped"
 
 
 def take_text(text: str, *, place: str, position: int = 0) -> Given:

@@ -47,7 +47,7 @@ class RunOptions:
     ] = None
     max_length: Annotated[
         int | None,
-        Parameter(help="Where texts are cut, in tokens; else as the model says, or takes."),
+        Parameter(help="Where texts are cut, in tokens; else as the model learned, or takes."),
     ] = None
     device: Annotated[str, Parameter(help="auto, cpu, cuda, ...")] = "auto"
     engine: Annotated[

@@ -226,6 +226,17 @@ class Pipeline(Generic[OptionsT]):
             raise SettingsError(f"max_length = {given}, but the model takes {limit} tokens")
         return given
 
+    def cut_at_most(self, length: int) -> Self:
+        """Returns the same pipeline, its model shared, with no longer inputs than so many tokens.
+
+        One with a usual length reads in windows, and cuts nothing.
+        """
+        if self.usual_length is not None:
+            return self
+        other = copy.copy(self)
+        other._max_length = min(self._max_length, length)
+        return other
+
     def with_batch_size(self, batch_size: int | None) -> Self:
         """Returns the same pipeline, its model shared, with other `batch_size`.
 

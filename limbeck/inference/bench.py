@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
 from limbeck.checkpoints import short_name
-from limbeck.errors import SettingsError
+from limbeck.errors import CheckpointError, SettingsError
 from limbeck.inference.engines import Engine, engine_name, load_engine
 from limbeck.inference.footprint import Footprint, measure_footprint
 from limbeck.inference.speed import Speed, measure_speed
@@ -65,11 +65,13 @@ class Contest:
         contestants: By label, in order: which engine and precision ran it in the end.
         measured: Under each condition.
         footprints: What each contestant takes of disk and memory; without any if not measured.
+        left_out: By label, why a model was not measured in a way that others were.
     """
 
     contestants: Mapping[str, tuple[str, str]]
     measured: tuple[Measured, ...]
     footprints: Mapping[str, Footprint]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def longest_input(self) -> int:
@@ -100,6 +102,43 @@ def name_contestants(
         label = " ".join(words)
         found.append(Contestant(label=label, model=model, engine=engine, precision=precision))
     return found
+
+
+def load_contestants(
+    contestants: Sequence[Contestant], *, device: str = "auto", num_threads: int | None = None
+) -> tuple[dict[str, Engine], dict[str, str]]:
+    """Loads what can be run; says of the others why not.
+
+    A folder most often holds what one engine runs: that of several which are asked for not every
+    one fits every model is no mistake, as long as one does.
+
+    Args:
+        contestants: Models and how they are run.
+        device: As in `load_engine`.
+        num_threads: Likewise.
+
+    Returns:
+        Engines by label, and by label why there is none.
+
+    Raises:
+        CheckpointError: If a model can't be read, or nothing that was asked for runs it.
+        MissingExtraError: If an engine's package is not installed.
+        SettingsError: If there is no such engine, device or precision.
+    """
+    engines: dict[str, Engine] = {}
+    problems: dict[str, CheckpointError] = {}
+    for c in contestants:
+        try:
+            engines[c.label] = load_engine(
+                c.engine, c.model, device=device, precision=c.precision, num_threads=num_threads
+            )
+        except CheckpointError as error:
+            problems[c.label] = error
+    for model in dict.fromkeys(c.model for c in contestants):
+        labels = [c.label for c in contestants if c.model == model]
+        if not any(label in engines for label in labels):
+            raise problems[labels[0]]
+    return engines, {label: str(error) for label, error in problems.items()}
 
 
 def run_contest(
@@ -133,7 +172,7 @@ def run_contest(
 
     Raises:
         SettingsError: If an engine does not take a batch or length, or a label is there twice.
-        CheckpointError: If a model can't be read.
+        CheckpointError: If a model can't be read, or nothing that was asked for runs it.
         MissingExtraError: If an engine's package is not installed.
     """
     labels = [contestant.label for contestant in contestants]
@@ -141,18 +180,12 @@ def run_contest(
         raise SettingsError(f"two contestants have one label: {', '.join(labels)}")
     reporter = progress or SilentProgress()
     chosen: dict[str, tuple[str, str]] = {}
+    left_out: dict[str, str] = {}
     measured: list[Measured] = []
     for num_threads in threads:
-        engines = {
-            c.label: load_engine(
-                c.engine,
-                c.model,
-                device=device,
-                precision=c.precision,
-                num_threads=num_threads,
-            )
-            for c in contestants
-        }
+        engines, missing = load_contestants(contestants, device=device, num_threads=num_threads)
+        left_out |= missing
+        contestants = [c for c in contestants if c.label in engines]
         chosen = {k: (engine_name(type(e)), e.precision) for k, e in engines.items()}
         encoders = {c.label: _make_encoder(c.model, engines[c.label]) for c in contestants}
         limits = [e.limits.max_tokens for e in engines.values()]
@@ -179,7 +212,7 @@ def run_contest(
             measured.append(Measured(num_threads=num_threads, num_tokens=num_tokens, speeds=speeds))
     footprints = {}
     if with_memory:
-        with reporter.stage("Measuring memory", total=len(labels), unit="model") as stage:
+        with reporter.stage("Measuring memory", total=len(contestants), unit="model") as stage:
             for c in contestants:
                 footprints[c.label] = measure_footprint(
                     c.model,
@@ -189,7 +222,9 @@ def run_contest(
                     device=device,
                 )
                 stage.advance()
-    return Contest(contestants=chosen, measured=tuple(measured), footprints=footprints)
+    return Contest(
+        contestants=chosen, measured=tuple(measured), footprints=footprints, left_out=left_out
+    )
 
 
 def _make_encoder(model: str, engine: Engine) -> Callable[..., Mapping[str, Any]]:

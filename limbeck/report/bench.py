@@ -252,5 +252,6 @@ def _describe(contest: Contest, sample: str) -> Terms:
         ("Threads", word_threads(contest)),
         ("Processor", f"{hardware.cpu}, {hardware.num_usable_cores} usable cores"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        *((f"Left out: {label}", reason) for label, reason in contest.left_out.items()),
     )
     return Terms(terms=tuple((name, str(value)) for name, value in terms))

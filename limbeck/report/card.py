@@ -68,6 +68,7 @@ class ExportUse:
         file: What is run, a path within the folder.
         target: What it was exported to.
         dtype: What transformers.js calls the precision; None for what it does not load.
+        reads_pairs: Whether the model reads two texts at a time.
     """
 
     engine: str | None
@@ -75,6 +76,7 @@ class ExportUse:
     file: str
     target: str
     dtype: str | None = None
+    reads_pairs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +140,27 @@ class Card:
         if self.makes_vectors and self.export.engine in _SENTENCE_BACKENDS:
             return "sentence-transformers"
         return "transformers.js" if self.export.dtype is not None else None
+
+    @property
+    def example(self) -> tuple[str, ...]:
+        """A text that such a model reads, or two."""
+        if self.pipeline == "question-answering":
+            return ("When does the ferry leave?", "The ferry leaves at nine and takes an hour.")
+        pair = ("The ferry leaves at nine.", "At nine the ship departs.")
+        return pair if self.export is not None and self.export.reads_pairs else pair[:1]
+
+    @property
+    def command(self) -> str | None:
+        """What is typed to run it; None where a line of texts would not do."""
+        first, *others = (f'"{text}"' for text in self.example)
+        if self.makes_vectors:
+            return f"limbeck embed FOLDER_OR_HUB_ID {first} --out vectors.npy"
+        if self.pipeline == "question-answering":
+            return f"limbeck predict FOLDER_OR_HUB_ID {others[0]} --question {first}"
+        if self.pipeline not in ("text-classification", "token-classification"):
+            return None
+        pair = f" --text-pair {others[0]}" if others else ""
+        return f"limbeck predict FOLDER_OR_HUB_ID {first}{pair}"
 
     @property
     def pipeline(self) -> str | None:

@@ -19,7 +19,11 @@ Clock = Callable[[], float]
 _WINDOW_SECONDS = 60.0
 _LINE_EVERY_SECONDS = 10.0
 _FEWEST_SAMPLES, _FEWEST_SECONDS = 5, 5.0
-"""Reports, or their seconds, before a guess of the time left: the first steps take many times as
+"""Reports, or their seconds, before a guess of the time left."""
+_AT_ONCE = 0.5
+"""Seconds after its beginning in which a stage says what was done before."""
+_LEFT_OUT = (3, 5)
+"""At which reports one of the first is left out of the rate: the first steps take many times as
 long as those after them."""
 
 
@@ -34,7 +38,7 @@ class Meter:
     """How far a stage has come and how fast it goes.
 
     The rate is that of the last minute, and does not count the first report: a resumed run says at
-    once how much was done before.
+    once how much was done before. Nor does it count the first steps, once there are others.
 
     Args:
         total: Units in all, None if not known.
@@ -59,6 +63,7 @@ class Meter:
         self._clock = clock
         self._started = clock()
         self._samples: deque[tuple[float, float]] = deque()
+        self._num_reports = 0
 
     @property
     def elapsed_seconds(self) -> float:
@@ -74,6 +79,9 @@ class Meter:
         self.done += amount
         now = self._clock()
         self._samples.append((now, self.done))
+        self._num_reports += 1
+        if self._num_reports in _LEFT_OUT:
+            self._samples.popleft()
         while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW_SECONDS:
             self._samples.popleft()
 
@@ -124,8 +132,10 @@ class Meter:
 
     def _is_settled(self) -> bool:
         """Tells whether enough was seen to guess from."""
-        seconds = self._samples[-1][0] - self._samples[0][0]
-        return len(self._samples) >= _FEWEST_SAMPLES or seconds >= _FEWEST_SECONDS
+        (begun, before), (now, done) = self._samples[0], self._samples[-1]
+        if self._num_reports == 2 and begun - self._started < _AT_ONCE and done - before <= 1:
+            return False  # the very first step
+        return self._num_reports >= _FEWEST_SAMPLES or now - begun >= _FEWEST_SECONDS
 
     def summarise(self) -> str:
         """Says what was done in which time: `1,000 steps in 5:22, loss 1.4`."""

@@ -50,6 +50,29 @@ def test_bench(capsys: Captured) -> None:
     assert all(said in planned for said in ("2 texts", "1 rounds", "batches of 4,2", "threads 1"))
 
 
+def test_bench_leaves_out_what_an_engine_does_not_run(capsys: Captured) -> None:
+    export = ["export", "teacher", "--to", "onnx", "--out", "exported", "--measure", "false"]
+    assert main([*export, "--quiet"]) == 0
+    capsys.readouterr()
+    measure = ["bench", "teacher", "exported/model", "--engine", "torch,onnxruntime"]
+    measure += ["--device", "cpu"]
+    fast = ["--repeats", "1", "--batch-size", "2", "--no-memory", "--out", "pairs"]
+    assert main([*measure, *fast, "--json"]) == 0
+    result = read_json(capsys)
+    assert list(result["models"]) == ["teacher torch", "exported onnxruntime"]  # type: ignore[call-overload]
+    left_out = result["left_out"]
+    assert set(left_out) == {"teacher onnxruntime", "exported torch"}  # type: ignore[call-overload]
+    assert "Left out: exported torch" in Path("pairs/bench.md").read_text(encoding="utf-8")
+    assert main([*measure, "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["teacher torch: teacher", "exported onnxruntime: exported/model"]
+    assert lines[2].startswith("left out teacher onnxruntime: ")
+    assert main(["bench", "teacher", "--engine", "onnxruntime,openvino", "--device", "cpu"]) == 1
+    assert "teacher has nothing that onnxruntime runs" in capsys.readouterr().err
+    assert main([*measure[:3], "--engine", "torch,torsh"]) == 2
+    assert "no 'torsh' among the engines" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_bench_writes_a_page_with_memory(capsys: Captured) -> None:
     command = ["bench", "teacher", "bare", "--repeats", "1", "--batch-size", "2", "--out", "side"]

@@ -57,6 +57,20 @@ def test_predict_keeps_the_other_columns(
     assert not (tmp_path / "again.csv").exists()
 
 
+def test_predict_cuts_where_the_model_learned_to_read(capsys: Captured, tmp_path: Path) -> None:
+    model = tmp_path / "learned"
+    shutil.copytree("teacher", model)
+    memory = {"task": "sst2", "task_options": {}, "max_length": 8}
+    (model / "limbeck.json").write_text(json.dumps(memory), encoding="utf-8")
+    ask = ["predict", str(model), "the pot " * 20, "the mill", "--json"]
+    assert main(ask) == 0
+    found = read_json(capsys)
+    assert (found["max_length"], found["num_cut"]) == (8, 1)
+    assert main([*ask, "--max-length", "64"]) == 0
+    found = read_json(capsys)
+    assert (found["max_length"], found["num_cut"]) == (64, 0)
+
+
 def test_predict_writes_over_no_column(capsys: Captured, tmp_path: Path) -> None:
     data = tmp_path / "rows.csv"
     data.write_text("review,text\nthe mill,another\n", encoding="utf-8")

@@ -143,7 +143,7 @@ def test_bad_rows_are_named_or_left_out(models: Path, capsys: Captured) -> None:
     assert run(*asked) == 1
     assert "lines.txt, line 2 is empty; accepted: a text. --skip-bad" in capsys.readouterr().err
     assert run(*asked, "--skip-bad", "--out", "answers.csv") == 0
-    assert "2 rows with their answers, 1 bad ones skipped: answers.csv" in capsys.readouterr().out
+    assert "2 rows with their answers, 1 bad one skipped: answers.csv" in capsys.readouterr().out
     Path("lines.txt").write_bytes("the pot\ncafé\n".encode("latin-1"))
     assert run("predict", models / "classes", "--data", "lines.txt") == 1
     assert "lines.txt, line 2: b'caf\\xe9\\n' is not UTF-8" in (said := capsys.readouterr().err)

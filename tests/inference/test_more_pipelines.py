@@ -117,17 +117,15 @@ def test_choices_are_scored_as_the_model_of_transformers_scores_them(model_type,
 
 def test_choices_that_are_none_are_refused(choices):
     choose = pipeline("multiple-choice", choices)
-    with pytest.raises(
-        SettingsError, match=r"input 0: choices = None; accepted: a list of 2 texts"
-    ):
+    with pytest.raises(DataError, match=r"input 0: choices = None; accepted: a list of 2 texts"):
         choose(context="good")
-    with pytest.raises(SettingsError, match=r"input 1: choices = \['a'\]; accepted: a list of 2"):
+    with pytest.raises(DataError, match=r"input 1: choices = \['a'\]; accepted: a list of 2"):
         choose([{"context": "a", "choices": ["a", "b"]}, {"context": "a", "choices": ["a"]}])
-    with pytest.raises(SettingsError, match=r"input 0: context = 5; accepted: a text"):
+    with pytest.raises(DataError, match=r"input 0: context = 5; accepted: a text"):
         choose(context=5, choices=["a", "b"])
-    with pytest.raises(SettingsError, match=r"input 0: choices\[1\] is None; accepted: a text"):
+    with pytest.raises(DataError, match=r"input 0: choices\[1\] is None; accepted: a text"):
         choose(context="a", choices=["a", None])
-    with pytest.raises(SettingsError, match=r"input 0 is 'good'; accepted: \{\"context\""):
+    with pytest.raises(DataError, match=r"input 0 is 'good'; accepted: \{\"context\""):
         choose("good")
     with pytest.raises(SettingsError, match=r"context= and choices= are given besides the inputs"):
         choose([], context="a")
@@ -162,11 +160,11 @@ def test_texts_are_ranked_as_cross_encoders_rank_them(ranker):
 
 def test_what_can_not_be_ranked_is_refused(ranker, judge):
     rank = pipeline("reranking", ranker)
-    with pytest.raises(SettingsError, match=r"input 0: texts = \[\]; accepted: a list of one text"):
+    with pytest.raises(DataError, match=r"input 0: texts = \[\]; accepted: a list of one text"):
         rank(query="a", texts=[])
-    with pytest.raises(SettingsError, match=r"input 0: query = None; accepted: a text"):
+    with pytest.raises(DataError, match=r"input 0: query = None; accepted: a text"):
         rank(texts=["a"])
-    with pytest.raises(SettingsError, match=r"input 0 is \{'query': 'a'\}; accepted: \{\"query\""):
+    with pytest.raises(DataError, match=r"input 0 is \{'query': 'a'\}; accepted: \{\"query\""):
         rank({"query": "a"})
     with pytest.raises(SettingsError, match=r"query= and texts= are given besides"):
         rank([], query="a")
@@ -215,7 +213,7 @@ def test_embeddings_are_those_of_the_sentence_encoder(encoder):
         embed(TEXTS, prompt=5)
     with pytest.raises(SettingsError, match="truncate_dim = 0: must be at least 1"):
         embed(TEXTS, truncate_dim=0)
-    with pytest.raises(SettingsError, match=r"input 1 is 5; accepted: a text"):
+    with pytest.raises(DataError, match=r"input 1 is 5; accepted: a text"):
         embed(["good", 5])
 
 
@@ -247,13 +245,11 @@ def test_similarities_are_those_of_sentence_transformers(similarity, encoder, tm
 
 def test_what_can_not_be_compared_is_refused(encoder):
     compare = pipeline("sentence-similarity", encoder)
-    with pytest.raises(
-        SettingsError, match=r"input 0: sentences = 'good'; accepted: a list of one"
-    ):
+    with pytest.raises(DataError, match=r"input 0: sentences = 'good'; accepted: a list of one"):
         compare(source_sentence="a", sentences="good")
-    with pytest.raises(SettingsError, match=r"input 0: source_sentence = None; accepted: a text"):
+    with pytest.raises(DataError, match=r"input 0: source_sentence = None; accepted: a text"):
         compare(sentences=["a"])
-    with pytest.raises(SettingsError, match=r"input 0 is \{\}; accepted: \{\"source_sentence\""):
+    with pytest.raises(DataError, match=r"input 0 is \{\}; accepted: \{\"source_sentence\""):
         compare({})
     with pytest.raises(SettingsError, match=r"source_sentence= and sentences= are given besides"):
         compare([], sentences=["a"])
@@ -262,14 +258,14 @@ def test_what_can_not_be_compared_is_refused(encoder):
 def test_what_has_no_mask_is_refused(filler):
     fill = pipeline("fill-mask", filler)
     with pytest.raises(
-        SettingsError,
+        DataError,
         match=r"input 0: 'good' has no \[MASK\]; accepted: texts with one or more\. To label texts",
     ):
         fill("good")
-    with pytest.raises(SettingsError, match=r"input 1: '' has no \[MASK\]"):
+    with pytest.raises(DataError, match=r"input 1: '' has no \[MASK\]"):
         fill(["[MASK]", ""])
     long = "good " * 100 + "[MASK]"
-    with pytest.raises(SettingsError, match=r"has no \[MASK\] in its first 64 tokens, where it is"):
+    with pytest.raises(DataError, match=r"has no \[MASK\] in its first 64 tokens, where it is"):
         fill(long)
     for wrong in (5, [], [5]):
         with pytest.raises(
@@ -280,9 +276,7 @@ def test_what_has_no_mask_is_refused(filler):
         fill("[MASK]", targets="")
     with pytest.raises(SettingsError, match="top_k = 0: must be at least 1"):
         fill("[MASK]", top_k=0)
-    with pytest.raises(
-        SettingsError, match="input 0 is None; accepted: a text, or a list of texts"
-    ):
+    with pytest.raises(DataError, match="input 0 is None; accepted: a text, or a list of texts"):
         fill(None)
 
 
@@ -324,7 +318,7 @@ def test_features_are_cut_and_of_any_text(encoder):
     extract = pipeline("feature-extraction", encoder, max_length=8)
     assert np.shape(extract("good " * 50)) == (1, 8, 16)
     assert np.shape(extract("")) == (1, 2, 16)
-    with pytest.raises(SettingsError, match=r"input 0 is 5; accepted: a text"):
+    with pytest.raises(DataError, match=r"input 0 is 5; accepted: a text"):
         extract(5)
 
 

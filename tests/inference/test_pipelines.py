@@ -8,7 +8,7 @@ import torch
 from pipeline_models import TEXTS, write_model
 
 import limbeck
-from limbeck.errors import CheckpointError, MissingHeadError, SettingsError
+from limbeck.errors import CheckpointError, DataError, MissingHeadError, SettingsError
 from limbeck.inference import find_task, pipeline
 from limbeck.models import (
     AutoModel,
@@ -122,12 +122,12 @@ def test_wrong_arguments_are_refused(folder, tmp_path):
     with pytest.raises(CheckpointError, match=r"nothing-here"):
         pipeline("sentiment-analysis", tmp_path / "nothing-here")
     classify = pipeline("sentiment-analysis", folder)
-    with pytest.raises(SettingsError, match=r"input 1 is 5; accepted: a text, or a pair"):
+    with pytest.raises(DataError, match=r"input 1 is 5; accepted: a text, or a pair"):
         classify(["good", 5])
     for gap in (None, float("nan"), 5):
-        with pytest.raises(SettingsError, match=rf"input 0 is {gap}; accepted: a text.*leave out"):
+        with pytest.raises(DataError, match=rf"input 0 is {gap}; accepted: a text.*leave out"):
             classify(gap)
-    with pytest.raises(SettingsError, match=r"input 0 is \{'txt': 'good'\}"):
+    with pytest.raises(DataError, match=r"input 0 is \{'txt': 'good'\}"):
         classify({"txt": "good"})
     with pytest.raises(SettingsError, match=r"top_k = -1: must be at least 1"):
         classify("good", top_k=-1)
@@ -282,7 +282,7 @@ def test_scores_that_are_not_finite_are_refused(folder):
 def test_messages_never_hold_whole_inputs(tmp_path):
     long = {"text": "x" * 5000, "other": ["y"] * 5000}
     classify = limbeck.pipeline("text-classification", write_model(tmp_path))
-    with pytest.raises(SettingsError, match=r"input 0 is \{.*\.\.\..*\}; accepted") as caught:
+    with pytest.raises(DataError, match=r"input 0 is \{.*\.\.\..*\}; accepted") as caught:
         classify([long])
     assert len(str(caught.value)) < 300
 
@@ -332,7 +332,7 @@ def test_every_pipeline_takes_a_column_of_a_frame(folder, tmp_path):
     )
     answer = pipeline("question-answering", read)
     assert answer(question="good?", context=column) == answer(question="good?", context=TEXTS)
-    with pytest.raises(SettingsError, match=r"input 0 is .*; accepted") as caught:
+    with pytest.raises(DataError, match=r"input 0 is .*; accepted") as caught:
         classify([column])
     assert "\n" not in str(caught.value)
 

@@ -9,7 +9,7 @@ import torch
 from pipeline_models import write_model
 
 import limbeck
-from limbeck.errors import SettingsError
+from limbeck.errors import DataError, SettingsError
 from limbeck.inference import TokenClassificationPipeline, pipeline
 from limbeck.inference.pipelines._entities import STRATEGIES, Piece, find_entities
 from limbeck.models import AutoModelForTokenClassification
@@ -191,9 +191,9 @@ def test_wrong_arguments_are_refused(folder):
         find("a", stride=62)
     with pytest.raises(SettingsError, match=r"max_length=1 leaves no room for text beside the 2 "):
         pipeline("ner", folder, max_length=1)("a")
-    with pytest.raises(SettingsError, match=r"input 1 is \['a', 'b'\]; .*is_split_into_words=True"):
+    with pytest.raises(DataError, match=r"input 1 is \['a', 'b'\]; .*is_split_into_words=True"):
         find(["a", ["a", "b"]])
-    with pytest.raises(SettingsError, match=r"input 0 is 5; accepted: a text, or a list"):
+    with pytest.raises(DataError, match=r"input 0 is 5; accepted: a text, or a list"):
         find(5)
 
 
@@ -238,5 +238,5 @@ def test_a_word_that_is_given_gets_the_tag_that_the_task_gives_it(folder):
 
 @pytest.mark.parametrize("given", ["a text", ["a", 3], [["a"], []], [["a", " "]], [], None])
 def test_what_is_no_list_of_words_is_refused(folder, given):
-    with pytest.raises(SettingsError, match=r"accepted with is_split_into_words: a list of words"):
+    with pytest.raises(DataError, match=r"accepted with is_split_into_words: a list of words"):
         pipeline("ner", folder)(given, is_split_into_words=True)

@@ -114,7 +114,10 @@ def test_the_table_and_the_card_say_what_was_measured(exported):
     card = (settings.out / "model/README.md").read_text(encoding="utf-8")
     for words in (
         f"| Accuracy | {result.score:.4f} | {result.score:.4f} |",
-        "(95 % interval 0.0000 to 0.0000, paired)",
+        "0.0000 more (no example differs). A drop of up to 0.01 was accepted.",
+        "24 examples allow a drop of up to 0.1250, beyond the bound of 0.01; more of them would",
+        '$ limbeck predict FOLDER_OR_HUB_ID "The ferry leaves at nine."',
+        "the largest difference is of two logits.",
         "| Same answers | – | 100.0 % |",
         f"| Latency at batch 1, median, {torch.get_num_threads()} thread",
         'limbeck.pipeline("text-classification", model="FOLDER_OR_HUB_ID")',
@@ -262,7 +265,7 @@ def test_without_data_outputs_are_compared(deep_teacher, tmp_path, narrow_target
     expected = r"refused tiny-nothing: its outputs differ from the model's by up to .*, and 0\.2 is"
     assert re.search(expected, shown.err)
     assert "The others stand: onnx." in shown.err
-    assert "compared on 64 texts that come with Limbeck" in shown.err
+    assert "compared on 64 English texts that come with Limbeck" in shown.err
     assert "says less than a score on the task" in shown.err
     failed = json.loads(shown.out)["result"]["models"]
     assert [model["folder"] is None for model in failed] == [False, True]
@@ -404,8 +407,9 @@ def test_a_dry_run_says_what_a_repair_would_do(outlier, tmp_path, narrow_targets
     found = plan(make_settings(outlier, tmp_path / "run", to=names, repair=True))["targets"]
     total = len(limbeck.export.list_modules(limbeck.export.load_graph(Path(outlier))))
     assert re.fullmatch(
-        rf"if the bound is broken, {total} layers narrowed in turn and compared on 16 texts that "
-        r"come with Limbeck, some \d+ s here; then exports with the most sensitive ones wider, "
+        rf"if the bound is broken, {total} layers narrowed in turn and compared on 16 English "
+        r"texts that come with Limbeck, some \d+ s here; then exports with the most sensitive ones "
+        r"wider, "
         rf"most often one or two and up to {2 * math.ceil(math.log2(total))}, each judged as the "
         "first",
         found["tiny-int8"]["repair"],
@@ -416,7 +420,7 @@ def test_a_dry_run_says_what_a_repair_would_do(outlier, tmp_path, narrow_targets
 
 
 def test_remedies_are_those_that_would_help():
-    def refusal(*, low, precision="int8", was_repaired=False):
+    def refusal(*, low, precision="int8", was_repaired=False, training=None):
         score = ScoreCompared(
             score=0.78, drop=0.02, interval=(low, 0.05), is_distinguishable=low > 0
         )
@@ -431,11 +435,18 @@ def test_remedies_are_those_that_would_help():
             model="m", model_class="M", file_bytes=1, rows="texts", num_rows=1, calibration=None,
             task="sst2", metric="accuracy", split="validation", num_examples=1200, score=0.8,
             max_drop=0.01, latency_ms=None, num_threads=None, models=(ExportedModel(**model),),
+            training=training,
         )  # fmt: skip
         with pytest.raises(ContractError, match="refused onnx") as caught:
             require_kept(result, was_repaired=was_repaired)
-        return str(caught.value).partition("What would help: ")[2]
+        said, _, helps = str(caught.value).partition("What would help: ")
+        stays = "What was trained, as int4, stays in training/model of the run's folder"
+        assert (stays in said) is (training is not None)
+        assert ("Nothing was left" in said) is (training is None)
+        return helps
 
+    longer = "a longer training, such as finetune.epochs=10, or more bits, in another folder"
+    assert refusal(low=0.011, was_repaired=True, training="as int4") == longer
     repair = "repair=true, which finds the layers that have to stay wider"
     assert refusal(low=0.011) == f"{repair}; a wider precision"
     assert refusal(low=-0.01, was_repaired=True) == (

@@ -160,16 +160,22 @@ def test_texts_that_nobody_gave_stop_nothing_that_does_without(small, tmp_path):
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     values = {"measure": False, "max_length": 16}
     settings = make_settings(folder, tmp_path / "run", method="int8", **values)
-    said = (
-        r"onnx-int8 is written without looking at texts, since \d\d\.\d % of the tokens of texts "
+    said = r"onnx-int8 is written without looking at texts, since \d\d\.\d % of the tokens of "
+    said += r"English texts that come with Limbeck are unknown to .*; texts=FILE gives some in its "
+    said += "language"
+    whole = quantise.plan(settings)
+    planned = whole["targets"]["onnx-int8"]
+    compared = (
+        r"outputs are compared on English texts that come with Limbeck, and \d\d\.\d % of their "
+        r"tokens are unknown to its vocabulary; texts=FILE gives some in its language, .*"
     )
-    said += r"that come with Limbeck are unknown to .*; texts=FILE gives some in its language"
-    planned = quantise.plan(settings)["targets"]["onnx-int8"]
+    assert re.fullmatch(compared, whole["note"])
     assert "calibration" not in planned
     assert re.fullmatch(said, planned["note"])
     progress = Lines()
     result = quantise.run(settings, progress=progress)
     assert [line for line in progress.lines if re.search(said, line)]
+    assert [line for line in progress.lines if re.search(compared, line)]
     assert result.calibration is None
     card = (tmp_path / "run/model/README.md").read_text(encoding="utf-8")
     assert "left in the inputs of products" in card

@@ -41,10 +41,25 @@ def test_meter_guesses_only_once_it_has_seen_enough() -> None:
     for seconds in (0.0, 1.2, 0.2, 0.2):  # the first steps are slow
         clock.now += seconds
         meter.advance(1)
-    assert meter.describe() == "4/100 steps, 1.875 steps/s"
+    assert meter.describe() == "4/100 steps, 5 steps/s"
     clock.now += 0.2
     meter.advance(1)
-    assert meter.describe() == "5/100 steps, 2.222 steps/s, 43 s left"
+    assert meter.describe() == "5/100 steps, 5 steps/s, 19 s left"
+
+
+def test_the_first_step_does_not_say_how_long_the_others_take() -> None:
+    clock = Clock()
+    meter = Meter(100, "step", clock=clock)
+    meter.advance(0)  # says what was done before, as trainings do
+    for seconds, words in (
+        (60.0, "1/100 steps, 0.01667 steps/s"),
+        (5.0, "2/100 steps, 0.2 steps/s, 8:10 left"),
+        (2.0, "3/100 steps, 0.2857 steps/s, 5:40 left"),
+        (2.0, "4/100 steps, 0.5 steps/s, 3:12 left"),
+    ):
+        clock.now += seconds
+        meter.advance(1)
+        assert meter.describe() == words
 
 
 def test_meter_does_not_say_the_step_twice() -> None:

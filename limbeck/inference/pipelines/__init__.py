@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
 from limbeck import listing
+from limbeck.checkpoints import read_task_length
 from limbeck.errors import MissingHeadError, SettingsError, did_you_mean, shorten, with_article
 from limbeck.inference._base import Pipeline, advise_finetuning
 from limbeck.inference._options import unknown_option
@@ -80,8 +81,8 @@ def pipeline(
             as many as have about as many tokens as the device does best at a time.
         device: `auto`, `cpu`, `cuda`, ..., or the number of a GPU, -1 for the CPU; by default the
             first accelerator, else the CPU.
-        max_length: Longest input in tokens; by default the longest that the model takes, and 384
-            for question answering.
+        max_length: Longest input in tokens; by default what the model was fine-tuned with, if its
+            folder says so, else the longest that it takes, and 384 for question answering.
         engine: What runs the model, as `limbeck list engines` shows it; by default the one
             that runs what the folder holds.
         precision: Type of the weights, fp32, bf16, fp16, int8, int4 or int2; by default as they
@@ -109,13 +110,15 @@ def pipeline(
         asked = look_at(model, hub)
         cls = known or _find_for(asked)
     _check_options(cls, options)
-    return cls(
+    made = cls(
         _find_engine(cls, asked, _Run(engine, _name_device(device), precision, num_threads)),
         _find_tokenizer(tokenizer, asked),
         batch_size=batch_size,
         max_length=max_length,
         **options,
     )
+    learned = None if asked.folder is None or cls.reads_below else read_task_length(asked.folder)
+    return made if max_length is not None or learned is None else made.cut_at_most(learned)
 
 
 def find_pipeline(task: str) -> type[Pipeline[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from limbeck.errors import SettingsError, shorten
+from limbeck.errors import DataError, SettingsError, shorten
 from limbeck.inference._stream import is_many, is_stream, read_each
 from limbeck.sources import require_whole_characters
 
@@ -52,18 +52,18 @@ def check_question(index: int, given: object) -> Question:
     """Returns an input's question and context.
 
     Raises:
-        SettingsError: If either is missing, empty or no text, or there is more.
+        DataError: If either is missing, empty or no text, or there is more.
 
     Example:
         >>> check_question(0, {"question": "Who?", "context": "Ada."})
         Question(question='Who?', context='Ada.')
     """
     if not isinstance(given, Mapping) or set(given) != {"question", "context"}:
-        raise SettingsError(f"input {index} is {shorten(given)}; {_FORMS}")
+        raise DataError(f"input {index} is {shorten(given)}; {_FORMS}")
     for name in ("question", "context"):
         value = given[name]
         if not isinstance(value, str) or not value.strip():
-            raise SettingsError(
+            raise DataError(
                 f"input {index}: the {name} is {shorten(value)}; accepted: a text that is not empty"
             )
         require_whole_characters(value, f"input {index}: the {name}")

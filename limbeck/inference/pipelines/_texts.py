@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tokenizers import Encoding
 
-from limbeck.errors import DataError, SettingsError, shorten
+from limbeck.errors import DataError, shorten
 from limbeck.inference._base import FloatArray
 from limbeck.inference.engines import Outputs
 from limbeck.sources import require_whole_characters
@@ -20,12 +20,12 @@ def check_text(index: int, text: object) -> str:
     """Returns a text.
 
     Raises:
-        SettingsError: If it is none.
+        DataError: If it is none.
     """
     if isinstance(text, str):
         require_whole_characters(text, f"input {index}")
         return text
-    raise SettingsError(
+    raise DataError(
         f"input {index} is {shorten(text)}; accepted: a text, or a list of texts; leave out what "
         "has none"
     )
@@ -35,10 +35,10 @@ def check_text_of(index: int, name: str, text: object) -> str:
     """Returns the text that an input has under a name.
 
     Raises:
-        SettingsError: If it is none.
+        DataError: If it is none.
     """
     if not isinstance(text, str):
-        raise SettingsError(f"input {index}: {name} = {shorten(text)}; accepted: a text")
+        raise DataError(f"input {index}: {name} = {shorten(text)}; accepted: a text")
     require_whole_characters(text, f"input {index}: {name}")
     return text
 
@@ -47,19 +47,15 @@ def check_texts_of(index: int, name: str, texts: object, *, least: int = 1) -> l
     """Returns the list of texts that an input has under a name.
 
     Raises:
-        SettingsError: If it is no list of texts, or too short.
+        DataError: If it is no list of texts, or too short.
     """
     found = list(texts) if isinstance(texts, Iterable) and not isinstance(texts, str) else None
     if found is None or isinstance(texts, Mapping) or len(found) < least:
         number = "one text or more" if least == 1 else f"{least} texts or more"
-        raise SettingsError(
-            f"input {index}: {name} = {shorten(texts)}; accepted: a list of {number}"
-        )
+        raise DataError(f"input {index}: {name} = {shorten(texts)}; accepted: a list of {number}")
     for place, text in enumerate(found):
         if not isinstance(text, str):
-            raise SettingsError(
-                f"input {index}: {name}[{place}] is {shorten(text)}; accepted: a text"
-            )
+            raise DataError(f"input {index}: {name}[{place}] is {shorten(text)}; accepted: a text")
         require_whole_characters(text, f"input {index}: {name}[{place}]")
     return found
 
@@ -80,8 +76,7 @@ def encode_pairs(
         truncation: Which text of a pair is: `longest_first`, `only_first`, `only_second`.
 
     Raises:
-        SettingsError: If the tokenizer makes no tokens of one.
-        DataError: If a pair can't be cut as asked.
+        DataError: If the tokenizer makes no tokens of one, or a pair can't be cut as asked.
     """
     found: dict[int, Encoding] = {}
     for has_second in (False, True):

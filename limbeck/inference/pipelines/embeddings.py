@@ -76,7 +76,8 @@ class EmbeddingsPipeline(VectorPipeline[EmbeddingsOptions]):
             skipped.
 
         Raises:
-            SettingsError: If an input is no text, there is no such prompt, or an option is wrong.
+            DataError: If an input is no text.
+            SettingsError: If there is no such prompt, or an option is wrong.
 
         Shape:
             result: (width,) for a text, else (number of texts, width).

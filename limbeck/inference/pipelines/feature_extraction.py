@@ -61,7 +61,8 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
             each token, or with `return_tensors` a tensor; for many a list of these.
 
         Raises:
-            SettingsError: If an input is no text, or an option is wrong.
+            DataError: If an input is no text.
+            SettingsError: If an option is wrong.
 
         Shape:
             each: (1, tokens, hidden size).

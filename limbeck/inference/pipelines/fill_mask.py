@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding
 
-from limbeck.errors import SettingsError, shorten
+from limbeck.errors import DataError, SettingsError, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference._scores import softmax
@@ -104,7 +104,8 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
             masks a list of such lists. For several texts a list of these.
 
         Raises:
-            SettingsError: If an input is no text or has no mask, or an option is wrong.
+            DataError: If an input is no text or has no mask.
+            SettingsError: If an option is wrong.
         """
         run, chosen, on_error = self._for_call(options)
         targets = None if chosen.targets is None else run._find_targets(chosen.targets)
@@ -118,7 +119,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         rows = encode_pairs(self.tokenizer, pairs, max_length=self._max_length)
         for text, row in zip(texts, rows, strict=True):
             if self.tokenizer.mask_token_id not in row.ids:
-                raise SettingsError(self._explain_no_mask(text))
+                raise DataError(self._explain_no_mask(text))
         return rows
 
     def _fill(

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding
 
-from limbeck.errors import SettingsError, shorten
+from limbeck.errors import DataError, SettingsError, shorten
 from limbeck.inference._base import Pipeline
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference._scores import softmax
@@ -101,7 +101,8 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
             than 1; a list of either where a list is given. The scores of all choices add up to 1.
 
         Raises:
-            SettingsError: If an input or an option is wrong; the message names it.
+            DataError: If an input is wrong; the message says which.
+            SettingsError: If an option is wrong.
         """
         run, chosen, on_error = self._for_call(options)
         if inputs is None:
@@ -139,9 +140,7 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
 
 def _as_choice(index: int, given: object) -> Choice:
     if not isinstance(given, Mapping) or set(given) != set(Choice._fields):
-        raise SettingsError(
-            f"input {index} is {shorten(given)}; accepted: {_FORM}, or a list of these"
-        )
+        raise DataError(f"input {index} is {shorten(given)}; accepted: {_FORM}, or a list of these")
     context = check_text_of(index, "context", given["context"])
     return Choice(context, check_texts_of(index, "choices", given["choices"], least=2))
 

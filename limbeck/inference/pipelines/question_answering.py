@@ -121,7 +121,8 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
             The score is the start's probability times the end's, among context and "no answer".
 
         Raises:
-            SettingsError: If an input or an option is wrong; the message names it.
+            DataError: If an input is wrong; the message says which.
+            SettingsError: If an option is wrong.
         """
         run, chosen, on_error = self._for_call(options)
         given, is_single = gather_questions(inputs, question=question, context=context)

@@ -17,7 +17,7 @@ import numpy as np
 from tokenizers import Encoding
 
 from limbeck.checkpoints import read_config, read_task_name
-from limbeck.errors import SettingsError, shorten, shorten_names
+from limbeck.errors import DataError, SettingsError, shorten, shorten_names
 from limbeck.inference._base import Pipeline
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference._scores import sigmoid
@@ -141,7 +141,8 @@ class RerankingPipeline(Pipeline[RerankingOptions]):
             such lists where a list is given.
 
         Raises:
-            SettingsError: If an input or an option is wrong; the message names it.
+            DataError: If an input is wrong; the message says which.
+            SettingsError: If an option is wrong.
         """
         run, chosen, on_error = self._for_call(options)
         if inputs is None:
@@ -181,9 +182,7 @@ class RerankingPipeline(Pipeline[RerankingOptions]):
 
 def _as_search(index: int, given: object) -> Search:
     if not isinstance(given, Mapping) or set(given) != set(Search._fields):
-        raise SettingsError(
-            f"input {index} is {shorten(given)}; accepted: {_FORM}, or a list of these"
-        )
+        raise DataError(f"input {index} is {shorten(given)}; accepted: {_FORM}, or a list of these")
     query = check_text_of(index, "query", given["query"])
     return Search(query, check_texts_of(index, "texts", given["texts"]))
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Encoding
 
-from limbeck.errors import SettingsError, shorten
+from limbeck.errors import DataError, SettingsError, shorten
 from limbeck.inference._base import FloatArray
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference._stream import Steps
@@ -110,7 +110,8 @@ class SentenceSimilarityPipeline(VectorPipeline[SentenceSimilarityOptions]):
             list of such lists where a list is given.
 
         Raises:
-            SettingsError: If an input or an option is wrong; the message names it.
+            DataError: If an input is wrong; the message says which.
+            SettingsError: If an option is wrong.
         """
         run, chosen, on_error = self._for_call(options)
         if inputs is None:
@@ -147,9 +148,7 @@ class SentenceSimilarityPipeline(VectorPipeline[SentenceSimilarityOptions]):
 
 def _as_comparison(index: int, given: object) -> Comparison:
     if not isinstance(given, Mapping) or set(given) != set(Comparison._fields):
-        raise SettingsError(
-            f"input {index} is {shorten(given)}; accepted: {_FORM}, or a list of these"
-        )
+        raise DataError(f"input {index} is {shorten(given)}; accepted: {_FORM}, or a list of these")
     source = check_text_of(index, "source_sentence", given["source_sentence"])
     return Comparison(source, check_texts_of(index, "sentences", given["sentences"]))
 

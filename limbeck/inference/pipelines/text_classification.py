@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tokenizers import Encoding
 
-from limbeck.errors import SettingsError, did_you_mean, shorten
+from limbeck.errors import DataError, SettingsError, did_you_mean, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_positive
 from limbeck.inference._scores import sigmoid, softmax
@@ -104,7 +104,8 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
             `top_k`, a list of them in the place of each dictionary.
 
         Raises:
-            SettingsError: If an input is neither a text nor a pair, or an option is wrong.
+            DataError: If an input is neither a text nor a pair.
+            SettingsError: If an option is wrong.
         """
         run, chosen, on_error = self._for_call(options)
         steps = Steps(_as_pair, run._encode, partial(run._rank_each, options=chosen))
@@ -147,7 +148,7 @@ def _as_pair(index: int, text: object) -> Pair:
         if isinstance(first, str) and isinstance(second, str | None):
             require_whole_characters(first + (second or ""), f"input {index}")
             return first, second
-    raise SettingsError(
+    raise DataError(
         f"input {index} is {shorten(text)}; accepted: a text, or a pair such as "
         '{"text": "...", "text_pair": "..."}; leave out what has none'
     )

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import accumulate, groupby
 from typing import Any
 
-from limbeck.errors import SettingsError, did_you_mean, shorten
+from limbeck.errors import DataError, SettingsError, did_you_mean, shorten
 from limbeck.inference._base import FloatArray, Pipeline
 from limbeck.inference._options import Options, require_at_least
 from limbeck.inference._scores import softmax
@@ -136,7 +136,8 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
             counts the text's tokens from 1.
 
         Raises:
-            SettingsError: If an input is no text, or an argument is out of range.
+            DataError: If an input is no text.
+            SettingsError: If an argument is out of range.
         """
         run, chosen, on_error = self._for_call(options)
         steps = Steps(
@@ -212,7 +213,7 @@ def _is_one_list_of_words(inputs: object) -> bool:
 def _check_words(index: int, words: object) -> _Text:
     given = list(words) if isinstance(words, Sequence) and not isinstance(words, str) else []
     if not given or not all(isinstance(word, str) and word.strip() for word in given):
-        raise SettingsError(
+        raise DataError(
             f"input {index} is {shorten(words)}; accepted with is_split_into_words: a list of "
             "words that are not empty, or a list of such lists"
         )
@@ -221,7 +222,7 @@ def _check_words(index: int, words: object) -> _Text:
 
 def _check_text(index: int, text: object) -> _Text:
     if not isinstance(text, str):
-        raise SettingsError(
+        raise DataError(
             f"input {index} is {shorten(text)}; accepted: a text, or a list of texts; words "
             "with is_split_into_words=True"
         )

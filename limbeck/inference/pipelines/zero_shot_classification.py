@@ -134,7 +134,8 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
             label first, and a list of these for a list.
 
         Raises:
-            SettingsError: If an input is no text, there is no label, or an option is wrong.
+            DataError: If an input is no text.
+            SettingsError: If there is no label, or an option is wrong.
         """
         given = {**options, "candidate_labels": candidate_labels}
         run, chosen, on_error = self._for_call(given)

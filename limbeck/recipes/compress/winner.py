@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from limbeck.checkpoints import read_inherited
-from limbeck.checkpoints.exported import ExportInfo
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.folders import share_folder
 from limbeck.recipes.compress.candidates import Candidate
@@ -37,7 +36,7 @@ def write_export(
     """Puts the export of the chosen form's best seed into its place."""
     best = run.best
     share_folder(Path(best.model), folder)
-    use, made = describe_use(ExportInfo.read(folder))
+    use, made = describe_use(folder)
     card = _base_card(form, data)
     scores = [
         CardScore(

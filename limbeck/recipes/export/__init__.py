@@ -110,6 +110,7 @@ def plan(settings: ExportSettings, *, training: TrainingForFormat | None = None)
         **({} if training is None else {"training": training.plan(source)}),
         "targets": {target.shown_name: _plan_target(source, target) for target in source.targets},
         "outputs": f"compared on {gate.rows.num_rows} {gate.rows.source}",
+        **({} if (note := source.explain_rows()) is None else {"note": note}),
         **score,
     }
 
@@ -134,9 +135,9 @@ def _plan_target(source: Source, target: Target) -> Mapping[str, str]:
 
 def _export_all(source: Source, workshop: Path, progress: Progress) -> ExportRecord:
     """Exports to each target, measures all side by side, and puts up those that may be used."""
-    for target in source.targets:
-        for note in source.list_notes(target):
-            progress.log(f"{source.settings.model}: {note}")
+    notes = [source.explain_rows(), *(n for t in source.targets for n in source.list_notes(t))]
+    for note in filter(None, notes):
+        progress.log(f"{source.settings.model}: {note}")
     made = [make_export(source, target, workshop, progress) for target in source.targets]
     latency = None
     if source.settings.measure:

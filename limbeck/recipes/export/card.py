@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from limbeck.checkpoints import read_inherited
+from limbeck.checkpoints import read_base_model, read_inherited
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.export import Graph, load_target
 from limbeck.models import SentenceModel
 from limbeck.recipes._tasks.card import show_model
+from limbeck.recipes._tasks.memory import read_memory
 from limbeck.recipes.export.latency import SPEED_UP_NOTE
+from limbeck.recipes.export.result import describe_doubt, name_outputs, word_ends
 from limbeck.report import figures
 from limbeck.report.card import Card, CardScore, ExportUse, name_class, write_card
+from limbeck.report.figures import NONE_DIFFERS
 from limbeck.report.page import Table
 from limbeck.report.wording import metric_name
 from limbeck.runs.export import ExportedModel, ExportRecord
+from limbeck.tasks import load_task
 from limbeck.version import __version__
 
 _DTYPES = {
@@ -52,28 +56,39 @@ def write_export_card(
         scores=_scores(model, record),
         made=_describe(info, model, record, name),
         notes=_notes(model, record),
-        base_model=record.model,
+        base_model=_find_base(record.model, source),
         tags=[info.engine] if info.engine else [],
         inherited=read_inherited(source),
         tables=[_compare(model, record)],
-        export=replace(_find_use(info), needs=model.not_run or ""),
+        export=replace(_find_use(folder, info), needs=model.not_run or ""),
     )
     write_card(folder, card)
 
 
-def describe_use(info: ExportInfo) -> tuple[ExportUse, dict[str, str]]:
+def describe_use(folder: Path) -> tuple[ExportUse, dict[str, str]]:
     """Returns how an exported model is run, and how it was written, a line each."""
-    return _find_use(info), _describe_writing(info)
+    info = ExportInfo.read(folder)
+    return _find_use(folder, info), _describe_writing(info)
 
 
-def _find_use(info: ExportInfo) -> ExportUse:
+def _find_use(folder: Path, info: ExportInfo) -> ExportUse:
     return ExportUse(
         engine=info.engine,
         needs="",
         file=_find_run(info),
         target=info.target,
         dtype=_find_dtype(info),
+        reads_pairs=_reads_pairs(folder),
     )
+
+
+def _reads_pairs(folder: Path) -> bool:
+    """Tells whether a model was fine-tuned on pairs of texts, as far as its folder says."""
+    memory = read_memory(folder)
+    if memory is None:
+        return False
+    options = load_task(memory.task).read_options(memory.task_options)
+    return getattr(options, "text_pair_column", None) is not None
 
 
 def _find_run(info: ExportInfo) -> str:
@@ -110,9 +125,23 @@ def _notes(model: ExportedModel, record: ExportRecord) -> list[str]:
     if model.score is None:
         return held
     ends = model.score.interval
-    interval = "" if ends is None else f" (95 % interval {ends[0]:.4f} to {ends[1]:.4f}, paired)"
+    interval = "" if ends is None else f" (95 % interval {word_ends(model.score)}, paired)"
+    if ends is not None and word_ends(model.score) == NONE_DIFFERS:
+        interval = f" ({NONE_DIFFERS})"
     named = "The model itself" if other is None else show_model(other)
-    return [*held, f"{named} has {record.score:.4f}: {model.score.drop:.4f} more{interval}."]
+    bound = f" A drop of up to {record.max_drop:g} was accepted."
+    doubt = describe_doubt(model, record)
+    return [
+        *held,
+        f"{named} has {record.score:.4f}: {model.score.drop:.4f} more{interval}.{bound}",
+        *([] if doubt is None else [f"Whether it keeps that bound is not sure: {doubt}"]),
+    ]
+
+
+def _find_base(model: str, folder: Path) -> str | None:
+    """Returns the Hub's model that it is of: itself, or what its own card says."""
+    is_folder = Path(model).expanduser().exists()
+    return read_base_model(folder) if is_folder else model
 
 
 def _compare(model: ExportedModel, record: ExportRecord) -> Table:
@@ -135,7 +164,10 @@ def _compare(model: ExportedModel, record: ExportRecord) -> Table:
             rows.append(("Same answers", none, figures.percent(found.agreement)))
         if found.cosine is not None:
             rows.append(("Mean cosine of vectors", none, f"{found.cosine:.6f}"))
-    notes = [f"Outputs on {record.num_rows} {record.rows}."] if found is not None else []
+    notes = []
+    if found is not None:
+        compared = f"Outputs on {record.num_rows} {record.rows}"
+        notes.append(f"{compared}; the largest difference is of two {name_outputs(found)}.")
     notes += [SPEED_UP_NOTE] if model.speed_up is not None else []
     return Table(
         title="Beside the model",

@@ -16,7 +16,13 @@ from limbeck.report import figures, wording
 from limbeck.report.figures import NONE, NONE_DIFFERS, or_none
 from limbeck.report.statistics import bound_unseen
 from limbeck.report.tables import align_rows
-from limbeck.runs.export import ExportedModel, ExportRecord, Repair, ScoreCompared
+from limbeck.runs.export import (
+    ExportedModel,
+    ExportRecord,
+    OutputsCompared,
+    Repair,
+    ScoreCompared,
+)
 
 
 def describe_model(made: Made, place: Path, latency: Latency | None) -> ExportedModel:
@@ -101,6 +107,8 @@ def require_kept(result: ExportRecord, *, was_repaired: bool) -> ExportRecord:
     reasons = "; ".join(f"{model.target}: {model.refusal}" for model in refused)
     kept = [model.target for model in result.models if model.refusal is None]
     rest = f" The others stand: {', '.join(kept)}." if kept else " Nothing was left."
+    if result.training is not None:
+        rest = f" What was trained, {result.training}, stays in training/model of the run's folder."
     helps = "; ".join(_list_remedies(result, refused, was_repaired=was_repaired))
     raise ContractError(f"refused {reasons}.{rest} What would help: {helps}", result=result)
 
@@ -122,7 +130,10 @@ def _list_remedies(
                 f"more examples, since {result.num_examples:,} don't tell whether {model.target} "
                 f"loses so much (95 % interval of the drop {ends[0]:.4f} to {ends[1]:.4f})"
             )
-    yield "a wider precision" if is_narrow else "another target"
+    if result.training is not None:
+        yield "a longer training, such as finetune.epochs=10, or more bits, in another folder"
+    else:
+        yield "a wider precision" if is_narrow else "another target"
 
 
 def summarise_result(result: ExportRecord) -> str:
@@ -142,14 +153,17 @@ def summarise_result(result: ExportRecord) -> str:
         row += _word_speed(model) if is_measured else []
         rows.append(row)
     lines = ["", *align_rows(rows), ""]
-    is_compared = any(model.outputs is not None for model in result.models)
-    if is_compared:
-        lines.append(f"Outputs were compared on {result.num_rows} {result.rows}.")
+    compared = [model.outputs for model in result.models if model.outputs is not None]
+    if compared:
+        lines.append(
+            f"Outputs were compared on {result.num_rows} {result.rows}; the largest difference is "
+            f"of two {name_outputs(compared[0])}."
+        )
     if result.training is not None:
         lines.append(f"Trained {result.training}.")
     if result.compared_with is not None:
         lines.append(f"They are held against {result.compared_with}, not against the model itself.")
-    if result.score is None and is_compared:
+    if result.score is None and compared:
         lines.append(
             "Without data nothing was scored, which says less than a score on the task: an export "
             f"has to give {figures.percent(LEAST_AGREEMENT)} of the same answers, or vectors with "
@@ -190,6 +204,11 @@ def _word_score(found: ScoreCompared | None) -> list[str]:
     if found is None:
         return [NONE, NONE, NONE]
     return [f"{found.score:.4f}", f"{found.drop:.4f}", word_ends(found)]
+
+
+def name_outputs(found: OutputsCompared) -> str:
+    """Returns what a model's outputs are: the unit of their largest difference."""
+    return "logits" if found.cosine is None else "numbers of the vectors"
 
 
 def word_ends(found: ScoreCompared) -> str:

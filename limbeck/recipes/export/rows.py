@@ -70,7 +70,9 @@ def read_texts(names: str | Sequence[str] | None, *, text_field: str) -> Texts:
         DataError: If they can't be read, or are empty.
     """
     if names is None:
-        return Texts(source="texts that come with Limbeck", texts=_read_shipped(), is_given=False)
+        return Texts(
+            source="English texts that come with Limbeck", texts=_read_shipped(), is_given=False
+        )
     given = [names] if isinstance(names, str) else list(names)
     texts = [text for text in _read(given, text_field=text_field) if text.strip()]
     if not texts:

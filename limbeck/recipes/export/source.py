@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from limbeck.checkpoints import resolve_folder
+from limbeck.checkpoints import read_inherited, resolve_folder
 from limbeck.errors import DataError, ExportError, SettingsError, did_you_mean
 from limbeck.export import (
     Graph,
@@ -177,6 +177,23 @@ class Source:
             self.texts, self.graph, self.tokenizer, count=count, max_length=self.max_length
         )
 
+    def explain_rows(self) -> str | None:
+        """Says of a model that reads no English, if that is known, that it is compared on that."""
+        if self.texts.is_given or self.gate.task is not None:
+            return None
+        unknown = measure_unknown(self.gate.rows, self.tokenizer)
+        languages = _list_languages(self.folder)
+        if languages and "en" not in languages:
+            why = f"the model's card says that it reads {', '.join(languages)}"
+        elif unknown >= _LEAST_TOLD:
+            why = f"{figures.percent(unknown)} of their tokens are unknown to its vocabulary"
+        else:
+            return None
+        return (
+            f"outputs are compared on {self.gate.rows.source}, and {why}; texts=FILE gives some in "
+            "its language, and data=FOLDER a task to score"
+        )
+
     def list_notes(self, target: Target) -> list[str]:
         """Returns what is to be known of an export before it is made."""
         return [note for note in (self._explain_grid(target), self._explain_texts(target)) if note]
@@ -231,6 +248,13 @@ class Source:
         if len(self.targets) == 1:
             return self.settings.out / "model"
         return self.settings.out / "models" / target.shown_name
+
+
+def _list_languages(folder: Path) -> list[str]:
+    """Returns the languages that a model's card names; none where nobody says, or it has many."""
+    found = read_inherited(folder).get("language", [])
+    names = [found] if isinstance(found, str) else [str(name) for name in found]
+    return [] if "multilingual" in names else names
 
 
 def find_modules(graph: Graph, names: Sequence[str]) -> tuple[str, ...]:
