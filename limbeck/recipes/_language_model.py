@@ -22,6 +22,7 @@ from limbeck.models import AnyModel, AutoConfig, Kind, Model, find_architecture,
 from limbeck.objectives import Objective, TextObjective, evaluate_encoder, evaluate_language_model
 from limbeck.recipes._machine import require_machine
 from limbeck.recipes._settings import Decay, RunSettings, Seed, TrainingSettings
+from limbeck.recipes._training import build_optimizer, make_steps, open_training
 from limbeck.runs import require_model_files
 from limbeck.runs.language_model import LanguageModelRecord, TrainingFigures
 from limbeck.tokenizers import Tokenizer
@@ -31,9 +32,7 @@ from limbeck.train import (
     Precision,
     Progress,
     Schedule,
-    build_adamw,
     choose_device,
-    open_run,
 )
 
 _HELD_OUT_MICRO_ROWS = 32
@@ -154,18 +153,11 @@ def train_on_text(
         measure: Takes held-out batches, returns figures.
         progress: Where the run reports.
     """
-    device = choose_device(settings.device)
     kind = objective.student.kind
     batches = make_batches(corpus, settings, kind=kind)
     budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
     held_out = make_held_out_batches(corpus, settings, kind=kind)
-    optimizer = build_adamw(
-        [objective],
-        learning_rate=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
-    )
+    optimizer = build_optimizer(settings, objective)
     torch.manual_seed(settings.seed)
     corpus.verify(progress=progress)
     tokens_per_step = settings.batch_size * settings.sequence_length
@@ -176,28 +168,24 @@ def train_on_text(
         progress.log(f"step {step}: held out " + _in_words(figures))
         return figures
 
-    with open_run(
+    with open_training(
+        settings,
         settings.out,
         description="training",
         modules={"objective": objective},
         optimizer=optimizer,
         budget=budget,
         progress=progress,
-        log_every=settings.log_every,
-        save_every=settings.save_every,
-        tensorboard=settings.tensorboard,
     ) as run:
         # The figures travel with the checkpoint, so that a resumed run measures nothing twice.
         figures = run.extra.setdefault("held_out", {})
         if not figures:
             figures["0"] = write_measurement(0)
-        for step in run.steps(
+        for step in make_steps(
+            run,
+            settings,
             objective,
             (batch.split(settings.accumulate) for batch in batches.steps(run.state.step)),
-            schedule=settings.schedule,
-            device=device,
-            max_grad_norm=settings.max_grad_norm,
-            precision=settings.precision,
         ):
             if step.number % settings.evaluate_every == 0:
                 figures[str(step.number)] = write_measurement(step.number)

@@ -18,6 +18,7 @@ from limbeck.losses import GroupLoss, Loss
 from limbeck.models import SentenceModel
 from limbeck.objectives import EmbeddingBatch, EmbeddingObjective
 from limbeck.recipes._inputs import hash_inputs
+from limbeck.recipes._training import build_optimizer, make_steps, open_training
 from limbeck.recipes.distill_embeddings.measuring import METRIC, HeldOut, Pairs
 from limbeck.recipes.distill_embeddings.reading import embed, encode_texts
 from limbeck.recipes.distill_embeddings.rows import Numbers, TextRows
@@ -27,7 +28,7 @@ from limbeck.recipes.distill_embeddings.targets import Targets, make_batch
 from limbeck.recipes.distill_embeddings.teachers import Teacher, VectorTeacher
 from limbeck.recipes.finetune.best import BestWeights, is_evaluation_due
 from limbeck.tasks import EncodedExamples
-from limbeck.train import METRICS_FILE, Budget, Progress, build_adamw, choose_device, open_run
+from limbeck.train import METRICS_FILE, Budget, Progress, choose_device
 
 _PARTS_SORTED_APART = 4
 """Of an epoch. A vector has no label that goes with length, so that small sets can be sorted more
@@ -194,13 +195,7 @@ def train(settings: DistillEmbeddingsSettings, plan: Plan, progress: Progress) -
     of_teacher = _score_teacher(plan, progress)
     _fit_dense(settings, plan, targets)
     objective = _make_objective(settings, plan)
-    optimizer = build_adamw(
-        [objective],
-        learning_rate=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
-    )
+    optimizer = build_optimizer(settings, objective)
     pad = student.tokenizer.pad_token_id
     held_out = HeldOut(settings, plan.held_out, plan.texts, targets, pad)
     validation = (
@@ -225,30 +220,21 @@ def train(settings: DistillEmbeddingsSettings, plan: Plan, progress: Progress) -
         run.write_evaluation(step=step, **flat, **beside)
         progress.log(f"step {step}: " + ", ".join(f"{n} {v:.4f}" for n, v in flat.items()))
 
-    with open_run(
+    with open_training(
+        settings,
         settings.out,
         description="training",
         modules={"objective": objective} | ({} if best is None else {"best": best.model}),
         optimizer=optimizer,
         budget=budget,
         progress=progress,
-        log_every=settings.log_every,
-        save_every=settings.save_every,
-        tensorboard=settings.tensorboard,
     ) as run:
         if best is not None and "best" in run.extra:
             best.restore(run.extra["best"])
         if not run.extra.get("figures"):
             measure(0)
         objective.train(settings.dropout)
-        for step in run.steps(
-            objective,
-            plan.steps(targets, run.state.step),
-            schedule=settings.schedule,
-            device=device,
-            max_grad_norm=settings.max_grad_norm,
-            precision=settings.precision,
-        ):
+        for step in make_steps(run, settings, objective, plan.steps(targets, run.state.step)):
             if step.number == budget.max_steps or is_evaluation_due(
                 step.number,
                 steps_per_epoch=plan.steps_per_epoch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from limbeck.recipes._tasks.memory import recall_task, write_memory
 from limbeck.recipes._tasks.models import load_fine_tuned
 from limbeck.recipes._tasks.predictions import describe_model
 from limbeck.recipes._tasks.speeds import keep_speeds
+from limbeck.recipes._tasks.training import make_budget
 from limbeck.recipes._teacher import FULL, evaluation_settings, require_something_to_keep
 from limbeck.recipes.early_exit.choosing import Answers, Outcome, choose_outcome
 from limbeck.recipes.early_exit.costs import EXITS, count_operations, measure
@@ -37,7 +39,7 @@ from limbeck.recipes.early_exit.result import (
     summarise_result,
 )
 from limbeck.recipes.early_exit.settings import EarlyExitSettings
-from limbeck.recipes.early_exit.training import drop_checkpoints, make_budget, train_exits
+from limbeck.recipes.early_exit.training import drop_checkpoints, train_exits
 from limbeck.recipes.evaluate import keep_predictions
 from limbeck.report import figures
 from limbeck.report.card import Card, CardScore, write_card
@@ -209,6 +211,7 @@ def plan(settings: EarlyExitSettings) -> dict[str, Any]:
     settings, parts, model = planned.settings, planned.parts, planned.load()
     operations = count_operations(model, num_tokens=parts.num_tokens)
     most, whole = figures.percent(operations[0] / operations[-1]), model.model.num_parameters
+    steps_per_epoch = math.ceil(len(parts.data.training) / settings.batch_size)
     start = describe_start(
         settings.out, "early_exit", settings, inputs=planned.inputs(), may_change=_MAY_CHANGE
     )
@@ -230,7 +233,7 @@ def plan(settings: EarlyExitSettings) -> dict[str, Any]:
         "num_parameters": f"{model.num_parameters - whole:,} more",
         "operations": f"at the first exit {most} of the full model's, on a text of "
         f"{parts.num_tokens} tokens",
-        "steps": make_budget(settings, parts.data).max_steps,
+        "steps": make_budget(settings, steps_per_epoch=steps_per_epoch).max_steps,
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from pathlib import Path
 
@@ -12,17 +11,10 @@ from limbeck.models import EarlyExitModel
 from limbeck.objectives import ExitObjective
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.losses import build_task_losses
+from limbeck.recipes._tasks.training import keep_examples, make_batches, make_budget
+from limbeck.recipes._training import build_optimizer, make_steps, open_training
 from limbeck.recipes.early_exit.settings import EarlyExitSettings
-from limbeck.tasks import TrainBatches
-from limbeck.train import Budget, Progress, build_adamw, choose_device, open_run
-
-
-def make_budget(settings: EarlyExitSettings, data: TaskData) -> Budget:
-    """Returns where the training ends."""
-    num_steps = math.ceil(settings.epochs * math.ceil(len(data.training) / settings.batch_size))
-    return Budget(
-        max_steps=min(num_steps, settings.max_steps or num_steps), max_minutes=settings.max_minutes
-    )
+from limbeck.train import Progress
 
 
 def train_exits(
@@ -42,45 +34,21 @@ def train_exits(
         losses=build_task_losses(data.task, settings.losses),
         label_weight=settings.label_weight,
     )
-    optimizer = build_adamw(
-        [model.exits],
-        learning_rate=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
-    )
-    batches = TrainBatches(
-        data.task,
-        data.training,
-        batch_size=settings.batch_size,
-        accumulate=settings.accumulate,
-        pad_token_id=data.tokenizer.pad_token_id,
-        seed=settings.seed,
-    )
+    optimizer = build_optimizer(settings, model.exits)
+    batches = make_batches(settings, data, seed=settings.seed)
     folder = _folder(settings)
-    with open_run(
+    with open_training(
+        settings,
         folder,
         description="exits",
         modules={"exits": model.exits},
         optimizer=optimizer,
-        budget=make_budget(settings, data),
+        budget=make_budget(settings, steps_per_epoch=batches.steps_per_epoch),
         progress=progress,
-        log_every=settings.log_every,
-        save_every=settings.save_every,
-        tensorboard=settings.tensorboard,
     ) as run:
+        keep_examples(run, data, folder=folder)
         begun_at = run.state.step
-        if begun_at:
-            data.require_same(run.state.extra.get("examples"), folder=folder)
-        run.extra["examples"] = data.fingerprint
-        for _ in run.steps(
-            objective,
-            batches.steps(begun_at),
-            schedule=settings.schedule,
-            device=choose_device(settings.device),
-            max_grad_norm=settings.max_grad_norm,
-            precision=settings.precision,
-        ):
+        for _ in make_steps(run, settings, objective, batches.steps(begun_at)):
             pass
         if run.state.step > begun_at:
             run.save()

@@ -20,13 +20,14 @@ from limbeck.recipes._tasks.predictions import (
     describe_trivial,
     format_score,
 )
+from limbeck.recipes._tasks.training import make_budget
 from limbeck.recipes.finetune.data import read_data, trained_config
 from limbeck.recipes.finetune.distillation import Distillation
 from limbeck.recipes.finetune.extension import asks_for_more_epochs, explain_rates
 from limbeck.recipes.finetune.seed import train_seed
 from limbeck.recipes.finetune.settings import FinetuneSettings, GridSettings
 from limbeck.recipes.finetune.training import FinetuneStep as FinetuneStep
-from limbeck.recipes.finetune.training import make_budget, save_model, start_model
+from limbeck.recipes.finetune.training import save_model, start_model
 from limbeck.report.card import write_card
 from limbeck.report.figures import percent
 from limbeck.runs import FinetuneRecord, describe_start, start_run

@@ -14,9 +14,10 @@ from limbeck.recipes._settings import StepSettings
 from limbeck.recipes._tasks.data import TaskData, read_inputs, require_inputs
 from limbeck.recipes._tasks.predictions import predict_logits
 from limbeck.recipes._tasks.settings import TaskRunSettings
+from limbeck.recipes._tasks.training import make_budget
 from limbeck.recipes.finetune.pace import time_steps
 from limbeck.recipes.finetune.settings import FinetuneSettings
-from limbeck.recipes.finetune.training import Training, make_budget
+from limbeck.recipes.finetune.training import Training
 from limbeck.tasks import Split, Task
 
 _ROWS = {"train": 256, "validation": 64}

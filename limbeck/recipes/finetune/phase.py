@@ -7,9 +7,11 @@ from collections.abc import Callable, Generator, Mapping
 from torch import nn
 
 from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.training import keep_examples, make_budget
+from limbeck.recipes._training import make_steps, open_training
 from limbeck.recipes.finetune.settings import FinetuneSettings
-from limbeck.recipes.finetune.training import FinetuneStep, Phase, Training, make_budget
-from limbeck.train import Progress, TrainState, choose_device, open_run
+from limbeck.recipes.finetune.training import FinetuneStep, Phase, Training
+from limbeck.train import Progress, TrainState
 
 
 def make_phase(
@@ -42,31 +44,25 @@ def make_phase(
     """
     batches = training.batches
     folder = settings.out / f"seed-{seed}" / phase
-    with open_run(
+    with open_training(
+        settings,
         folder,
         description=f"seed {seed}, {phase}",
         modules=modules,
         optimizer=training.optimizer,
         budget=make_budget(settings, steps_per_epoch=batches.steps_per_epoch),
         progress=progress,
-        log_every=settings.log_every,
-        save_every=settings.save_every,
-        tensorboard=settings.tensorboard,
     ) as run:
         begun_at = run.state.step
-        if begun_at:
-            data.require_same(run.state.extra.get("examples"), folder=folder)
-        run.extra["examples"] = data.fingerprint
+        keep_examples(run, data, folder=folder)
         training.model.train()
         if before_step is not None:
             before_step(begun_at)
-        for step in run.steps(
+        for step in make_steps(
+            run,
+            settings,
             training.objective,
             batches.steps(begun_at),
-            schedule=settings.schedule,
-            device=choose_device(settings.device),
-            max_grad_norm=settings.max_grad_norm,
-            precision=settings.precision,
         ):
             if before_step is not None:
                 before_step(step.number)

@@ -17,9 +17,10 @@ from limbeck.errors import SettingsError, with_article
 from limbeck.models import Model, ModelConfig
 from limbeck.nn import Encoder
 from limbeck.recipes._tasks.data import TaskData
+from limbeck.recipes._tasks.training import make_budget
 from limbeck.recipes.finetune.phase import make_phase
 from limbeck.recipes.finetune.settings import FinetuneSettings, ReplacingSettings
-from limbeck.recipes.finetune.training import FinetuneStep, Training, make_budget
+from limbeck.recipes.finetune.training import FinetuneStep, Training
 from limbeck.train import Progress, TrainState, choose_device
 
 _WORDS_A_BLOCK = 4

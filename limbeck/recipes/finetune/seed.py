@@ -14,6 +14,8 @@ from limbeck.objectives import TaskTeacher
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.predictions import describe_model
+from limbeck.recipes._tasks.training import keep_examples, make_budget
+from limbeck.recipes._training import make_steps, open_training
 from limbeck.recipes.finetune.best import BestWeights, is_evaluation_due
 from limbeck.recipes.finetune.extension import (
     EPOCHS,
@@ -23,13 +25,13 @@ from limbeck.recipes.finetune.extension import (
 from limbeck.recipes.finetune.intermediate import learn_layers
 from limbeck.recipes.finetune.replacing import learn_places
 from limbeck.recipes.finetune.settings import FinetuneSettings
-from limbeck.recipes.finetune.training import FinetuneStep, Phase, Training, make_budget, save_model
+from limbeck.recipes.finetune.training import FinetuneStep, Phase, Training, save_model
 from limbeck.report.card import write_card
 from limbeck.report.figures import percent
 from limbeck.runs import SeedRecord, hash_model_files, require_model_files, write_predictions
 from limbeck.sparsity import measure_density
 from limbeck.tasks import Record
-from limbeck.train import Progress, TrainState, choose_device, open_run
+from limbeck.train import Progress, TrainState
 
 
 def train_seed(
@@ -200,34 +202,29 @@ def _train(
         return scores
 
     folder = settings.out / f"seed-{seed}"
-    with open_run(
+    with open_training(
+        settings,
         folder,
         description=f"seed {seed}",
         modules={"objective": training.objective, "best": best.model},
         optimizer=training.optimizer,
         budget=budget,
         progress=progress,
-        log_every=settings.log_every,
-        save_every=settings.save_every,
-        tensorboard=settings.tensorboard,
     ) as run:
+        keep_examples(run, data, folder=folder)
         if run.state.step:
-            data.require_same(run.state.extra.get("examples"), folder=folder)
             best.restore(run.state.extra)
-        asked = {"examples": data.fingerprint, EPOCHS: settings.epochs}
-        run.extra.update({**asked, **best.state()})
+        run.extra.update({EPOCHS: settings.epochs, **best.state()})
         if best.is_overdue(settings.patience):
             run.stop()
         if constraint is not None:
             constraint.advance(run.state.step)
         model.train()
-        for step in run.steps(
+        for step in make_steps(
+            run,
+            settings,
             training.objective,
             batches.steps(run.state.step),
-            schedule=settings.schedule,
-            device=choose_device(settings.device),
-            max_grad_norm=settings.max_grad_norm,
-            precision=settings.precision,
         ):
             if constraint is not None:
                 constraint.advance(step.number)

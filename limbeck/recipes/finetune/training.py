@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,12 @@ from limbeck.models import Model
 from limbeck.objectives import TaskObjective, TaskTeacher
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.memory import write_memory
+from limbeck.recipes._tasks.training import make_batches, make_budget
+from limbeck.recipes._training import build_optimizer
 from limbeck.recipes.finetune.constraints import constrain
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.tasks import TrainBatches
-from limbeck.train import Budget, Constraint, build_adamw, choose_device
+from limbeck.train import Constraint, choose_device
 
 Phase = Literal["intermediate", "replacing", "task"]
 """Part of a fine-tuning; those before the last have a folder of that name in the seed's, for their
@@ -66,14 +67,7 @@ class Training:
         seed: int,
     ) -> Self:
         """Builds what trains a model, without labels where these have no weight."""
-        batches = TrainBatches(
-            data.task,
-            data.training,
-            batch_size=settings.batch_size,
-            accumulate=settings.accumulate,
-            pad_token_id=data.tokenizer.pad_token_id,
-            seed=seed,
-        )
+        batches = make_batches(settings, data, seed=seed)
         budget = make_budget(settings, steps_per_epoch=batches.steps_per_epoch)
         constraint = constrain(model, settings, num_steps=budget.max_steps, seed=seed)
         objective = TaskObjective(
@@ -83,12 +77,9 @@ class Training:
             label_weight=label_weight,
             penalty=None if constraint is None else constraint.penalty,
         )
-        optimizer = build_adamw(
-            [objective],
-            learning_rate=settings.learning_rate,
-            betas=settings.betas,
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
+        optimizer = build_optimizer(
+            settings,
+            objective,
             layer_decay=settings.layer_decay,
             own_rates=None if constraint is None else constraint.rates(),
         )
@@ -149,11 +140,3 @@ class FinetuneStep:
     phase: Phase = "task"
     num_steps: int | None = None
     measure: Callable[[], dict[str, float]] | None = None
-
-
-def make_budget(settings: FinetuneSettings, *, steps_per_epoch: int) -> Budget:
-    """Returns where each seed's phase ends: after its epochs, or at a bound that comes first."""
-    num_steps = math.ceil(settings.epochs * steps_per_epoch)
-    return Budget(
-        max_steps=min(num_steps, settings.max_steps or num_steps), max_minutes=settings.max_minutes
-    )
