@@ -9,8 +9,8 @@ from limbeck.checkpoints import copy_beside
 from limbeck.files import replace_folder
 from limbeck.files.typed import TypedFile
 from limbeck.models import Model
-from limbeck.recipes._tasks.data import TaskData
 from limbeck.runs import hash_model_files
+from limbeck.tokenizers import Tokenizer
 
 CUT = "cut"
 """Folder of what was left, before its training."""
@@ -32,18 +32,18 @@ class Cut(TypedFile):
     """SHA-256 of each of its files."""
 
 
-def keep_cut(folder: Path, model: Model, data: TaskData, *, source: Path) -> Cut:
+def keep_cut(folder: Path, model: Model, tokenizer: Tokenizer, *, source: Path) -> Cut:
     """Writes what is left of a model, and how much that is.
 
     Args:
         folder: Where its folder and its record are.
         model: What is left, on the CPU.
-        data: The task's, as the model reads them.
+        tokenizer: The model's.
         source: The model that was cut.
     """
     with replace_folder(folder / CUT) as place:
         model.save_pretrained(place)
-        data.tokenizer.save_pretrained(place)
+        tokenizer.save_pretrained(place)
         copy_beside(source, place)
     shapes = [model.config.layer_shape(number) for number in range(model.config.num_places)]
     cut = Cut(

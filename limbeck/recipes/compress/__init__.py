@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from limbeck.errors import SettingsError, TrainingError
@@ -22,7 +24,6 @@ from limbeck.recipes.compress.forecast import (
     Forecast,
     forecast,
     measure_candidates,
-    require_students,
 )
 from limbeck.recipes.compress.labeller import find_labeller, require_score
 from limbeck.recipes.compress.planning import Plan
@@ -38,6 +39,7 @@ from limbeck.recipes.compress.teacher import (
     evaluate_teacher,
     read_teacher_data,
 )
+from limbeck.recipes.compress.trimming import list_vocabularies, vary_vocabulary
 from limbeck.recipes.compress.winner import write_student
 from limbeck.recipes.finetune.data import read_data
 from limbeck.recipes.finetune.shared_steps import decide_steps
@@ -62,7 +64,8 @@ _OF_SEARCH = (
     "prefer",
     "budget_hours",
 )
-_MAY_CHANGE = (*_ASKED, *_OF_SEARCH, "widths", "workers")
+_OF_STUDENTS = ("widths", "vocabulary", "min_count")
+_MAY_CHANGE = (*_ASKED, *_OF_SEARCH, *_OF_STUDENTS, "workers")
 
 
 def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
@@ -81,8 +84,12 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
         SettingsError: If settings do not fit the model or each other, or no student.
         KeyboardInterrupt: When Ctrl-C or SIGTERM asked to stop; finished students stay.
     """
-    settings = _recall(settings, progress)
-    data, candidates = _prepare(settings, progress)
+    with TemporaryDirectory(prefix="limbeck-") as drafts:
+        return _run(_recall(settings, progress), Path(drafts), progress)
+
+
+def _run(settings: CompressSettings, drafts: Path, progress: Progress) -> CompressRecord:
+    data, candidates = _prepare(settings, drafts, progress)
     asked = _describe_asked(settings)
     inputs = hash_inputs(settings.named_models(), data=data)
     planned = None
@@ -92,6 +99,7 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
         settings.out, "compress", settings, inputs=inputs, may_change=_MAY_CHANGE
     ) as run_folder:
         earlier = run_folder.finished(CompressRecord)
+        vocabularies = list_vocabularies(candidates)
         candidates = [candidate.as_trained() for candidate in candidates]
         for candidate in candidates:
             candidate.job.require_same_models()
@@ -106,6 +114,8 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
             warn_of_other_machine(earlier, settings.out, progress)
             progress.log(f"{settings.out} is already complete")
             return require_contract(earlier)
+        for vocabulary in vocabularies:
+            vocabulary.keep()
         cut_students(settings, data, candidates, progress)
         candidates = _share_steps(settings, data, candidates, progress)
         teacher = evaluate_teacher(settings, data, candidates, progress)
@@ -123,7 +133,9 @@ def run(settings: CompressSettings, *, progress: Progress) -> CompressRecord:
 def _describe_asked(settings: CompressSettings) -> dict[str, Any]:
     """Returns what decides what is tried and chosen, settings of a search where there is one."""
     names = {*_ASKED, *_OF_SEARCH} if settings.is_search else set(_ASKED)
-    names |= set() if settings.widths is None else {"widths"}
+    # Those that came later count where they are not as ever: what was asked before stays the same.
+    fields = type(settings).model_fields
+    names |= {name for name in _OF_STUDENTS if getattr(settings, name) != fields[name].default}
     return settings.model_dump(mode="json", include=names)
 
 
@@ -156,6 +168,8 @@ def _try_students(
     runs = {name: read_finetune_run(candidate.folder) for name, candidate in made.items()}
     how = {name: candidate.how for name, candidate in made.items()}
     found = compare_runs(settings, [teacher, *runs.values()], how, failures, progress=progress)
+    trimmed = [vocabulary.describe() for vocabulary in list_vocabularies(candidates)]
+    found = replace(found, notes=[*found.notes, *trimmed])
     found = judge_on_test(settings, found, runs.__getitem__)
     if found.chosen is None:
         unshare_folder(settings.out / "model")  # of an easier contract
@@ -175,11 +189,16 @@ def _explain_failures(found: Compression, failures: Failures, out: Path) -> str:
 
 def plan(settings: CompressSettings) -> dict[str, Any]:
     """Returns what a run would do, without doing it."""
-    settings = _recall(settings, SilentProgress())
-    data, candidates = _prepare(settings, SilentProgress())
+    with TemporaryDirectory(prefix="limbeck-") as drafts:
+        return _plan(_recall(settings, SilentProgress()), Path(drafts))
+
+
+def _plan(settings: CompressSettings, drafts: Path) -> dict[str, Any]:
+    data, candidates = _prepare(settings, drafts, SilentProgress())
     labeller = find_labeller(candidates, data)
     depth = {} if labeller else {"num_layers": data.config.num_hidden_layers}
     expected = forecast(candidates, data, has_model=labeller is None)
+    trimmed = [vocabulary.describe() for vocabulary in list_vocabularies(candidates)]
     return {
         "recipe": "compress",
         "task": settings.task_label or data.task.name,
@@ -191,6 +210,7 @@ def plan(settings: CompressSettings) -> dict[str, Any]:
         **data.sizes(),
         "seeds": list(settings.seeds),
         "students": {candidate.name: candidate.how for candidate in candidates},
+        **({"vocabularies": trimmed} if trimmed else {}),
         **({} if labeller is None else labeller.plan(data, scored=list_scored_splits(data))),
         **_plan_search(settings, data, candidates, expected),
         **expected.to_plan(),
@@ -213,8 +233,10 @@ def prepare_model(settings: CompressSettings) -> Callable[[Path], object]:
 
     Which one is chosen is known after all were tried; they differ in their sizes.
     """
-    _, candidates = _prepare(_recall(settings, SilentProgress()), SilentProgress())
-    return finetune.prepare_model(candidates[-1].settings)
+    settings = _recall(settings, SilentProgress())
+    with TemporaryDirectory(prefix="limbeck-") as drafts:
+        _, candidates = _prepare(settings, Path(drafts), SilentProgress())
+        return finetune.prepare_model(candidates[-1].settings)
 
 
 def _recall(settings: CompressSettings, progress: Progress) -> CompressSettings:
@@ -223,12 +245,24 @@ def _recall(settings: CompressSettings, progress: Progress) -> CompressSettings:
     return settings if is_labeller(settings.model) else recall_task(settings, progress)
 
 
-def _prepare(settings: CompressSettings, progress: Progress) -> tuple[TaskData, list[Candidate]]:
-    """Reads the data and lists the students, all of which can be made."""
+def _prepare(
+    settings: CompressSettings, drafts: Path, progress: Progress
+) -> tuple[TaskData, list[Candidate]]:
+    """Reads the data and lists the students, all of which can be made.
+
+    Args:
+        settings: Of the run.
+        drafts: A folder for models that students are made of, which ends with the command.
+        progress: Where it is told.
+    """
+
+    def vary(candidates: Sequence[Candidate], data: TaskData) -> list[Candidate]:
+        return vary_vocabulary(settings, candidates, data, drafts=drafts, progress=progress)
+
     if is_labeller(settings.model):
         candidates = list_candidates(settings, num_layers=None)
         data = read_data(candidates[0].settings, progress)
-        require_students(candidates, data)
+        candidates = vary(candidates, data)
         labeller = find_labeller(candidates, data)
         assert labeller is not None
         labeller.require_answers(data, list_scored_splits(data))
@@ -237,8 +271,7 @@ def _prepare(settings: CompressSettings, progress: Progress) -> tuple[TaskData, 
     is_foreign = isinstance(data.config, ForeignConfig)
     num_layers = None if is_foreign else data.config.num_hidden_layers
     candidates = list_candidates(settings, num_layers=num_layers)
-    require_students(candidates, data)
-    return data, candidates
+    return data, vary(candidates, data)
 
 
 def _share_steps(

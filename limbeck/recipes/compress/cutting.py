@@ -57,4 +57,7 @@ def cut_students(
         if len(layers) < every:
             small = keep_layers.apply(model, KeepLayersSettings(layers=cut.depth))
         small = keep_units(small, units.heads, units.neurons)
-        keep_cut(cut.folder, small, data, source=data.folder)
+        tokenizer = data.tokenizer
+        if cut.vocabulary is not None:
+            small, tokenizer = cut.vocabulary.trim(small), cut.vocabulary.tokenizer
+        keep_cut(cut.folder, small, tokenizer, source=data.folder)

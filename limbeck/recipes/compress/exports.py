@@ -123,6 +123,8 @@ def _list_models(settings: CompressSettings, form: Form) -> list[tuple[Path, Pat
     name = form.target.shown_name
     candidate = form.source.candidate
     if candidate is None:
-        return [(resolve_folder(settings.model), place / name)]
+        vocabulary = form.source.vocabulary
+        model = resolve_folder(settings.model) if vocabulary is None else vocabulary.kept
+        return [(model, place / name)]
     run = read_finetune_run(candidate.folder)
     return [(Path(seed.model), place / seed.folder.name / name) for seed in run.seeds]

@@ -199,12 +199,17 @@ class Plan:
             f"The largest error on one of them that was left out of the fit: {errors}. What "
             "exceeds a bound by more than that was not made."
         )
-        return [timed, error]
+        return [timed, error, *self.describe_vocabularies()]
+
+    def describe_vocabularies(self) -> list[str]:
+        """Says what trimmed vocabularies lack."""
+        found = [form.source.vocabulary for form in self.forms]
+        return list(dict.fromkeys(v.describe() for v in found if v is not None))
 
 
 def _is_reference(form: Form) -> bool:
     """Tells whether a form is the model itself, as it runs in an engine without being narrowed."""
-    is_whole = form.source.candidate is None
+    is_whole = form.source.candidate is None and form.source.vocabulary is None
     return is_whole and form.target is not None and form.target.precision == "fp32"
 
 

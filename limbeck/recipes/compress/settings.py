@@ -35,6 +35,14 @@ class CompressSettings(LearningSettings, TaskSettings):
     """Shares of the heads and inner neurons of each layer, such as 0.5, that further students keep,
     at the full depth and at each of `depths`: those without which the loss on training rows would
     change most. With a bound, 0.5 by default where neither `depths` nor `student` is given."""
+    vocabulary: tuple[Literal["whole", "trimmed"], ...] | None = None
+    """Vocabularies that students have, one or both: `whole`, or `trimmed` to the pieces that the
+    task's own training texts use, which makes the table of words smaller; a search tries the model
+    itself so too. By default `whole`, and with `max_size_mb` or `max_memory_mb` both where neither
+    `depths` nor `student` is given."""
+    min_count: tuple[int, ...] = Field(default=(1,), min_length=1)
+    """A piece that the training texts have less often goes, where a vocabulary is trimmed; of
+    several numbers each is tried."""
     student: Shown[str | tuple[str, ...] | None] = None
     """One or more encoders, such as generally distilled ones, to try as they are, each with a new
     head."""
@@ -67,7 +75,9 @@ class CompressSettings(LearningSettings, TaskSettings):
     finetune: dict[str, Any] = Field(default_factory=dict)
     """Further settings of `finetune` for every student, such as `finetune.patience=2`."""
 
-    _take_one = field_validator("depths", "widths", "targets", mode="before")(take_one)
+    _take_one = field_validator(
+        "depths", "widths", "vocabulary", "min_count", "targets", mode="before"
+    )(take_one)
     _refuse_percent = field_validator("retain", mode="before")(refuse_percent)
 
     @field_validator("model")
@@ -90,6 +100,20 @@ class CompressSettings(LearningSettings, TaskSettings):
             raise ValueError("give each depth once, and none below 1")
         return depths
 
+    @field_validator("vocabulary")
+    @classmethod
+    def _check_vocabulary(cls, given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if given is not None and (not given or len(set(given)) < len(given)):
+            raise ValueError("give whole, trimmed or both, each once")
+        return given
+
+    @field_validator("min_count")
+    @classmethod
+    def _check_min_count(cls, given: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(given)) < len(given) or min(given, default=1) < 1:
+            raise ValueError("give each number once, and none below 1")
+        return given
+
     @field_validator("targets")
     @classmethod
     def _check_targets(cls, targets: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -109,6 +133,24 @@ class CompressSettings(LearningSettings, TaskSettings):
                 f"{', '.join(_BOUNDS)}, engine or targets"
             )
         return self
+
+    @model_validator(mode="after")
+    def _require_trimming(self) -> Self:
+        if self.min_count != (1,) and "trimmed" not in self.vocabularies:
+            raise SettingsError(
+                f"min_count = {', '.join(map(str, self.min_count))} chooses among the pieces of a "
+                "trimmed vocabulary, and none is tried; add vocabulary=trimmed, or leave it out"
+            )
+        return self
+
+    @property
+    def vocabularies(self) -> tuple[str, ...]:
+        """The vocabularies that are tried."""
+        if self.vocabulary is not None:
+            return self.vocabulary
+        is_of_size = self.max_size_mb is not None or self.max_memory_mb is not None
+        is_told = self.depths is not None or self.student is not None
+        return ("whole", "trimmed") if is_of_size and not is_told else ("whole",)
 
     @property
     def is_search(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,6 +13,8 @@ from limbeck.export import Graph
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes.compress.candidates import Candidate
 from limbeck.recipes.compress.costs.shapes import Shape, count_shape
+from limbeck.recipes.compress.trimming import list_vocabularies
+from limbeck.recipes.compress.vocabulary import Vocabulary
 from limbeck.recipes.export.rows import take_rows
 from limbeck.recipes.finetune.data import trained_config
 from limbeck.recipes.finetune.forecast import take_sample
@@ -30,6 +32,7 @@ class Source:
         candidate: The student; None for the model itself.
         data: Some of the task's rows as its tokenizer gives them, training rows among them.
         write: Writes it as it is before the first step, and returns where it is.
+        vocabulary: Pieces that it reads; None for all of its model's.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Source:
     candidate: Candidate | None
     data: TaskData
     write: Callable[[Path], Path]
+    vocabulary: Vocabulary | None = None
 
 
 def list_sources(
@@ -49,6 +53,8 @@ def list_sources(
 ) -> list[Source]:
     """Returns the students, and before them the model itself where it can be exported.
 
+    With its whole vocabulary, and with those of its students that are trimmed.
+
     Args:
         candidates: The students.
         data: The teacher's, or the first student's.
@@ -56,6 +62,11 @@ def list_sources(
         has_whole: Whether the model is one of a family that can be exported.
     """
     found = [_of_model(data, lengths)] if has_whole else []
+    found += [
+        _of_trimmed(vocabulary, data, lengths)
+        for vocabulary in list_vocabularies(candidates)
+        if has_whole and vocabulary.model == data.settings.model
+    ]
     return [*found, *(_of_candidate(candidate, data, lengths) for candidate in candidates)]
 
 
@@ -71,6 +82,17 @@ def _of_model(data: TaskData, lengths: Sequence[int]) -> Source:
         candidate=None,
         data=data,
         write=lambda _: data.folder,
+    )
+
+
+def _of_trimmed(vocabulary: Vocabulary, data: TaskData, lengths: Sequence[int]) -> Source:
+    settings = data.settings.model_copy(update={"model": str(vocabulary.draft)})
+    whole = _of_model(take_sample(settings, data.task), lengths)
+    return replace(
+        whole,
+        name=f"{whole.name}, {vocabulary.label}",
+        how=f"{whole.how}; {vocabulary.how}",
+        vocabulary=vocabulary,
     )
 
 
@@ -92,6 +114,7 @@ def _of_candidate(candidate: Candidate, data: TaskData, lengths: Sequence[int]) 
         candidate=candidate,
         data=sample,
         write=write,
+        vocabulary=candidate.vocabulary,
     )
 
 

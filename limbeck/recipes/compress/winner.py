@@ -12,6 +12,7 @@ from limbeck.recipes._tasks.folders import share_folder
 from limbeck.recipes.compress.candidates import Candidate
 from limbeck.recipes.compress.exports import ExportedRun
 from limbeck.recipes.compress.forms import Form
+from limbeck.recipes.compress.vocabulary import Vocabulary
 from limbeck.recipes.export.card import describe_use
 from limbeck.report import figures
 from limbeck.report.card import Card, CardScore, write_card
@@ -27,7 +28,7 @@ def write_student(folder: Path, chosen: Candidate, data: TaskData, found: Compre
     share_folder(chosen.folder / "model", folder)
     record = FinetuneRecord.read(chosen.folder)
     card = chosen.card(data, record.best, records=record.seeds)
-    write_card(folder, _with_proof(card, found, chosen.how))
+    write_card(folder, _with_proof(card, found, chosen.how, chosen.vocabulary))
 
 
 def write_export(
@@ -55,7 +56,7 @@ def write_export(
         tables=[_compare(found)],
         export=use,
     )
-    write_card(folder, _with_proof(card, found, form.how))
+    write_card(folder, _with_proof(card, found, form.how, form.source.vocabulary))
 
 
 def _base_card(form: Form, data: TaskData) -> Card:
@@ -76,7 +77,7 @@ def _base_card(form: Form, data: TaskData) -> Card:
     )
 
 
-def _with_proof(card: Card, found: Compression, how: str) -> Card:
+def _with_proof(card: Card, found: Compression, how: str, vocabulary: Vocabulary | None) -> Card:
     model = _chosen(found)
     made = {
         "Chosen by": "limbeck compress",
@@ -91,6 +92,9 @@ def _with_proof(card: Card, found: Compression, how: str) -> Card:
             "Teacher's latency over its own": f"{model.speed_up.latency.median:.2f}",
         }
     notes = [headline(found), describe_test(found) or "", *card.notes]
+    if vocabulary is not None:
+        made["Vocabulary"] = f"{vocabulary.size} pieces"
+        notes.insert(2, vocabulary.describe())
     return replace(
         card,
         name=f"{found.name} to {found.chosen}",

@@ -78,7 +78,7 @@ class Round:
             small = drop_empty_units(model)
         else:
             small = self._cut_by_scores(model, schedule, data, progress)
-        cut = keep_cut(self.folder, small, data, source=folder)
+        cut = keep_cut(self.folder, small, data.tokenizer, source=folder)
         progress.log(
             f"{self.job.name}: {sum(cut.num_heads):,} heads and {sum(cut.num_neurons):,} "
             f"neurons stay, {small.num_parameters:,} parameters"

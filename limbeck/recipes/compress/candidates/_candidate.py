@@ -12,6 +12,7 @@ from limbeck.recipes._jobs import Job
 from limbeck.recipes._tasks.card import make_card
 from limbeck.recipes._tasks.folders import folder_name
 from limbeck.recipes.compress.settings import CompressSettings
+from limbeck.recipes.compress.vocabulary import Vocabulary
 from limbeck.recipes.finetune.forecast import within
 from limbeck.recipes.finetune.settings import FinetuneSettings
 from limbeck.recipes.finetune.student import make_student_settings
@@ -29,11 +30,13 @@ class CutStart:
         folder: Where it is written.
         depth: Layers of the teacher that stay.
         width: Share of the heads and inner neurons of each that stays.
+        vocabulary: Pieces that stay; None for all.
     """
 
     folder: Path
     depth: int
     width: float
+    vocabulary: Vocabulary | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +49,14 @@ class Candidate:
         card: From the task's data, one seed's record and all of them to that seed's model card.
         cut: What it starts from, if which units stay is measured first; its settings say meanwhile
             how many, which is all that sizes and speeds depend on.
+        vocabulary: Pieces that it reads; None for all of its model's.
     """
 
     how: str
     job: Job
     card: partial[Card]
     cut: CutStart | None = None
+    vocabulary: Vocabulary | None = None
 
     @property
     def settings(self) -> FinetuneSettings:
@@ -60,13 +65,39 @@ class Candidate:
         return self.job.settings
 
     def as_trained(self) -> Candidate:
-        """Returns it as it is trained: from what was cut for it, if that is so."""
-        if self.cut is None:
-            return self
-        changes = {"model": str(self.cut.folder / CUT), "start": ()}
-        return replace(
-            self, job=replace(self.job, settings=self.settings.model_copy(update=changes))
+        """Returns it as it is trained: from what was cut or trimmed for it, if that is so."""
+        if self.cut is not None:
+            return self._train({"model": str(self.cut.folder / CUT), "start": ()})
+        if self.vocabulary is not None:
+            return self._train({"model": str(self.vocabulary.kept)})
+        return self
+
+    def with_vocabulary(self, vocabulary: Vocabulary, *, out: Path) -> Candidate:
+        """Returns the student that reads some of the pieces alone.
+
+        Args:
+            vocabulary: The pieces, of the model that it is made of.
+            out: The run folder of the whole.
+        """
+        name = f"{self.name}, {vocabulary.label}"
+        own = {"label": name, "out": out / "students" / folder_name(name)}
+        cut = self.cut
+        if cut is not None:
+            cut = replace(cut, folder=out / "cuts" / folder_name(name), vocabulary=vocabulary)
+        named = replace(
+            self,
+            how=f"{self.how}; {vocabulary.how}",
+            job=replace(self.job, name=name),
+            card=partial(make_card, self.settings.model_copy(update=own)),
+            cut=cut,
+            vocabulary=vocabulary,
         )
+        return named._train({**own, "model": str(vocabulary.draft)})
+
+    def _train(self, changes: dict[str, Any]) -> Candidate:
+        """Returns it with other settings of its fine-tuning."""
+        settings = self.settings.model_copy(update=changes)
+        return replace(self, job=replace(self.job, settings=settings))
 
     def within(self, num_steps: int) -> Candidate:
         """Returns it with an end in steps in place of one in minutes."""
