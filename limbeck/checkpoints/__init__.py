@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         write_readme,
     )
     from limbeck.checkpoints.download import push_folder
-    from limbeck.checkpoints.exits import ExitInfo, holds_exits
+    from limbeck.checkpoints.exits import ExitInfo, holds_exits, require_no_exits
     from limbeck.checkpoints.folder import (
         CONFIG_NAME,
         SPARSE_NAME,
@@ -49,7 +49,7 @@ else:
                 "read_inherited",
                 "write_readme",
             ],
-            "exits": ["ExitInfo", "holds_exits"],
+            "exits": ["ExitInfo", "holds_exits", "require_no_exits"],
             "folder": [
                 "CONFIG_NAME",
                 "SPARSE_NAME",
@@ -95,6 +95,7 @@ __all__ = [
     "read_task_length",
     "read_task_name",
     "read_tensors",
+    "require_no_exits",
     "require_weights",
     "resolve_folder",
     "short_name",

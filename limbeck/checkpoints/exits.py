@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from limbeck.errors import CheckpointError, SettingsError
+from limbeck.errors import CheckpointError, LimbeckError, SettingsError
 from limbeck.files.typed import TypedFile
 
 EXITS_NAME: Final = "exits.json"
@@ -79,3 +79,22 @@ def holds_exits(folder: Path) -> bool:
             f"from where it came, or remove {found}, which leaves the model without exits"
         )
     return all(there.values())
+
+
+def require_no_exits(folder: Path, why: str, *, error: type[LimbeckError] = SettingsError) -> None:
+    """Refuses a model folder with early exits, which would be lost without a word.
+
+    Args:
+        folder: The folder.
+        why: Why none of them would be left.
+        error: Of which type the error is.
+
+    Raises:
+        LimbeckError: If it has them.
+    """
+    if holds_exits(folder):
+        raise error(
+            f"{folder} has early exits, and {why}, so that nothing of them would be left; accepted:"
+            " the folder of the model that was given to limbeck early-exit, or a copy of this one "
+            f"without {EXITS_NAME} and {EXIT_WEIGHTS_NAME}, which holds the same model"
+        )

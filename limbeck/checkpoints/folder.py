@@ -70,7 +70,7 @@ def require_weights(folder: Path) -> None:
         CheckpointError: As `read_tensors`, if there are none, only a pickle, or a shard is named
             that is none of the folder's.
     """
-    if (folder / WEIGHTS_NAME).is_file():
+    if any((folder / name).is_file() for name in (WEIGHTS_NAME, SPARSE_NAME)):
         return
     if not (folder / INDEX_NAME).is_file():
         raise CheckpointError(_explain_absence(folder))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from limbeck.checkpoints import CONFIG_NAME, copy_beside, holds_exits, read_config, short_name
+from limbeck.checkpoints import CONFIG_NAME, copy_beside, read_config, require_no_exits, short_name
 from limbeck.checkpoints.exported import ExportInfo
 from limbeck.errors import CheckpointError, ExportError, LimbeckError, shorten
 from limbeck.export._graph import Graph
@@ -41,13 +41,7 @@ def load_graph(folder: Path) -> Graph:
             f"{folder} holds an export already, {info.target.replace('_', '-')} ({info.precision}),"
             " and no weights to export; accepted: the folder of the model that it was made of"
         )
-    if holds_exits(folder):
-        raise ExportError(
-            f"{folder} has early exits, and an exported file runs all layers on every input, so "
-            "that nothing of them would be left; accepted: the folder of the model that was given "
-            "to limbeck early-exit, or a copy of this one without exits.json and exits.safetensors,"
-            " which holds the same model"
-        )
+    require_no_exits(folder, "an exported file runs all layers on every input", error=ExportError)
     config = read_config(folder)
     family, names = str(config.get("model_type")), config.get("architectures") or [""]
     if find_foreign_family(folder) is not None:

@@ -13,7 +13,13 @@ import numpy as np
 import torch
 from pydantic import Field, field_validator
 
-from limbeck.checkpoints import copy_beside, read_inherited, resolve_folder
+from limbeck.checkpoints import (
+    copy_beside,
+    read_inherited,
+    require_no_exits,
+    require_weights,
+    resolve_folder,
+)
 from limbeck.config import Shown
 from limbeck.data import Corpus, CorpusInfo, CorpusSettings
 from limbeck.data.records import read_records
@@ -121,6 +127,8 @@ class _Cut:
     def find(cls, settings: TrimSettings, *, progress: Progress) -> Self:
         _require_something(settings)
         folder = resolve_folder(settings.model)
+        require_weights(folder)
+        require_no_exits(folder, "they were trained on the model as it is")
         config = AutoConfig.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         _require_length_of_task(settings, folder)

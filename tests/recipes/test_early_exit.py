@@ -35,7 +35,7 @@ from limbeck.inference.bench import name_contestants, run_contest
 from limbeck.methods._unit_costs import count_operations as count_units
 from limbeck.methods._unit_costs import sum_costs
 from limbeck.models import EarlyExitModel
-from limbeck.recipes import evaluate, export
+from limbeck.recipes import compress, evaluate, export, prune, trim
 from limbeck.recipes.early_exit import EarlyExitSettings, plan, prepare_model, run
 from limbeck.recipes.early_exit.choosing import Outcome, choose_outcome
 from limbeck.recipes.early_exit.costs import count_operations
@@ -224,6 +224,32 @@ def test_no_target_loses_the_exits(target, finished, tmp_path):
     with pytest.raises(ExportError, match="has early exits, and an exported file runs all layers"):
         export.run(settings, progress=SilentProgress())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [
+        (trim, {"max_tokens": 16}),
+        (prune, {"heads": 0.5}),
+        (compress, {"depths": [1]}),
+    ],
+)
+def test_no_recipe_loses_the_exits_without_a_word(recipe, changes, finished, data, tmp_path):
+    of_task = {} if recipe is trim else {"data": data, "max_length": 16}
+    values = {"model": finished[1].model, "out": tmp_path / "run", **of_task, **changes}
+    settings = recipe.SettingsType.from_values(values)
+    message = r"model has early exits, and .*; accepted: .* or a copy .* without exits\.json and ex"
+    with pytest.raises(SettingsError, match=message):
+        recipe.plan(settings)
+    with pytest.raises(SettingsError, match=message):
+        recipe.run(settings, progress=SilentProgress())
+    assert not (tmp_path / "run").exists()
+
+
+def test_exits_are_given_anew(finished, data, tmp_path):
+    progress = Lines(stop_at="early exits, which are left aside for new ones")
+    with pytest.raises(KeyboardInterrupt):
+        give_exits(finished[1].model, data, tmp_path / "run", progress=progress)
 
 
 def test_operations_are_those_of_the_layers(finished, deep_teacher):

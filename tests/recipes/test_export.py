@@ -30,7 +30,7 @@ from limbeck.errors import (
 )
 from limbeck.export import load_target, measure_sensitivity
 from limbeck.inference import load_engine
-from limbeck.recipes import evaluate
+from limbeck.recipes import evaluate, finetune, trim
 from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.recipes.export import ExportSettings, making, plan, run, summarise
 from limbeck.recipes.export.gate import refuse_outputs
@@ -104,6 +104,22 @@ def test_an_export_is_scored_beside_the_model(exported, data):
     }
     left = {path.name for path in settings.out.iterdir()} - {".lock"}
     assert left == {"model", "result.json", "run.json"}
+
+
+def test_what_was_exported_is_not_trained_or_trimmed(exported, deep_teacher, data, tmp_path):
+    model, out = str(exported[0].out / "model"), tmp_path / "run"
+    own = {"data": data, "max_length": 16, "out": out}
+    for recipe, values in (
+        (finetune, {"model": model, **own}),
+        (finetune, {"model": deep_teacher, "teacher": model, **own}),
+        (trim, {"model": model, "max_tokens": 16, "out": out}),
+    ):
+        settings = recipe.SettingsType.from_values(values)
+        with pytest.raises(
+            CheckpointError, match=r"was exported to onnx\S* and has no weights for t"
+        ):
+            recipe.plan(settings)
+        assert not out.exists()
 
 
 def test_the_table_and_the_card_say_what_was_measured(exported):

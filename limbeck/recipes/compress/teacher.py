@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from limbeck.checkpoints import require_no_exits
 from limbeck.errors import DataError
 from limbeck.recipes import evaluate
 from limbeck.recipes._tasks.data import TaskData
@@ -45,6 +46,7 @@ def read_teacher_data(settings: CompressSettings, progress: Progress) -> TaskDat
             f"data = {settings.data!r} has no train split, which the students need (it has: "
             f"{', '.join(data.task.splits)}); give it with data.train=FILE"
         )
+    require_no_exits(data.folder, "students are made of its layers alone")
     require_head(data.task, data.folder, name=settings.model)
     match_labels(data.task, data.config, name=settings.model)
     load_fine_tuned(data.task, data.folder, name=settings.model)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.checkpoints import hash_model, resolve_folder
+from limbeck.checkpoints import hash_model, require_weights, resolve_folder
 from limbeck.data.by_length import batches_by_length
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.files import sha256_of_texts
@@ -252,6 +252,7 @@ def find_teacher(settings: DistillEmbeddingsSettings) -> Teacher:
         SettingsError: If it can't read the texts, or scores more than one thing of a pair.
     """
     folder = resolve_folder(settings.teacher)
+    require_weights(folder)
     config, tokenizer = read_any_config(folder), AutoTokenizer.from_pretrained(folder)
     require_positions(settings, config, name=f"the teacher {settings.teacher}")
     is_classifier = find_head(folder) == AutoModelForSequenceClassification.kind

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from limbeck.checkpoints import ExitInfo, read_inherited
+from limbeck.checkpoints import ExitInfo, holds_exits, read_inherited
 from limbeck.checkpoints.exits import require_bound
 from limbeck.errors import SettingsError
 from limbeck.inference.speed import Speed
@@ -107,6 +107,8 @@ class _Plan:
                 f"layers = {list(layers)}: layers are counted from 1; accepted: 1 to "
                 f"{config.num_places - 1}"
             )
+        if holds_exits(parts.data.folder):
+            progress.log(f"{settings.model} has early exits, which are left aside for new ones")
         info = ExitInfo(layers=layers, uncertainty=measured, bound=settings.bound or 0.0)
         found = cls(settings=settings, parts=parts, info=info)
         found.load()

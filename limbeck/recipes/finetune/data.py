@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from limbeck.checkpoints import require_weights
 from limbeck.errors import SettingsError
 from limbeck.methods import start_student
 from limbeck.models import ModelConfig, find_class
@@ -46,6 +47,8 @@ def read_data(settings: FinetuneSettings, progress: Progress) -> TaskData:
             f"task = '{settings.task}' has nothing to fine-tune: it is evaluated zero-shot, with "
             "limbeck evaluate"
         )
+    if settings.initialise == "pretrained":
+        require_weights(data.folder)
     try:
         find_class(data.config.model_type, data.task.auto_model.kind)
     except SettingsError as error:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from limbeck.checkpoints import copy_beside
+from limbeck.checkpoints import copy_beside, require_no_exits
 from limbeck.errors import LimbeckError
 from limbeck.inference.footprint import Footprint, measure_footprint
 from limbeck.methods._choosing import choose_best
@@ -108,6 +108,7 @@ class _Pruning:
         rounds = list_rounds(settings)
         first = rounds[0].settings.model_copy(update={"model": settings.model})
         data = read_data(first, progress)
+        require_no_exits(data.folder, "they stand on layers as these are")
         if first.sparsify is None:  # whose methods say themselves what they can't prune
             require_cuttable(data.config)
         model = load_fine_tuned(data.task, data.folder, name=settings.model)

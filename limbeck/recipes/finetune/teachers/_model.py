@@ -9,7 +9,7 @@ from typing import ClassVar, Self, get_args
 
 from torch import Tensor
 
-from limbeck.checkpoints import hash_model, resolve_folder
+from limbeck.checkpoints import hash_model, require_weights, resolve_folder
 from limbeck.errors import SettingsError
 from limbeck.losses import Loss, View
 from limbeck.models import AnyModel, ModelConfig
@@ -78,6 +78,7 @@ class ModelTeacher(Teacher):
         """Checks that it can read the student's rows and was fine-tuned on the task."""
         (teacher,) = settings.teachers
         folder = resolve_folder(teacher)
+        require_weights(folder)
         config, tokenizer = read_inputs(folder, any_family=True)
         name = f"the teacher {teacher}"
         require_positions(data, config, name=name)
