@@ -124,6 +124,14 @@ def _shown_parameters(name: str, module: str) -> Iterator[inspect.Parameter]:
         )
 
 
+def _plan(module: ModuleType, settings: Settings, common: Common) -> dict[str, Any]:
+    """Returns what a recipe would do; one that times models for that reports it."""
+    takes = "progress" in inspect.signature(module.plan).parameters
+    told = {"progress": common.progress()} if takes else {}
+    planned: dict[str, Any] = module.plan(settings, **told)
+    return planned
+
+
 def run_recipe(
     name: str,
     arguments: Sequence[str],
@@ -142,7 +150,7 @@ def run_recipe(
         return {"recipe": name, "toml": text}
     module = listing.load(ROOM, name)
     if dry_run:
-        planned: dict[str, Any] = module.plan(settings) if hasattr(module, "plan") else {}
+        planned = _plan(module, settings, common) if hasattr(module, "plan") else {}
         common.tell(*describe_plan(planned, dump_changes(settings)))
         values = settings.model_dump(mode="json")
         return {"dry_run": True, "recipe": name, "settings": values, "plan": planned}

@@ -91,6 +91,16 @@ class EarlyExitRecord(ResultRecord):
     """How many times as fast it is one text at a time, on average over texts."""
     throughput_speed_up: float | None
     """How many times as many texts a second it reads in batches."""
+    full_loaded_bytes: int | None = None
+    """By how much a process grows that loads the model without exits in torch; None where it was
+    not measured."""
+    full_peak_bytes: int | None = None
+    """Most memory that such a process has, a batch of 8 rows of 128 tokens and all libraries
+    included; likewise."""
+    loaded_bytes: int | None = None
+    """The first with exits."""
+    peak_bytes: int | None = None
+    """The other with exits."""
     tried: tuple[BoundTried, ...]
     """What comes of each bound, from the one by which nobody leaves up."""
     full_run: str

@@ -95,6 +95,13 @@ class ExportedModel(Part):
     """Median at batch 1, tokenisation included; None if that was not measured."""
     speed_up: float | None
     """How many times as fast as the model in torch, measured in turns."""
+    texts_per_second: float | None = None
+    """Texts that it reads in a second, in a batch; None if that was not measured."""
+    loaded_bytes: int | None = None
+    """By how much a process grows that loads it; likewise."""
+    peak_bytes: int | None = None
+    """Most memory that such a process has, a batch of 8 rows of 128 tokens and all libraries
+    included; likewise."""
     repair: Repair | None
     """What it took to keep the bound; None if nothing."""
     model_files: dict[str, str]
@@ -138,6 +145,16 @@ class ExportRecord(ResultRecord):
     """The model's own, in torch; None if that was not measured."""
     num_threads: int | None = None
     """Threads of the CPU that latencies were measured with."""
+    texts_per_second: float | None = None
+    """Texts that the model reads in a second in torch, in a batch; None if not measured."""
+    loaded_bytes: int | None = None
+    """By how much a process grows that loads the model in torch; likewise."""
+    peak_bytes: int | None = None
+    """Most memory that such a process has; likewise."""
+    num_tokens: int | None = None
+    """Mean length of the rows that outputs are compared on, of which operations are counted."""
+    num_operations: int | None = None
+    """Additions and multiplications of matrix products on such a text, in every format."""
     models: tuple[ExportedModel, ...] = Field(min_length=1)
     """One for each target."""
 

@@ -18,6 +18,7 @@ from limbeck.tasks._held_out import DataSettings, read_rows
 from limbeck.tasks._spans import RowSpans, Spans
 from limbeck.tokenizers import BatchEncoding, Tokenizer
 
+_USUAL_TEXTS = ("text", "sentence")  # what `predict` looks for too
 LongTexts = Literal["truncate", "head_tail", "windows"]
 
 # Of 510 tokens the first 128 and the last 382, the best way of Sun et al. 2019, section 5.3.1.
@@ -304,9 +305,16 @@ def require_column(row: Row, column: str, option: str) -> None:
         MissingColumnError: Names the columns that it has.
     """
     if column not in row.values:
+        usual = next((name for name in _USUAL_TEXTS if name in row.values), None)
+        is_text = option == "text_column" and usual is not None
+        remedy = (
+            f"Read '{usual}' with task_options.{option}={usual}."
+            if is_text
+            else f"Set task_options.{option} to the right one."
+        )
         raise MissingColumnError(
             f"{row.place}: there is no column '{column}'; it has: {shorten_names(row.values)}."
-            f"{did_you_mean(column, row.values)} Set task_options.{option} to the right one.",
+            f"{did_you_mean(column, row.values)} {remedy}",
             option=option.partition(" ")[0],
         )
 

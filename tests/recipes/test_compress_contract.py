@@ -142,7 +142,9 @@ def test_from_the_command_line(deep_teacher, data, tmp_path, capsys, monkeypatch
     command = ["compress", deep_teacher, "--task", "sst2", "--data", data, "--retain", "0.9"]
     command += ["--max-length", "16", "--depths", "2", "--out=run", "--device", "cpu"]
     assert main([*command, "--dry-run", "--json"]) == 0
-    planned = json.loads(capsys.readouterr().out)
+    shown = capsys.readouterr()
+    planned = json.loads(shown.out)
+    assert "Timing two steps of each student: 1 students in" in shown.err
     assert planned["settings"]["retain"] == 0.9
     assert planned["plan"]["students"] == {
         "2 layers": "2 of the teacher's 3 layers, distilled on the task"

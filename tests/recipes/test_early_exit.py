@@ -104,13 +104,23 @@ def test_it_says_where_inputs_leave(finished):
     assert [part.layer for part in result.exits] == [1, 2, 3]
     assert 1 <= result.mean_layers < 3
     assert result.mean_speed_up > 0
+    chose = (
+        r"bound [\d.]+, chosen on the 24 validation examples: accuracy \d+\.\d of \d+\.\d points, "
+        r"[\d.]+ layers of 3"
+    )
+    assert any(re.fullmatch(chose, line) for line in lines)
+    page = Path(result.files["md"]).read_text(encoding="utf-8")
+    is_told = Path("/proc/self/status").exists()
+    assert ("Loaded in torch it takes" in page) == is_told
+    if is_told:
+        assert result.peak_bytes > result.loaded_bytes
+        assert result.full_peak_bytes > result.full_loaded_bytes
     assert result.waits_ms.p50 <= result.waits_ms.p95
     assert result.difference.value == pytest.approx(result.score - result.full_score)
-    told = next(line for line in lines if line.startswith("bound "))
-    assert "chosen on the 24 validation examples, the report is on test: accuracy" in told
     page = (settings.out / "report/report.md").read_text(encoding="utf-8")
     assert "Where inputs leave" in page
     assert "leaves by the first of the exits after layers 1 and 2 of 3 whose entropy" in page
+    assert "of the score on the 24 validation examples. The report is on test." in page
     html = (settings.out / "report/report.html").read_text(encoding="utf-8")
     assert "layers run on average" in html
     card = (settings.out / "model/README.md").read_text(encoding="utf-8")

@@ -30,6 +30,8 @@ from limbeck.errors import (
 )
 from limbeck.export import load_target, measure_sensitivity
 from limbeck.inference import load_engine
+from limbeck.methods._unit_costs import count_operations as count_units
+from limbeck.methods._unit_costs import sum_costs
 from limbeck.recipes import evaluate, finetune, trim
 from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.recipes.export import ExportSettings, making, plan, run, summarise
@@ -125,6 +127,17 @@ def test_what_was_exported_is_not_trained_or_trimmed(exported, deep_teacher, dat
 def test_the_table_and_the_card_say_what_was_measured(exported):
     settings, result, _ = exported
     table = summarise(result)
+    (model,) = result.models
+    assert min(result.texts_per_second, model.texts_per_second) > 0
+    is_told = Path("/proc/self/status").exists()
+    assert ("Peak memory is that of a process" in table) == is_told
+    if is_told:
+        assert result.peak_bytes > result.loaded_bytes
+        assert model.peak_bytes > model.loaded_bytes
+    graph = limbeck.export.load_graph(Path(result.model))
+    counted = sum_costs(count_units(graph.model, num_tokens=result.num_tokens))
+    assert counted < result.num_operations < 1.5 * counted  # with the head
+    assert f"operations of a text of {result.num_tokens} tokens" in table
     assert "Scored on 24 validation examples of sst2; a drop of up to 0.01 is accepted." in table
     assert "compared on 16 validation rows of sst2" in table
     card = (settings.out / "model/README.md").read_text(encoding="utf-8")
@@ -135,6 +148,8 @@ def test_the_table_and_the_card_say_what_was_measured(exported):
         '$ limbeck predict FOLDER_OR_HUB_ID "The ferry leaves at nine."',
         "the largest difference is of two logits.",
         "| Same answers | – | 100.0 % |",
+        "| Texts a second, in a batch |",
+        f"| Operations of a text of {result.num_tokens} tokens |",
         f"| Latency at batch 1, median, {torch.get_num_threads()} thread",
         'limbeck.pipeline("text-classification", model="FOLDER_OR_HUB_ID")',
         'InferenceSession("FOLDER/onnx/model.onnx")',

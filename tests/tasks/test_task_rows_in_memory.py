@@ -28,7 +28,11 @@ def test_what_is_wrong_with_a_row_in_memory_names_the_split_and_the_row():
     rows = [{"sentence": "fine", "label": 1}] * 20
     with pytest.raises(DataError, match=r"^train, row 17: unknown label 'maybe' in column 'label'"):
         read_task("sst2", {"train": [*rows[:17], {"sentence": "so so", "label": "maybe"}]})
-    with pytest.raises(DataError, match=r"^validation, row 0: there is no column 'sentence'; it h"):
+    with pytest.raises(
+        DataError,
+        match=r"^validation, row 0: there is no column 'sentence'; .*"
+        r"Read 'text' with task_options\.text_column=text\.",
+    ):
         read_task("sst2", {"validation": [{"text": "a", "label": 1}]})
     with pytest.raises(DataError, match=r"^train, row 1: column 'sentence' holds None, not text"):
         read_task("sst2", {"train": [*rows[:1], {"sentence": None, "label": 0}]})

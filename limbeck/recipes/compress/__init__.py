@@ -187,17 +187,18 @@ def _explain_failures(found: Compression, failures: Failures, out: Path) -> str:
     )
 
 
-def plan(settings: CompressSettings) -> dict[str, Any]:
-    """Returns what a run would do, without doing it."""
+def plan(settings: CompressSettings, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Returns what a run would do, without doing it; models are timed for that."""
     with TemporaryDirectory(prefix="limbeck-") as drafts:
-        return _plan(_recall(settings, SilentProgress()), Path(drafts))
+        recalled = _recall(settings, SilentProgress())
+        return _plan(recalled, Path(drafts), progress or SilentProgress())
 
 
-def _plan(settings: CompressSettings, drafts: Path) -> dict[str, Any]:
+def _plan(settings: CompressSettings, drafts: Path, progress: Progress) -> dict[str, Any]:
     data, candidates = _prepare(settings, drafts, SilentProgress())
     labeller = find_labeller(candidates, data)
     depth = {} if labeller else {"num_layers": data.config.num_hidden_layers}
-    expected = forecast(candidates, data, has_model=labeller is None)
+    expected = forecast(candidates, data, has_model=labeller is None, progress=progress)
     trimmed = [vocabulary.describe() for vocabulary in list_vocabularies(candidates)]
     return {
         "recipe": "compress",
@@ -212,7 +213,7 @@ def _plan(settings: CompressSettings, drafts: Path) -> dict[str, Any]:
         "students": {candidate.name: candidate.how for candidate in candidates},
         **({"vocabularies": trimmed} if trimmed else {}),
         **({} if labeller is None else labeller.plan(data, scored=list_scored_splits(data))),
-        **_plan_search(settings, data, candidates, expected),
+        **_plan_search(settings, data, candidates, expected, progress),
         **expected.to_plan(),
     }
 
@@ -222,10 +223,11 @@ def _plan_search(
     data: TaskData,
     candidates: Sequence[Candidate],
     expected: Forecast,
+    progress: Progress,
 ) -> dict[str, Any]:
     if not settings.is_search:
         return {}
-    return Plan.prepare(settings, data, candidates, SilentProgress()).describe(expected)
+    return Plan.prepare(settings, data, candidates, progress).describe(expected)
 
 
 def prepare_model(settings: CompressSettings) -> Callable[[Path], object]:
@@ -286,7 +288,7 @@ def _share_steps(
         return candidates
 
     def measure() -> float:
-        paces = measure_candidates(candidates, data).values()
+        paces = measure_candidates(candidates, data, progress).values()
         return max(pace.seconds_per_step for pace in paces)
 
     num_steps = decide_steps(

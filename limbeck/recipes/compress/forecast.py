@@ -25,7 +25,7 @@ from limbeck.recipes.finetune.forecast import (
     time_predictions,
 )
 from limbeck.recipes.finetune.shared_steps import share_steps
-from limbeck.train import choose_device
+from limbeck.train import Progress, choose_device
 
 
 def require_students(candidates: Sequence[Candidate], data: TaskData) -> None:
@@ -76,13 +76,16 @@ class Forecast:
         }
 
 
-def forecast(candidates: Sequence[Candidate], data: TaskData, *, has_model: bool) -> Forecast:
+def forecast(
+    candidates: Sequence[Candidate], data: TaskData, *, has_model: bool, progress: Progress
+) -> Forecast:
     """Measures a step or two of each student, and the teacher's predictions.
 
     Args:
         candidates: The students.
         data: The teacher's, or the first student's where the teacher is no model.
         has_model: Whether it is one.
+        progress: Where it is told what is timed.
     """
     first = take_sample(data.settings, data.task, any_family=True)
     num_rows = count_rows(first)
@@ -90,7 +93,7 @@ def forecast(candidates: Sequence[Candidate], data: TaskData, *, has_model: bool
     if has_model:
         teacher = load_fine_tuned(data.task, data.folder, name=data.settings.model)
         row = time_predictions(teacher.to(choose_device(data.settings.device)), first)
-    paces = measure_candidates(candidates, data)
+    paces = measure_candidates(candidates, data, progress)
     minutes = candidates[0].settings.max_minutes  # the same for all, a setting of `finetune`
     if minutes is not None:
         slowest = max(pace.seconds_per_step for pace in paces.values())
@@ -112,7 +115,16 @@ def forecast(candidates: Sequence[Candidate], data: TaskData, *, has_model: bool
     )
 
 
-def measure_candidates(candidates: Sequence[Candidate], data: TaskData) -> dict[str, Pace]:
+def measure_candidates(
+    candidates: Sequence[Candidate], data: TaskData, progress: Progress
+) -> dict[str, Pace]:
     """Returns each student's pace by its name."""
-    samples = ((c, take_sample(c.settings, data.task)) for c in candidates)
-    return {candidate.name: measure(candidate.settings, found) for candidate, found in samples}
+    found = {}
+    with progress.stage(
+        "Timing two steps of each student", total=len(candidates), unit="students"
+    ) as stage:
+        for candidate in candidates:
+            sample = take_sample(candidate.settings, data.task)
+            found[candidate.name] = measure(candidate.settings, sample)
+            stage.advance()
+    return found

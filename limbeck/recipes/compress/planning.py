@@ -113,7 +113,7 @@ class Plan:
             raise SettingsError(_explain_contradiction(forms, bounds))
         seconds: Mapping[str, float] = {}
         if settings.budget_hours is not None:
-            seconds = forecast(candidates, data, has_model=has_model).seconds
+            seconds = forecast(candidates, data, has_model=has_model, progress=progress).seconds
             _require_budget(settings.budget_hours, possible, seconds)
         return cls(
             settings=settings,

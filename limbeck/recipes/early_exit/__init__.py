@@ -13,6 +13,7 @@ from typing import Any, Self
 from limbeck.checkpoints import ExitInfo, holds_exits, read_inherited
 from limbeck.checkpoints.exits import require_bound
 from limbeck.errors import SettingsError
+from limbeck.inference.footprint import Footprint
 from limbeck.inference.speed import Speed
 from limbeck.models import EarlyExitModel, Model, usual_uncertainty
 from limbeck.objectives.exits import require_logits_alone
@@ -20,6 +21,7 @@ from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._machine import require_machine
 from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.folders import folder_name
+from limbeck.recipes._tasks.footprints import measure_memory
 from limbeck.recipes._tasks.losses import build_task_losses
 from limbeck.recipes._tasks.memory import recall_task, write_memory
 from limbeck.recipes._tasks.models import load_fine_tuned
@@ -41,7 +43,7 @@ from limbeck.recipes.early_exit.result import (
 from limbeck.recipes.early_exit.settings import EarlyExitSettings
 from limbeck.recipes.early_exit.training import drop_checkpoints, train_exits
 from limbeck.recipes.evaluate import keep_predictions
-from limbeck.report import figures
+from limbeck.report import figures, wording
 from limbeck.report.card import Card, CardScore, write_card
 from limbeck.report.facts import Names, Report
 from limbeck.report.runs import read_finetune_run
@@ -135,11 +137,11 @@ class _Plan:
         if self.settings.bound is not None:
             return self.settings.bound
         chosen, whole = choose_outcome(tried, retain=self.settings.retain), tried[0]
-        metric = self.parts.data.task.metric
+        metric = wording.metric_name(self.parts.data.task.metric)
         progress.log(
             f"bound {chosen.bound:.4g}, chosen {self.parts.describe()}: {metric} "
-            f"{chosen.score:.4f} of {whole.score:.4f}, {chosen.mean_layers:.2f} layers of "
-            f"{whole.mean_layers:g}"
+            f"{figures.points(chosen.score)} of {figures.points(whole.score)} points, "
+            f"{chosen.mean_layers:.2f} layers of {whole.mean_layers:g}"
         )
         return chosen.bound
 
@@ -198,6 +200,7 @@ def run(settings: EarlyExitSettings, *, progress: Progress) -> EarlyExitRecord:
             full_operations=operations[-1],
             tried=describe_tried(tried, [reported.try_bound(bound) for bound in bounds]),
             speeds=_measure(planned, model, progress),
+            memory=_measure_memory(planned, folder, progress),
             retain=None if settings.bound is not None else settings.retain,
         )
         report = _write_report(planned, found, full, own)
@@ -286,6 +289,15 @@ def _measure(planned: _Plan, model: EarlyExitModel, progress: Progress) -> dict[
     )
 
 
+def _measure_memory(planned: _Plan, folder: Path, progress: Progress) -> dict[str, Footprint]:
+    """Measures what both models take of memory, unless that is not wanted."""
+    settings = planned.settings
+    if not settings.measure:
+        return {}
+    models = {FULL: planned.parts.data.folder, EXITS: folder}
+    return measure_memory(models, device=settings.device, progress=progress)
+
+
 def _write_report(planned: _Plan, found: Found, full: Path, own: Path) -> Report:
     settings, task = planned.settings, planned.parts.data.task
     speeds = found.speeds
@@ -295,7 +307,7 @@ def _write_report(planned: _Plan, found: Found, full: Path, own: Path) -> Report
         teacher=str(full),
         title=f"{show_model(settings.model)} with early exits for "
         f"{settings.task_label or task.name}",
-        notes=[found.describe_way()],
+        notes=[said for said in (found.describe_way(), found.describe_memory()) if said],
         sections=[make_section(found)],
         measure=(lambda _runs, _split: speeds) if speeds else None,
         names=Names(reference=FULL, model="model with early exits"),

@@ -11,6 +11,7 @@ from limbeck.data.sampling import take_evenly
 from limbeck.export import Graph
 from limbeck.inference.speed import Speed, measure_speed
 from limbeck.models import EarlyExitModel
+from limbeck.recipes._tasks.operations import count_operations as count_whole
 from limbeck.recipes._tasks.speeds import make_encoder
 from limbeck.recipes._teacher import FULL
 from limbeck.recipes.early_exit.parts import Parts
@@ -47,9 +48,7 @@ def count_operations(model: EarlyExitModel, *, num_tokens: int) -> tuple[int, ..
                 found.append(int(counter.get_total_flops()))
         shapes.score_last(hidden, *inputs[:2])
         found.append(int(counter.get_total_flops()))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        graph(*inputs)
-    return (*found, int(counter.get_total_flops()))
+    return (*found, count_whole(graph, num_tokens=num_tokens))
 
 
 def measure(model: EarlyExitModel, parts: Parts, progress: Progress) -> dict[str, Speed]:

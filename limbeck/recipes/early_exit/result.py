@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from limbeck.inference.footprint import Footprint
 from limbeck.inference.speed import Percentiles, Speed
 from limbeck.models import EarlyExitModel
 from limbeck.recipes._compared import find_difference, make_estimate
+from limbeck.recipes._tasks.footprints import describe_memory
 from limbeck.recipes._teacher import FULL
 from limbeck.recipes.early_exit.choosing import Answers, Outcome
 from limbeck.recipes.early_exit.costs import EXITS
@@ -46,6 +48,7 @@ class Found:
         full_operations: Operations of a text without exits.
         tried: What comes of each bound.
         speeds: Of the model without and with exits; none where they were not measured.
+        memory: What both take of it, likewise.
         retain: Share of the score that the bound was chosen to keep; None where it was given.
     """
 
@@ -56,6 +59,7 @@ class Found:
     full_operations: int
     tried: tuple[BoundTried, ...]
     speeds: Mapping[str, Speed]
+    memory: Mapping[str, Footprint]
     retain: float | None
 
     @property
@@ -67,6 +71,11 @@ class Found:
         """Returns what a text waits with a model; None where it was not measured."""
         speed = self.speeds.get(label)
         return None if speed is None else speed.percentiles_ms
+
+    def describe_memory(self) -> str | None:
+        """Says in a sentence what both models take of memory; None where that is not known."""
+        before, after = (self.memory.get(label) for label in (FULL, EXITS))
+        return None if before is None or after is None else describe_memory(before, after)
 
     def describe_way(self) -> str:
         """Says in a sentence when an input leaves, and what decided that."""
@@ -225,6 +234,8 @@ def make_record(
     """
     full, own = report.models[0], report.model(EXITS)
     waits, full_waits = found.waits(EXITS), found.waits(FULL)
+    unknown = Footprint(file_bytes=0)
+    memory, full_memory = (found.memory.get(label, unknown) for label in (EXITS, FULL))
     faster, info = own.speed_up, found.model.info
     return EarlyExitRecord(
         examples_sha256=found.parts.data.fingerprint,
@@ -251,6 +262,10 @@ def make_record(
         waits_ms=waits,
         mean_speed_up=_divide_means(full_waits, waits),
         throughput_speed_up=None if faster is None else faster.throughput.median,
+        full_loaded_bytes=full_memory.loaded_bytes,
+        full_peak_bytes=full_memory.peak_bytes,
+        loaded_bytes=memory.loaded_bytes,
+        peak_bytes=memory.peak_bytes,
         tried=found.tried,
         full_run=str(runs[0]),
         exits_run=str(runs[1]),
@@ -279,13 +294,24 @@ def summarise_result(result: EarlyExitRecord) -> str:
         )
         for part in result.exits
     ]
-    head = ["model", "layers run", "operations", "file", metric, "mean", "p50", "p95"]
+    head = [
+        "model",
+        "layers run",
+        "operations",
+        "file",
+        "peak memory",
+        metric,
+        "mean",
+        "p50",
+        "p95",
+    ]
     models = [
         [
             FULL,
             str(result.num_layers),
             figures.magnitude(result.full_num_operations),
             figures.file_size(result.full_file_bytes),
+            figures.or_none(result.full_peak_bytes, figures.file_size),
             figures.points(result.full_score),
             *_wait_cells(result.full_waits_ms),
         ],
@@ -294,6 +320,7 @@ def summarise_result(result: EarlyExitRecord) -> str:
             f"{result.mean_layers:.2f}",
             figures.magnitude(_mean_operations(result.exits)),
             figures.file_size(result.file_bytes),
+            figures.or_none(result.peak_bytes, figures.file_size),
             figures.points(result.score),
             *_wait_cells(result.waits_ms),
         ],

@@ -11,6 +11,8 @@ from limbeck.errors import ExportError, MissingExtraError
 from limbeck.export import Target
 from limbeck.files import partial_path, replace_folder
 from limbeck.inference import Engine
+from limbeck.inference.footprint import Footprint
+from limbeck.recipes._tasks.footprints import TORCH, measure_memory
 from limbeck.recipes.export.card import write_export_card
 from limbeck.recipes.export.latency import measure_latency
 from limbeck.recipes.export.making import Made, describe_repair, make_export
@@ -139,11 +141,12 @@ def _export_all(source: Source, workshop: Path, progress: Progress) -> ExportRec
     for note in filter(None, notes):
         progress.log(f"{source.settings.model}: {note}")
     made = [make_export(source, target, workshop, progress) for target in source.targets]
-    latency = None
+    latency, memory = None, {}
     if source.settings.measure:
         latency = measure_latency(source, _list_engines(made), progress)
-    models = [describe_model(one, source.place(one.target), latency) for one in made]
-    record = describe_export(source, models, latency)
+        memory = _measure_memory(source, made, progress)
+    models = [describe_model(one, source.place(one.target), latency, memory) for one in made]
+    record = describe_export(source, models, latency, memory)
     done = [_put_up(source, one, model, record) for one, model in zip(made, models, strict=True)]
     return record.model_copy(update={"models": tuple(done)})
 
@@ -156,6 +159,19 @@ def _list_engines(made: Sequence[Made]) -> dict[str, Engine]:
         for one in every
         if one is not None and one.verdict.engine is not None
     }
+
+
+def _measure_memory(
+    source: Source, made: Sequence[Made], progress: Progress
+) -> dict[str, Footprint]:
+    """Loads the model, and each export that may be used and can be run here."""
+    usable = [one for one in made if one.verdict.refusal is None]
+    engines = {one.folder.name: one.target.engine for one in usable if one.target.engine}
+    folders = {one.folder.name: one.folder for one in usable if one.folder.name in engines}
+    if not folders:
+        return {}
+    models = {TORCH: source.compared, **folders}
+    return measure_memory(models, engines=engines, device="cpu", progress=progress)
 
 
 def _put_up(

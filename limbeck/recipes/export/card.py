@@ -147,7 +147,9 @@ def _find_base(model: str, folder: Path) -> str | None:
 def _compare(model: ExportedModel, record: ExportRecord) -> Table:
     """Returns the export beside the model."""
     none = figures.NONE
-    rows = [("Size", figures.file_size(record.file_bytes), figures.file_size(model.file_bytes))]
+    rows: list[tuple[str, ...]] = [
+        ("Size", figures.file_size(record.file_bytes), figures.file_size(model.file_bytes))
+    ]
     if model.score is not None:
         metric = figures.capitalise(metric_name(str(record.metric)))
         rows.append((metric, f"{record.score:.4f}", f"{model.score.score:.4f}"))
@@ -157,6 +159,17 @@ def _compare(model: ExportedModel, record: ExportRecord) -> Table:
         number = "" if threads is None else f", {figures.number_of(threads, 'thread')}"
         label = f"Latency at batch 1, median{number}"
         rows.append((label, own, f"{given} ({model.speed_up:.2f}×)"))
+    rates = (record.texts_per_second, model.texts_per_second)
+    if None not in rates:
+        label = "Texts a second, in a batch"
+        rows.append((label, *(figures.or_none(rate, figures.count) for rate in rates)))
+    peaks = (record.peak_bytes, model.peak_bytes)
+    if None not in peaks:
+        label = "Peak memory of a process"
+        rows.append((label, *(figures.or_none(peak, figures.file_size) for peak in peaks)))
+    if record.num_operations is not None:
+        label = f"Operations of a text of {record.num_tokens} tokens"
+        rows.append((label, *[figures.magnitude(record.num_operations)] * 2))
     found = model.outputs
     if found is not None:
         rows.append(("Largest difference of outputs", none, f"{found.largest:.2g}"))

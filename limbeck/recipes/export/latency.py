@@ -11,11 +11,11 @@ from torch import nn
 from limbeck.data.sampling import take_evenly
 from limbeck.inference import Engine
 from limbeck.inference.speed import Encode, compare_speed, measure_speed
+from limbeck.recipes._tasks.footprints import TORCH
 from limbeck.recipes._tasks.speeds import make_encoder
 from limbeck.recipes.export.source import Source
 from limbeck.train import Progress
 
-_OWN = "torch"
 _NUM_TEXTS = 8
 _REPEATS = 5
 _MAX_SECONDS = 20.0
@@ -32,12 +32,14 @@ class Latency:
         own_ms: Of the model in torch, median at batch 1, tokenisation included.
         ms: Of each export.
         speed_ups: How many times as fast as the model each is; the median over rounds.
+        texts_per_second: Of the model and each export, in a batch, by their names.
         num_threads: Threads of the CPU.
     """
 
     own_ms: float
     ms: Mapping[str, float]
     speed_ups: Mapping[str, float]
+    texts_per_second: Mapping[str, float]
     num_threads: int
 
 
@@ -49,7 +51,7 @@ def measure_latency(
     if not engines or (gate.task is None and gate.graph.kind.has_choices):
         return None
     some, encode = _choose_texts(source)
-    models: dict[str, nn.Module | Engine] = {_OWN: gate.graph.model, **engines}
+    models: dict[str, nn.Module | Engine] = {TORCH: gate.graph.model, **engines}
     found = measure_speed(
         models,
         encode,
@@ -59,7 +61,8 @@ def measure_latency(
         max_seconds=_MAX_SECONDS,
         progress=progress,
     )
-    own = found.pop(_OWN)
+    rates = {name: speed.texts_per_second.median for name, speed in found.items()}
+    own = found.pop(TORCH)
     return Latency(
         own_ms=own.latency_ms.median,
         ms={name: speed.latency_ms.median for name, speed in found.items()},
@@ -67,6 +70,7 @@ def measure_latency(
             name: compare_speed(speed, reference=own).latency.median
             for name, speed in found.items()
         },
+        texts_per_second=rates,
         num_threads=own.num_threads,
     )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from limbeck.errors import ContractError
 from limbeck.export import load_target
+from limbeck.inference.footprint import Footprint
+from limbeck.recipes._tasks.footprints import TORCH
+from limbeck.recipes._tasks.operations import count_operations
 from limbeck.recipes._tasks.predictions import count_bytes
 from limbeck.recipes.export.gate import LEAST_AGREEMENT, LEAST_COSINE
 from limbeck.recipes.export.latency import SPEED_UP_NOTE, Latency
@@ -24,14 +27,22 @@ from limbeck.runs.export import (
     ScoreCompared,
 )
 
+MEMORY_NOTE = (
+    "Peak memory is that of a process that loads it and reads a batch of 8 rows of 128 tokens, "
+    "Python and libraries included."
+)
 
-def describe_model(made: Made, place: Path, latency: Latency | None) -> ExportedModel:
+
+def describe_model(
+    made: Made, place: Path, latency: Latency | None, memory: Mapping[str, Footprint]
+) -> ExportedModel:
     """Returns what is known of one export.
 
     Args:
         made: The export.
         place: Where it is to stand.
         latency: Of all, if that was measured.
+        memory: What each takes of it, as far as that was measured.
     """
     target, verdict = made.target, made.verdict
     name, before = made.folder.name, made.before
@@ -59,13 +70,24 @@ def describe_model(made: Made, place: Path, latency: Latency | None) -> Exported
         score=verdict.score,
         latency_ms=None if latency is None else latency.ms.get(name),
         speed_up=None if latency is None else latency.speed_ups.get(name),
+        texts_per_second=None if latency is None else latency.texts_per_second.get(name),
+        **_word_memory(memory.get(name)),
         repair=repair,
         model_files={},
     )
 
 
+def _word_memory(found: Footprint | None) -> dict[str, int | None]:
+    if found is None:
+        return {}
+    return {"loaded_bytes": found.loaded_bytes, "peak_bytes": found.peak_bytes}
+
+
 def describe_export(
-    source: Source, models: Sequence[ExportedModel], latency: Latency | None
+    source: Source,
+    models: Sequence[ExportedModel],
+    latency: Latency | None,
+    memory: Mapping[str, Footprint],
 ) -> ExportRecord:
     """Returns the outcome as it stands in `result.json`."""
     gate, task = source.gate, source.gate.task
@@ -87,6 +109,10 @@ def describe_export(
         max_drop=None if task is None else task.max_drop,
         latency_ms=None if latency is None else latency.own_ms,
         num_threads=None if latency is None else latency.num_threads,
+        texts_per_second=None if latency is None else latency.texts_per_second[TORCH],
+        **_word_memory(memory.get(TORCH)),
+        num_tokens=gate.rows.num_tokens,
+        num_operations=count_operations(gate.graph, num_tokens=gate.rows.num_tokens),
         models=tuple(models),
     )
 
@@ -142,10 +168,11 @@ def summarise_result(result: ExportRecord) -> str:
     head = ["", "size", "largest difference", "same answers"]
     metric = wording.metric_name(str(result.metric))
     head += [metric, "drop", "95 % interval"] if is_scored else []
-    head += ["latency", "speed-up"] if is_measured else []
+    head += ["latency", "speed-up", "texts/s", "peak memory"] if is_measured else []
     own = [result.model_class, figures.file_size(result.file_bytes), NONE, NONE]
     own += [f"{result.score:.4f}", NONE, NONE] if is_scored else []
-    own += [or_none(result.latency_ms, figures.milliseconds), NONE] if is_measured else []
+    if is_measured:
+        own += [or_none(result.latency_ms, figures.milliseconds), NONE, *_word_load(result)]
     rows = [head, own]
     for model in result.models:
         row = [model.target, figures.file_size(model.file_bytes), *_word_outputs(model)]
@@ -181,6 +208,10 @@ def summarise_result(result: ExportRecord) -> str:
             f"Latency is that of single texts, {figures.number_of(result.num_threads, 'thread')}. "
             f"{SPEED_UP_NOTE}"
         )
+    if result.peak_bytes is not None:
+        lines.append(MEMORY_NOTE)
+    if result.num_operations is not None:
+        lines.append(_word_operations(result))
     if result.calibration is not None:
         lines.append(f"Calibrated on {result.calibration}.")
     for model in result.models:
@@ -241,10 +272,26 @@ def describe_doubt(model: ExportedModel, result: ExportRecord) -> str | None:
     )
 
 
+def _word_operations(result: ExportRecord) -> str:
+    assert result.num_operations is not None
+    return (
+        f"Each makes {figures.magnitude(result.num_operations)} operations of a text of "
+        f"{result.num_tokens} tokens, in whatever precision."
+    )
+
+
 def _word_speed(model: ExportedModel) -> list[str]:
     return [
         or_none(model.latency_ms, figures.milliseconds),
         NONE if model.speed_up is None else f"{model.speed_up:.2f}×",
+        *_word_load(model),
+    ]
+
+
+def _word_load(found: ExportedModel | ExportRecord) -> list[str]:
+    return [
+        or_none(found.texts_per_second, figures.count),
+        or_none(found.peak_bytes, figures.file_size),
     ]
 
 

@@ -42,6 +42,13 @@ class Rows:
         """How many there are."""
         return sum(len(batch["input_ids"]) for batch in self.batches)
 
+    @property
+    def num_tokens(self) -> int:
+        """Mean length of a row, in tokens; of a choice where a row has several."""
+        masks = [batch["attention_mask"] > 0 for batch in self.batches]
+        num_rows = sum(mask.flatten(0, -2).shape[0] for mask in masks)
+        return max(1, round(sum(int(mask.sum()) for mask in masks) / num_rows))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Texts:

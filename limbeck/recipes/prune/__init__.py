@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from limbeck.checkpoints import copy_beside, require_no_exits
-from limbeck.errors import LimbeckError
-from limbeck.inference.footprint import Footprint, measure_footprint
+from limbeck.inference.footprint import Footprint
 from limbeck.methods._choosing import choose_best
 from limbeck.methods.prune_units import require_cuttable
 from limbeck.models import Model
@@ -21,6 +20,7 @@ from limbeck.recipes._inputs import hash_inputs
 from limbeck.recipes._tasks.card import make_card, show_model
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.folders import share_folder
+from limbeck.recipes._tasks.footprints import describe_memory, measure_memory
 from limbeck.recipes._tasks.memory import recall_task
 from limbeck.recipes._tasks.models import load_fine_tuned
 from limbeck.recipes._tasks.predictions import count_bytes
@@ -37,7 +37,6 @@ from limbeck.recipes.finetune.forecast import count_steps
 from limbeck.recipes.prune.cutting import Schedule, Shape
 from limbeck.recipes.prune.result import (
     describe_kept,
-    describe_memory,
     describe_model,
     describe_round,
     describe_stored,
@@ -283,22 +282,10 @@ def _read_model(pruning: _Pruning, folder: Path) -> tuple[Shape, Stored | None]:
 def _measure_memory(
     pruning: _Pruning, folder: Path, progress: Progress
 ) -> tuple[Footprint, Footprint] | None:
-    """Loads the model as it was given, and what is left, each in a process of its own.
-
-    None where that fails, which is told: what was trained is not lost for it.
-    """
-    progress.log("measuring memory")
-    device = pruning.settings.device
-    name = "cpu" if device == "auto" else device
-    try:
-        before, after = (
-            measure_footprint(one, name="torch", device=name)
-            for one in (pruning.data.folder, folder)
-        )
-    except LimbeckError as error:
-        progress.log(f"memory was not measured: {error}")
-        return None
-    return before, after
+    """Loads the model as it was given, and what is left; None where that fails."""
+    models = {FULL: pruning.data.folder, LABEL: folder}
+    found = measure_memory(models, device=pruning.settings.device, progress=progress)
+    return (found[FULL], found[LABEL]) if len(found) == len(models) else None
 
 
 def _write_report(

@@ -49,20 +49,6 @@ def describe_model(facts: ModelFacts, shape: Shape, memory: Footprint | None) ->
     )
 
 
-def describe_memory(before: Footprint, after: Footprint) -> str | None:
-    """Says in a sentence what two models take of memory; None where the system does not tell."""
-    found = [one.loaded_bytes for one in (after, before)]
-    peaks = [one.peak_bytes for one in (after, before)]
-    if None in (*found, *peaks):
-        return None
-    loaded, whole, peak, highest = (figures.file_size(n) for n in (*found, *peaks) if n is not None)
-    return (
-        f"Loaded in torch it takes {loaded} of memory, the model as it was given {whole}; with "
-        f"Python, libraries and a batch of 8 rows of 128 tokens a process has at most {peak} and "
-        f"{highest}."
-    )
-
-
 def describe_round(round_: Round, before: Shape, *, metric: str) -> PruneRound:
     """Returns what a finished round left.
 
@@ -173,7 +159,7 @@ def summarise_result(result: PruneRecord) -> str:
     """Formats a result: both models side by side, the outcome, the files."""
     metric = wording.metric_name(result.metric)
     head = ["model", "layers", "heads", "neurons", "parameters", "file", "operations", metric]
-    head += ["latency", "texts/s", "memory"]
+    head += ["latency", "texts/s", "loaded", "peak memory"]
     lines = ["", *align_rows([head, *map(_words, result.models)]), "", result.headline]
     if result.difference is not None:
         found = Interval(
@@ -214,4 +200,5 @@ def _words(model: PrunedModel) -> list[str]:
         or_none(model.latency_ms, figures.milliseconds),
         or_none(model.texts_per_second, figures.count),
         or_none(model.loaded_bytes, figures.file_size),
+        or_none(model.peak_bytes, figures.file_size),
     ]
