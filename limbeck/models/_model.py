@@ -20,6 +20,7 @@ from limbeck.models._inputs import check_inputs, flatten_choices
 from limbeck.models._kinds import Kind
 from limbeck.models._layer_shapes import cut_layers
 from limbeck.models._loss import compute_loss
+from limbeck.models._placed import PlacedModule
 from limbeck.models._pretrained import read_model_config, read_weights
 from limbeck.models._smaller import make_smaller
 from limbeck.nn import (
@@ -32,7 +33,7 @@ from limbeck.nn import (
 )
 
 
-class Model(nn.Module):
+class Model(PlacedModule):
     """An encoder with or without a pooler and a head, newly initialised, in training mode.
 
     Args:
@@ -366,21 +367,6 @@ class Model(nn.Module):
     def has_token_types(self) -> bool:
         """Whether it takes `token_type_ids`."""
         return self.encoder.embeddings.token_type is not None
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers there are to train; a tied weight counts once."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.encoder.embeddings.word.weight.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the weights."""
-        return self.encoder.embeddings.word.weight.dtype
 
     def _check(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import torch
 
@@ -52,7 +53,11 @@ class SentenceEngine(Engine):
     ) -> Engine:
         """Reads a model folder; the arguments are those of `load_engine`."""
         model = SentenceModel.from_pretrained(folder, dtype=find_dtype(precision))
-        return cls(model, device=device, num_threads=num_threads)
+        return cls(model, device=device, num_threads=num_threads).made_ready(folder)
+
+    def made_ready(self, folder: Path) -> Self:  # noqa: ARG002 - for those that it takes longer
+        """Returns the engine of a folder when it can run."""
+        return self
 
     @torch.inference_mode()
     def compute(self, batch: Batch) -> Outputs:

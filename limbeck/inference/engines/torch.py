@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
 from limbeck.inference.engines._engine import ASKED, Batch, Engine, Limits, Outputs
 from limbeck.inference.engines._facts import ModelFacts, find_folder_kind, names_head
 from limbeck.inference.engines._precision import find_dtype, name_precision, set_threads
+from limbeck.inference.engines._sentence import SentenceEngine
 from limbeck.models import (
     AnyModel,
     AutoConfig,
@@ -71,16 +72,14 @@ class TorchEngine(Engine):
     ) -> Engine:
         """Reads a model folder; the arguments are those of `load_engine`."""
         if vectors:
-            from limbeck.inference.engines._sentence import SentenceEngine
-
-            return SentenceEngine.load(
+            return cls.of_vectors().load(
                 folder, device=device, precision=precision, num_threads=num_threads
             )
         dtype = find_dtype(precision)
         if find_foreign_family(folder) is not None:
             set_threads(num_threads)
             foreign = load_foreign(folder, kind or find_folder_kind(folder))
-            return cls(foreign.to(dtype), device=device)
+            return cls(foreign.to(dtype), device=device).made_ready(folder)
         config = AutoConfig.from_pretrained(folder)
         model_type = find_class(config.model_type, kind or find_folder_kind(folder))
         set_threads(num_threads)
@@ -88,7 +87,16 @@ class TorchEngine(Engine):
         is_below = kind is not None and not kind.has_head and names_head(folder)
         pooler = False if is_below else None
         model = model_type.from_pretrained(folder, dtype=dtype, add_pooling_layer=pooler)
-        return cls(add_exits(model, folder), device=device)
+        return cls(add_exits(model, folder), device=device).made_ready(folder)
+
+    @classmethod
+    def of_vectors(cls) -> type[SentenceEngine]:
+        """Returns what runs sentence models in the same way."""
+        return SentenceEngine
+
+    def made_ready(self, folder: Path) -> Self:  # noqa: ARG002 - for those that it takes longer
+        """Returns the engine of a folder when it can run."""
+        return self
 
     @torch.inference_mode()
     def compute(self, batch: Batch) -> Outputs:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
 
 from limbeck.errors import LimbeckError, MachineError, SettingsError, shorten
-from limbeck.inference.engines._engine import ASKED, Engine
+from limbeck.inference.engines._engine import ASKED
 from limbeck.inference.engines._sentence import SentenceEngine
 from limbeck.inference.engines.torch import TorchEngine
-from limbeck.models import EarlyExitModel, Kind
+from limbeck.models import EarlyExitModel
 from limbeck.nn import Encoder
 
-_PlainT = TypeVar("_PlainT", TorchEngine, SentenceEngine)
+_PlainT = TypeVar("_PlainT", bound=TorchEngine | SentenceEngine)
 
 _WARM_TOKENS = 8
 _WARM_ROWS = (2, 1)
@@ -37,31 +37,18 @@ class CompiledEngine(TorchEngine):
     """
 
     @classmethod
-    def load(
-        cls,
-        folder: Path,
-        *,
-        kind: Kind | None = None,
-        vectors: bool = False,
-        device: str = "auto",
-        precision: str | None = None,
-        num_threads: int | None = None,
-    ) -> Engine:
-        """Reads a model folder and compiles it; the arguments are those of `load_engine`.
+    def of_vectors(cls) -> type[SentenceEngine]:
+        """Returns what runs sentence models in the same way."""
+        return CompiledSentenceEngine
+
+    def made_ready(self, folder: Path) -> Self:
+        """Returns the engine with its encoder compiled.
 
         Raises:
             MachineError: If it can't be compiled, as where there is no C++ compiler.
             SettingsError: If `transformers` runs the model, and not Limbeck, or it has early exits.
         """
-        if vectors:
-            return CompiledSentenceEngine.load(
-                folder, device=device, precision=precision, num_threads=num_threads
-            )
-        engine = super().load(
-            folder, kind=kind, device=device, precision=precision, num_threads=num_threads
-        )
-        assert isinstance(engine, cls)
-        return _compile(engine, folder)
+        return _compile(self, folder)
 
 
 class CompiledSentenceEngine(SentenceEngine):
@@ -72,28 +59,9 @@ class CompiledSentenceEngine(SentenceEngine):
 
     part_of = "torch_compiled"
 
-    @classmethod
-    def load(
-        cls,
-        folder: Path,
-        *,
-        kind: Kind | None = None,
-        vectors: bool = True,
-        device: str = "auto",
-        precision: str | None = None,
-        num_threads: int | None = None,
-    ) -> Engine:
-        """Reads a model folder and compiles it; the arguments are those of `load_engine`."""
-        engine = super().load(
-            folder,
-            kind=kind,
-            vectors=vectors,
-            device=device,
-            precision=precision,
-            num_threads=num_threads,
-        )
-        assert isinstance(engine, cls)
-        return _compile(engine, folder)
+    def made_ready(self, folder: Path) -> Self:
+        """Returns the engine with its encoder compiled."""
+        return _compile(self, folder)
 
 
 def _compile(engine: _PlainT, folder: Path) -> _PlainT:

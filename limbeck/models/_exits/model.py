@@ -19,6 +19,7 @@ from limbeck.models._config import ModelConfig
 from limbeck.models._exits.uncertainty import MEASURES, find_problem, require_measure, to_answers
 from limbeck.models._kinds import SEQUENCE_CLASSIFICATION, Kind
 from limbeck.models._model import Model
+from limbeck.models._placed import PlacedModule
 from limbeck.nn import ModelOutput
 
 
@@ -45,7 +46,7 @@ class Exit(nn.Module):
         return _score(self.pooler, self.head, states, input_ids, attention_mask)
 
 
-class EarlyExitModel(nn.Module):
+class EarlyExitModel(PlacedModule):
     """A classifier or regressor of texts with exits on inner layers.
 
     The model itself is as it was, so that a row which leaves by no exit is answered as the model
@@ -279,21 +280,6 @@ class EarlyExitModel(nn.Module):
     def class_name(self) -> str:
         """What the model itself is called, such as `BertForSequenceClassification`."""
         return type(self.model).__name__
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers there are to train, those of the exits included."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.model.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the weights."""
-        return self.model.dtype
 
     def __call__(self, *args: Any, **kwargs: Any) -> ModelOutput:
         output: ModelOutput = super().__call__(*args, **kwargs)

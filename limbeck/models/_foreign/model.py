@@ -19,6 +19,7 @@ from limbeck.models._foreign.library import find_class_name, import_transformers
 from limbeck.models._foreign.unpadded import join_rows, rows_by_length
 from limbeck.models._inputs import check_inputs, flatten_choices
 from limbeck.models._kinds import Kind
+from limbeck.models._placed import PlacedModule
 from limbeck.nn import Collect, EncoderOutput, ModelOutput, is_collected, names_in
 
 _PROBED_LENGTHS = range(3, 10)  # odd and even ones, for families that pool neighbours
@@ -27,7 +28,7 @@ _TOLERANCE = 1e-4
 0.01 and more."""
 
 
-class ForeignModel(nn.Module):
+class ForeignModel(PlacedModule):
     """A model that `transformers` runs, without gradients.
 
     Padding changes nothing, as with models of ours: where a family reads it, since it knows no
@@ -110,21 +111,6 @@ class ForeignModel(nn.Module):
         """The model below the head; itself if it has none."""
         base: nn.Module = getattr(self.model, str(self.model.base_model_prefix), self.model)
         return base
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers it has; a tied weight counts once."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the weights."""
-        return next(self.parameters()).dtype
 
     def forward(
         self,

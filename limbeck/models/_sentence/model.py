@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from limbeck import checkpoints
 from limbeck.errors import SettingsError, shorten, with_article
@@ -14,6 +14,7 @@ from limbeck.models._any import AnyModel, find_foreign_family, load_foreign
 from limbeck.models._auto import AutoModel
 from limbeck.models._kinds import ENCODER
 from limbeck.models._model import Model
+from limbeck.models._placed import PlacedModule
 from limbeck.models._sentence.config import SentenceConfig
 from limbeck.models._sentence.folder import read_sentence_config
 from limbeck.models._sentence.head import SentenceHead
@@ -21,7 +22,7 @@ from limbeck.models._sentence.weights import read_sentence_head, write_sentence_
 from limbeck.nn import at_least_float32
 
 
-class SentenceModel(nn.Module):
+class SentenceModel(PlacedModule):
     """An encoder, pooling, and layers after it: texts in, one vector each out.
 
     Args:
@@ -146,21 +147,6 @@ class SentenceModel(nn.Module):
         left_out = 0 if self.config.pooling.include_prompt else num_prompt_tokens
         vectors: Tensor = self.head(hidden, attention_mask, num_left_out=left_out)
         return at_least_float32(vectors)[:, : self.config.width]
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers there are to train; a tied weight counts once."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.encoder.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the weights."""
-        return self.encoder.dtype
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         vectors: Tensor = super().__call__(*args, **kwargs)
