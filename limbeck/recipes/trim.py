@@ -29,6 +29,7 @@ from limbeck.files import sha256_of_texts
 from limbeck.methods import factorise_embeddings, trim_positions, trim_vocabulary
 from limbeck.models import AutoConfig, AutoModel, Model, find_class
 from limbeck.recipes._inputs import hash_inputs
+from limbeck.recipes._loads import measure_loads, word_loads
 from limbeck.recipes._settings import RunSettings
 from limbeck.recipes._tasks.card import show_model
 from limbeck.recipes._tasks.heads import find_head
@@ -79,6 +80,9 @@ class TrimSettings(RunSettings):
     @classmethod
     def _check_columns(cls, rank: float | None) -> float | None:
         return None if rank is None else factorise_embeddings.require_columns(rank)
+
+    measure: bool = True
+    """Measure the speed and memory of both models at the end."""
 
     def named_models(self) -> dict[str, str]:
         """Returns the models that the settings name, by setting."""
@@ -266,8 +270,27 @@ def run(settings: TrimSettings, *, progress: Progress) -> TrimRecord:
         folder = settings.out / "model"
         cut.write(folder)
         write_card(folder, _make_card(settings, cut))
-        record = TrimRecord(model=str(folder), model_files=hash_model_files(folder), **cut.sizes)
+        record = TrimRecord(
+            model=str(folder),
+            model_files=hash_model_files(folder),
+            **cut.sizes,
+            **(_measure(cut, folder, progress) if settings.measure else {}),
+        )
         return record.write(settings.out)
+
+
+def _measure(cut: _Cut, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Returns what both models take, measured in turns on texts of the kind that stayed."""
+    given = cut.settings.texts
+    names = [given] if isinstance(given, str) else list(given or ())
+    texts: Sequence[str] = ()
+    if names and not CorpusInfo.exists(Path(names[0])):
+        read = _read(names, cut.settings, progress=SilentProgress())
+        texts = list(islice(read, _TEXTS_AT_A_TIME))
+    before, after = measure_loads(
+        cut.folder, folder, kind=cut.small.kind, texts=texts, progress=progress
+    )
+    return {"load_before": before, "load": after}
 
 
 def _make_card(settings: TrimSettings, cut: _Cut) -> Card:
@@ -314,7 +337,10 @@ def prepare_model(settings: TrimSettings) -> Callable[[Path], object]:
 def summarise(result: TrimRecord) -> str:
     """Formats a result: what stayed of pieces, positions and parameters."""
     sizes = _word_sizes(result.model_dump())
-    return "\n".join(f"{name}: {value}" for name, value in sizes.items())
+    lines = [f"{name}: {value}" for name, value in sizes.items()]
+    if result.load is not None and result.load_before is not None:
+        lines += word_loads(result.load_before, result.load, is_same=result.embedding_rank is None)
+    return "\n".join(lines)
 
 
 def _word_sizes(sizes: Mapping[str, Any]) -> dict[str, str]:

@@ -5,7 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
+from limbeck.files.typed import Part
 from limbeck.runs.result import ResultRecord, move_path
+
+
+class Load(Part):
+    """What a model takes; what was not measured is None."""
+
+    file_bytes: int
+    """Size of its weight files."""
+    num_operations: int
+    """Additions and multiplications of matrix products on a text of `num_tokens`."""
+    num_tokens: int
+    """Length of that text."""
+    latency_ms: float | None = None
+    """Milliseconds a text, one at a time, tokenised too."""
+    texts_per_second: float | None = None
+    """Texts a second in a batch."""
+    loaded_bytes: int | None = None
+    """By how much a process grows that loads it in torch."""
+    peak_bytes: int | None = None
+    """Most memory that such a process has, a batch of 8 rows of 128 tokens and all libraries
+    included."""
 
 
 class TrimRecord(ResultRecord):
@@ -29,6 +50,10 @@ class TrimRecord(ResultRecord):
     """Longest input that the given model takes."""
     embedding_rank: int | None = None
     """Rank of its table of words; None for one that is not factorised."""
+    load: Load | None = None
+    """What it takes; None where that was not measured."""
+    load_before: Load | None = None
+    """What the given model takes; likewise."""
     model_files: dict[str, str]
     """SHA-256 of each file of the model, but for the card."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from limbeck import (
 from limbeck.cli import main
 from limbeck.data import CorpusSettings, build_corpus
 from limbeck.errors import CheckpointError, DataError, SettingsError
-from limbeck.recipes.trim import TrimSettings, plan, run
+from limbeck.recipes.trim import TrimSettings, plan, run, summarise
 from limbeck.train import SilentProgress
 
 TEXTS = ["good good film", "a bad film"]
@@ -54,6 +55,14 @@ def test_a_folder_is_trimmed(model, texts, tmp_path):
     assert result.num_parameters_before - result.num_parameters == 16 * (size - result.num_pieces)
     before, after = read(model), read(result.model)
     assert after[0].num_parameters == result.num_parameters
+    assert result.load.file_bytes < result.load_before.file_bytes
+    assert result.load.num_operations == result.load_before.num_operations > 0
+    assert min(result.load.latency_ms, result.load.texts_per_second) > 0
+    if Path("/proc/self/status").exists():
+        assert result.load.peak_bytes > result.load.loaded_bytes
+    table = summarise(result)
+    for said in ("peak memory", "as given  ", "trimmed  ", "that stayed it computes the same"):
+        assert said in table
     assert after[0].config.id2label == {0: "bad", 1: "good"}
     for text in TEXTS:
         assert after[1].tokenize(text) == before[1].tokenize(text)
@@ -76,7 +85,7 @@ def test_what_is_said_of_the_models_outputs_comes_along(model, texts, tmp_path):
         path.write_text(content, encoding="utf-8")
     card = "---\nlicense: mit\n---\n# Whose it is\n"
     (tmp_path / "model" / "README.md").write_text(card, encoding="utf-8")
-    settings = TrimSettings(model=model, texts=texts, out=tmp_path / "out")
+    settings = TrimSettings(measure=False, model=model, texts=texts, out=tmp_path / "out")
     result = run(settings, progress=SilentProgress())
     for name, content in beside.items():
         assert (tmp_path / "out/model" / name).read_text(encoding="utf-8") == content
@@ -91,7 +100,7 @@ def test_positions_go_with_all_that_is_said_of_lengths(model, tmp_path):
     """The tokenizer's limit, that of a sentence model's texts; what is computed stays."""
     beside = tmp_path / "model" / "sentence_bert_config.json"
     beside.write_text('{"max_seq_length": 256, "do_lower_case": false}', encoding="utf-8")
-    settings = TrimSettings(model=model, max_tokens=12, out=tmp_path / "out")
+    settings = TrimSettings(measure=False, model=model, max_tokens=12, out=tmp_path / "out")
     planned = plan(settings)
     assert planned["positions"] == "12 of 32, 62.5% less"
     result = run(settings, progress=SilentProgress())
@@ -117,7 +126,8 @@ def test_a_length_that_the_task_needs(model, tmp_path):
     memory = '{"task": "sst2", "task_options": {}, "max_length": 16}'
     (tmp_path / "model" / "limbeck.json").write_text(memory, encoding="utf-8")
     short, fitting = (
-        TrimSettings(model=model, max_tokens=length, out=tmp_path / "out") for length in (15, 16)
+        TrimSettings(measure=False, model=model, max_tokens=length, out=tmp_path / "out")
+        for length in (15, 16)
     )
     message = (
         r"max_tokens = 15, but .* max_length = 16, as its limbeck\.json says; accepted: 16 and"
@@ -132,7 +142,7 @@ def test_a_length_that_the_task_needs(model, tmp_path):
 def test_a_table_is_factorised_by_what_texts_use(model, texts, tmp_path):
     made = {
         name: run(
-            TrimSettings(model=model, rank=4, out=tmp_path / name, **given),
+            TrimSettings(measure=False, model=model, rank=4, out=tmp_path / name, **given),
             progress=SilentProgress(),
         )
         for name, given in {
@@ -171,7 +181,7 @@ def test_a_table_is_factorised_by_what_texts_use(model, texts, tmp_path):
 
 
 def test_what_is_done_is_not_done_again(model, texts, tmp_path):
-    settings = TrimSettings(model=model, texts=[texts], out=tmp_path / "out")
+    settings = TrimSettings(measure=False, model=model, texts=[texts], out=tmp_path / "out")
     result = run(settings, progress=SilentProgress())
     assert run(settings, progress=SilentProgress()) == result
     (tmp_path / "out" / "model" / "tokenizer.json").write_text("{}", encoding="utf-8")
@@ -187,7 +197,10 @@ def test_a_corpus_is_as_good_as_its_texts(model, texts, tmp_path):
     reading = CorpusSettings(heldout_ratio=0, documents="line")
     build_corpus([texts], tokenizer=tokenizer, out=tmp_path / "corpus", settings=reading)
     made = [
-        run(TrimSettings(model=model, out=tmp_path / name, **given), progress=SilentProgress())
+        run(
+            TrimSettings(measure=False, model=model, out=tmp_path / name, **given),
+            progress=SilentProgress(),
+        )
         for name, given in {
             "a": {"texts": texts},
             "b": {"texts": str(tmp_path / "corpus")},
@@ -203,14 +216,14 @@ def test_bert_as_it_was_published_keeps_its_masked_lm(model, texts, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     config["architectures"] = ["BertForPreTraining"]
     (folder / "config.json").write_text(json.dumps(config))
-    settings = TrimSettings(model=model, texts=texts, out=tmp_path / "out")
+    settings = TrimSettings(measure=False, model=model, texts=texts, out=tmp_path / "out")
     small = AutoModelForMaskedLM.from_pretrained(run(settings, progress=SilentProgress()).model)
     assert small.score(torch.zeros(16)).shape == (small.config.vocab_size,)
 
 
 def test_from_the_shell(model, texts, tmp_path, capsys):
     out = tmp_path / "out"
-    arguments = ["trim", model, f"texts={texts}", f"out={out}"]
+    arguments = ["trim", model, f"texts={texts}", f"out={out}", "--measure", "false"]
     assert main([*arguments, "--dry-run"]) == 0
     shown = capsys.readouterr().out
     assert "pieces" in shown
@@ -255,6 +268,8 @@ def test_what_cannot_be_trimmed(values, error, message, model, texts, tmp_path):
 
 def test_texts_without_words(model, tmp_path):
     (tmp_path / "empty.jsonl").write_text('{"text": " "}\n', encoding="utf-8")
-    settings = TrimSettings(model=model, texts=str(tmp_path / "empty.jsonl"), out=tmp_path / "out")
+    settings = TrimSettings(
+        measure=False, model=model, texts=str(tmp_path / "empty.jsonl"), out=tmp_path / "out"
+    )
     with pytest.raises(DataError, match=r"texts = '.*empty\.jsonl' have no words"):
         run(settings, progress=SilentProgress())
