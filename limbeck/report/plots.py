@@ -80,7 +80,12 @@ def across_label(*, by_latency: bool) -> str:
 
 def difference_plot(report: Report) -> Plot | None:
     """Draws the difference of each comparison with its interval; None if there is none."""
-    shown = [(c, c.paired.difference) for c in report.comparisons if c.paired is not None]
+    shown = [
+        (c, c.paired.difference)
+        for c in report.comparisons
+        # Where no example differs there is no interval, and a point alone would look sure.
+        if c.paired is not None and not c.paired.difference.is_all(0)
+    ]
     if not shown:
         return None
     labels = [model.label for model in report.models]

@@ -264,11 +264,11 @@ def describe_ends(found: Interval, num_examples: int, *, signed: bool = False) -
         >>> describe_ends(Interval(estimate=0.97, low=0.96, high=0.99), 872)
         '95 % interval 96.0 to 99.0'
         >>> describe_ends(Interval(estimate=1, low=1, high=1), 48)
-        'no example differs, and of others up to 6.2 % may'
+        'no example differs, and up to 6.2 % of others may'
     """
     ends = interval(found, signed=signed)
     if ends == NONE_DIFFERS:
-        return f"{ends}, and of others up to {percent(bound_unseen(num_examples))} may"
+        return f"{ends}, and up to {percent(bound_unseen(num_examples))} of others may"
     return f"{100 * found.level:.0f} % interval {ends}"
 
 

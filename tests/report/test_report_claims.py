@@ -60,7 +60,7 @@ def test_nothing_is_sure_where_no_example_differs(make_run, tmp_path):
         make_binary_run(make_run("s", "student", num_layers=3), labels, given),
     ]
     report = write(runs, tmp_path)
-    words = "no example differs, and of others up to 6.2 % may"
+    words = "no example differs, and up to 6.2 % of others may"
     assert f"keeps 100.0 % ({words}) of the teacher's F1 on irony" in report.headline
     (comparison,) = report.comparisons
     assert (
@@ -70,6 +70,7 @@ def test_nothing_is_sure_where_no_example_differs(make_run, tmp_path):
     assert "100.0 % (no example differs)" in page
     assert "| no example differs | not distinguishable |" in page
     assert "100.0 to 100.0" not in page + read(report, "html")
+    assert "Differences to the student" not in read(report, "html")
 
 
 def test_models_that_differ_on_every_example_are_told_apart():
