@@ -14,7 +14,9 @@ import limbeck
 from limbeck.errors import SettingsError
 from limbeck.models import AutoModelForSequenceClassification
 from limbeck.recipes.compress import plan, run
+from limbeck.recipes.compress.candidates import list_candidates
 from limbeck.recipes.compress.teacher import read_teacher_data
+from limbeck.recipes.compress.trimming import vary_vocabulary
 from limbeck.recipes.compress.vocabulary import Vocabulary
 from limbeck.tokenizers import AutoTokenizer
 from limbeck.train import SilentProgress
@@ -107,6 +109,46 @@ def test_settings_that_fit_nothing_are_refused(deep_teacher, data, tmp_path):
 )
 def test_a_bound_on_size_asks_for_both(deep_teacher, data, tmp_path, given, tried):
     assert make_settings(deep_teacher, data, tmp_path / "run", **given).vocabularies == tried
+
+
+@pytest.mark.slow
+def test_given_students_are_trimmed_too(deep_teacher, encoder, rare_data, tmp_path):
+    settings = make_settings(
+        deep_teacher,
+        rare_data,
+        tmp_path / "run",
+        student=encoder,
+        depths=1,
+        vocabulary=("whole", "trimmed"),
+        min_count=2,
+    )
+    told = plan(settings)
+    names = ["encoder", "1 layer"]
+    assert set(told["students"]) == {*names, *(f"{name}, trimmed below 2" for name in names)}
+    assert len(told["vocabularies"]) == 2
+    assert "of the vocabulary of encoder " in "".join(told["vocabularies"])
+
+
+def test_what_cannot_be_trimmed_is_left_out_unless_asked_for(deep_teacher, rare_data, tmp_path):
+    losses = {"attention_mse": {}}
+
+    def list_all(**changes):
+        settings = make_settings(
+            deep_teacher, rare_data, tmp_path / "run", losses=losses, max_size_mb=5, **changes
+        )
+        candidates = list_candidates(settings, num_layers=3)
+        data, progress = read_teacher_data(settings, SilentProgress()), Lines()
+        found = vary_vocabulary(
+            settings, candidates, data, drafts=tmp_path / "drafts", progress=progress
+        )
+        return [candidate.name for candidate in found], progress.lines
+
+    names, lines = list_all()
+    assert not any("trimmed" in name for name in names)
+    assert [line.split(" is not tried with a trimmed vocabulary: ")[0] for line in lines] == names
+    assert "has another vocabulary than the student" in lines[0]
+    with pytest.raises(SettingsError, match=r"^vocabulary = trimmed: the student '.*, trimmed': l"):
+        list_all(vocabulary="trimmed")
 
 
 @pytest.mark.slow

@@ -77,8 +77,13 @@ class Students:
     def trials(self, names: Collection[str] | None = None) -> list[Trial]:
         """Returns how far all or some are, the cheapest first."""
         found = [
-            Trial(name=name, cost=self._plan.least_cost(name), scores=self._seen_scores(name))
-            for name in self._sources
+            Trial(
+                name=name,
+                cost=self._plan.least_cost(name),
+                scores=self._seen_scores(name),
+                kin=_find_kin(source),
+            )
+            for name, source in self._sources.items()
             if names is None or name in names
         ]
         return sorted(found, key=lambda trial: trial.cost)
@@ -174,6 +179,11 @@ def settings_of(source: Source) -> FinetuneSettings:
     """Returns how a student is trained."""
     assert source.candidate is not None, "the model itself is not trained"
     return source.candidate.settings
+
+
+def _find_kin(source: Source) -> str:
+    vocabulary = source.vocabulary
+    return source.name if vocabulary is None else source.name.removesuffix(f", {vocabulary.label}")
 
 
 def _job(source: Source, *, share: float = 1.0) -> Job:

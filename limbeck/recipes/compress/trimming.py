@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from limbeck.checkpoints import short_name
 from limbeck.errors import SettingsError
 from limbeck.recipes._tasks.data import TaskData
 from limbeck.recipes._tasks.folders import require_own_folders
@@ -48,7 +47,7 @@ def vary_vocabulary(
                 if model not in known:
                     known[model] = Vocabulary.choose(
                         model,
-                        "teacher" if model == settings.model else short_name(model),
+                        "teacher" if model == settings.model else f"student {candidate.name}",
                         data,
                         min_count=min_count,
                         drafts=drafts,
