@@ -101,7 +101,7 @@ def test_prune_takes_a_results_task_and_data(teacher, tmp_path):
     assert found.pipeline()("a good great film")
     assert "neurons" in found._repr_html_()
     report = found.report(teacher, measure=False)
-    assert [model.label for model in report.models] == ["teacher", "pruned"]
+    assert [model.label for model in report.models] == ["full model", "pruned"]
     assert limbeck.prune(teacher, neurons=0.5, **given).record == found.record
 
 
