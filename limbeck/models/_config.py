@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from limbeck import limits
-from limbeck.errors import SettingsError, did_you_mean, shorten
+from limbeck.errors import SettingsError, did_you_mean
 from limbeck.models import _layer_shapes
+from limbeck.models._fields import checked, count, flag, is_int, positive, show, size, token_id
 from limbeck.models._layer_shapes import LayerShape
-from limbeck.nn import ACTIVATIONS
 
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
-_SHOWN_WHOLE = 10**15
 _OWN_PARTS = {
     "layer_shapes": "layers without some of their heads or inner neurons",
     "embedding_rank": "a table of words in two factors",
@@ -25,79 +23,6 @@ _OWN_PARTS = {
     "head_dim": "hidden states of another width than its heads side by side",
 }
 _WRITTEN_IF_GIVEN = ("problem_type", *_OWN_PARTS)
-
-
-def checked(default: Any, accepted: str, check: Callable[[Any], bool]) -> Any:
-    """A field of a kind of its own: what is accepted in words, and whether a value is."""
-    return field(default=default, metadata={"accepted": accepted, "check": check})
-
-
-def _show(value: object) -> str:
-    """Returns a value for a message: not more of it than a line holds."""
-    if isinstance(value, int) and abs(value) >= _SHOWN_WHOLE:
-        return count(value)
-    return shorten(value)
-
-
-def count(number: int) -> str:
-    """Returns a number in words; Python writes out none of more than 4,300 digits."""
-    if abs(number) < _SHOWN_WHOLE:
-        return f"{number:,}"
-    return f"10^{number.bit_length() * math.log10(2):.0f}"
-
-
-def _is_int(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def size(default: int | None, *, least: int = 1, optional: bool = False) -> Any:
-    """A field that counts something of which there is at least one."""
-    metadata = {
-        "accepted": f"a whole number from {least}" + (", or null" if optional else ""),
-        "check": lambda value: (optional and value is None) or _is_int(value, least),
-        "is_size": True,
-    }
-    return field(default=default, metadata=metadata)
-
-
-def rate(default: float | None, *, optional: bool = False) -> Any:
-    """A dropout probability."""
-    accepted = "a number from 0 to 1" + (", or null" if optional else "")
-    return checked(
-        default, accepted, lambda v: (optional and v is None) or (_is_number(v) and 0 <= v <= 1)
-    )
-
-
-def token_id(default: int | None, *, optional: bool = True) -> Any:
-    """A token's number in the vocabulary, or None where there may be no such token."""
-    accepted = "a whole number from 0" + (", or null" if optional else "")
-    return checked(default, accepted, lambda v: (optional and v is None) or _is_int(v, 0))
-
-
-def positive(default: float) -> Any:
-    """A finite number above 0."""
-    accepted = "a finite number above 0"
-    return checked(default, accepted, lambda v: _is_number(v) and 0 < v < math.inf)
-
-
-def flag(*, default: bool) -> Any:
-    """A yes or no."""
-    return checked(default, "true or false", lambda v: isinstance(v, bool))
-
-
-def one_of(default: str, accepted: Sequence[str]) -> Any:
-    """One of some words."""
-    return checked(default, "one of " + ", ".join(accepted), lambda v: v in accepted)
-
-
-def activation(default: str) -> Any:
-    """The name of an activation."""
-    accepted = "one of " + ", ".join(ACTIVATIONS)
-    return checked(default, accepted, lambda v: isinstance(v, str) and v in ACTIVATIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +100,7 @@ class ModelConfig:
         shapes = _layer_shapes.read_layer_shapes(self.layer_shapes)
         object.__setattr__(self, "layer_shapes", shapes)
         faults = [
-            f"{f.name} is {_show(getattr(self, f.name))}; accepted: {f.metadata['accepted']}"
+            f"{f.name} is {show(getattr(self, f.name))}; accepted: {f.metadata['accepted']}"
             for f in dataclasses.fields(self)
             if "check" in f.metadata and not f.metadata["check"](getattr(self, f.name))
         ]
@@ -480,8 +405,8 @@ def complete_labels(
     num_labels: Any, id2label: Any, label2id: Any
 ) -> tuple[dict[int, str], dict[str, int]]:
     """Fills in what the other two say of the labels, and refuses where they contradict."""
-    if not _is_int(num_labels, 0):
-        raise SettingsError(f"num_labels is {_show(num_labels)}; accepted: a whole number from 1.")
+    if not is_int(num_labels, 0):
+        raise SettingsError(f"num_labels is {show(num_labels)}; accepted: a whole number from 1.")
     if num_labels > limits.LABELS.value:
         raise SettingsError(
             f"num_labels is {count(num_labels)}; accepted: {limits.LABELS.describe()}."
@@ -491,7 +416,7 @@ def complete_labels(
         indices = {str(label): int(index) for label, index in dict(label2id or {}).items()}
     except (TypeError, ValueError):
         raise SettingsError(
-            f"id2label is {_show(id2label)} and label2id {_show(label2id)}; accepted: mappings "
+            f"id2label is {show(id2label)} and label2id {show(label2id)}; accepted: mappings "
             "from a number to a name, and back."
         ) from None
     if not names:
@@ -501,13 +426,13 @@ def complete_labels(
         names = {index: f"LABEL_{index}" for index in range(num_labels or 2)}
     names = dict(sorted(names.items()))
     if list(names) != list(range(len(names))):
-        raise SettingsError(f"id2label is {_show(names)}; accepted: a name each for 0, 1, 2, ...")
+        raise SettingsError(f"id2label is {show(names)}; accepted: a name each for 0, 1, 2, ...")
     if num_labels not in (0, len(names)):
         raise SettingsError(f"num_labels is {num_labels}, but id2label has {len(names)} labels.")
     wrong = [label for label, index in indices.items() if names.get(index) != label]
     if id2label and wrong:
         raise SettingsError(
-            f"label2id is not the inverse of id2label {_show(names)}: it gives "
+            f"label2id is not the inverse of id2label {show(names)}: it gives "
             f"'{wrong[0]}' the number {indices[wrong[0]]}; leave it out."
         )
     # Two labels of one name are told apart by their numbers alone; its number is the first's.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from limbeck.models._config import ModelConfig, size
+from limbeck.models._config import ModelConfig
+from limbeck.models._fields import size
 
 
 @dataclass(frozen=True, kw_only=True)

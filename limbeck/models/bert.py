@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from limbeck.models import _config as fields
+from limbeck.models import _fields as fields
 from limbeck.models._architecture import Architecture
 from limbeck.models._blocks import build_embeddings, build_layer, build_pooler
 from limbeck.models._classes import make_classes

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import SettingsError
-from limbeck.models import _config as fields
+from limbeck.models import _fields as fields
 from limbeck.models._architecture import Architecture
 from limbeck.models._blocks import build_embeddings, build_layer
 from limbeck.models._classes import make_classes

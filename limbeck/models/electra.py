@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from limbeck.models import _config as fields
+from limbeck.models import _fields as fields
 from limbeck.models import bert
 from limbeck.models._architecture import Architecture
 from limbeck.models._blocks import build_embeddings, build_layer

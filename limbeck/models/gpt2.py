@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from limbeck.models import _config as fields
+from limbeck.models import _fields as fields
 from limbeck.models._architecture import Architecture
 from limbeck.models._classes import make_classes
 from limbeck.models._config import ModelConfig

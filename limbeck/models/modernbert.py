@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from limbeck.errors import SettingsError, shorten
-from limbeck.models import _config as fields
+from limbeck.models import _fields as fields
 from limbeck.models._architecture import Architecture
 from limbeck.models._classes import make_classes
 from limbeck.models._config import ModelConfig

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from limbeck.models import _config as fields
+from limbeck.models import _fields as fields
 from limbeck.models import roberta
 from limbeck.models._architecture import Architecture
 from limbeck.models._blocks import build_embeddings, build_layer

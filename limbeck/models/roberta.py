@@ -14,7 +14,7 @@ from typing import ClassVar
 from torch import nn
 
 from limbeck.models import _blocks, bert
-from limbeck.models import _config as fields
+from limbeck.models import _fields as fields
 from limbeck.models._architecture import Architecture
 from limbeck.models._classes import make_classes
 from limbeck.models._heads import build_masked_lm_head, build_score_head

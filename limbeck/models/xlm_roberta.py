@@ -9,7 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from limbeck.models import _config as fields
+from limbeck.models import _fields as fields
 from limbeck.models import roberta
 from limbeck.models._classes import make_classes
 

@@ -14,7 +14,8 @@ from torch import nn
 from limbeck import checkpoints
 from limbeck.errors import CheckpointError, SettingsError
 from limbeck.files import read_json
-from limbeck.models._config import ModelConfig, size
+from limbeck.models._config import ModelConfig
+from limbeck.models._fields import size
 from limbeck.models._foreign.library import (
     find_class_name,
     import_transformers,
