@@ -37,7 +37,8 @@ def name_points(axes: Axes, points: Sequence[tuple[float, float]], names: Sequen
     Args:
         axes: With their final limits, and all texts that are to stay free.
         points: In data.
-        names: Theirs; long ones are cut.
+        names: Theirs; long ones are cut in the middle, since what tells one of several from the
+            others, such as its format, is often at the end.
     """
     from matplotlib.transforms import Bbox
 
@@ -46,9 +47,8 @@ def name_points(axes: Axes, points: Sequence[tuple[float, float]], names: Sequen
     boxes = [Bbox([mark - _MARK * scale, mark + _MARK * scale]) for mark in marks]
     boxes += [text.get_window_extent() for text in axes.texts]
     for point, name in zip(points, names, strict=True):
-        shown = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
         text = axes.annotate(
-            shown, point, (0, 0), textcoords="offset points", color=INK, size=FONT_SIZE
+            _cut(name), point, (0, 0), textcoords="offset points", color=INK, size=FONT_SIZE
         )
 
         def place(where: tuple[int, int, str, str], text: Annotation = text) -> Bbox:
@@ -61,6 +61,13 @@ def name_points(axes: Axes, points: Sequence[tuple[float, float]], names: Sequen
             return outside + sum(_overlap(box, other) for other in boxes)
 
         boxes.append(place(min(_PLACES, key=covered)))
+
+
+def _cut(name: str) -> str:
+    if len(name) <= _LONGEST:
+        return name
+    half = (_LONGEST - 1) // 2
+    return f"{name[:half].rstrip()}…{name[-half:].lstrip()}"
 
 
 def _overlap(one: BboxBase, other: BboxBase) -> float:

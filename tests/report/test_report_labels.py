@@ -34,7 +34,7 @@ def test_names_stand_apart_and_inside():
     for text in axes.texts:
         text.set_size(FONT_SIZE)
     shown = [text.get_text() for text in axes.texts[1:]]
-    assert shown == [*names[:-1], "a name that is far too long f…"]
+    assert shown == [*names[:-1], "a name that is…g for any plot"]
     renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = [text.get_window_extent(renderer) for text in axes.texts]
     for one, other in itertools.combinations(boxes, 2):
