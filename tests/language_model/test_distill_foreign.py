@@ -107,7 +107,7 @@ def test_what_a_foreign_teacher_can_not_do_is_refused(
     refused(r"transformers alone can run, so that no student can be made of .* give student=MODEL")
     refused(r"confine_attention = true .*set it to false", student=student, confine_attention=True)
     refused(
-        r"losses.attention_mse compares the models' attention_scores, but the teacher .* is a "
+        r"losses.attention_mse compares the models' attention_scores, but the teacher .* is an "
         r"ErnieForMaskedLM that transformers runs, which gives hidden_states, last_hidden_state",
         student=student,
         losses={"attention_mse": {}},

@@ -66,7 +66,7 @@ class WiderLinear(nn.Linear):
             ScaledNorm,
             r"norm is a ScaledNorm and holds gain, scale, .*; accepted: Embedding, .* draw\(std",
         ),
-        (lambda: nn.RMSNorm(4), r"1\.norm is a RMSNorm and holds weight"),
+        (lambda: nn.RMSNorm(4), r"1\.norm is an RMSNorm and holds weight"),
         (WiderLinear, r"1\.norm is a WiderLinear and holds weight, bias, extra"),
     ],
 )

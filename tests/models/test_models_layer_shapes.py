@@ -22,6 +22,7 @@ from model_oracle import (
 )
 
 from limbeck import AutoConfig, CheckpointError, SettingsError
+from limbeck.errors import with_article
 from limbeck.methods.keep_layers import KeepLayersSettings
 from limbeck.methods.keep_layers import apply as keep_layers
 from limbeck.methods.prune_units import keep_units
@@ -289,7 +290,8 @@ def test_queries_and_attention_of_the_heads_that_are_left(family):
 def test_families_whose_layers_stay_alike(family):
     model = our_class(family, SEQUENCE_CLASSIFICATION)(our_config(family))
     with pytest.raises(
-        SettingsError, match=rf"out of a {family}, since a layer .*; accepted: .* bert, camembert, "
+        SettingsError,
+        match=rf"out of {with_article(family)}, since a layer .*; accepted: .* bert, camembert, ",
     ):
         prune(model)
     with pytest.raises(

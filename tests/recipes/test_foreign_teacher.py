@@ -118,7 +118,7 @@ def test_one_without_its_head_is_refused(tmp_path, data, encoder):
     bare = write_foreign(tmp_path / "bare", auto="AutoModelForMaskedLM", steps=0)
     with pytest.raises(
         MissingHeadError,
-        match=r"teacher = .*has no head that is fine-tuned.*ErnieForMaskedLM; needed is a ernie",
+        match=r"teacher = .*has no head that is fine-tuned.*ErnieForMaskedLM; needed is an ernie",
     ):
         finetune(encoder, data, tmp_path / "run", teacher=bare)
 

@@ -37,8 +37,9 @@ def require_head(task: Task, folder: Path, *, name: str, setting: str = "") -> N
     if kind in (None, wanted) or not wanted.has_head:
         return
     raise MissingHeadError(
-        f"{setting}{describe_missing_head(task, name=name)} (it holds a "
-        f"{_name_class(folder)}; needed is {with_article(_name_needed(folder, wanted))})"
+        f"{setting}{describe_missing_head(task, name=name)} (it holds "
+        f"{with_article(_name_class(folder))}; needed is "
+        f"{with_article(_name_needed(folder, wanted))})"
     )
 
 

@@ -70,7 +70,7 @@ def _read_value(value: Any) -> Any:
     except UnicodeDecodeError as error:
         return Unreadable(f"bytes that are not UTF-8: {shorten(error.object)}")
     except (ValueError, OverflowError) as error:
-        return Unreadable(f"{with_article(value.type)} that Python can't hold: {error}")
+        return Unreadable(f"{with_article(str(value.type))} that Python can't hold: {error}")
 
 
 def read_class_names(path: Path) -> dict[str, tuple[str, ...]]:
