@@ -30,7 +30,11 @@ class Names:
     @property
     def is_taught(self) -> bool:
         """Whether it is about a teacher and students, and not one model before and after."""
-        return self == Names()
+        return self == TAUGHT
+
+
+TAUGHT = Names()
+"""A teacher and its students."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +248,7 @@ class BaseReport:
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
     conditions: Mapping[str, str]
-    names: Names = field(default_factory=Names)
+    names: Names = TAUGHT
     files: Mapping[str, Path] = field(default_factory=dict)
 
     @property

@@ -13,14 +13,13 @@ from types import MappingProxyType
 from limbeck.errors import DataError, SettingsError, did_you_mean
 from limbeck.inference.speed import Speed, compare_speed
 from limbeck.report import wording
-from limbeck.report.facts import Comparison, ModelFacts, Names, SeedScores
+from limbeck.report.facts import TAUGHT, Comparison, ModelFacts, Names, SeedScores
 from limbeck.report.runs import FinetuneRun
 from limbeck.report.scored import Scored, Scores
 from limbeck.report.statistics import binomial_error
 from limbeck.report.training import explain_inequality, read_training
 from limbeck.runs import Role
 
-_TAUGHT = Names()
 _ROLES: tuple[Role, ...] = ("teacher", "student", "baseline", "other")
 
 
@@ -137,7 +136,7 @@ def join_comparisons(
     *,
     is_short: bool = False,
     explain: Callable[[ModelFacts, ModelFacts], str | None] = explain_inequality,
-    names: Names = _TAUGHT,
+    names: Names = TAUGHT,
 ) -> list[Comparison]:
     """Returns what each student's scores show against each baseline, then against the teacher.
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limbeck.report import figures, wording
-from limbeck.report.facts import ModelFacts, Names
+from limbeck.report.facts import TAUGHT, ModelFacts, Names
 from limbeck.report.runs import FinetuneRun
 from limbeck.report.scored import Scores
 from limbeck.report.statistics import MIN_DISCORDANT, RESAMPLES
 
 _FEW_SEEDS = 5
-_TAUGHT = Names()
 
 
 def describe_method(
-    models: Sequence[ModelFacts], scored: Scores, names: Names = _TAUGHT
+    models: Sequence[ModelFacts], scored: Scores, names: Names = TAUGHT
 ) -> list[str]:
     """Returns the notes of a report, each a sentence or two."""
     return [

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from limbeck.report import figures, wording
-from limbeck.report.facts import BaseReport, ModelFacts, Names
+from limbeck.report.facts import TAUGHT, BaseReport, ModelFacts, Names
 from limbeck.report.page import (
     Finding,
     Fold,
@@ -21,7 +21,6 @@ from limbeck.report.page import (
 )
 
 Part = TypeVar("Part")
-_TAUGHT = Names()
 
 
 def make_report_page(
@@ -91,7 +90,7 @@ def show_plots(*plots: Plot | None) -> Plots | None:
 
 
 def score_tile(
-    name: str, own: float, other: float, error: float | None = None, *, names: Names = _TAUGHT
+    name: str, own: float, other: float, error: float | None = None, *, names: Names = TAUGHT
 ) -> Tile:
     """Returns the tile of a student's score beside its teacher's, with its standard error."""
     more = f"{names.reference} {figures.points(other)}"
@@ -101,7 +100,7 @@ def score_tile(
 
 
 def cost_tiles(
-    student: ModelFacts, teacher: ModelFacts, *, names: Names = _TAUGHT
+    student: ModelFacts, teacher: ModelFacts, *, names: Names = TAUGHT
 ) -> tuple[Tile, ...]:
     """Returns the tiles of a student's speed, where it was measured, and size."""
     speed = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from limbeck.inference.speed import Quartiles
 from limbeck.metrics import find_metric, name_constant
-from limbeck.report.facts import Comparison, ConstantFacts, ModelFacts, Names, Verdict
+from limbeck.report.facts import TAUGHT, Comparison, ConstantFacts, ModelFacts, Names, Verdict
 from limbeck.report.figures import (
     NONE_DIFFERS,
     capitalise,
@@ -19,7 +19,6 @@ from limbeck.report.figures import (
 from limbeck.report.scored import Scores
 from limbeck.report.statistics import Interval, Paired, bound_unseen
 
-_TAUGHT = Names()
 _FRACTIONS = {2: "half the layers", 3: "a third of the layers", 4: "a quarter of the layers"}
 
 
@@ -58,7 +57,7 @@ def describe_comparison(
     unequal: str | None,
     num_examples: int,
     is_short: bool = False,
-    names: Names = _TAUGHT,
+    names: Names = TAUGHT,
 ) -> str:
     """Returns a comparison as a sentence, with its figures.
 
@@ -115,7 +114,7 @@ _WIDEST_SHARE = 0.3
 
 
 def headline(
-    models: Sequence[ModelFacts], scored: Scores, *, where: str, names: Names = _TAUGHT
+    models: Sequence[ModelFacts], scored: Scores, *, where: str, names: Names = TAUGHT
 ) -> str:
     """Returns the result in one sentence, and in another one why no share is claimed.
 
@@ -148,7 +147,7 @@ def headline(
 
 
 def describe_trivial(
-    models: Sequence[ModelFacts], constant: ConstantFacts | None, *, names: Names = _TAUGHT
+    models: Sequence[ModelFacts], constant: ConstantFacts | None, *, names: Names = TAUGHT
 ) -> str:
     """Says which models do no better than one answer to every example; empty if all do.
 

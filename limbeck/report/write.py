@@ -11,7 +11,7 @@ from limbeck.errors import DataError
 from limbeck.files import write_json
 from limbeck.report import wording
 from limbeck.report.distillation import read_distillation
-from limbeck.report.facts import ModelFacts, Names, Report
+from limbeck.report.facts import TAUGHT, ModelFacts, Names, Report
 from limbeck.report.join import join_comparisons, join_models, order_runs
 from limbeck.report.notes import describe_conditions, describe_method
 from limbeck.report.page import Page, Section
@@ -19,8 +19,6 @@ from limbeck.report.render import write_page
 from limbeck.report.runs import Measure, choose_split, read_finetune_run
 from limbeck.report.scored import read_scored
 from limbeck.report.task_page import make_page
-
-_TAUGHT = Names()
 
 
 def write_report(
@@ -34,7 +32,7 @@ def write_report(
     notes: Sequence[str] = (),
     sections: Sequence[Section] = (),
     measure: Measure | None = None,
-    names: Names = _TAUGHT,
+    names: Names = TAUGHT,
 ) -> Report:
     """Joins fine-tuning runs into `report.md`, `report.html` and `report.json`.
 
