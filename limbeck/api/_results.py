@@ -417,7 +417,8 @@ def _export_row(model: ExportedModel, *, is_scored: bool) -> tuple[str, ...]:
     score = model.score
     if score is None:
         return (*row, "", "")
-    return (*row, f"{score.score:.4f}", f"{score.drop:.4f} ({word_ends(score)})")
+    ends = "" if score.interval is None else f" ({word_ends(score)})"
+    return (*row, f"{score.score:.4f}", f"{score.drop:.4f}{ends}")
 
 
 def _find_teacher(runs: Sequence[Path]) -> Path | None:

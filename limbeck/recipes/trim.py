@@ -24,7 +24,7 @@ from limbeck.config import Shown
 from limbeck.data import Corpus, CorpusInfo, CorpusSettings
 from limbeck.data.records import read_records
 from limbeck.data.sources import find_sources
-from limbeck.errors import DataError, SettingsError
+from limbeck.errors import DataError, LimbeckError, SettingsError
 from limbeck.files import sha256_of_texts
 from limbeck.methods import factorise_embeddings, trim_positions, trim_vocabulary
 from limbeck.models import AutoConfig, AutoModel, Model, find_class
@@ -280,16 +280,23 @@ def run(settings: TrimSettings, *, progress: Progress) -> TrimRecord:
 
 
 def _measure(cut: _Cut, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Returns what both models take, measured in turns on texts of the kind that stayed."""
+    """Returns what both models take, measured in turns on texts of the kind that stayed.
+
+    Where that fails it is told: what was made is not lost for it.
+    """
     given = cut.settings.texts
     names = [given] if isinstance(given, str) else list(given or ())
     texts: Sequence[str] = ()
     if names and not CorpusInfo.exists(Path(names[0])):
         read = _read(names, cut.settings, progress=SilentProgress())
         texts = list(islice(read, _TEXTS_AT_A_TIME))
-    before, after = measure_loads(
-        cut.folder, folder, kind=cut.small.kind, texts=texts, progress=progress
-    )
+    try:
+        before, after = measure_loads(
+            cut.folder, folder, kind=cut.small.kind, texts=texts, progress=progress
+        )
+    except LimbeckError as error:
+        progress.log(f"what both models take was not measured: {error}")
+        return {}
     return {"load_before": before, "load": after}
 
 

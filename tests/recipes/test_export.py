@@ -36,7 +36,7 @@ from limbeck.recipes import evaluate, finetune, trim
 from limbeck.recipes._tasks.speeds import measure_runs
 from limbeck.recipes.export import ExportSettings, making, plan, run, summarise
 from limbeck.recipes.export.gate import refuse_outputs
-from limbeck.recipes.export.result import require_kept
+from limbeck.recipes.export.result import describe_doubt, require_kept
 from limbeck.recipes.export.source import Source, find_modules
 from limbeck.report import write_report
 from limbeck.runs import ExportRecord, describe_begun
@@ -122,6 +122,14 @@ def test_what_was_exported_is_not_trained_or_trimmed(exported, deep_teacher, dat
         ):
             recipe.plan(settings)
         assert not out.exists()
+
+
+def test_nobody_knows_what_a_metric_that_is_no_share_may_lose_where_no_example_differs(exported):
+    _, result, _ = exported
+    (model,) = result.models
+    assert "24 examples allow a drop of up to 0.1250" in describe_doubt(model, result)
+    other = result.model_copy(update={"metric": "matthews_correlation"})
+    assert describe_doubt(model, other) is None
 
 
 def test_the_table_and_the_card_say_what_was_measured(exported):

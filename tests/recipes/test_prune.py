@@ -306,6 +306,7 @@ def test_from_the_shell(deep_teacher, data, tmp_path, capsys):
         ({"neurons": 0.01}, r"neurons = 0\.01 leaves layer 0 none of its 32.*accepted: 0\.0157 to"),
         ({"keep": 0.1}, r"keep = 0\.1 is less than one head and one neuron of each of 3 layers"),
         ({"width": 0.5, "rounds": 9}, r"rounds = 9: in round 8 nothing .*; accepted: 1 to 7"),
+        ({"width": 0.94, "rounds": 3}, r"rounds = 3: in round \d nothing .*; accepted: 1 to 2$"),
         ({"keep": 0.9, "rounds": 100}, r"rounds = 100: in round \d+ nothing .*; accepted: 1 to "),
         ({"layers": 3}, r"layers = 3 keeps all 3 layers"),
         ({"layers": 4}, r"layers = 4: the teacher has 3 layers; accepted: 1 to 3"),

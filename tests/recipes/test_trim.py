@@ -96,6 +96,23 @@ def test_what_is_said_of_the_models_outputs_comes_along(model, texts, tmp_path):
     assert f"| Pieces | {result.num_pieces} of " in made
 
 
+def test_what_cannot_be_measured_is_told_and_nothing_is_lost(model, texts, tmp_path):
+    place = tmp_path / "model" / "config.json"
+    config = json.loads(place.read_text(encoding="utf-8"))
+    del config["architectures"]
+    place.write_text(json.dumps(config), encoding="utf-8")
+    said = []
+
+    class Told(SilentProgress):
+        def log(self, message):
+            said.append(message)
+
+    result = run(TrimSettings(model=model, texts=texts, out=tmp_path / "out"), progress=Told())
+    assert (result.load, result.load_before) == (None, None)
+    assert AutoTokenizer.from_pretrained(result.model).vocab_size == result.num_pieces
+    assert any("was not measured" in line and "names the architecture ''" in line for line in said)
+
+
 def test_positions_go_with_all_that_is_said_of_lengths(model, tmp_path):
     """The tokenizer's limit, that of a sentence model's texts; what is computed stays."""
     beside = tmp_path / "model" / "sentence_bert_config.json"

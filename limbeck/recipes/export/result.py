@@ -8,6 +8,7 @@ from pathlib import Path
 from limbeck.errors import ContractError
 from limbeck.export import load_target
 from limbeck.inference.footprint import Footprint
+from limbeck.metrics import find_metric
 from limbeck.recipes._tasks.footprints import TORCH
 from limbeck.recipes._tasks.operations import count_operations
 from limbeck.recipes._tasks.predictions import count_bytes
@@ -250,24 +251,28 @@ def word_ends(found: ScoreCompared) -> str:
     return NONE_DIFFERS if low == high == 0 else f"{low:.4f} to {high:.4f}"
 
 
-def find_most(found: ScoreCompared, *, num_examples: int) -> float | None:
-    """Returns the largest drop that the examples allow; None where no interval is known."""
+def _find_most(found: ScoreCompared, result: ExportRecord) -> float | None:
+    """Returns the largest drop that the examples allow; None where nobody knows."""
     if found.interval is None:
         return None
     low, high = found.interval
-    return bound_unseen(num_examples) if low == high == 0 else high
+    if low or high:
+        return high
+    # No example differs. What others may is a share of them, which no other metric is.
+    metric = find_metric(str(result.metric))
+    is_share = metric is not None and any(form.is_binomial for form in metric.forms)
+    return bound_unseen(result.num_examples or 1) if is_share else None
 
 
 def describe_doubt(model: ExportedModel, result: ExportRecord) -> str | None:
     """Says that the examples don't show that an export keeps the bound; None where they do."""
     if model.score is None or result.max_drop is None or model.refusal is not None:
         return None
-    number = result.num_examples or 1
-    most = find_most(model.score, num_examples=number)
+    most = _find_most(model.score, result)
     if most is None or most <= result.max_drop:
         return None
     return (
-        f"{number:,} examples allow a drop of up to {most:.4f}, beyond the bound of "
+        f"{result.num_examples:,} examples allow a drop of up to {most:.4f}, beyond the bound of "
         f"{result.max_drop:g}; more of them would tell."
     )
 

@@ -191,12 +191,13 @@ class Schedule:
         As many as there are by default are made of every model.
         """
         wanted = self.settings.num_rounds
-        if wanted <= type(self.settings).model_fields["rounds"].default:
+        usual = type(self.settings).model_fields["rounds"].default
+        if wanted <= usual:
             return
         idle = self._find_idle(wanted)
         if idle is None:
             return
-        most = next(n for n in range(wanted - 1, 0, -1) if self._find_idle(n) is None)
+        most = next(n for n in range(wanted - 1, 0, -1) if n <= usual or self._find_idle(n) is None)
         raise SettingsError(
             f"rounds = {wanted}: in round {idle} nothing would go, as its share is less than one "
             f"head, neuron or dimension; accepted: 1 to {most}"
