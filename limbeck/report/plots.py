@@ -123,7 +123,7 @@ def difference_plot(report: Report) -> Plot | None:
     return Plot(
         title=f"Differences to the {name}",
         drawing=drawing,
-        caption="An interval that takes in 0 shows no difference.",
+        caption="An interval that takes in 0 does not tell which is better.",
     )
 
 

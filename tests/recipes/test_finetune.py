@@ -199,6 +199,14 @@ def test_the_card_says_the_epochs_that_were_made(encoder, data, tmp_path):
     for folder in ("model", "seed-0/model"):
         card = (tmp_path / "run" / folder / "README.md").read_text(encoding="utf-8")
         assert "| Steps | 6 |\n| Epochs | 0.75, the best after 0.25 |" in card
+        assert "Validation chose the best epoch" in card
+
+
+def test_a_card_says_only_of_a_choice_that_there_was_one(encoder, data, tmp_path):
+    finetune(encoder, data, tmp_path / "run", epochs=1, max_steps=8)
+    card = (tmp_path / "run/model/README.md").read_text(encoding="utf-8")
+    assert "| Epochs | 1, the best after 1 |" in card
+    assert "Validation chose the best epoch" not in card
 
 
 def test_a_test_split_without_labels_is_predicted_and_not_scored(encoder, tmp_path):

@@ -26,6 +26,7 @@ _ABOUT_ZEROS = (
     "Pruned weights are zeros: the file is as large and the model as fast as before. "
     "limbeck export --to sparse writes a small file, which runs as fast."
 )
+_CHOSEN = "Validation chose the best epoch: its scores are somewhat too high."
 _NOT_SCORES = ("num_examples", "_standard_error", "loss")
 
 
@@ -58,7 +59,7 @@ def make_card(
         notes=[
             *(line.strip() for line in describe_favourites(record.trivial)),
             *describe_trivial(record.trivial, metric_name(data.task.metric)),
-            "Validation chose the best epoch: its scores are somewhat too high.",
+            *([_CHOSEN] if record.num_epochs * settings.evaluations_per_epoch > 1 else []),
             *([] if record.density is None else [_ABOUT_ZEROS]),
             *([] if settings.quantise is None else [_about_grid(settings.quantise)]),
         ],
